@@ -1,0 +1,80 @@
+"""The errors that a user can cause, each one sentence: what was found, what was expected, what to do.
+
+* RubricaError
+  + DataError        a data file, a hub data set, a column, a label
+  + VectorsError     a file of word vectors, or a name of the gensim list
+  + ArtifactError    a model folder that is broken, foreign or cannot be written
+  + ConfigError      an unknown key or a value out of range (also a ValueError)
+  + MissingExtraError  a library of an optional part is not installed (also an ImportError)
+
+Arguments of the wrong kind raise plain `ValueError` or `TypeError`.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+
+class RubricaError(Exception):
+    """Everything that goes wrong with files, folders, hubs and settings."""
+
+
+class FileError(RubricaError):
+    """A fault inside a file. The message opens with the path and, where known, the line.
+
+    Args:
+        path: The file.
+        problem: What was found, what was expected, what to do.
+        line: Line of the file, counted from 1.
+    """
+
+    def __init__(self, path: Path | str, problem: str, *, line: int | None = None) -> None:
+        self.path, self.problem, self.line = str(path), problem, line
+        place = f"{path} line {line}" if line is not None else f"{path}"
+        super().__init__(f"{place}: {problem}")
+
+
+class DataError(FileError):
+    """A data file or hub data set that cannot be used as it is."""
+
+
+class VectorsError(FileError):
+    """A file of word vectors that cannot be read, or a name that nobody publishes."""
+
+
+class ArtifactError(FileError):
+    """A model folder that is broken, foreign or cannot be written."""
+
+
+class ConfigError(RubricaError, ValueError):
+    """A configuration with an unknown key or a value out of range."""
+
+
+class MissingExtraError(RubricaError, ImportError):
+    """An optional part was used without its libraries."""
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import a library of an optional part.
+
+    Raises:
+        MissingExtraError: If it is not installed; the message is the command that installs it.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        # A broken installation (the library is there, one of its own imports is not) is not ours to explain.
+        if error.name is None or not module.startswith(error.name):
+            raise
+        raise MissingExtraError(
+            f"{module.split('.')[0]} is not installed; run: pip install 'rubrica[{extra}]'"
+        ) from None
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A hint for a word that is not among the known ones: the nearest, else all of them."""
+    known = list(known)
+    close = get_close_matches(word, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
