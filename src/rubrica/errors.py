@@ -11,7 +11,6 @@ Arguments of the wrong kind raise plain `ValueError` or `TypeError`.
 """
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -75,6 +74,8 @@ def require(module: str, extra: str) -> ModuleType:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint for a word that is not among the known ones: the nearest, else all of them."""
+    from difflib import get_close_matches  # only on the way to an error
+
     known = list(known)
     close = get_close_matches(word, known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"

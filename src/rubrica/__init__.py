@@ -1,0 +1,45 @@
+"""Small, fast text classifiers.
+
+import rubrica
+
+model = rubrica.load("news-model")            # needs no torch
+model.predict(["Oil prices fall"])            # ["Business"]
+model.predict_proba(["Oil prices fall"])      # (1, C) float32, columns as in model.labels
+
+model = rubrica.train("news.csv", out="news-model")   # needs rubrica[train]
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from rubrica.errors import RubricaError
+
+if TYPE_CHECKING:
+    from rubrica.config import Config as Config
+    from rubrica.config import load_recipe as load_recipe
+    from rubrica.runtime import Classifier as Classifier
+    from rubrica.runtime import load as load
+    from rubrica.training import train as train
+
+__version__ = "0.1.0"
+__all__ = ["load", "train", "Classifier", "Config", "load_recipe", "RubricaError", "__version__"]
+
+# What is heavy (numpy, torch) is imported at its first use.
+_LATE = {
+    "load": "rubrica.runtime",
+    "Classifier": "rubrica.runtime",
+    "train": "rubrica.training",
+    "Config": "rubrica.config",
+    "load_recipe": "rubrica.config",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module 'rubrica' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LATE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

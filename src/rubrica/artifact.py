@@ -1,0 +1,284 @@
+"""The deployable folder: what a trained model is on disk.
+
+    model.safetensors   the weights, float32, named as in the torch model
+    config.json         classes, settings, everything the runtime needs
+    vocab.txt           one word a line; the line number, from 0, is the id
+    metrics.json        the scores it was saved with
+    metrics.jsonl       how its training went: one line per 50 updates, one per validation
+    README.md           a model card
+    manifest.json       sha256 of each file above
+
+Tensors and JSON only: no pickle, no names of types or code, and an unknown key is an error. A folder is written
+whole or not at all, and nothing in it is trusted before its sha256 is checked.
+
+Letters: V words, E numbers in a word vector, H hidden units or filters, G gates, C classes.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rubrica.config import Config
+from rubrica.errors import ArtifactError, ConfigError, nearest
+from rubrica.vocab import Vocab
+
+FORMAT = 1
+FILES = ("model.safetensors", "config.json", "vocab.txt", "metrics.json", "metrics.jsonl", "README.md")
+_KEYS = {
+    "rubrica_format", "problem_type", "id2label", "label2id", "unknown_id", "vectors", "data", "model", "training"
+}  # fmt: skip
+_GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A trained model in memory, free of torch.
+
+    Args:
+        config: The settings that it was trained with.
+        labels: The C class names.
+        vocab: The V words.
+        tensors: The weights by name, float32.
+        metrics: Scores for `metrics.json` and the model card.
+        history: Lines for `metrics.jsonl`.
+        vectors: Where the word vectors came from, for the card.
+    """
+
+    config: Config
+    labels: list[str]
+    vocab: Vocab
+    tensors: dict[str, NDArray[np.float32]]
+    metrics: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+    vectors: str | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """What `rubrica info` shows, ready for JSON."""
+        return {
+            "model": self.config.model.name,
+            "labels": self.labels,
+            "words": len(self.vocab.words),
+            "vectors": self.vectors,
+            "parameters": sum(tensor.size for tensor in self.tensors.values()),
+            "model_bytes": sum(tensor.nbytes for tensor in self.tensors.values()),
+            "metrics": self.metrics,
+            "config": self.config.to_dict(),
+        }
+
+
+def check_writable(folder: Path | str) -> Path:
+    """Make sure that a new artifact can be written here, before any work is done for it.
+
+    Raises:
+        ArtifactError: If the folder holds something already, or cannot be made.
+    """
+    folder = Path(folder)
+    try:
+        if folder.is_dir():
+            if any(folder.iterdir()):
+                raise ArtifactError(folder, "the output folder is not empty; give a new one, or remove it")
+        else:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent):
+            pass
+    except OSError as error:
+        raise ArtifactError(folder, f"cannot write here ({error.strerror}); give another output folder") from None
+    return folder
+
+
+def save_artifact(artifact: Artifact, folder: Path | str) -> Path:
+    """Write the folder under another name and move it into place when it is complete.
+
+    Raises:
+        ArtifactError: If the folder is not empty or cannot be written.
+    """
+    from safetensors.numpy import save_file
+
+    folder = check_writable(folder)
+    try:
+        part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    except OSError as error:
+        raise ArtifactError(folder, f"cannot write here ({error.strerror}); give another output folder") from None
+    try:
+        save_file(artifact.tensors, part / "model.safetensors")
+        _write_json(part / "config.json", _config_json(artifact))
+        # Only "\n" ends a line of vocab.txt, and no word that a text can hold has one in it.
+        (part / "vocab.txt").write_bytes(("\n".join(artifact.vocab.words) + "\n").encode("utf-8", "surrogatepass"))
+        _write_json(part / "metrics.json", artifact.metrics)
+        lines = "".join(json.dumps(record) + "\n" for record in artifact.history)
+        (part / "metrics.jsonl").write_text(lines, encoding="utf-8")
+        (part / "README.md").write_text(_model_card(artifact), encoding="utf-8")
+        _write_json(part / "manifest.json", {name: _sha256(part / name) for name in FILES})
+        part.chmod(0o755)  # mkdtemp makes private folders; a model is for sharing
+        if folder.is_dir():
+            folder.rmdir()  # empty, as checked above
+        part.rename(folder)
+    except OSError as error:
+        shutil.rmtree(part, ignore_errors=True)
+        raise ArtifactError(folder, f"could not be written ({error.strerror}); nothing was left") from None
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    return folder
+
+
+def load_artifact(folder: Path | str) -> Artifact:
+    """Read and check a folder.
+
+    Raises:
+        ArtifactError: If a file is missing, changed or not one of ours.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ArtifactError(folder, "no such model folder; give the folder that `rubrica train --out` wrote")
+    _check_manifest(folder)
+    config, values = _read_config(folder / "config.json")
+    id2label = values["id2label"]
+    labels = [id2label[str(i)] for i in range(len(id2label))]
+    words = (folder / "vocab.txt").read_bytes().decode("utf-8", "surrogatepass").split("\n")[:-1]
+    vocab = Vocab(words, values["unknown_id"], config.data.lowercase)
+    tensors = _read_tensors(folder / "model.safetensors", expected_shapes(config, len(words), len(labels)))
+    metrics = _read_json(folder / "metrics.json")
+    history = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    return Artifact(config, labels, vocab, tensors, metrics, history, values["vectors"])
+
+
+def expected_shapes(config: Config, vocab_size: int, num_classes: int) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor of a model."""
+    dim, hidden = config.model.embedding_dim, config.model.hidden_size
+    shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (vocab_size, dim)}
+    if config.model.name == "cnn":
+        for block, width in enumerate([dim, hidden, hidden]):
+            shapes |= {f"convs.{block}.weight": (hidden, width, 3), f"convs.{block}.bias": (hidden,)}
+            shapes |= {f"norms.{block}.{name}": (hidden,) for name in ("weight", "bias", "running_mean", "running_var")}
+    else:
+        gates = _GATES[config.model.name] * hidden
+        shapes |= {"cell.weight_ih_l0": (gates, dim), "cell.weight_hh_l0": (gates, hidden)}
+        shapes |= {"cell.bias_ih_l0": (gates,), "cell.bias_hh_l0": (gates,)}
+    return shapes | {"head.weight": (num_classes, hidden), "head.bias": (num_classes,)}
+
+
+def _config_json(artifact: Artifact) -> dict[str, Any]:
+    return {
+        "rubrica_format": FORMAT,
+        "problem_type": "single_label_classification",
+        "id2label": {str(i): label for i, label in enumerate(artifact.labels)},
+        "label2id": {label: i for i, label in enumerate(artifact.labels)},
+        "unknown_id": artifact.vocab.unknown_id,
+        "vectors": artifact.vectors,
+        **artifact.config.to_dict(),
+    }
+
+
+def _read_config(path: Path) -> tuple[Config, dict[str, Any]]:
+    values = _read_json(path)
+    if unknown := sorted(set(values) - _KEYS):
+        raise ArtifactError(
+            path, f"unknown key {unknown[0]!r} ({nearest(unknown[0], _KEYS)}); it is not of this format"
+        )
+    if missing := sorted(_KEYS - set(values)):
+        raise ArtifactError(path, f"key {missing[0]!r} is missing; train and save the model anew")
+    if values["rubrica_format"] != FORMAT:
+        raise ArtifactError(
+            path, f"format {values['rubrica_format']!r}, but this version reads {FORMAT}; upgrade rubrica"
+        )
+    id2label, unknown_id = values["id2label"], values["unknown_id"]
+    if not isinstance(id2label, dict) or set(id2label) != {str(i) for i in range(len(id2label))}:
+        raise ArtifactError(path, 'id2label does not number the classes from "0" on; train and save anew')
+    if not isinstance(unknown_id, int):
+        raise ArtifactError(path, f"unknown_id is {unknown_id!r}, expected a whole number; train and save anew")
+    try:
+        config = Config.from_dict({key: values[key] for key in ("data", "model", "training")})
+    except ConfigError as error:
+        raise ArtifactError(path, str(error).removeprefix("config: ")) from None
+    return config, values
+
+
+def _read_tensors(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, NDArray[np.float32]]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise ArtifactError(path, f"no safetensors file ({error}); train and save the model anew") from None
+    found = {name: tensor.shape for name, tensor in tensors.items()}
+    if found != shapes:
+        name = sorted(set(found.items()) ^ set(shapes.items()))[0][0]
+        raise ArtifactError(
+            path,
+            f"tensor {name!r} has shape {found.get(name, 'none')}, the config expects {shapes.get(name, 'none')}; "
+            "the file is of another model",
+        )
+    return tensors
+
+
+def _check_manifest(folder: Path) -> None:
+    manifest = _read_json(folder / "manifest.json")
+    if set(manifest) != set(FILES):
+        raise ArtifactError(folder / "manifest.json", f"lists {sorted(manifest)}, expected {sorted(FILES)}")
+    for name in FILES:
+        path = folder / name
+        if not path.is_file():
+            raise ArtifactError(path, "the file is missing; copy the whole folder again")
+        if _sha256(path) != manifest[name]:
+            raise ArtifactError(path, "the content does not match manifest.json; copy the whole folder again")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtifactError(path, "the file is missing; copy the whole folder again") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ArtifactError(path, f"no JSON ({error}); copy the whole folder again") from None
+    if not isinstance(value, dict):
+        raise ArtifactError(path, "expected a JSON object; copy the whole folder again")
+    return value
+
+
+def _model_card(artifact: Artifact) -> str:
+    model, training, data = artifact.config.model, artifact.config.training, artifact.config.data
+    test = artifact.metrics.get("test") or artifact.metrics.get("validation") or {}
+    rows = "".join(
+        f"| {row['label']} | {row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} | {row['texts']} |\n"
+        for row in test.get("per_class", [])
+    )
+    where = "test" if "test" in artifact.metrics else "validation"
+    scores = (
+        f"On {test['texts']} {where} texts: accuracy {test['accuracy']:.4f}, macro-F1 {test['macro_f1']:.4f}.\n\n"
+        f"| class | precision | recall | F1 | texts |\n|---|---|---|---|---|\n{rows}"
+        if test
+        else "It was saved without a test or validation split, so there are no scores.\n"
+    )
+    padding = (
+        "A text's score does not depend on the texts beside it."
+        if model.mask_padding
+        else "Padding is read as words: a text's score depends on the longest text of its batch."
+    )
+    return (
+        "---\nlibrary_name: rubrica\npipeline_tag: text-classification\n---\n\n"
+        f"# {model.name} text classifier\n\n"
+        f"Classes: {', '.join(artifact.labels)}.\n\n{scores}\n"
+        f"{len(artifact.vocab.words)} words, {model.embedding_dim} numbers each"
+        f" (vectors: {artifact.vectors or 'none, learned from the texts'}); {model.hidden_size} hidden units;"
+        f" {training.epochs} epochs at most, seed {training.seed};"
+        f" {'lower-cased' if data.lowercase else 'case kept'}, {data.max_length} tokens at most. {padding}\n\n"
+        '```python\nimport rubrica\nmodel = rubrica.load("this-folder")\nmodel.predict(["a text"])\n```\n'
+    )

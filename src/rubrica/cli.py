@@ -1,0 +1,325 @@
+"""The command line: parses, calls, prints.
+
+Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 usage, 130 interrupted.
+"""
+
+import functools
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rubrica import __version__
+from rubrica.errors import ConfigError, DataError, RubricaError
+
+# Everything else is imported by the command that needs it: `rubrica --help` answers before numpy would be loaded.
+
+PREDICT_CHUNK = 1024  # texts read before the first answer; a multiple of every batch size that reads padding
+
+
+def main() -> None:
+    """Run the command line; every error that a user can cause is one sentence."""
+    try:
+        rubrica(prog_name="rubrica", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except ConfigError as error:
+        _fail(error, 2)
+    except RubricaError as error:
+        _fail(error, 1)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _fail(error: Exception, exit_code: int) -> None:
+    click.echo(f"error: {error}", err=True)
+    sys.exit(exit_code)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="rubrica")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but errors.")
+def rubrica(quiet: bool) -> None:
+    """Small, fast text classifiers: from a file of texts and labels to one safe folder that answers."""
+    logger = logging.getLogger("rubrica")
+    logger.handlers = [logging.StreamHandler()]
+    logger.setLevel(logging.ERROR if quiet else logging.INFO)
+
+
+def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The flags of every command that reads a data set."""
+    options = (
+        click.option("--text-column", "text_columns", multiple=True, help="Column of the text; several are joined."),
+        click.option("--label-column", help="Column of the label."),
+        click.option("--delimiter", help="What separates the columns of a CSV file."),
+    )
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+
+
+@rubrica.command()
+@click.argument("data")
+@click.option("--vectors", help="File of word vectors, or a name of `rubrica vectors list`.")
+@click.option("--keep-case", is_flag=True, help="Show ids of the text as written, as the seminar's are.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@data_options
+def data(
+    data: str,
+    vectors: str | None,
+    keep_case: bool,
+    as_json: bool,
+    text_columns: tuple[str, ...],
+    label_column: str | None,
+    delimiter: str | None,
+) -> None:
+    """Show what is in DATA: splits, classes, texts, tokens, ids, unknown words.
+
+    DATA is a CSV, TSV, JSONL, Parquet or fastText file, a folder of train.* and test.*, a Hugging Face hub id, or
+    mini-news.
+    """
+    from rubrica.config import DataConfig
+    from rubrica.data import read_dataset
+    from rubrica.overview import describe
+    from rubrica.vectors import load_vectors
+
+    dataset = read_dataset(data, text_columns=text_columns, label_column=label_column, delimiter=delimiter)
+    loaded = load_vectors(vectors) if vectors else None
+    facts = describe(dataset, loaded, DataConfig(lowercase=not keep_case))
+    if as_json:
+        click.echo(json.dumps(facts, ensure_ascii=False))
+        return
+    from rubrica.tables import print_overview
+
+    print_overview(facts)
+
+
+@rubrica.group()
+def vectors() -> None:
+    """Word vectors: list, download, make."""
+
+
+@vectors.command("list")
+def vectors_list() -> None:
+    """Show the thirteen published vectors of the gensim list, and which are already here."""
+    from rubrica.tables import print_vectors_list
+    from rubrica.vectors_hub import list_known
+
+    print_vectors_list(list_known())
+
+
+@vectors.command("get")
+@click.argument("name")
+def vectors_get(name: str) -> None:
+    """Download the vectors NAME of `rubrica vectors list` and print where they lie."""
+    from rubrica.vectors_hub import download_vectors
+
+    click.echo(download_vectors(name))
+
+
+@vectors.command("train")
+@click.argument("data")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write: .txt, .vec or .bin.")
+@click.option("--dim", default=50, show_default=True, type=click.IntRange(1), help="Numbers per word.")
+@click.option("--epochs", default=5, show_default=True, type=click.IntRange(1))
+@click.option("--min-count", default=5, show_default=True, type=click.IntRange(1), help="Rarer words get no vector.")
+@click.option("--keep-case", is_flag=True, help="Keep capitals; published vectors mostly have none.")
+@click.option("--seed", default=0xDEAD, show_default=True, type=click.IntRange(0))
+@data_options
+def vectors_train(
+    data: str,
+    out: Path,
+    dim: int,
+    epochs: int,
+    min_count: int,
+    keep_case: bool,
+    seed: int,
+    text_columns: tuple[str, ...],
+    label_column: str | None,
+    delimiter: str | None,
+) -> None:
+    """Make word vectors from the training texts of DATA (word2vec, by gensim)."""
+    from rubrica.data import read_dataset
+    from rubrica.vectors import save_vectors, train_vectors
+
+    dataset = read_dataset(data, text_columns=text_columns, label_column=label_column, delimiter=delimiter)
+    texts = next(iter(dataset.splits.values())).texts
+    made = train_vectors(texts, dim=dim, epochs=epochs, min_count=min_count, lowercase=not keep_case, seed=seed)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_vectors(made, out)
+    click.echo(f"{len(made.words)} words x {made.dim} written to {out}", err=True)
+
+
+@rubrica.command()
+@click.option("--data", default="ag_news", show_default=True, help="Needs the splits train and test.")
+@click.option("--vectors", default="glove-twitter-50", show_default=True, help="File, or name of `vectors list`.")
+@click.option("--out", default="runs/seminar", show_default=True, help="New folder for results, report and models.")
+@data_options
+def seminar(
+    data: str,
+    vectors: str,
+    out: str,
+    text_columns: tuple[str, ...],
+    label_column: str | None,
+    delimiter: str | None,
+) -> None:
+    """Run the seminar's five experiments: cnn, rnn, gru, gru-vectors, gru-frozen."""
+    from rubrica.artifact import check_writable
+
+    check_writable(out)
+    from rubrica.data import read_dataset
+    from rubrica.tables import print_seminar
+    from rubrica.vectors import load_vectors
+
+    dataset = read_dataset(data, text_columns=text_columns, label_column=label_column, delimiter=delimiter)
+    loaded = load_vectors(vectors)
+    from rubrica.seminar import run_seminar
+
+    report = run_seminar(dataset, loaded, out)
+    print_seminar(report)
+    click.echo(f"wrote {out}/results.json, {out}/report.html and {out}/models/", err=True)
+
+
+@rubrica.command()
+@click.argument("data")
+@click.option("--out", required=True, help="New folder for the model.")
+@click.option("--model", type=click.Choice(["cnn", "rnn", "gru", "lstm"]), help="Which network.  [default: gru]")
+@click.option("--vectors", help="File of word vectors, or a name of `rubrica vectors list`.")
+@click.option("--recipe", help="A recipe's name, a TOML file, or the config.json of a model to repeat.")
+@click.option("--epochs", type=int, help="Passes over the training texts.")
+@click.option("--batch-size", type=int, help="Texts of one update.")
+@click.option("--lr", type=float, help="Adam's step size.")
+@click.option("--seed", type=int, help="Start of every random draw.")
+@click.option("--device", help="cpu, cuda or auto.")
+@click.option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="Any setting of the config.")
+@data_options
+def train(
+    data: str,
+    out: str,
+    model: str | None,
+    vectors: str | None,
+    recipe: str | None,
+    settings: tuple[str, ...],
+    text_columns: tuple[str, ...],
+    label_column: str | None,
+    delimiter: str | None,
+    **flags: int | float | str | None,
+) -> None:
+    """Train a model on DATA (see `rubrica data --help`) and write it to a new folder."""
+    from rubrica.artifact import check_writable
+    from rubrica.config import Config, load_recipe
+    from rubrica.data import read_dataset
+
+    config = load_recipe(recipe) if recipe else Config()
+    given = {"model.name": model} | {f"training.{name}": value for name, value in flags.items()}
+    config = config.changed([*settings, *(f"{key}={value}" for key, value in given.items() if value is not None)])
+    check_writable(out)
+    dataset = read_dataset(data, text_columns=text_columns, label_column=label_column, delimiter=delimiter)
+    from rubrica.training import train as run_training
+
+    metrics = run_training(dataset, out=out, config=config, vectors=vectors).artifact.metrics
+    for split in ("validation", "test"):
+        if scores := metrics.get(split):
+            accuracy, macro_f1 = scores["accuracy"], scores["macro_f1"]
+            click.echo(f"{split}: accuracy {accuracy:.4f}, macro-F1 {macro_f1:.4f}, {scores['texts']} texts", err=True)
+    click.echo(f"trained in {metrics['train_seconds']:.1f} s; the model is in {out}", err=True)
+
+
+@rubrica.command()
+@click.argument("model")
+@click.argument("data")
+@click.option("--split", help="Which part of DATA.  [default: test, or the only one]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@data_options
+def evaluate(
+    model: str,
+    data: str,
+    split: str | None,
+    as_json: bool,
+    text_columns: tuple[str, ...],
+    label_column: str | None,
+    delimiter: str | None,
+) -> None:
+    """Score MODEL on DATA: accuracy, macro-F1, per class, confusion."""
+    from rubrica.data import read_dataset
+    from rubrica.runtime import load
+
+    classifier = load(model)
+    dataset = read_dataset(data, text_columns=text_columns, label_column=label_column, delimiter=delimiter)
+    if split is None:
+        split = "test" if "test" in dataset.splits else next(iter(dataset.splits))
+    if split not in dataset.splits:
+        raise click.UsageError(f"--split {split}: {data} has {', '.join(dataset.splits)}")
+    examples = dataset.splits[split]
+    try:
+        scores = classifier.evaluate(examples.texts, examples.labels)
+    except ValueError as error:
+        raise DataError(data, str(error)) from None
+    if as_json:
+        click.echo(json.dumps(scores, ensure_ascii=False))
+        return
+    from rubrica.tables import print_scores
+
+    print_scores(scores)
+
+
+@rubrica.command()
+@click.argument("model")
+@click.argument("file", default="-")
+@click.option("--all", "all_classes", is_flag=True, help="Add the probability of every class.")
+@click.option("--text-column", "text_columns", multiple=True, help="Column of the text; several are joined.")
+@click.option("--delimiter", help="What separates the columns of a CSV file.")
+def predict(model: str, file: str, all_classes: bool, text_columns: tuple[str, ...], delimiter: str | None) -> None:
+    """Label each text of FILE: one JSON object a line, in order.
+
+    FILE holds one text a line (- is standard input), or is a CSV, TSV, JSONL or Parquet file with a text column.
+    """
+    from rubrica.data import iter_lines, read_texts
+    from rubrica.data_files import FORMATS, file_suffix
+    from rubrica.runtime import load
+
+    classifier = load(model)
+    if file != "-" and file_suffix(Path(file)) in FORMATS:
+        texts = iter(read_texts(file, text_columns=text_columns, delimiter=delimiter))
+    else:
+        texts = iter_lines(file)
+    while chunk := list(islice(texts, PREDICT_CHUNK)):
+        lines = []
+        for row in classifier.predict_proba(chunk):
+            best = int(row.argmax())
+            answer: dict[str, Any] = {"label": classifier.labels[best], "score": round(float(row[best]), 6)}
+            if all_classes:
+                answer["scores"] = {
+                    name: round(float(value), 6) for name, value in zip(classifier.labels, row, strict=True)
+                }
+            lines.append(json.dumps(answer, ensure_ascii=False))
+        click.echo("\n".join(lines))
+
+
+@rubrica.command()
+@click.argument("model")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def info(model: str, as_json: bool) -> None:
+    """Show what MODEL is: classes, settings, size, scores."""
+    from rubrica.runtime import load
+
+    facts = load(model).artifact.facts()
+    if as_json:
+        click.echo(json.dumps(facts, ensure_ascii=False))
+        return
+    from rubrica.tables import print_info
+
+    print_info(facts)
+
+
+if __name__ == "__main__":
+    main()

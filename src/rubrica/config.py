@@ -1,0 +1,209 @@
+"""Every setting of a training, in three small frozen groups: data, model, training.
+
+A recipe is a TOML file with the same three tables; the ones that the package brings lie in `recipes/`. Order:
+defaults < recipe < `--set section.key=value`. The resolved result is stored in every run and artifact, and
+training from it repeats the run.
+"""
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self, get_args, get_type_hints
+
+from rubrica.errors import ConfigError, nearest
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+def _refuse(problem_if: bool, message: str) -> None:
+    if problem_if:
+        raise ConfigError(message)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataConfig:
+    """From texts to ids."""
+
+    lowercase: bool = True
+    """Lower-case a text before it is split. The seminar did not, and its vectors know no capitals."""
+    max_length: int = 128
+    """Tokens kept of a text, from its start; at least 1."""
+    min_count: int = 1
+    """How often a word must occur in train to have an id of its own. Only without vectors, at least 1."""
+    validation_fraction: float = 0.1
+    """Share of train held out, per class, when the data brings no validation split; 0 holds out nothing."""
+
+    def __post_init__(self) -> None:
+        _refuse(self.max_length < 1, f"data.max_length is {self.max_length}; give at least 1 token")
+        _refuse(self.min_count < 1, f"data.min_count is {self.min_count}; give at least 1")
+        _refuse(
+            not 0 <= self.validation_fraction < 1,
+            f"data.validation_fraction is {self.validation_fraction}; give a share from 0 up to, not with, 1",
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelConfig:
+    """The network."""
+
+    name: Literal["cnn", "rnn", "gru", "lstm"] = "gru"
+    """Which network; the dict `rubrica.models.MODELS` holds them."""
+    embedding_dim: int = 50
+    """E, numbers in a word vector; at least 1. Vectors from a file bring their own."""
+    embedding: Literal["pretrained", "random"] = "pretrained"
+    """Where the embedding table starts: at the vectors (when some are given), or drawn from N(0, 1)."""
+    hidden_size: int = 64
+    """H, recurrent units, or filters of each convolution; at least 1."""
+    pooling: Literal["last", "max", "average"] = "max"
+    """What the head sees of the states: the last one, or their maximum or average over time."""
+    mask_padding: bool = True
+    """Keep padding out of the result. Without it a text's score depends on the longest text of its batch."""
+    init: Literal["torch", "uniform01"] = "torch"
+    """Recurrent parameters from U(-1/sqrt(H), 1/sqrt(H)) as in torch, or from U[0, 1) as in the seminar."""
+
+    def __post_init__(self) -> None:
+        _refuse(self.embedding_dim < 1, f"model.embedding_dim is {self.embedding_dim}; give at least 1")
+        _refuse(self.hidden_size < 1, f"model.hidden_size is {self.hidden_size}; give at least 1")
+        _refuse(
+            self.name == "cnn" and self.pooling == "last",
+            'model.pooling is "last"; the cnn pools with "max" or "average"',
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingConfig:
+    """The loop."""
+
+    epochs: int = 3
+    """Passes over train; at least 1."""
+    batch_size: int = 64
+    """Texts of one update; at least 1."""
+    lr: float = 3e-3
+    """Adam's step size; above 0."""
+    max_grad_norm: float = 1.0
+    """Longer gradients are scaled down to this L2 norm; above 0."""
+    freeze_steps: int = 0
+    """The embedding table keeps still for this many first updates; at least 0."""
+    freeze_epochs: int = 0
+    """The same, counted in epochs; at least 0, and not beside freeze_steps."""
+    patience: int = 2
+    """Stop after this many epochs without a better validation loss; 0 never stops early."""
+    seed: int = 0
+    """Start of every random draw: weights, order, the validation split."""
+    device: str = "auto"
+    """`cpu`, `cuda`, or `auto`: an accelerator if torch sees one."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            _refuse(getattr(self, name) < 1, f"training.{name} is {getattr(self, name)}; give at least 1")
+        for name in ("freeze_steps", "freeze_epochs", "patience", "seed"):
+            _refuse(getattr(self, name) < 0, f"training.{name} is {getattr(self, name)}; give 0 or more")
+        for name in ("lr", "max_grad_norm"):
+            _refuse(not getattr(self, name) > 0, f"training.{name} is {getattr(self, name)}; give more than 0")
+        _refuse(
+            bool(self.freeze_steps and self.freeze_epochs),
+            "training.freeze_steps and training.freeze_epochs are both set; give one of them",
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """All settings of one training."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    @classmethod
+    def from_dict(cls, tables: Mapping[str, Any], origin: str = "config") -> Self:
+        """Build from plain tables.
+
+        Args:
+            tables: `{"data": {...}, "model": {...}, "training": {...}}`, each optional.
+            origin: What the tables were read from, for the messages.
+
+        Raises:
+            ConfigError: For an unknown key (the message names the nearest one) or a bad value.
+        """
+        hints = get_type_hints(cls)
+        groups = {}
+        for section, values in tables.items():
+            _refuse(section not in hints, f"{origin}: unknown section [{section}]; {nearest(section, hints)}")
+            _refuse(not isinstance(values, Mapping), f"{origin}: [{section}] is no table of keys and values")
+            kind = hints[section]
+            types = get_type_hints(kind)
+            for key, value in values.items():
+                name = f"{section}.{key}"
+                _refuse(key not in types, f"{origin}: unknown key {name}; {nearest(key, types)}")
+                _check_type(name, value, types[key], origin)
+            groups[section] = kind(**values)
+        return cls(**groups)
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """The plain tables that `from_dict` reads."""
+        return dataclasses.asdict(self)
+
+    def changed(self, settings: Iterable[str]) -> Self:
+        """A copy with settings such as `training.lr=3e-4` applied.
+
+        Raises:
+            ConfigError: If one is not of that form, or its key or value is bad.
+        """
+        tables = self.to_dict()
+        for setting in settings:
+            path, equals, text = setting.partition("=")
+            section, dot, key = path.strip().partition(".")
+            _refuse(not equals or not dot, f"--set {setting}: expected section.key=value, e.g. training.lr=3e-4")
+            _refuse(section not in tables, f"--set {setting}: unknown section; {nearest(section, tables)}")
+            tables[section][key] = _parse_value(text.strip())
+        return self.from_dict(tables, origin="--set")
+
+
+def load_recipe(name: str) -> Config:
+    """Read a recipe by name (see `recipe_names`), or a TOML file, or the config.json of an artifact.
+
+    Raises:
+        ConfigError: If there is no such recipe or file, or it holds an unknown key or a bad value.
+    """
+    path = RECIPES / f"{name}.toml" if name in recipe_names() else Path(name)
+    if not path.is_file():
+        raise ConfigError(
+            f"recipe {name!r}: neither a file nor a recipe of the package; {nearest(name, recipe_names())}"
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+        tables = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}; give a TOML file with the tables data, model, training") from None
+    if path.suffix == ".json" and isinstance(tables, dict):
+        tables = {key: tables[key] for key in ("data", "model", "training") if key in tables}
+    return Config.from_dict(tables, origin=str(path))
+
+
+def recipe_names() -> list[str]:
+    """The recipes that the package brings."""
+    return sorted(path.stem for path in RECIPES.glob("*.toml"))
+
+
+def _check_type(name: str, value: object, expected: Any, origin: str) -> None:
+    if choices := get_args(expected):
+        _refuse(
+            value not in choices,
+            f"{origin}: {name} is {value!r}; give one of {', '.join(map(repr, choices))}",
+        )
+        return
+    allowed = (int, float) if expected is float else (expected,)
+    # bool is an int to Python; `epochs = true` is a slip all the same.
+    fits = isinstance(value, allowed) and (expected is bool or not isinstance(value, bool))
+    _refuse(not fits, f"{origin}: {name} is {value!r}; give a value of type {expected.__name__}")
+
+
+def _parse_value(text: str) -> object:
+    """A TOML value where it is one (3, 3e-4, true, "max"), else the text itself (max)."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

@@ -1,0 +1,344 @@
+"""Data sets as lists of texts and labels: from a file, a folder, the Hugging Face hub, or `mini-news`.
+
+A local path always wins over a name. Formats are known by suffix: CSV and TSV (quoted as in RFC 4180; the first
+line must name the columns, so AG News's original CSV wants a line `label,title,description` put on top), JSON
+Lines, Parquet, and fastText's `__label__x text`; all but Parquet also with `.gz`. Everything is UTF-8. A folder holds
+`train.*`, `test.*` and perhaps `validation.*`, whole or in the shards that `hf download` brings.
+
+Nothing is guessed from values: in a CSV the texts `null`, `NA` and `1.0` are texts.
+"""
+
+import logging
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import NoneType
+from typing import Any
+
+from rubrica.data_files import FORMATS, Table, arrow_table, file_suffix, iter_lines, read_file, read_lines
+from rubrica.data_hub import read_hub
+from rubrica.errors import DataError, nearest
+from rubrica.mini_news import TOPICS, build_mini_news
+
+__all__ = ["SPLITS", "Dataset", "Examples", "read_dataset", "read_texts", "iter_lines", "check_trainable"]
+
+log = logging.getLogger(__name__)
+
+SPLITS = ("train", "validation", "test")
+MINI_NEWS = "mini-news"
+
+TEXT_COLUMNS = (
+    "text", "sentence", "review", "comment", "message", "question", "query", "tweet", "document", "текст",
+)  # fmt: skip
+"""Names of a column that is the text, best first."""
+
+TEXT_PARTS = ("title", "headline", "subject", "заголовок", "description", "content", "body", "abstract")
+"""Names of columns that are the text together, joined in this order, where there is none of `TEXT_COLUMNS`."""
+
+LABEL_COLUMNS = (
+    "label", "labels", "category", "class", "target", "topic", "rubric", "sentiment", "intent", "class index",
+    "coarse_label", "label_text", "рубрика", "метка", "класс", "категория",
+)  # fmt: skip
+"""Names of the column of labels, best first."""
+
+_SPLIT_NAMES = {"valid": "validation", "dev": "validation"} | {name: name for name in SPLITS}
+_SHARD = re.compile(r"(?P<split>[a-z]+)(-\d+-of-(?P<count>\d+)(-[0-9a-f]+)?)?")
+_HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?(:[\w.-]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Texts and what the user wrote as their labels (the integer 3 is "3"); two lists of one length."""
+
+    texts: list[str]
+    labels: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Everything that was read.
+
+    Args:
+        name: What the user asked for.
+        splits: By name, in the order of `SPLITS`, at least one.
+        text_columns: The columns that were joined with a space to make the text.
+        label_column: The column of the labels.
+        labels: The class names of train (or of the only split) in the order of their targets: a hub ClassLabel's
+            own order, else integers by value, else sorted.
+    """
+
+    name: str
+    splits: dict[str, Examples]
+    text_columns: tuple[str, ...]
+    label_column: str
+    labels: list[str]
+
+
+def read_dataset(
+    source: str | Path,
+    *,
+    text_columns: Sequence[str] = (),
+    label_column: str | None = None,
+    delimiter: str | None = None,
+) -> Dataset:
+    """Read a data set, whatever it is kept in.
+
+    Args:
+        source: A file (one split, named train), a folder, `mini-news`, or a hub id: `ag_news`, `owner/name` or
+            `owner/name:config`.
+        text_columns: Columns to join with a space, empty ones left out; found by name where not given.
+        label_column: Found by name where not given; of two columns the one that is not the text.
+        delimiter: Of CSV and TSV files, one ASCII character; by default a comma or a tab, by suffix.
+
+    Raises:
+        DataError: If it is not there or cannot be used; with the path and, where there is one, the line.
+        MissingExtraError: If pyarrow (or datasets, for a hub id) is not installed.
+        ValueError: If the delimiter is not one character.
+    """
+    name, path = str(source), _local_path(source)
+    if path is None and name == MINI_NEWS:
+        splits = {split: Examples(*columns) for split, columns in build_mini_news().items()}
+        return Dataset(name, splits, ("text",), "label", list(TOPICS))
+    tables = _hub_tables(name) if path is None else _local_tables(path, delimiter)
+    first = next(iter(tables.values()))[0]
+    texts_from, labels_from = _find_columns(first, _as_tuple(text_columns), label_column)
+    splits, classes = {}, list[str]()
+    for split, shards in tables.items():
+        examples = Examples([], [])
+        for table in shards:
+            if splits and _is_unlabeled(table, labels_from):
+                log.warning("%s: the %s split has no labels and is left out", table.path, split)
+                continue
+            labels = _labels(table, labels_from)
+            if splits:
+                _check_known(table, split, labels, classes)
+            examples.texts.extend(_texts(table, texts_from))
+            examples.labels.extend(labels)
+        if not splits:
+            classes = shards[0].class_names.get(labels_from) or _in_target_order(examples.labels)
+        if examples.texts:
+            splits[split] = examples
+    return Dataset(name, splits, texts_from, labels_from, classes)
+
+
+def read_texts(source: str | Path, *, text_columns: Sequence[str] = (), delimiter: str | None = None) -> list[str]:
+    """Read the texts of one file, to predict them: labels may be there or not, and in a `.txt` a line is a text.
+
+    Raises:
+        DataError: As in `read_dataset`.
+    """
+    path = Path(source).expanduser()
+    if file_suffix(path) in (".txt", ".ft"):
+        return read_lines(path)
+    table = read_file(path, delimiter)
+    names = list(table.columns)
+    columns = tuple(_named(table, name) for name in _as_tuple(text_columns)) or _find_texts(names)
+    if not columns and len(names) == 2 and (label := _find_label(names)):
+        columns = tuple(name for name in names if name != label)
+    if not columns:
+        raise _no_column(table, "texts", "--text-column")
+    return _texts(table, columns)
+
+
+def check_trainable(dataset: Dataset) -> None:
+    """Make sure that there is something to learn.
+
+    Raises:
+        DataError: If there is no train split, fewer than two classes, or a class without an example in train.
+    """
+    if "train" not in dataset.splits:
+        raise DataError(dataset.name, f"no train split, found {', '.join(dataset.splits)}; add train.*")
+    if len(dataset.labels) < 2:
+        problem = f'one class only ("{dataset.labels[0]}"), expected at least 2'
+        raise DataError(dataset.name, f'{problem}; check column "{dataset.label_column}" or pass --label-column')
+    if missing := set(dataset.labels).difference(dataset.splits["train"].labels):
+        names = ", ".join(f'"{label}"' for label in sorted(missing))
+        raise DataError(dataset.name, f"train has no example of {names}; add some or drop the class")
+
+
+# From a source to tables
+
+
+def _local_path(source: str | Path) -> Path | None:
+    """The path that is meant, or None for a name."""
+    name, path = str(source), Path(source).expanduser()
+    if path.exists():
+        return path
+    pathlike = isinstance(source, Path) or not _HUB_ID.fullmatch(name) or file_suffix(path) in FORMATS
+    if pathlike or ("/" not in name and path.suffix):
+        raise DataError(name, f"no such file or folder (looked from {Path.cwd()}); check the spelling")
+    return None
+
+
+def _local_tables(path: Path, delimiter: str | None) -> dict[str, list[Table]]:
+    if not path.is_dir():
+        return {"train": [read_file(path, delimiter)]}
+    files = _split_files(path)
+    if not files:  # `hf download` keeps the files of a data set one folder deeper
+        folders = [folder for folder in sorted(path.iterdir()) if folder.is_dir()]
+        inside = {folder.name: found for folder in folders if (found := _split_files(folder))}
+        if len(inside) > 1:
+            raise DataError(path, f"several folders hold data ({', '.join(inside)}); pass one of them")
+        files = next(iter(inside.values()), {})
+    if "train" not in files and len(files) != 1:
+        found = ", ".join(f"{split}.*" for split in files) or "neither"
+        formats = " ".join(FORMATS)
+        raise DataError(path, f"found {found}, expected train.* and test.* in one of the formats {formats}")
+    return {split: [read_file(file, delimiter) for file in files[split]] for split in SPLITS if split in files}
+
+
+def _split_files(folder: Path) -> dict[str, list[Path]]:
+    """The files of each split: one, or all its shards."""
+    files: dict[str, list[Path]] = {}
+    shards: dict[str, set[str | None]] = {}
+    for file in sorted(folder.iterdir()):
+        match = _SHARD.fullmatch(file.name.lower().partition(".")[0])
+        split = _SPLIT_NAMES.get(match["split"]) if match else None
+        if match and split and file_suffix(file) in FORMATS and file.is_file():
+            files.setdefault(split, []).append(file)
+            shards.setdefault(split, set()).add(match["count"])
+    for split, found in files.items():
+        count, *others = shards[split]
+        if others or (count is None and len(found) > 1):
+            names = ", ".join(file.name for file in found)
+            raise DataError(folder, f"several files for the {split} split ({names}); keep one")
+        if count is not None and int(count) != len(found):
+            raise DataError(folder, f"{len(found)} of {int(count)} shards of {split}; download the others")
+    return files
+
+
+def _hub_tables(name: str) -> dict[str, list[Table]]:
+    found = {_SPLIT_NAMES.get(split): table for split, table in read_hub(name).items()}
+    tables = {split: [arrow_table(name, found[split])] for split in SPLITS if split in found}
+    if "train" not in tables and len(tables) != 1:
+        raise DataError(name, f"found splits {', '.join(tables) or 'of other names'}, expected train and test")
+    return tables
+
+
+# From a table to texts and labels
+
+
+def _find_columns(table: Table, text_columns: tuple[str, ...], label_column: str | None) -> tuple[tuple[str, ...], str]:
+    texts = tuple(_named(table, name) for name in text_columns)
+    label = _named(table, label_column) if label_column is not None else ""
+    texts = texts or _find_texts([name for name in table.columns if name != label])
+    label = label or _find_label([name for name in table.columns if name not in texts])
+    others = [name for name in table.columns if name not in (*texts, label)]
+    if len(table.columns) == 2 and len(others) == 1:
+        texts, label = texts or (others[0],), label or others[0]
+    if not texts:
+        raise _no_column(table, "texts", "--text-column")
+    if not label:
+        raise _no_column(table, "labels", "--label-column")
+    return texts, label
+
+
+def _find_texts(names: Iterable[str]) -> tuple[str, ...]:
+    by_key = {_key(name): name for name in names}
+    whole = tuple(by_key[key] for key in TEXT_COLUMNS if key in by_key)
+    return whole[:1] or tuple(by_key[key] for key in TEXT_PARTS if key in by_key)
+
+
+def _find_label(names: Iterable[str]) -> str:
+    by_key = {_key(name): name for name in names}
+    return next((by_key[key] for key in LABEL_COLUMNS if key in by_key), "")
+
+
+def _key(name: str) -> str:
+    return name.strip().lower()
+
+
+def _named(table: Table, wanted: str) -> str:
+    """The column that the user names, in any case."""
+    by_key = {_key(name): name for name in table.columns}
+    found = wanted if wanted in table.columns else by_key.get(_key(wanted))
+    if found is None:
+        raise DataError(table.path, f'no column "{wanted}"; {nearest(wanted, table.columns)}')
+    return found
+
+
+def _no_column(table: Table, kind: str, option: str) -> DataError:
+    names = ", ".join(f'"{name[:40]}"' for name in table.columns)
+    advice = f"pass {option} (or --delimiter), and if the first line is not the names of the columns, add them"
+    return DataError(table.path, f"no column for {kind}; columns are {names}; {advice}")
+
+
+def _as_tuple(columns: Sequence[str]) -> tuple[str, ...]:
+    return (columns,) if isinstance(columns, str) else tuple(columns)
+
+
+def _texts(table: Table, columns: tuple[str, ...]) -> list[str]:
+    parts = [_strings(table, column) for column in columns]
+    if len(parts) == 1:
+        [texts] = parts
+    else:
+        rows = zip(*parts, strict=True)
+        texts = [None if row.count(None) == len(row) else " ".join(filter(None, row)) for row in rows]
+    if None in texts:
+        names = ", ".join(f'"{name}"' for name in columns)
+        raise table.error(texts.index(None), f"no text in {names}; add one or remove the row")
+    return texts  # type: ignore[return-value]
+
+
+def _strings(table: Table, column: str) -> list[str | None]:
+    values = table.values(column)
+    if not set(map(type, values)) <= {str, NoneType}:
+        values = [None if _is_nan(value) else value for value in values]
+        for row, value in enumerate(values):
+            if not isinstance(value, str | None):
+                raise table.error(row, f'found a {type(value).__name__} in "{column}", expected a text')
+    return values
+
+
+def _labels(table: Table, column: str) -> list[str]:
+    values = table.values(column)
+    names = table.class_names.get(column)
+    spelled: list[str | None] = values
+    if names is not None:
+        spelled = [names[value] if value in range(len(names)) else None for value in values]
+    elif set(map(type, values)) != {str}:
+        spelled = [_spell(value) for value in values]
+    if blank := {label for label in set(spelled) if label is None or not label.strip()}:
+        row = next(row for row, label in enumerate(spelled) if label in blank)
+        raise table.error(row, _label_problem(values[row], column))
+    return spelled  # type: ignore[return-value]
+
+
+def _spell(value: Any) -> str | None:
+    """A label as the user would write it; None for what cannot be one."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):  # pandas makes floats of integers when one of them is missing
+        return str(int(value)) if value.is_integer() else None
+    return str(value) if isinstance(value, str | int) else None
+
+
+def _label_problem(value: Any, column: str) -> str:
+    if isinstance(value, list):
+        return f'a list of labels in "{column}", expected one; several labels a text are not supported yet'
+    if value is None or _is_nan(value) or (isinstance(value, str) and not value.strip()):
+        return f'no label in "{column}"; add one or remove the row'
+    return f'found {value!r} in "{column}", expected a label: a string or an integer'
+
+
+def _check_known(table: Table, split: str, labels: list[str], classes: list[str]) -> None:
+    if strange := set(labels).difference(classes):
+        row = next(row for row, label in enumerate(labels) if label in strange)
+        problem = f'label "{labels[row]}" of the {split} split does not occur in train'
+        raise table.error(row, f"{problem}; correct it, remove the row, or add such a text to train")
+
+
+def _is_unlabeled(table: Table, column: str) -> bool:
+    """Whether this is a hub's test split whose labels are kept secret: all of them -1."""
+    return column in table.class_names and set(table.values(column)) == {-1}
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and value != value
+
+
+def _in_target_order(labels: Iterable[str]) -> list[str]:
+    names = sorted(set(labels))
+    integers = all(re.fullmatch(r"-?[0-9]{1,18}", name) for name in names)
+    return sorted(names, key=int) if integers else names

@@ -1,0 +1,75 @@
+"""How good predictions are: accuracy, F1, confusion, log loss; plain numpy.
+
+Letters: N texts, C classes. A confusion matrix has the truth in rows and the prediction in columns.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating[Any]]
+Ints = NDArray[np.integer[Any]]
+
+
+def softmax(logits: Floats) -> Floats:
+    """Logits (N, C) to probabilities (N, C); the maximum is taken off first, so nothing overflows."""
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def cross_entropy(logits: Floats, targets: Ints) -> Floats:
+    """-log p(target) of each text in nats, from logits (N, C) and targets (N,)."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    return np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(targets)), targets]
+
+
+def mean_batch_loss(losses: Floats, batch_size: int) -> float:
+    """Mean over batches of each batch's mean, as the seminar reports it; a short last batch weighs as a full one."""
+    return float(np.mean([losses[i : i + batch_size].mean() for i in range(0, len(losses), batch_size)]))
+
+
+def confusion_matrix(targets: Ints, predictions: Ints, num_classes: int) -> Ints:
+    """Counts (C, C): row = truth, column = prediction."""
+    flat = targets.astype(np.int64) * num_classes + predictions
+    return np.bincount(flat, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+def precision_recall_f1(confusion: Ints) -> tuple[Floats, Floats, Floats]:
+    """Per class (C,), each; 0 where nothing was predicted or nothing is there, as scikit-learn's zero_division=0."""
+    hits = np.diag(confusion).astype(np.float64)
+    predicted, actual = confusion.sum(axis=0), confusion.sum(axis=1)
+    precision = hits / np.maximum(predicted, 1)
+    recall = hits / np.maximum(actual, 1)
+    return precision, recall, 2 * hits / np.maximum(predicted + actual, 1)
+
+
+def score(logits: Floats, targets: Ints, labels: list[str]) -> dict[str, Any]:
+    """Everything that `rubrica evaluate --json` prints, ready for JSON.
+
+    Args:
+        logits: (N, C), N at least 1.
+        targets: (N,), indices into `labels`.
+        labels: The C class names.
+    """
+    predictions = logits.argmax(axis=1)
+    confusion = confusion_matrix(targets, predictions, len(labels))
+    precision, recall, f1 = precision_recall_f1(confusion)
+    return {
+        "texts": len(targets),
+        "accuracy": float((predictions == targets).mean()),
+        # Classes that neither occur nor are predicted say nothing about the model.
+        "macro_f1": float(f1[(confusion.sum(axis=0) + confusion.sum(axis=1)) > 0].mean()),
+        "loss": float(cross_entropy(logits, targets).mean()),
+        "per_class": [
+            {
+                "label": label,
+                "precision": float(precision[i]),
+                "recall": float(recall[i]),
+                "f1": float(f1[i]),
+                "texts": int(confusion[i].sum()),
+            }
+            for i, label in enumerate(labels)
+        ],
+        "confusion": confusion.tolist(),
+    }

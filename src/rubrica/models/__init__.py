@@ -1,0 +1,39 @@
+"""The networks: one visible dict, and the one function that maps settings to them."""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from rubrica.config import ModelConfig
+from rubrica.models.cnn import ConvClassifier
+from rubrica.models.rnn import RecurrentClassifier
+
+MODELS: dict[str, Callable[[nn.Embedding, int, ModelConfig], nn.Module]] = {
+    "cnn": lambda embedding, num_classes, config: ConvClassifier(
+        embedding, num_classes, num_filters=config.hidden_size, pooling=config.pooling
+    ),
+    **dict.fromkeys(
+        ("rnn", "gru", "lstm"),
+        lambda embedding, num_classes, config: RecurrentClassifier(
+            embedding,
+            num_classes,
+            cell=config.name,
+            hidden_size=config.hidden_size,
+            pooling=config.pooling,
+            init=config.init,
+        ),
+    ),
+}
+
+
+def build_model(config: ModelConfig, table: torch.Tensor, num_classes: int) -> nn.Module:
+    """Build the network of a config.
+
+    Args:
+        config: Which network, and its sizes.
+        table: The embedding's start, (V, E), float32 or float64; every other parameter takes its type.
+        num_classes: C, at least 2.
+    """
+    embedding = nn.Embedding.from_pretrained(table, freeze=False)
+    return MODELS[config.name](embedding, num_classes, config).to(table.dtype)

@@ -1,0 +1,59 @@
+"""Three convolutions that halve the text each time, pooled over time, one linear layer: the seminar's CNN.
+
+Letters: B texts, T tokens of the longest text, E numbers in a word vector, F filters, C classes.
+"""
+
+from typing import Literal
+
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from rubrica.masking import length_mask
+from rubrica.pooling import POOLINGS
+
+NUM_BLOCKS = 3  # the seminar's three; each halves the number of steps
+
+
+class ConvClassifier(nn.Module):
+    """Classify a text by convolutions over its word vectors.
+
+    With lengths, what lies behind a text's end is zero before each convolution, just as its padding is, and is
+    left out of the pooling: a trained model scores a text the same in any batch. (While training, the batch
+    statistics of BatchNorm do count those zeros.)
+
+    Args:
+        embedding: Table of word vectors. Whether it trains is decided by `freezing.py`, never here.
+        num_classes: C, at least 2.
+        num_filters: F, filters of each convolution.
+        pooling: "max" or "average" over time.
+    """
+
+    def __init__(
+        self,
+        embedding: nn.Embedding,
+        num_classes: int,
+        *,
+        num_filters: int = 64,
+        pooling: Literal["max", "average"] = "max",
+    ) -> None:
+        super().__init__()
+        self.embedding = embedding
+        widths = [embedding.embedding_dim] + [num_filters] * (NUM_BLOCKS - 1)
+        self.convs = nn.ModuleList(nn.Conv1d(width, num_filters, 3, stride=2, padding=1) for width in widths)
+        self.norms = nn.ModuleList(nn.BatchNorm1d(num_filters) for _ in widths)
+        self.pool = POOLINGS[pooling]
+        self.head = nn.Linear(num_filters, num_classes)
+
+    def forward(self, ids: Int[Tensor, "B T"], lengths: Int[Tensor, " B"] | None) -> Float[Tensor, "B C"]:
+        """Return the logits. Without lengths padding is read as words."""
+        x = _drop_padding(self.embedding(ids).transpose(1, 2), lengths)  # (B, E, T)
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            if lengths is not None:
+                lengths = (lengths + 1) // 2  # a step of two, padded by one on both sides, rounds up
+            x = _drop_padding(F.relu(norm(conv(x))), lengths)
+        return self.head(self.pool(x.permute(2, 0, 1), lengths))  # the pooling wants (T, B, F)
+
+
+def _drop_padding(x: Float[Tensor, "B F T"], lengths: Int[Tensor, " B"] | None) -> Float[Tensor, "B F T"]:
+    return x if lengths is None else x * length_mask(lengths, x.shape[2])[:, None]

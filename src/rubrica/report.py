@@ -1,0 +1,240 @@
+"""The page that `rubrica seminar` leaves behind: what was run, what came out, and what it teaches.
+
+One HTML file that needs nothing else: no script, no web font, no network. The prose stands in
+`templates/seminar.html.j2`; here stand the numbers that it may speak of, so that a sentence appears only where the
+figures bear it. Plots are matplotlib's, as inline SVG whose colours are the page's CSS variables: they follow the
+reader's light or dark scheme.
+
+Letters: C classes, N test texts.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rubrica.errors import require
+
+AT_CHANCE = 0.05  # accuracy this near to 1/C counts as guessing
+ONE_ANSWER = 0.9  # from this share of texts on, a network "gives one answer whatever it reads"
+MOST_COLUMNS = 40  # a larger matrix is a gray carpet, and C^2 cells an experiment make the page heavy
+COUNTS_UP_TO = 10  # classes whose counts are still readable inside the cells
+CURVE_POINTS = 400  # more than the pixels of a plot show
+LABEL_GAP = 0.075  # of the plot's height: one line of text at the end of a curve
+
+# The slots of the palette in the template, by experiment: the same network has the same colour on every page.
+COLORS = {"cnn": 0, "rnn": 1, "gru": 2, "gru-vectors": 3, "gru-frozen": 4}
+# matplotlib wants real colours; these stand for CSS ones and are exchanged in the finished SVG.
+INK, SLOTS = "#010203", ("#a10001", "#a10002", "#a10003", "#a10004", "#a10005")
+# Each against the one it differs from in a single point.
+PAIRS = {"gru": "rnn", "gru-vectors": "gru", "gru-frozen": "gru-vectors"}
+
+
+def render_seminar(report: dict[str, Any]) -> str:
+    """The whole page as HTML; the same report gives the same bytes.
+
+    Args:
+        report: What `rubrica seminar` measured: `data`, `experiments` in the order they ran, `seed`, `machine`,
+            `versions`, `created`, `seconds`, and if known the `command` that repeats it.
+
+    Raises:
+        ValueError: If there is no experiment in it.
+        MissingExtraError: If matplotlib or Jinja2 is not installed.
+    """
+    if not report["experiments"]:
+        raise ValueError("the report holds no experiment; run at least one, e.g. rubrica seminar --help")
+    jinja2 = require("jinja2", "report")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": _percent, "decimals": _decimals, "thousands": "{:,}".format}
+    page: str = environment.get_template("seminar.html.j2").render(facts(report))
+    return page
+
+
+def facts(report: dict[str, Any]) -> dict[str, Any]:
+    """Everything that the template may speak of: the report, and what follows from it."""
+    labels, unknown = report["data"]["labels"], report["data"]["unknown_words"]
+    chance = 1 / len(labels)
+    experiments = [_experiment(raw, index, labels, chance) for index, raw in enumerate(report["experiments"])]
+    named = {experiment["experiment"]: experiment for experiment in experiments}
+    truths = np.sum(experiments[0]["confusion"], axis=1)
+    curves = [experiment for experiment in experiments if experiment["curve"]["update"]]
+    capitalized = [word for word, _ in unknown if word != word.lower()]
+    return {
+        **report,
+        "command": report.get("command"),
+        "experiments": experiments,
+        "named": named,
+        "chance": chance,
+        "loss_at_chance": math.log(len(labels)),
+        "best": max(experiments, key=lambda experiment: experiment["accuracy"]),
+        "worst": min(experiments, key=lambda experiment: experiment["accuracy"]),
+        "commonest": {"label": labels[int(truths.argmax())], "share": float(truths.max() / max(1, truths.sum()))},
+        "gaps": {
+            name: _gap(named[name], named[other], int(truths.sum()))
+            for name, other in PAIRS.items()
+            if name in named and other in named
+        },
+        # What the running average on train promises and the test does not keep.
+        "memorized": max(curves, key=lambda run: run["curve"]["accuracy"][-1] - run["accuracy"], default=None),
+        "loss_plot": _plot(curves, "loss", math.log(len(labels))),
+        "accuracy_plot": _plot(curves, "accuracy", chance),
+        "capitalized": capitalized,
+        "capitals_explain": 2 * len(capitalized) > len(unknown),
+    }
+
+
+def _experiment(raw: dict[str, Any], index: int, labels: Sequence[str], chance: float) -> dict[str, Any]:
+    counts = np.asarray(raw["confusion"], dtype=np.int64)
+    answers = counts.sum(axis=0) / max(1, counts.sum())
+    favorite, thaw = int(answers.argmax()), raw["thaw_update"]
+    return {
+        **raw,
+        "slot": COLORS.get(raw["experiment"], index % len(SLOTS)),
+        "at_chance": abs(raw["accuracy"] - chance) < AT_CHANCE,
+        "one_answer": labels[favorite] if answers[favorite] >= ONE_ANSWER else None,
+        "one_answer_share": float(answers[favorite]),
+        "frozen": bool(thaw),  # neither None nor 0
+        "thawed": bool(thaw) and thaw < raw["updates"],
+        "matrix": _matrix(labels, counts),
+    }
+
+
+def _matrix(labels: Sequence[str], counts: Any) -> dict[str, Any]:
+    """A confusion matrix, ready to be laid out; of many classes the most frequent."""
+    totals = counts.sum(axis=1)
+    shown = sorted(np.argsort(-totals, kind="stable")[:MOST_COLUMNS].tolist())
+    wrong = counts - np.diag(np.diag(counts))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:3]
+    pairs = [divmod(int(place), len(labels)) for place in order]
+    return {
+        "columns": [(column + 1, labels[column]) for column in shown],
+        "rows": [
+            {
+                "number": row + 1,
+                "label": labels[row],
+                "cells": [
+                    {
+                        "label": labels[column],
+                        "count": int(counts[row, column]),
+                        "share": float(counts[row, column] / max(1, totals[row])),
+                        # The root lifts the rare mistakes, which are the interesting ones, off the paper.
+                        "depth": round(math.sqrt(counts[row, column] / max(1, totals[row])), 3),
+                        "right": row == column,
+                    }
+                    for column in shown
+                ],
+            }
+            for row in shown
+        ],
+        "compact": len(shown) > COUNTS_UP_TO,
+        "upright": len(shown) > 5 or max(map(len, labels)) > 9,
+        "left_out": len(labels) - len(shown),
+        "confused": [(labels[r], labels[c], int(wrong[r, c])) for r, c in pairs if wrong[r, c]],
+    }
+
+
+def _gap(ours: dict[str, Any], other: dict[str, Any], n: int) -> dict[str, Any]:
+    """The difference of two accuracies, beside what the choice of N test texts alone explains (95 %)."""
+    variance = sum(run["accuracy"] * (1 - run["accuracy"]) for run in (ours, other)) / max(1, n)
+    difference, noise = ours["accuracy"] - other["accuracy"], 1.96 * math.sqrt(variance)
+    return {"points": 100 * difference, "noise": 100 * noise, "beyond_noise": abs(difference) > noise, "other": other}
+
+
+def _plot(experiments: Sequence[dict[str, Any]], quantity: str, at_chance: float) -> str:
+    """The curves of all experiments as one `<svg>`, or nothing if there are none."""
+    if not experiments:
+        return ""
+    matplotlib = require("matplotlib", "report")
+    figures = require("matplotlib.figure", "report")
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # the reader's own matplotlibrc must not change the page
+        matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": quantity, "font.size": 9})
+        matplotlib.rcParams.update(dict.fromkeys(("text.color", "axes.edgecolor", "xtick.color", "ytick.color"), INK))
+        figure = figures.Figure(figsize=(5.2, 3.3))
+        axes = figure.add_axes((0.1, 0.14, 0.68, 0.8))
+        axes.patch.set_visible(False)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.grid(axis="y", color=INK, alpha=0.13, linewidth=0.7)
+        axes.tick_params(length=0, pad=5)
+        axes.axhline(at_chance, color=INK, alpha=0.6, linewidth=0.9, linestyle=(0, (2, 3)))
+        for run in experiments:
+            points = _thinned(len(run["curve"]["update"]))
+            updates, values = (np.asarray(run["curve"][key], dtype=float)[points] for key in ("update", quantity))
+            axes.plot(updates, values, color=SLOTS[run["slot"]], linewidth=1.6)
+            if run["thawed"]:
+                axes.axvline(run["thaw_update"], color=SLOTS[run["slot"]], linewidth=0.8, gid=f"thaw-{quantity}")
+                top = (run["thaw_update"], 1.01)
+                axes.text(*top, "thaw", transform=axes.get_xaxis_transform(), ha="center", color=SLOTS[run["slot"]])
+        axes.set_xlabel("update", color=INK)
+        axes.set_xlim(left=0)
+        axes.margins(x=0)
+        if quantity == "accuracy":
+            axes.set_ylim(0, 1)
+            axes.yaxis.set_major_formatter(_percent_tick)
+        else:
+            axes.set_ylim(bottom=0)
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        ends = [(axes.transLimits.transform((0, run["curve"][quantity][-1]))[1], run) for run in experiments]
+        ends = sorted(((y, run) for y, run in ends if math.isfinite(y)), key=lambda end: end[0])
+        for height, (_, run) in zip(_spread([y for y, _ in ends]), ends, strict=True):
+            place = {"transform": axes.transAxes, "va": "center", "parse_math": False}
+            axes.text(1.025, height, run["experiment"], color=SLOTS[run["slot"]], **place)
+        svg = StringIO()
+        figure.savefig(
+            svg, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        )
+    ended = ", ".join(f"{run['experiment']} {_decimals(run['curve'][quantity][-1])}" for run in experiments)
+    return _inline(svg.getvalue(), quantity, f"{quantity} on train against updates; at the end: {ended}")
+
+
+def _thinned(count: int) -> list[int]:
+    """At most CURVE_POINTS of `count` positions, evenly, with the first and the last."""
+    return sorted({round(x) for x in np.linspace(0, count - 1, min(count, CURVE_POINTS))})
+
+
+def _spread(heights: Iterable[float]) -> list[float]:
+    """Sorted heights moved apart to LABEL_GAP, as little as one pass up and one down can."""
+    spread: list[float] = []
+    for height in heights:
+        spread.append(max(height, spread[-1] + LABEL_GAP) if spread else max(height, 0.0))
+    ceiling = 1.0
+    for index in reversed(range(len(spread))):
+        spread[index] = min(spread[index], ceiling)
+        ceiling = spread[index] - LABEL_GAP
+    return spread
+
+
+def _inline(svg: str, prefix: str, description: str) -> str:
+    """An SVG file as a part of a page: no prolog, ids of its own, the page's colours, a name for screen readers."""
+    escape = require("markupsafe", "report").escape
+    (box,) = re.findall(r'viewBox="([^"]+)"', svg)
+    body = re.sub(r"<(metadata|style)\b.*?</\1>", "", svg[svg.index(">", svg.index("<svg")) + 1 :], flags=re.DOTALL)
+    body = re.sub(r'(?<=\bid=")|(?<=href="#)|(?<=url\(#)', f"{prefix}-", body).replace("xlink:href", "href")
+    body = body.replace(INK, "currentColor")
+    for slot, color in enumerate(SLOTS):
+        body = body.replace(color, f"var(--slot{slot})")
+    return f'<svg class="plot" viewBox="{box}" role="img" aria-label="{escape(description)}">{body.strip()}'
+
+
+def _percent_tick(value: float, _: int) -> str:
+    return f"{100 * value:.0f}%"
+
+
+def _percent(share: float, digits: int = 1) -> str:
+    return f"{100 * share:.{digits}f}%"
+
+
+def _decimals(number: float | None, digits: int = 3) -> str:
+    if number is None:
+        return "–"
+    return f"{number:,.{digits}f}" if math.isfinite(number) else "not finite"

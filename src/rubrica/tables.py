@@ -1,0 +1,124 @@
+"""What the commands print for a person; rich keeps it plain where the output is no terminal."""
+
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rubrica.vectors_hub import KnownVectors
+
+
+def _table(title: str, *columns: str) -> Table:
+    """A table whose first column is text and whose others are figures."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="right" if i else "left")
+    return table
+
+
+def _print(*parts: Table | Text) -> None:
+    console = Console(highlight=False)
+    for part in parts:
+        console.print(part)
+
+
+def _line(name: str, value: object) -> Text:
+    return Text.assemble((f"{name}: ", "bold"), str(value))
+
+
+def print_overview(facts: dict[str, Any]) -> None:
+    """What `overview.describe` found."""
+    splits = facts["splits"]
+    rows = _table(facts["name"], "class", *splits)
+    for label in facts["labels"]:
+        rows.add_row(Text(label), *(f"{split['labels'].get(label, 0):,}" for split in splits.values()))
+    rows.add_section()
+    rows.add_row("texts", *(f"{split['rows']:,}" for split in splits.values()))
+    rows.add_row("tokens per text", *(f"{split['tokens_per_text']:.1f}" for split in splits.values()))
+    unknown = facts["unknown"]
+    rows.add_row("unknown, as written", *(f"{unknown[name]['share_as_written']:.1%}" for name in splits))
+    rows.add_row("unknown, lower-cased", *(f"{unknown[name]['share_lowercased']:.1%}" for name in splits))
+    _print(_line("text from", ", ".join(facts["text_columns"])), _line("label from", facts["label_column"]), rows)
+    if vectors := facts.get("vectors"):
+        size = f"{vectors['words']:,} words x {vectors['dim']}"
+        _print(_line("vectors", f"{vectors['source']}, {size}"), _line("first words", " ".join(vectors["first_words"])))
+    else:
+        _print(_line("vocabulary", f"{facts['vocabulary']:,} words of train"))
+    for name in splits:
+        words = ", ".join(f"{word} {count:,}" for word, count in unknown[name]["words"])
+        _print(_line(f"unknown in {name}, most frequent", words or "none"))
+    case = "lower-cased" if facts["lowercase"] else "as written"
+    _print(Text(f"\nExamples ({case}, first {facts['max_length']} tokens)", "bold"))
+    for example in facts["examples"]:
+        _print(
+            _line(example["label"], example["text"]),
+            Text(" ".join(example["tokens"]), "dim"),
+            Text(" ".join(map(str, example["ids"])) + "\n", "dim"),
+        )
+
+
+def print_vectors_list(known: list[KnownVectors]) -> None:
+    """The gensim list."""
+    table = _table("", "name", "words", "numbers", "download", "here")
+    for vectors in known:
+        here = Text(str(vectors.path) if vectors.path else "-")
+        table.add_row(vectors.name, f"{vectors.words:,}", str(vectors.dim), f"{vectors.megabytes:,} MB", here)
+    _print(table)
+
+
+def print_seminar(report: dict[str, Any]) -> None:
+    """The five experiments, the seminar's own figures beside ours."""
+    data = report["data"]
+    title = f"{data['name']}: {data['train_texts']:,} texts to train on, {data['test_texts']:,} to test"
+    table = _table(title, "experiment", "loss", "accuracy", "seconds", "seminar's loss", "seminar's accuracy")
+    for row in report["experiments"]:
+        printed = [row["seminar_loss"], row["seminar_accuracy"]]
+        table.add_row(
+            row["experiment"],
+            f"{row['loss']:.4f}",
+            f"{row['accuracy']:.2%}",
+            f"{row['train_seconds']:.1f}",
+            "-" if printed[0] is None else f"{printed[0]:.4f}",
+            "-" if printed[1] is None else f"{printed[1]:.2%}",
+        )
+    share = f"{data['unknown_share']:.1%} of the test tokens have no vector ({data['vectors']})"
+    note = "The seminar's figures: 120,000 AG News texts, glove-twitter-50."
+    _print(table, Text(share), Text(note))
+
+
+def print_scores(scores: dict[str, Any]) -> None:
+    """What `rubrica evaluate` found."""
+    classes = _table("", "class", "precision", "recall", "F1", "texts")
+    for row in scores["per_class"]:
+        figures = (f"{row[name]:.4f}" for name in ("precision", "recall", "f1"))
+        classes.add_row(Text(row["label"]), *figures, f"{row['texts']:,}")
+    labels = [row["label"] for row in scores["per_class"]]
+    confusion = _table("confusion: a row is the truth, a column the answer", "", *labels)
+    for label, counts in zip(labels, scores["confusion"], strict=True):
+        confusion.add_row(Text(label), *(f"{count:,}" for count in counts))
+    _print(
+        _line("accuracy", f"{scores['accuracy']:.4f}"),
+        _line("macro-F1", f"{scores['macro_f1']:.4f}"),
+        _line("loss", f"{scores['loss']:.4f}"),
+        _line("texts", f"{scores['texts']:,}"),
+        classes,
+        confusion,
+    )
+
+
+def print_info(facts: dict[str, Any]) -> None:
+    """What `rubrica info` knows of a model."""
+    size = f"{facts['parameters']:,} parameters, {facts['model_bytes'] / 1e6:.1f} MB"
+    _print(
+        _line("model", f"{facts['model']}, {size}"),
+        _line("classes", ", ".join(facts["labels"])),
+        _line("words", f"{facts['words']:,} (vectors: {facts['vectors'] or 'none'})"),
+    )
+    for split in ("validation", "test"):
+        if scores := facts["metrics"].get(split):
+            figures = f"accuracy {scores['accuracy']:.4f}, macro-F1 {scores['macro_f1']:.4f}, {scores['texts']:,} texts"
+            _print(_line(split, figures))
+    for section, values in facts["config"].items():
+        _print(_line(section, ", ".join(f"{key} {value}" for key, value in values.items())))

@@ -1,0 +1,264 @@
+"""The file formats of word vectors, each read into words and a matrix.
+
+The format is found by content, never by name, and any file may be gzipped:
+
+* GloVe text: a line is a word and its numbers, parted by spaces (https://nlp.stanford.edu/projects/glove/).
+* word2vec and fastText text: the same below a line "V E"; lines may end in a space.
+* word2vec binary: the line "V E", then each word, a space and E little-endian float32 (Mikolov's `word2vec.c`).
+* A model2vec folder: `model.safetensors` and `tokenizer.json` (https://github.com/MinishLab/model2vec).
+
+Words, order and values equal those of gensim's `KeyedVectors.load_word2vec_format`, bit for bit. Departures: a word
+may hold spaces (GloVe 840B has such; gensim fails), and inf, nan and a wrong width are errors with a line number.
+
+Letters: V words, E numbers of a word.
+"""
+
+import gzip
+import json
+import logging
+import re
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from rubrica.errors import VectorsError, require
+
+log = logging.getLogger(__name__)
+
+Matrix = NDArray[np.float32]
+"""Vectors, one a row, (V, E)."""
+Table = tuple[list[str], Matrix]
+"""Words and their vectors."""
+
+# Files go through memory in pieces: large enough to keep two cores busy, small enough that a piece which needs
+# the slow, careful reading costs a fraction of a second.
+_BLOCK_BYTES = 8 << 20
+_MAX_DIM = 100_000  # Nobody publishes as many; a header that says so is broken or hostile.
+_FLOAT32_INF = 2.0**128 - 2.0**103  # From here on a number becomes inf in float32.
+_BOM = b"\xef\xbb\xbf"
+_HEADER = re.compile(rb"(?:\xef\xbb\xbf)?(\d{1,12}) (\d{1,12})\s*")
+# At least three bytes: a float32 whose first bytes look like "5\n" is no rarity, one that looks like "0.5\n" is.
+_NUMBERS = re.compile(rb"[-+.eE0-9naif ]{3,}")
+_FOREIGN = {
+    b"PK\x03\x04": "a zip archive; unpack it and give the file inside",
+    b"\xba\x16\x4f\x2f": "a fastText model; give the .vec file that fastText wrote beside it",
+    b"\x80": "a Python pickle, which may run code when opened; save it with KeyedVectors.save_word2vec_format",
+}
+
+
+def read_file(path: Path) -> Table:
+    """Read any of the three formats that are one file.
+
+    Raises:
+        VectorsError: If the content is none of them, or cut off.
+        OSError, EOFError, zlib.error: If the disk or the gzip stream fails.
+    """
+    with path.open("rb") as file:
+        is_gzip = file.read(2) == b"\x1f\x8b"
+    with cast(BinaryIO, gzip.open(path)) if is_gzip else path.open("rb") as file:
+        first = file.readline()
+        if not first:
+            raise VectorsError(path, "the file is empty; expected a word and its numbers on each line")
+        for magic, what in _FOREIGN.items():
+            if first.startswith(magic):
+                raise VectorsError(path, what)
+        if header := _HEADER.fullmatch(first):
+            count, dim = int(header[1]), int(header[2])
+            if not 1 <= dim <= _MAX_DIM:
+                raise VectorsError(path, f"{dim} numbers a word, expected 1 to {_MAX_DIM}", line=1)
+            second = file.readline()
+            read = _read_text if _is_text(second, dim) else _read_binary
+            return read(file, second, dim, count, path)
+        dim = len(first.rstrip().split(b" ")) - 1
+        if dim < 1:
+            raise VectorsError(path, "one column, expected a word and its numbers, parted by spaces", line=1)
+        return _read_text(file, first, dim, None, path)
+
+
+def _is_text(line: bytes, dim: int) -> bool:
+    """Whether the first line below a header is text, be it faulty, and not a binary record."""
+    numbers = line.rstrip().split(b" ")[1:]
+    tail = b" ".join(numbers)
+    as_many = len(numbers) >= dim > 1 and tail.isascii() and tail.decode("ascii").isprintable()
+    return not line.strip() or as_many or _NUMBERS.fullmatch(tail) is not None
+
+
+def _read_text(file: BinaryIO, start: bytes, dim: int, count: int | None, path: Path) -> Table:
+    """Read the lines from `start`, the first of them, on; `count` is the header's, where there is one."""
+    line, why = (1, "as in line 1") if count is None else (2, "as the header says")
+    _parse_carefully(start, dim, line, why, path)  # pyarrow would believe any width that a header claims.
+    words: list[str] = []
+    parts = [np.empty((0, dim), np.float32)]
+    while block := start + file.read(_BLOCK_BYTES) + file.readline():
+        some, part = _parse_fast(block, dim) or _parse_carefully(block, dim, line, why, path)
+        words += some
+        parts.append(part)
+        line += block.count(b"\n")
+        start = b""
+    if count is not None and len(words) < count:
+        raise VectorsError(path, f"{len(words)} words, the header says {count}; the file is cut off, download it again")
+    if count is not None and len(words) > count:
+        log.warning("%s: %d words, the header says %d; the rest is left out", path, len(words), count)
+    return words[:count], np.concatenate(parts)[:count]
+
+
+def _parse_fast(block: bytes, dim: int) -> Table | None:
+    """Read lines all at once, or None where one of them is out of the ordinary."""
+    pyarrow, csv = require("pyarrow", "data"), require("pyarrow.csv", "data")
+    numbers = [str(i) for i in range(dim)]
+    try:
+        table = csv.read_csv(
+            pyarrow.BufferReader(block.replace(b" \n", b"\n")),
+            csv.ReadOptions(column_names=["word", *numbers], block_size=1 << 20),
+            csv.ParseOptions(delimiter=" ", quote_char=False, escape_char=False, ignore_empty_lines=False),
+            csv.ConvertOptions(
+                # float64 first: gensim rounds twice, and equal means equal.
+                column_types={"word": pyarrow.string(), **dict.fromkeys(numbers, pyarrow.float64())},
+                null_values=[],  # `null`, `nan` and `NA` are words.
+                strings_can_be_null=False,
+            ),
+        )
+    except pyarrow.ArrowInvalid:
+        return None
+    # To pyarrow "\r" ends a line too, and a byte order mark is nothing, where it is the start of a word.
+    if table.num_rows != block.count(b"\n") + (not block.endswith(b"\n")) or block.startswith(_BOM):
+        return None
+    columns = np.empty((dim, table.num_rows), np.float32)  # (E, V), as pyarrow has them
+    with np.errstate(over="ignore"):  # 1e39 becomes inf
+        for i in range(dim):
+            columns[i] = table.column(i + 1).to_numpy()
+    if not np.isfinite(columns).all():
+        return None
+    return table.column(0).to_pylist(), np.ascontiguousarray(columns.T)  # (V, E)
+
+
+def _parse_carefully(block: bytes, dim: int, line: int, why: str, path: Path) -> Table:
+    """Read line by line: words with spaces are welcome, and the first wrong line is named."""
+    lines = block.rstrip(b"\r\n").split(b"\n") if block.strip() else []
+    words: list[str] = []
+    matrix = np.empty((len(lines), dim), np.float32)
+    for row, text in enumerate(lines):
+        fields = text.rstrip().split(b" ")
+        extra = len(fields) - 1 - dim
+        # The surplus belongs to the word, unless it is one more number.
+        if extra < 0 or (extra > 0 and _is_number(fields[extra])):
+            raise VectorsError(path, f"{len(fields) - 1} numbers, expected {dim} {why}", line=line + row)
+        for field in fields[extra + 1 :]:
+            if not _is_number(field):
+                shown = field.decode(errors="backslashreplace")
+                raise VectorsError(path, f"{shown!r}, expected a finite number", line=line + row)
+        try:
+            words.append(b" ".join(fields[: extra + 1]).decode())
+        except UnicodeDecodeError as error:
+            raise VectorsError(path, f"not UTF-8 ({error}); convert the file", line=line + row) from error
+        matrix[row] = [float(field) for field in fields[extra + 1 :]]
+    return words, matrix
+
+
+def _is_number(field: bytes) -> bool:
+    """Whether these bytes are a number that float32 can hold."""
+    try:
+        return abs(float(field)) < _FLOAT32_INF  # False for nan
+    except ValueError:
+        return False
+
+
+def _read_binary(file: BinaryIO, start: bytes, dim: int, count: int, path: Path) -> Table:
+    """Read the records that follow the header, of which `start` has been read already."""
+    size = 4 * dim
+    words: list[str] = []
+    parts = [np.empty((0, dim), np.float32)]
+    rest, chunk = start, b"more"
+    while len(words) < count and chunk:
+        chunk = file.read(_BLOCK_BYTES)
+        block, at = rest + chunk, 0
+        places = []
+        # Words differ in length, so a record's place is known only from the one before: the one loop over words.
+        while len(words) < count:
+            space = block.find(b" ", at)
+            if space < 0 or space + 1 + size > len(block):
+                break
+            try:
+                # word2vec.c ends a record with a line end, others do not.
+                words.append(block[at:space].lstrip(b"\n").decode())
+            except UnicodeDecodeError as error:
+                raise VectorsError(path, f"word {len(words) + 1} is not UTF-8 ({error})") from error
+            places.append(space + 1)
+            at = space + 1 + size
+        rest = block[at:]
+        if places:
+            windows = sliding_window_view(np.frombuffer(block, np.uint8), size)
+            part = windows[places].view("<f4").astype(np.float32, copy=False)
+            first = len(words) - len(places)
+            _check_finite(part, words[first:], path, first=first)
+            parts.append(part)
+    if len(words) < count:
+        word, _, numbers = rest.lstrip(b"\n").partition(b" ")
+        raise VectorsError(
+            path,
+            f"word {len(words) + 1} of {count} ({word[:40].decode(errors='replace')!r}): {len(numbers)} bytes, "
+            f"expected {size}; the file is cut off, download it again",
+        )
+    if (rest + file.read(_BLOCK_BYTES)).strip():  # Reading on also makes gzip check its sum.
+        log.warning("%s: more than the %d words of the header; the rest is left out", path, count)
+    return words, np.concatenate(parts)
+
+
+def _check_finite(matrix: Matrix, words: list[str], path: Path, *, first: int = 0) -> None:
+    finite = np.isfinite(matrix).all(axis=1)
+    if not finite.all():
+        row = int(finite.argmin())
+        raise VectorsError(path, f"word {first + row + 1} ({words[row]!r}) has inf or nan, expected finite numbers")
+
+
+def read_model2vec(path: Path) -> Table:
+    """Read a model2vec folder; a token's vector is its row of `embeddings`, times its weight if it has one.
+
+    Newer versions share a row among tokens: then `mapping` holds the row of each token.
+
+    Raises:
+        VectorsError: If a file is missing or does not fit the others.
+    """
+    safetensors = require("safetensors", "vectors")
+    for name in ("model.safetensors", "tokenizer.json"):
+        if not (path / name).is_file():
+            raise VectorsError(path, f"the folder has no {name}; expected a model2vec folder, or give a file")
+    words = _tokenizer_words(path / "tokenizer.json")
+    path = path / "model.safetensors"
+    try:
+        with safetensors.safe_open(path, "numpy") as opened:
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
+    except (safetensors.SafetensorError, TypeError) as error:  # TypeError: a type that numpy lacks
+        raise VectorsError(path, f"cannot be read ({error}); download it again") from error
+    matrix = tensors.get("embeddings")
+    if matrix is None or matrix.ndim != 2:
+        raise VectorsError(path, f"tensors {sorted(tensors)}, expected a matrix called 'embeddings'")
+    if (rows := tensors.get("mapping")) is not None:
+        if rows.size and not 0 <= rows.min() <= rows.max() < len(matrix):
+            raise VectorsError(path, f"'mapping' up to {rows.max()} for {len(matrix)} rows; download it again")
+        matrix = matrix[rows]
+    weights = tensors.get("weights", np.ones(len(matrix), np.float32))
+    if not len(words) == len(matrix) == len(weights):
+        raise VectorsError(
+            path, f"{len(matrix)} vectors, {len(weights)} weights, expected {len(words)} as in tokenizer.json"
+        )
+    matrix = (matrix * weights[:, None]).astype(np.float32)
+    _check_finite(matrix, words, path)
+    return words, matrix
+
+
+def _tokenizer_words(path: Path) -> list[str]:
+    """The tokens of a `tokenizer.json` of the `tokenizers` library, in the order of their ids."""
+    try:
+        tokenizer = json.loads(path.read_bytes())
+        vocab = tokenizer["model"]["vocab"]
+        if isinstance(vocab, list):  # Unigram: [token, score], the place is the id
+            vocab = {token: i for i, (token, _) in enumerate(vocab)}
+        words = {i: word for word, i in vocab.items()}
+        words |= {token["id"]: token["content"] for token in tokenizer.get("added_tokens") or []}
+        return [words[i] for i in range(len(words))]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise VectorsError(path, f"no vocabulary with ids from 0 on ({error!r}); download it again") from error

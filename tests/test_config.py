@@ -1,0 +1,93 @@
+"""Settings: strict keys, ranges, recipes, overrides."""
+
+import json
+
+import pytest
+
+from rubrica.config import Config, load_recipe, recipe_names
+from rubrica.errors import ConfigError
+
+
+def test_dict_and_back_is_the_same():
+    config = Config().changed(["training.lr=3e-4", "model.name=lstm", "data.lowercase=false"])
+    assert Config.from_dict(config.to_dict()) == config
+    assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert (config.training.lr, config.model.name, config.data.lowercase) == (3e-4, "lstm", False)
+
+
+BAD = [
+    ({"train": {}}, "unknown section [train]; did you mean 'training'?"),
+    ({"training": {"epoch": 3}}, "unknown key training.epoch; did you mean 'epochs'?"),
+    ({"training": {"epochs": 0}}, "training.epochs is 0; give at least 1"),
+    ({"training": {"epochs": 2.5}}, "training.epochs is 2.5; give a value of type int"),
+    ({"training": {"epochs": True}}, "training.epochs is True; give a value of type int"),
+    ({"training": {"lr": 0}}, "training.lr is 0; give more than 0"),
+    ({"training": {"lr": float("nan")}}, "training.lr is nan; give more than 0"),
+    ({"training": {"freeze_steps": 1, "freeze_epochs": 1}}, "both set; give one of them"),
+    ({"training": {"seed": -1}}, "training.seed is -1; give 0 or more"),
+    ({"training": 3}, "[training] is no table"),
+    ({"model": {"name": "transformer"}}, "model.name is 'transformer'; give one of 'cnn', 'rnn', 'gru', 'lstm'"),
+    ({"model": {"name": "cnn", "pooling": "last"}}, 'model.pooling is "last"; the cnn pools with'),
+    ({"model": {"hidden_size": 0}}, "model.hidden_size is 0; give at least 1"),
+    ({"model": {"embedding_dim": 0}}, "model.embedding_dim is 0; give at least 1"),
+    ({"data": {"max_length": 0}}, "data.max_length is 0; give at least 1 token"),
+    ({"data": {"min_count": 0}}, "data.min_count is 0; give at least 1"),
+    ({"data": {"validation_fraction": 1}}, "data.validation_fraction is 1; give a share"),
+]
+
+
+@pytest.mark.parametrize(("tables", "message"), BAD, ids=[message for _, message in BAD])
+def test_a_bad_setting_is_one_sentence_that_names_it(tables, message):
+    with pytest.raises(ConfigError) as caught:
+        Config.from_dict(tables)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("lr=3", "expected section.key=value"),
+        ("training.lr", "expected section.key=value"),
+        ("trainings.lr=3", "unknown section; did you mean 'training'?"),
+        ("training.lrr=3", "unknown key training.lrr; did you mean 'lr'?"),
+        ("training.lr=fast", "training.lr is 'fast'; give a value of type float"),
+    ],
+)
+def test_a_bad_override_names_the_flag(setting, message):
+    with pytest.raises(ConfigError) as caught:
+        Config().changed([setting])
+    assert "--set" in str(caught.value)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_recipes_of_the_package_load(name):
+    assert load_recipe(name).training.seed == 0xDEAD
+
+
+def test_recipes_say_the_seminars_settings():
+    for name in recipe_names():
+        recipe = load_recipe(name)
+        assert (recipe.training.lr, recipe.training.batch_size, recipe.training.epochs) == (1e-2, 32, 1)
+        assert recipe.training.max_grad_norm == (2 if name == "seminar-cnn" else 1)
+        assert not recipe.data.lowercase
+        assert not recipe.model.mask_padding
+        assert recipe.data.max_length == 128
+        assert recipe.model.embedding == ("pretrained" if name.endswith(("vectors", "frozen")) else "random")
+
+
+def test_a_missing_recipe_names_the_nearest():
+    with pytest.raises(ConfigError, match="did you mean 'seminar-gru'"):
+        load_recipe("seminar-grru")
+
+
+def test_a_recipe_file_may_be_toml_or_the_config_of_a_model(tmp_path):
+    toml = tmp_path / "mine.toml"
+    toml.write_text("[training]\nepochs = 7\n")
+    assert load_recipe(str(toml)).training.epochs == 7
+    saved = tmp_path / "config.json"
+    saved.write_text(json.dumps({"id2label": {}, **Config().changed(["training.epochs=9"]).to_dict()}))
+    assert load_recipe(str(saved)).training.epochs == 9
+    toml.write_text("epochs = = 7")
+    with pytest.raises(ConfigError, match=r"mine\.toml: .*give a TOML file"):
+        load_recipe(str(toml))

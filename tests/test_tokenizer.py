@@ -1,0 +1,41 @@
+"""Our rule against NLTK's WordPunctTokenizer."""
+
+import csv
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nltk.tokenize import WordPunctTokenizer
+
+from rubrica.tokenizer import is_token, tokenize
+
+NLTK = WordPunctTokenizer()
+ODD = ["", " ", "\0", "a\0b", "\r\n", "a\r\nb", "don't", "3.5%!", "cafe\u0301", "हिन्दी", "👩‍👩‍👧 ok", "x\u200dy", "²½", "\u00a0a\u2028b\u0085"]
+CHARACTERS = st.one_of(
+    st.characters(),
+    st.characters(categories=["Mn", "Mc", "Me", "So", "Sk", "Cf", "Cc", "Zs", "Zl", "Zp"]),
+    st.sampled_from("\0\r\n\t ,.'\"_-\u200d\ufe0f\u0301😀"),
+)
+
+
+@pytest.mark.parametrize("text", ODD, ids=repr)
+def test_odd_texts_split_as_nltk_splits_them(text):
+    assert tokenize(text) == NLTK.tokenize(text)
+
+
+@given(st.text(CHARACTERS))
+def test_any_text_splits_as_nltk_splits_it(text):
+    assert tokenize(text) == NLTK.tokenize(text)
+
+
+def test_all_ag_news_test_texts_split_as_nltk_splits_them(shared):
+    with (shared / "data/ag_news/test.csv").open(newline="", encoding="utf-8") as file:
+        texts = [row["text"] for row in csv.DictReader(file)]
+    assert len(texts) == 7600
+    assert [tokenize(text) for text in texts] == [NLTK.tokenize(text) for text in texts]
+
+
+@given(st.text(CHARACTERS))
+def test_is_token_is_true_of_what_the_rule_yields_and_of_nothing_else(text):
+    assert all(is_token(token) for token in tokenize(text))
+    assert is_token(text) == (tokenize(text) == [text])
