@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from rubrica.errors import MissingExtraError
-from rubrica.report import _spread, _thinned, render_seminar
+from rubrica.report import _spread, _template, _thinned, render_seminar
 
 NAMES = ("cnn", "rnn", "gru", "gru-vectors", "gru-frozen")
 ACCURACY = {"cnn": 0.85, "rnn": 0.25, "gru": 0.87, "gru-vectors": 0.9, "gru-frozen": 0.901}
@@ -25,14 +25,19 @@ def confusion(num_classes, accuracy, per_class=1000):
     return matrix
 
 
-def experiment(name, num_classes=4, accuracy=None, **changes):
-    accuracy = ACCURACY[name] if accuracy is None else accuracy
+def learned(accuracy):
+    """A curve that ends a little below the accuracy."""
     updates = list(range(50, 1501, 50))
-    curve = {
+    return {
         "update": updates,
         "loss": [1.4 - 0.0005 * step for step in updates],
-        "accuracy": [accuracy - 100 / (step + 400) * 0.1 for step in updates],
+        "accuracy": [accuracy - 10 / (step + 400) for step in updates],
     }
+
+
+def experiment(name, num_classes=4, accuracy=None, **changes):
+    """One experiment; without a curve unless one is given, for plots take time."""
+    accuracy = ACCURACY[name] if accuracy is None else accuracy
     return {
         "experiment": name,
         "loss": 0.4321,
@@ -42,7 +47,7 @@ def experiment(name, num_classes=4, accuracy=None, **changes):
         "seminar_loss": 0.5678,
         "seminar_accuracy": 0.8765,
         "confusion": confusion(num_classes, accuracy),
-        "curve": curve,
+        "curve": {"update": [], "loss": [], "accuracy": []},
         "thaw_update": 1001 if name == "gru-frozen" else None,
         **changes,
     }
@@ -50,7 +55,7 @@ def experiment(name, num_classes=4, accuracy=None, **changes):
 
 def report(experiments=None, labels=("World", "Sports", "Business", "Sci/Tech"), **data):
     if experiments is None:
-        experiments = [experiment(name, len(labels)) for name in NAMES]
+        experiments = [experiment(name, len(labels), curve=learned(ACCURACY[name])) for name in NAMES]
     known = {
         "name": "AG News",
         "train_texts": 24000,
@@ -107,7 +112,8 @@ def test_page_is_well_formed_and_its_ids_are_unique(page):
         def handle_startendtag(self, tag, attrs):
             attributes = dict(attrs)
             self.ids += [attributes["id"]] if "id" in attributes else []
-            self.links += re.findall(r"#([\w-]+)", attributes.get("href", "") + attributes.get("clip-path", ""))
+            for name in ("href", "xlink:href", "clip-path"):
+                self.links += re.findall(r"#([\w-]+)", attributes.get(name, ""))
             self.links += attributes.get("aria-labelledby", "").split()
 
         def handle_endtag(self, tag):
@@ -134,7 +140,7 @@ def test_same_report_gives_same_bytes_and_is_left_as_it_was(page):
 
 def test_page_does_not_depend_on_the_readers_matplotlib_settings(page):
     matplotlib = pytest.importorskip("matplotlib")
-    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "svg.fonttype": "path"}):
+    with matplotlib.rc_context({"font.size": 30, "axes.linewidth": 9, "svg.fonttype": "path"}):
         assert render_seminar(report()) == page
         assert matplotlib.rcParams["font.size"] == 30
 
@@ -164,10 +170,11 @@ def test_figures_that_the_seminar_lacks_are_dashes():
     assert "None" not in page
 
 
-def test_a_loss_that_is_not_finite_is_said_and_spoils_no_plot():
-    broken = experiment("rnn", loss=float("nan"))
-    broken["curve"]["loss"][-1] = float("nan")
-    page = render_seminar(report([broken, experiment("gru")]))
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_is_said_and_spoils_no_plot(loss):
+    broken = experiment("rnn", loss=loss, curve=learned(0.25))
+    broken["curve"]["loss"][-1] = loss
+    page = render_seminar(report([broken, experiment("gru", curve=learned(0.87))]))
     assert "not finite" in page
     assert len(re.findall(r"<text[^>]*>rnn</text>", page)) == 1  # of accuracy; its loss has no end to write it at
 
@@ -188,7 +195,7 @@ def test_thaw_is_a_line_in_both_plots_where_it_lies_inside_the_run(page):
 
 
 def test_a_run_that_ends_before_the_thaw_says_so_and_draws_no_line():
-    page = render_seminar(report([experiment("gru-frozen", updates=1001)]))
+    page = render_seminar(report([experiment("gru-frozen", updates=1001, curve=learned(0.9))]))
     assert "-thaw-" not in page
     assert ">thaw<" not in page
     assert "ended after 1,001 updates, before the vectors of gru-frozen were due to thaw at update 1,001" in words(page)
@@ -237,12 +244,19 @@ def test_no_unknown_words_need_no_reason():
 def test_words_of_the_data_are_text_and_never_markup():
     evil = "<script>alert(1)</script>"
     labels = [evil, '"><b onclick=x>', "</style>", "a & b"]
-    given = report([experiment("rnn")], labels, name=evil, vectors=evil, unknown_words=[[evil, 1], ["</SCRIPT>", 1]])
+    given = report(
+        [experiment("rnn", curve=learned(0.25))],
+        labels,
+        name=evil,
+        vectors=evil,
+        unknown_words=[[evil, 1], ["</SCRIPT>", 1]],
+    )
     given |= {"machine": evil, "versions": evil, "created": evil, "command": evil}
     given["experiments"][0]["experiment"] = "<b>$x$</b>"
     page = render_seminar(given)
     assert not re.search(r"<script|<b onclick|<b>\$x|</script", page, re.IGNORECASE)
     assert page.count("</style>") == 1
+    assert len(re.findall(r"<text[^>]*>&lt;b&gt;\$x\$&lt;/b&gt;</text>", page)) == 2
     for text in (*labels, "<b>$x$</b>"):
         assert text in words(page)
 
@@ -288,17 +302,30 @@ def test_a_network_with_one_answer_is_found_out():
     assert "It answers “Sports” for 99.0% of the texts" in words(render_seminar(given))
 
 
+def test_a_network_without_mistakes_is_praised():
+    text = words(render_seminar(report([experiment("gru", accuracy=1.0)])))
+    assert "Not one mistake." in text
+    assert "Most often mistaken" not in text
+
+
 def test_a_gap_between_train_and_test_is_named_only_where_there_is_one(page):
     assert "does not carry over" not in words(page)
-    overfit = experiment("cnn")
+    overfit = experiment("cnn", curve=learned(0.85))
     overfit["curve"]["accuracy"][-1] = 0.97
-    text = words(render_seminar(report([experiment("gru"), overfit])))
+    text = words(render_seminar(report([experiment("gru", curve=learned(0.87)), overfit])))
     assert "cnn is right on 97.0% of the texts it learns from, but on 85.0% of the test" in text
 
 
 def test_a_run_without_curves_says_so():
-    empty = experiment("cnn", curve={"update": [], "loss": [], "accuracy": []})
-    assert "No curves were kept" in render_seminar(report([empty]))
+    page = render_seminar(report([experiment("cnn")]))
+    assert "No curves were kept" in page
+    assert "<svg" not in page
+
+
+def test_an_experiment_without_a_curve_is_left_out_of_the_plots_only():
+    page = render_seminar(report([experiment("cnn"), experiment("gru", curve=learned(0.87))]))
+    assert re.findall(r"<text[^>]*>(cnn|gru)</text>", page) == ["gru", "gru"]
+    assert "<h3>cnn</h3>" in page
 
 
 def test_the_command_is_shown_where_it_is_known(page):
@@ -318,8 +345,11 @@ def test_missing_libraries_name_the_extra(monkeypatch):
         raise ModuleNotFoundError(name=name.split(".")[0])
 
     monkeypatch.setattr("rubrica.errors.import_module", missing)
-    with pytest.raises(MissingExtraError, match=r"rubrica\[report\]"):
+    with pytest.raises(MissingExtraError, match=r"matplotlib is not installed.*rubrica\[report\]"):
         render_seminar(report())
+    _template.cache_clear()
+    with pytest.raises(MissingExtraError, match=r"jinja2 is not installed.*rubrica\[report\]"):
+        render_seminar(report([experiment("cnn")]))
 
 
 def test_thinned_curves_keep_their_ends():

@@ -125,7 +125,7 @@ def test_missing_file_unknown_name_and_known_name(tmp_path, monkeypatch):
     monkeypatch.setenv("GENSIM_DATA_DIR", str(tmp_path / "gensim-data"))
     with pytest.raises(VectorsError, match=r"glove-twiter-50: neither a file .* did you mean 'glove-twitter-50'"):
         load_vectors("glove-twiter-50")
-    with pytest.raises(VectorsError, match=r"not downloaded yet, .* rubrica vectors download glove-twitter-50"):
+    with pytest.raises(VectorsError, match=r"not downloaded yet, .* rubrica vectors get glove-twitter-50"):
         load_vectors("glove-twitter-50")
     with pytest.raises(VectorsError, match="cannot be read: No such file"):
         read_vectors(tmp_path / "missing.txt")
@@ -170,6 +170,15 @@ def test_saved_vectors_read_back_bit_for_bit_here_and_in_gensim(tmp_path_factory
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
+def test_any_float32_is_saved_with_enough_digits(tmp_path):
+    bits = np.random.default_rng(0).integers(0, 2**32, (5000, 4), np.uint32)
+    matrix = bits.view(np.float32)
+    matrix = matrix[np.isfinite(matrix).all(axis=1)]
+    path = tmp_path / "v.vec"
+    save_vectors(Vectors([f"w{i}" for i in range(len(matrix))], matrix, "test"), path)
+    assert read_vectors(path).matrix.tobytes() == matrix.tobytes()
+
+
 def test_save_refuses_what_no_reader_could_read(tmp_path):
     one = np.ones((1, 2), np.float32)
     with pytest.raises(VectorsError, match=r"ending '\.npz', expected \.txt, \.vec \(text\) or \.bin"):
@@ -179,7 +188,10 @@ def test_save_refuses_what_no_reader_could_read(tmp_path):
             save_vectors(Vectors([word], one, ""), tmp_path / "v.vec")
     with pytest.raises(VectorsError, match="cannot be written: No such file or directory"):
         save_vectors(Vectors(["a"], one, ""), tmp_path / "missing" / "v.vec")
-    assert not list(tmp_path.iterdir())
+    (tmp_path / "folder.vec").mkdir()
+    with pytest.raises(VectorsError, match="cannot be written: Is a directory"):
+        save_vectors(Vectors(["a"], one, ""), tmp_path / "folder.vec")
+    assert [file.name for file in tmp_path.iterdir()] == ["folder.vec"]
 
 
 TEXTS = ["The cat sat.", "The dog sat.", "A cat and a dog!", "the dog and the cat"] * 10

@@ -45,11 +45,12 @@ def read_with_gensim(path, **how):
 def assert_equal_to_gensim(path, **how):
     theirs = read_with_gensim(path, **how)
     ours = read_vectors(path)
-    # Where a word was there twice, gensim's list of words ends in None.
-    assert ours.words == theirs.index_to_key[: len(theirs.vectors)]
+    # For each word that occurred again, gensim leaves a word None with a row of zeros at the end.
+    words = [word for word in theirs.index_to_key if word is not None]
+    assert ours.words == words
     assert ours.matrix.dtype == np.float32
     assert ours.matrix.flags.c_contiguous
-    np.testing.assert_array_equal(ours.matrix, theirs.vectors)
+    np.testing.assert_array_equal(ours.matrix, theirs.vectors[: len(words)])
     return ours
 
 
@@ -108,6 +109,12 @@ def test_line_ends_headers_and_gzip(tmp_path, end, header, pack):
     np.testing.assert_array_equal(vectors.matrix, ROWS)
 
 
+def test_the_spaces_of_word2vec_at_the_line_ends_do_not_slow_the_reading():
+    words, matrix = vectors_files._parse_fast(b"a 1 2 \nb 3 4 \n", 2)
+    assert words == ["a", "b"]
+    np.testing.assert_array_equal(matrix, [[1, 2], [3, 4]])
+
+
 @pytest.mark.parametrize("content", [THREE[:-1], b"3 2\n" + THREE[:-1], b"3 2\n" + THREE + b"\n\n"])
 def test_the_last_line_may_lack_its_end_and_blank_lines_may_follow(tmp_path, content):
     path = write(tmp_path, content)
@@ -147,7 +154,7 @@ def test_byte_order_mark_before_a_header_is_dropped(tmp_path):
 
 
 def test_words_with_spaces_keep_their_place(tmp_path):
-    spaced = [", ", ". . .", "at name@domain.com", " lead", "a  b", "1 x"]
+    spaced = [", ", ". . .", "2 4\rline", "at name@domain.com", " lead", "a  b", "1 x"]
     words = ["first", *spaced[:3], "between", *spaced[3:], "last"]
     content = "".join(f"{word} {i} -{i}.5 1\n" for i, word in enumerate(words)).encode()
     vectors = read_vectors(write(tmp_path, content))
@@ -172,7 +179,6 @@ def test_first_of_equal_words_stays(tmp_path, caplog, how):
     words, rows = ["a", "b", "a", "c", "b"], [[1, 2], [3, 4], [5, 6], [7, 8], [9, 10]]
     text = b"5 2\n" + b"".join(b"%s %d %d\n" % (w.encode(), *r) for w, r in zip(words, rows, strict=True))
     path = write(tmp_path, text if how == "text" else binary(words, rows))
-    caplog.clear()
     assert assert_equal_to_gensim(path, binary=how == "binary").words == ["a", "b", "c"]
     assert "2 words occur again" in caplog.text
 
@@ -249,6 +255,13 @@ def test_every_cut_of_a_file_with_a_header_is_an_error(tmp_path, content):
     for size in range(len(content) - 1):  # The line end after the last number may be missing.
         with pytest.raises(VectorsError):
             read_vectors(write(tmp_path, content[:size]))
+
+
+@pytest.mark.parametrize("content", [b"3 2\n" + THREE, binary(COLORS, ROWS, newline=b"")], ids=["txt", "bin"])
+def test_the_sum_of_a_gzip_file_is_checked_to_its_end(tmp_path, monkeypatch, content):
+    monkeypatch.setattr(vectors_files, "_BLOCK_BYTES", 1)
+    with pytest.raises(VectorsError, match="cut off or damaged"):
+        read_vectors(write(tmp_path, gzip.compress(content)[:-8] + b"12345678"))
 
 
 def model2vec(folder, vocab, tensors, *, kind="WordPiece", added=()):

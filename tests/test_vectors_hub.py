@@ -144,7 +144,12 @@ def test_a_server_that_never_answers_is_given_up(monkeypatch, base):
     ],
 )
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-def test_a_failed_download_leaves_nothing_and_can_be_repeated(base, pages, address, page, reason):
+def test_a_failed_download_leaves_nothing_and_can_be_repeated(
+    base, pages, tmp_path, monkeypatch, address, page, reason
+):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     good = pages[address]
     if page is None:
         del pages[address]
@@ -153,6 +158,7 @@ def test_a_failed_download_leaves_nothing_and_can_be_repeated(base, pages, addre
     with pytest.raises(VectorsError, match=reason):
         download_vectors(NAME)
     assert {entry.name for entry in base.iterdir()} <= {"information.json"}
+    assert not list(temporary.iterdir())
     assert {entry.name: entry.path for entry in list_known()}[NAME] is None
     pages[address] = good
     assert download_vectors(NAME).read_bytes() == CONTENT

@@ -80,6 +80,8 @@ def check_writable(folder: Path | str) -> Path:
         ArtifactError: If the folder holds something already, or cannot be made.
     """
     folder = Path(folder)
+    if folder.is_file():
+        raise ArtifactError(folder, "the output folder is a file; give a new folder")
     try:
         if folder.is_dir():
             if any(folder.iterdir()):
@@ -143,7 +145,12 @@ def load_artifact(folder: Path | str) -> Artifact:
     id2label = values["id2label"]
     labels = [id2label[str(i)] for i in range(len(id2label))]
     words = (folder / "vocab.txt").read_bytes().decode("utf-8", "surrogatepass").split("\n")[:-1]
-    vocab = Vocab(words, values["unknown_id"], config.data.lowercase)
+    unknown_id = values["unknown_id"]
+    if not 0 <= unknown_id < len(words):
+        raise ArtifactError(
+            folder / "config.json", f"unknown_id is {unknown_id}, but there are {len(words)} words; train and save anew"
+        )
+    vocab = Vocab(words, unknown_id, config.data.lowercase)
     tensors = _read_tensors(folder / "model.safetensors", expected_shapes(config, len(words), len(labels)))
     metrics = _read_json(folder / "metrics.json")
     history = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -217,6 +224,9 @@ def _read_tensors(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, N
             f"tensor {name!r} has shape {found.get(name, 'none')}, the config expects {shapes.get(name, 'none')}; "
             "the file is of another model",
         )
+    for name, tensor in tensors.items():
+        if tensor.dtype != np.float32:
+            raise ArtifactError(path, f"tensor {name!r} holds {tensor.dtype}, expected float32; train and save anew")
     return tensors
 
 

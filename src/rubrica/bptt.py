@@ -32,7 +32,7 @@ def fast_rnn(
     """All states of `cells.RNN`."""
     if x.is_cuda:
         return torch.rnn_tanh(x, _zero_state(x, w_hh), [w_ih, w_hh, b_ih, b_hh], True, 1, 0.0, True, False, False)[0]
-    return _RNN.apply(x, w_ih, w_hh, b_ih, b_hh)
+    return _RNN.apply(x, w_ih, w_hh, b_ih, b_hh)  # type: ignore[no-untyped-call]
 
 
 def fast_gru(
@@ -45,7 +45,7 @@ def fast_gru(
     """All states of `cells.GRU`."""
     if x.is_cuda:
         return torch.gru(x, _zero_state(x, w_hh), [w_ih, w_hh, b_ih, b_hh], True, 1, 0.0, True, False, False)[0]
-    return _GRU.apply(x, w_ih, w_hh, b_ih, b_hh)
+    return _GRU.apply(x, w_ih, w_hh, b_ih, b_hh)  # type: ignore[no-untyped-call]
 
 
 def fast_lstm(

@@ -12,6 +12,7 @@ Letters: T steps, B texts, E inputs per step, H hidden units, G gates. Time come
 """
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -34,7 +35,7 @@ class Recurrent(nn.Module):
     """
 
     num_gates: int
-    run_fast: staticmethod  # the whole layer in one call, see `bptt.py`
+    run_fast: Callable[..., Tensor]  # the whole layer in one call, see `bptt.py`
 
     def __init__(
         self,

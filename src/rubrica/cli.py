@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from rubrica import __version__
-from rubrica.errors import ConfigError, DataError, RubricaError
+from rubrica.errors import ConfigError, DataError, RubricaError, require
 
 # Everything else is imported by the command that needs it: `rubrica --help` answers before numpy would be loaded.
 
@@ -182,6 +182,7 @@ def seminar(
 
     dataset = read_dataset(data, text_columns=text_columns, label_column=label_column, delimiter=delimiter)
     loaded = load_vectors(vectors)
+    require("torch", "train")
     from rubrica.seminar import run_seminar
 
     report = run_seminar(dataset, loaded, out)
@@ -224,6 +225,7 @@ def train(
     config = config.changed([*settings, *(f"{key}={value}" for key, value in given.items() if value is not None)])
     check_writable(out)
     dataset = read_dataset(data, text_columns=text_columns, label_column=label_column, delimiter=delimiter)
+    require("torch", "train")
     from rubrica.training import train as run_training
 
     metrics = run_training(dataset, out=out, config=config, vectors=vectors).artifact.metrics

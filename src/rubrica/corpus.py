@@ -13,6 +13,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,7 +119,7 @@ def hold_out(targets: NDArray[np.int64], fraction: float, seed: int) -> tuple[ND
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
-def _encode(texts: Mapping[str, Sequence[str]], words: Sequence[str] | None, config: DataConfig) -> dict[str, NDArray]:
+def _encode(texts: Mapping[str, Sequence[str]], words: Sequence[str] | None, config: DataConfig) -> dict[str, NDArray[Any]]:
     if words is None:
         first = next(iter(texts.values()))
         vocab = Vocab.from_texts(texts.get("train", first), lowercase=config.lowercase, min_count=config.min_count)
@@ -153,13 +154,13 @@ def _key(texts: Mapping[str, Sequence[str]], words: Sequence[str], has_vectors: 
     return content_key(*parts)
 
 
-def _write_entry(path: Path, entry: dict[str, NDArray]) -> None:
+def _write_entry(path: Path, entry: dict[str, NDArray[Any]]) -> None:
     from safetensors.numpy import save_file
 
     save_file(entry, path)
 
 
-def _read_entry(path: Path) -> dict[str, NDArray] | None:
+def _read_entry(path: Path) -> dict[str, NDArray[Any]] | None:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 

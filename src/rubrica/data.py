@@ -16,7 +16,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
-from rubrica.data_files import FORMATS, Table, arrow_table, file_suffix, iter_lines, read_file, read_lines
+from rubrica.data_files import FORMATS, Table, arrow_table, file_suffix, iter_lines, quote_names, read_file, read_lines
 from rubrica.data_hub import read_hub
 from rubrica.errors import DataError, nearest
 from rubrica.mini_news import TOPICS, build_mini_news
@@ -129,6 +129,8 @@ def read_texts(source: str | Path, *, text_columns: Sequence[str] = (), delimite
         DataError: As in `read_dataset`.
     """
     path = Path(source).expanduser()
+    if path.is_dir():
+        raise DataError(path, "a folder, expected one file of texts")
     if file_suffix(path) in (".txt", ".ft"):
         return read_lines(path)
     table = read_file(path, delimiter)
@@ -153,7 +155,7 @@ def check_trainable(dataset: Dataset) -> None:
         problem = f'one class only ("{dataset.labels[0]}"), expected at least 2'
         raise DataError(dataset.name, f'{problem}; check column "{dataset.label_column}" or pass --label-column')
     if missing := set(dataset.labels).difference(dataset.splits["train"].labels):
-        names = ", ".join(f'"{label}"' for label in sorted(missing))
+        names = quote_names(sorted(missing))
         raise DataError(dataset.name, f"train has no example of {names}; add some or drop the class")
 
 
@@ -182,9 +184,9 @@ def _local_tables(path: Path, delimiter: str | None) -> dict[str, list[Table]]:
             raise DataError(path, f"several folders hold data ({', '.join(inside)}); pass one of them")
         files = next(iter(inside.values()), {})
     if "train" not in files and len(files) != 1:
-        found = ", ".join(f"{split}.*" for split in files) or "neither"
+        present = ", ".join(f"{split}.*" for split in files) or "neither"
         formats = " ".join(FORMATS)
-        raise DataError(path, f"found {found}, expected train.* and test.* in one of the formats {formats}")
+        raise DataError(path, f"found {present}, expected train.* and test.* in one of the formats {formats}")
     return {split: [read_file(file, delimiter) for file in files[split]] for split in SPLITS if split in files}
 
 
@@ -259,9 +261,8 @@ def _named(table: Table, wanted: str) -> str:
 
 
 def _no_column(table: Table, kind: str, option: str) -> DataError:
-    names = ", ".join(f'"{name[:40]}"' for name in table.columns)
     advice = f"pass {option} (or --delimiter), and if the first line is not the names of the columns, add them"
-    return DataError(table.path, f"no column for {kind}; columns are {names}; {advice}")
+    return DataError(table.path, f"no column for {kind}; columns are {quote_names(table.columns)}; {advice}")
 
 
 def _as_tuple(columns: Sequence[str]) -> tuple[str, ...]:
@@ -276,8 +277,7 @@ def _texts(table: Table, columns: tuple[str, ...]) -> list[str]:
         rows = zip(*parts, strict=True)
         texts = [None if row.count(None) == len(row) else " ".join(filter(None, row)) for row in rows]
     if None in texts:
-        names = ", ".join(f'"{name}"' for name in columns)
-        raise table.error(texts.index(None), f"no text in {names}; add one or remove the row")
+        raise table.error(texts.index(None), f"no text in {quote_names(columns)}; add one or remove the row")
     return texts  # type: ignore[return-value]
 
 
@@ -287,7 +287,7 @@ def _strings(table: Table, column: str) -> list[str | None]:
         values = [None if _is_nan(value) else value for value in values]
         for row, value in enumerate(values):
             if not isinstance(value, str | None):
-                raise table.error(row, f'found a {type(value).__name__} in "{column}", expected a text')
+                raise table.error(row, f'found {_shown(value)} in "{column}", expected a text')
     return values
 
 
@@ -301,7 +301,7 @@ def _labels(table: Table, column: str) -> list[str]:
         spelled = [_spell(value) for value in values]
     if blank := {label for label in set(spelled) if label is None or not label.strip()}:
         row = next(row for row, label in enumerate(spelled) if label in blank)
-        raise table.error(row, _label_problem(values[row], column))
+        raise table.error(row, _label_problem(values[row], column, names))
     return spelled  # type: ignore[return-value]
 
 
@@ -314,12 +314,13 @@ def _spell(value: Any) -> str | None:
     return str(value) if isinstance(value, str | int) else None
 
 
-def _label_problem(value: Any, column: str) -> str:
+def _label_problem(value: Any, column: str, names: list[str] | None) -> str:
     if isinstance(value, list):
         return f'a list of labels in "{column}", expected one; several labels a text are not supported yet'
     if value is None or _is_nan(value) or (isinstance(value, str) and not value.strip()):
         return f'no label in "{column}"; add one or remove the row'
-    return f'found {value!r} in "{column}", expected a label: a string or an integer'
+    expected = f"a class of 0 to {len(names) - 1}" if names is not None else "a label: a string or an integer"
+    return f'found {_shown(value)} in "{column}", expected {expected}'
 
 
 def _check_known(table: Table, split: str, labels: list[str], classes: list[str]) -> None:
@@ -332,6 +333,10 @@ def _check_known(table: Table, split: str, labels: list[str], classes: list[str]
 def _is_unlabeled(table: Table, column: str) -> bool:
     """Whether this is a hub's test split whose labels are kept secret: all of them -1."""
     return column in table.class_names and set(table.values(column)) == {-1}
+
+
+def _shown(value: Any) -> str:
+    return f"{value!r:.40}"
 
 
 def _is_nan(value: Any) -> bool:

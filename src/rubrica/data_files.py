@@ -13,6 +13,7 @@ import re
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
@@ -64,13 +65,15 @@ def read_file(path: Path, delimiter: str | None = None) -> Table:
         DataError: If it cannot be read or is not what its suffix says.
         ValueError: If the delimiter is not one ASCII character.
     """
+    if delimiter == r"\t":  # what a shell leaves of it
+        delimiter = "\t"
     if delimiter is not None and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n'):
         raise ValueError(f"delimiter is {delimiter!r}, expected one ASCII character, not a quote or a line end")
     form = FORMATS.get(file_suffix(path))
     if form is None:
         raise DataError(path, f'unknown format "{path.suffix}", expected one of {", ".join(FORMATS)}')
     data = _read_bytes(path)
-    if not data.strip():
+    if not data.removeprefix(codecs.BOM_UTF8).strip():
         raise DataError(path, "empty file, expected texts and labels")
     table = form.read(path, data, delimiter or form.delimiter)
     if not len(next(iter(table.columns.values()), ())):
@@ -99,7 +102,7 @@ def iter_lines(source: Path | str) -> Iterator[str]:
     standard = str(source) == "-"
     path = "<stdin>" if standard else Path(source).expanduser()
     try:
-        with sys.stdin.buffer if standard else Path(path).open("rb") as stream:
+        with nullcontext(sys.stdin.buffer) if standard else Path(path).open("rb") as stream:
             for number, line in enumerate(stream, 1):
                 text = _decode(path, line, first_line=number)
                 yield text.removesuffix("\n").removesuffix("\r")
@@ -113,6 +116,11 @@ def file_suffix(path: Path) -> str:
     return inner if inner != ".parquet" else path.suffix.lower()
 
 
+def quote_names(names: Iterable[str]) -> str:
+    """Names of columns for a message, each short and on one line; a file without a header may have long ones."""
+    return ", ".join(f'"{" ".join(name.split())[:40]}"' for name in names)
+
+
 def arrow_table(path: Path | str, table: Any) -> Table:
     """A pyarrow table, with the class names that the `datasets` library leaves in its metadata.
 
@@ -121,7 +129,7 @@ def arrow_table(path: Path | str, table: Any) -> Table:
     """
     notes = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
     features = notes.get("info", {}).get("features", {})
-    class_names = {name: kind["names"] for name, kind in features.items() if "names" in kind}
+    class_names = {name: kind["names"] for name, kind in features.items() if "names" in kind}  # a ClassLabel
     _check_header(path, table.column_names)
     return Table(path, dict(zip(table.column_names, table.columns, strict=True)), class_names)
 
@@ -150,6 +158,10 @@ def _decode(path: Path | str, data: bytes, first_line: int = 1) -> str:
 def _split_lines(text: str) -> list[str]:
     # str.splitlines would also split at U+2028, form feeds and other characters that texts contain.
     return [line.removesuffix("\r") for line in text.split("\n")]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def _check_header(path: Path | str, names: list[str]) -> None:
@@ -192,17 +204,16 @@ def _csv_error(path: Path, data: bytes, delimiter: str, error: Exception) -> Dat
     try:
         text = _decode(path, data)
         _check_quotes(path, text, delimiter)
-    except DataError as found:
-        return found
+    except DataError as fault:
+        return fault
     records = _iter_records(text, delimiter)
     names = next(records).fields
     for line, fields, _ in records:
         if len(fields) != len(names):
             found = "1 column" if len(fields) == 1 else f"{len(fields)} columns"
-            header = ", ".join(f'"{name}"' for name in names)
-            problem = f"{found}, expected {len(names)} ({header}); quote the text or pass --delimiter"
+            problem = f"{found}, expected {len(names)} ({quote_names(names)}); quote the text or pass --delimiter"
             return DataError(path, problem, line=line)
-    return DataError(path, f"no CSV that can be read ({error})")
+    return DataError(path, f"no CSV that can be read ({_first_line(error)})")
 
 
 def _check_quotes(path: Path, text: str, delimiter: str) -> None:
@@ -314,7 +325,7 @@ def _read_parquet(path: Path, data: bytes, _: str) -> Table:
     try:
         return arrow_table(path, parquet.ParquetFile(pa.BufferReader(data)).read())
     except (pa.ArrowException, OSError) as error:  # pyarrow raises OSError for a page that does not decompress
-        raise DataError(path, f"broken Parquet file ({error}); write or download it again") from None
+        raise DataError(path, f"broken Parquet file ({_first_line(error)}); write or download it again") from None
 
 
 class _Format(NamedTuple):

@@ -88,8 +88,8 @@ def _convolutions(
         padded = np.pad(x, ((0, 0), (1, 1), (0, 0)))
         steps = (x.shape[1] + 1) // 2
         # The window at step t holds tokens 2t-1, 2t, 2t+1; one product per place in the window.
-        x = sum(padded[:, k : k + 2 * steps - 1 : 2] @ kernel[:, :, k].T for k in range(3))
-        x = x + weights[f"convs.{block}.bias"]
+        windows = [padded[:, k : k + 2 * steps - 1 : 2] @ kernel[:, :, k].T for k in range(3)]
+        x = windows[0] + windows[1] + windows[2] + weights[f"convs.{block}.bias"]
         mean, variance = weights[f"norms.{block}.running_mean"], weights[f"norms.{block}.running_var"]
         x = (x - mean) / np.sqrt(variance + np.float32(_BATCH_NORM_EPS))
         x = np.maximum(x * weights[f"norms.{block}.weight"] + weights[f"norms.{block}.bias"], 0)

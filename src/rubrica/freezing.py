@@ -21,9 +21,9 @@ class FreezeSchedule:
 
     thaw_step: int
 
-    def apply(self, embedding: nn.Embedding, step: int) -> None:
+    def apply(self, embedding: nn.Module, step: int) -> None:
         """Set whether the table trains in this update. A frozen table has no gradient and no Adam moments."""
-        embedding.weight.requires_grad_(step >= self.thaw_step)
+        embedding.requires_grad_(step >= self.thaw_step)
 
     def __str__(self) -> str:
         if self.thaw_step == 0:

@@ -89,7 +89,7 @@ def fit(
                 order = np.random.default_rng([settings.seed, epoch]).permutation(rows)
                 for batch in iter_rows(order, settings.batch_size):
                     step = len(history.losses)
-                    freezing.apply(model.embedding, step)
+                    freezing.apply(model.get_submodule("embedding"), step)
                     recent.append(update(model, optimizer, split, batch, config))
                     history.losses.append(recent[-1][0])
                     loss, accuracy = np.mean(recent, axis=0)
@@ -124,7 +124,7 @@ def update(
     logits = model(ids, lengths)
     loss = F.cross_entropy(logits, targets)
     optimizer.zero_grad()
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(model.parameters(), config.training.max_grad_norm)
     optimizer.step()
     return loss.item(), (logits.argmax(dim=1) == targets).double().mean().item()

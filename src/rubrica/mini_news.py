@@ -28,11 +28,10 @@ _ROWS = {"train": 6000, "test": 1000}
 _CROSSING, _STRAY, _WRONG = 0.15, 0.10, 0.025  # shares of stories, see above
 _REMARK = 0.3  # share of stories that end in a remark of no topic
 _MAX_TOKENS = 60
+_A_BEFORE_VOWEL = re.compile(r"\ba (?=[aeiou])")
 
 # A name is one of these beginnings and one ending of its kind.
-_STEMS = """
-        Vel Tarn Osk Bren Quel Dor Lind Pel Hask Ard Corv Zel Fenn Garr Ilm Jorv Kes Lomb Narv Orl Pryd Rud Savr Tob Umbr Wend Yar Ambr Blesk Caul Drev
-        Elst Firn Grom Hald Istr Jask Krel Lusk Mord"""
+_STEMS = "Vel Tarn Osk Bren Quel Dor Lidd Pel Hask Ard Corv Zam Fenn Garr Ilm Jorv Kes Lomb Narv Orm Pryd Rusk Savr Tob Umbr Wend Yar Ambr Blesk Caul Drev Elst Firn Grom Hald Istr Jask Krel Lusk"
 
 _ENDINGS = {
     "town": "holm ford mere gate wick ova ask entis burn haven",
@@ -55,72 +54,34 @@ _WORDS = {
     "nth": "second third fourth fifth sixth seventh eighth ninth tenth twelfth",
     "trade": "Group Bank Motors Systems Foods Energy Airlines Steel Mobile Media Stores Insurance Pharma Shipping",
     "mascot": "Rovers United Comets Falcons Athletic Wolves Harriers Wanderers Bears City Pirates Lancers Otters Kings",
-    "mood": """
-        new late surprise bitter quiet sudden early costly rare tense major brief crucial modest bold heated awkward gloomy chaotic hopeful historic stormy
-        unusual painful dramatic lucky strange curious welcome dismal""",
-    "source": """
-        officials witnesses reporters observers critics insiders lawyers experts a_spokeswoman two_people_present local_radio state_television union_leaders
-        residents a_court_clerk a_former_adviser several_members neighbors""",
+    "mood": "new late surprise bitter quiet sudden early costly rare tense major brief crucial modest bold heated awkward gloomy chaotic hopeful historic stormy unusual painful dramatic lucky",
+    "source": "officials witnesses reporters observers critics insiders lawyers experts a_spokeswoman two_people_present local_radio state_television union_leaders residents a_court_clerk",
     # World
-    "ruler": """
-        president prime_minister parliament foreign_minister government opposition_leader governor army mayor king cabinet interior_minister ambassador senate
-        general supreme_court envoy defense_ministry chancellor archbishop""",
-    "crowd": """
-        rebels protesters soldiers police refugees villagers militants peacekeepers troops students aid_workers farmers guerrillas prisoners border_guards
-        settlers smugglers pilgrims volunteers deserters insurgents tribesmen""",
-    "conflict": """
-        election ceasefire border_dispute referendum curfew siege embargo hostage_crisis coup treaty uprising amnesty asylum_law blockade land_reform tribunal
-        annexation armistice mutiny census boycott succession partition""",
-    "disaster": """
-        flood earthquake bombing drought air_strike mudslide wildfire ferry_accident famine train_crash prison_riot cholera_outbreak avalanche explosion
-        typhoon stampede bus_crash heat_wave dam_failure poisoning""",
-    "site": """
-        capital border province valley northern_hills embassy port refugee_camp parliament_square checkpoint mosque cathedral barracks island river_crossing
-        old_town ministry mountain_pass delta airport frontier prison""",
+    "ruler": "president prime_minister parliament foreign_minister government opposition_leader governor army mayor king cabinet interior_minister ambassador senate general supreme_court envoy",
+    "crowd": "rebels protesters soldiers police refugees villagers militants peacekeepers troops students aid_workers farmers guerrillas prisoners border_guards settlers smugglers pilgrims volunteers",
+    "conflict": "election ceasefire border_dispute referendum curfew siege embargo hostage_crisis coup treaty uprising amnesty asylum_law blockade land_reform tribunal annexation armistice mutiny census",
+    "disaster": "flood earthquake bombing drought air_strike mudslide wildfire ferry_accident famine train_crash prison_riot cholera_outbreak avalanche explosion typhoon stampede bus_crash heat_wave",
+    "site": "capital border province valley northern_hills embassy port refugee_camp parliament_square checkpoint mosque cathedral barracks island river_crossing old_town ministry mountain_pass",
     # Sports
-    "player": """
-        captain striker goalkeeper rookie defender winger midfielder veteran skipper forward fullback sweeper substitute playmaker newcomer left_back reserve
-        teenager""",
-    "goal": """
-        goal penalty free_kick header hat_trick late_winner volley equalizer own_goal long_shot tap-in overhead_kick deflection solo_run lob rebound""",
-    "match": """
-        final season_opener semifinal derby playoff cup_tie quarterfinal friendly road_game qualifier rematch replay league_game title_decider home_game
-        charity_match""",
-    "athlete": """
-        sprinter swimmer cyclist golfer top_seed rower hurdler heavyweight jockey gymnast skier skater archer fencer decathlete wrestler weightlifter
-        high_jumper""",
-    "race": """
-        race championship marathon relay tournament time_trial grand_prix regatta sprint slalom triathlon prologue steeplechase biathlon medley pentathlon""",
-    "venue": """
-        stadium home_ground track court arena fairway league_table bench standings dressing_room podium locker_room grandstand touchline infield training_camp
-        velodrome""",
+    "player": "captain striker goalkeeper rookie defender winger midfielder veteran skipper forward fullback sweeper substitute playmaker newcomer left_back reserve teenager",
+    "goal": "goal penalty free_kick header hat_trick late_winner volley equalizer own_goal long_shot tap-in overhead_kick deflection solo_run lob rebound",
+    "match": "final season_opener semifinal derby playoff cup_tie quarterfinal friendly road_game qualifier rematch replay league_game title_decider home_game charity_match",
+    "athlete": "sprinter swimmer cyclist golfer top_seed rower hurdler heavyweight jockey gymnast skier skater archer fencer decathlete wrestler weightlifter high_jumper",
+    "race": "race championship marathon relay tournament time_trial grand_prix regatta sprint slalom triathlon prologue steeplechase biathlon medley pentathlon",
+    "venue": "stadium home_ground track court arena fairway league_table bench standings dressing_room podium locker_room grandstand touchline infield training_camp velodrome",
     "harm": "knee_injury suspension hamstring_strain ban sprained_ankle drug_test red_card fever contract_row broken_wrist",
     # Business
-    "boss": """
-        chief_executive analyst chairman finance_director board trader broker economist auditor regulator treasurer founder main_lender pension_fund receiver
-        central_bank retailer underwriter biggest_shareholder""",
-    "deal": """
-        merger takeover rights_issue bankruptcy buyout share_sale restructuring profit_warning stock_split flotation price_war audit joint_venture bond_issue
-        loan cost-cutting_plan dividend tax_case wage_dispute pension_gap antitrust_case credit_line refinancing recall tender tariff hostile_bid spin-off""",
-    "figure": """
-        profit shares sales earnings revenue costs output debt orders exports margins prices bonds wages losses rates stocks inventories imports turnover
-        forecasts reserves yields premiums""",
-    "goods": """
-        oil steel coffee copper wheat cars gas furniture cement drugs timber sugar clothing gold cotton tires flour paper beer fertilizer cocoa toys diamonds
-        rubber""",
+    "boss": "chief_executive analyst chairman finance_director board trader broker economist auditor regulator treasurer founder main_lender pension_fund receiver central_bank retailer underwriter",
+    "deal": "merger takeover rights_issue bankruptcy buyout share_sale restructuring profit_warning stock_split flotation price_war audit joint_venture bond_issue loan cost-cutting_plan dividend",
+    "figure": "profit shares sales earnings revenue costs output debt orders exports margins prices bonds wages losses rates stocks inventories imports turnover forecasts reserves yields premiums",
+    "goods": "oil steel coffee copper wheat cars gas furniture cement drugs timber sugar clothing gold cotton tires flour paper beer fertilizer cocoa toys diamonds rubber",
     "market": "market exchange index currency industry economy sector high_street futures_market bourse",
     # Sci/Tech
-    "expert": """
-        scientists researchers astronomers biologists physicists geologists chemists doctors climatologists zoologists paleontologists neurologists botanists
-        geneticists oceanographers virologists""",
+    "expert": "scientists researchers astronomers biologists physicists geologists chemists doctors climatologists zoologists paleontologists neurologists botanists geneticists oceanographers",
     "tool": "telescope satellite probe microscope laser spacecraft sensor robot rover scanner balloon submarine detector",
-    "object": """
-        planet gene virus comet species fossil galaxy protein glacier asteroid bacterium moon coral molecule crater enzyme star volcano whale neuron dinosaur
-        meteorite fungus supernova parasite mammal tremor""",
+    "object": "planet gene virus comet species fossil galaxy protein glacier asteroid bacterium moon coral molecule crater enzyme star volcano whale neuron dinosaur meteorite fungus supernova parasite",
     "user": "users developers engineers hackers programmers designers gamers bloggers testers technicians owners hobbyists",
-    "device": """
-        phone browser computer search_engine website laptop camera operating_system music_player network game_console server virus_scanner chip handset screen
-        memory_card router printer fuel_cell mail_program tablet""",
+    "device": "phone browser computer search_engine website laptop camera operating_system music_player network game_console server virus_scanner chip handset screen memory_card router printer",
     "flaw": "worm security_hole virus bug spam fault glitch crash password_theft battery_fire hoax leak trojan",
     "study": "study test launch experiment mission survey trial simulation expedition observation",
     "trait": "faster wireless digital open-source solar high-speed free encrypted portable broadband tiny sturdy",
@@ -133,8 +94,6 @@ _HEADLINES = {
         {mood} {conflict} divides {land}
         {land} {ruler} rejects {conflict}
         {n} dead after {disaster} in {town}
-        {crowd} block {site} over {conflict}
-        {land} and {land2} discuss {conflict}
         {ruler} visits {site} after {disaster}
         {town} buries victims of {disaster}
         court in {land} tries {crowd} over {conflict}""",
@@ -146,30 +105,24 @@ _HEADLINES = {
         {mood} {goal} puts {club} top
         {club} drop {player} after {mood} {match}
         {athlete} {name} breaks record in {race}
-        {player} {name} returns to {club}
-        {club} lose {nth} game in a row
-        strike threat hangs over {race}""",
+        {club} lose {nth} game in a row""",
     "Business": """
         {firm} {figure} down {pct} percent
         {firm} to cut {n} jobs after {deal}
         {boss} backs {mood} {deal} at {firm}
         {goods} {figure} up on {mood} {market}
-        {firm} agrees {money} million {deal}
         {market} gains on {figure} despite {goods} fears
         {mood} {deal} weighs on {firm} {figure}
-        {firm} and {firm2} call off {deal}
         court clears {firm} of {deal} charge
         record {goods} {figure} as {market} slows""",
     "Sci/Tech": """
         {expert} find {mood} {object} near {town}
         {firm} launches {trait} {device}
-        {trait} {tool} ready for {mood} {study}
         {object} {study} surprises {expert}
         {firm} fixes {flaw} in {device}
         {user} blame {flaw} for {device} failure
         {nth} {study} of {tool} delayed
         {firm} strikes at {device} pirates
-        {mood} {object} puzzles {expert}
         record number of {user} hit by {flaw}""",
 }
 
@@ -182,7 +135,6 @@ _SENTENCES = {
         at least {n} {crowd} were arrested near the {site} on {day}
         {crowd} have been leaving the {site} since the {disaster}, now in its {nth} week
         {crowd} and {crowd2} blamed each other for the {mood} {conflict}
-        {land} accused {land2} of sending {crowd} across the {site}
         foreign {crowd} reached the {site} on {day} with food for victims of the {disaster}
         a court charged {n} {crowd} over their part in the {conflict} of {month}
         a strike of {crowd} closed the {site}, and the {ruler} flew home from {land2}
@@ -198,8 +150,7 @@ _SENTENCES = {
         the {athlete} set a record in the {race} on {day} and wept on the {venue}
         a {harm} of the {player} cost {club} the {match} against {club2}
         the {player} struck twice and the {venue} cheered a {mood} {goal}
-        the {athlete} won a {mood} {race} by {pct} seconds, the {nth} success since {month}
-        the {race} was stopped on {day} when the {athlete} fell near the {venue}""",
+        the {athlete} won a {mood} {race} by {pct} seconds, the {nth} success since {month}""",
     "Business": """
         {firm} said on {day} that {figure} fell {pct} percent in the {nth} quarter because of dearer {goods}
         the {boss} expects {figure} to grow {pct} percent this year after the {deal}
@@ -211,8 +162,7 @@ _SENTENCES = {
         a court approved the {deal}, which gives the {boss} {pct} percent of {firm}
         demand for {goods} is weak, and the {market} fears a {mood} {deal}
         a strike over wages stopped deliveries of {goods} and sent {figure} to a record low
-        the {market} closed {pct} percent lower as makers of {goods} reported {mood} {figure}
-        {figure} beat the forecast of the {boss}, and {goods} led the {market} on {day}""",
+        the {market} closed {pct} percent lower as makers of {goods} reported {mood} {figure}""",
     "Sci/Tech": """
         {expert} have built a {trait} {tool} that can detect a {object}
         the {device}, to go on sale in {month}, is {trait} and passed a {mood} {study}
@@ -224,8 +174,7 @@ _SENTENCES = {
         some {n} thousand {user} have tried the {trait} {device} since {month}
         the {tool} took the first pictures of the {object}, a record for such a {study}
         {expert} hope that the {study} will explain where the {object} comes from
-        lightning struck the {tool}, but {expert} saved the data on the {object}
-        the {device} stores {n} hours of film, and {user} praised its {trait} design""",
+        lightning struck the {tool}, but {expert} saved the data on the {object}""",
 }
 
 # What two topics have in common. The lead that follows decides.
@@ -253,7 +202,6 @@ _CROSSINGS = {
 _REMARKS = """
     "We did what we could," {name} told reporters
     {source} gave no reason for the {mood} decision
-    {name} declined to comment on {day}
     "Nobody in {town} will forget this {month}," {name} said
     {source} said that a {mood} statement would follow on {day}
     more was to be known by {day}, according to {source}
@@ -297,7 +245,7 @@ def _write_story(topic: str, rng: random.Random) -> str:
 
 
 def _fill(template: str, words: "_Words") -> str:
-    sentence = re.sub(r"\b([Aa]) (?=[aeiou])", r"\1n ", template.format_map(words))
+    sentence = _A_BEFORE_VOWEL.sub("an ", template.format_map(words))
     return sentence[0].upper() + sentence[1:]
 
 
@@ -340,7 +288,12 @@ def _ranked(words: str) -> tuple[list[str], list[float]]:
 
 
 def _pick(templates: str, rng: random.Random) -> str:
-    return rng.choice(templates.strip().splitlines()).strip()
+    return rng.choice(_lines(templates))
+
+
+@cache
+def _lines(templates: str) -> list[str]:
+    return [line.strip() for line in templates.strip().splitlines()]
 
 
 def _another(topic: str, rng: random.Random) -> str:

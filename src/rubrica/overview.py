@@ -41,14 +41,16 @@ def describe(dataset: Dataset, vectors: Vectors | None, config: DataConfig) -> d
     if vectors is not None:
         vocab = Vocab.from_vectors(vectors.words, lowercase=config.lowercase)
         facts["vectors"] = {
-            "source": str(vectors.source),
+            "source": vectors.source,
             "words": len(vectors.words),
             "dim": vectors.dim,
             "first_words": vectors.words[:10],
         }
     facts["vocabulary"] = len(vocab.words)
     first = next(iter(dataset.splits.values()))
-    facts["examples"] = [_example(text, label, vocab, config) for text, label in zip(first.texts[:3], first.labels[:3], strict=True)]
+    facts["examples"] = [
+        _example(text, label, vocab, config) for text, label in zip(first.texts[:3], first.labels[:3], strict=True)
+    ]
     facts["unknown"] = {name: _unknown(vocab, examples.texts, config) for name, examples in dataset.splits.items()}
     return facts
 

@@ -11,6 +11,7 @@ Letters: C classes, N test texts.
 import math
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,11 @@ def render_seminar(report: dict[str, Any]) -> str:
     """
     if not report["experiments"]:
         raise ValueError("the report holds no experiment; run at least one, e.g. rubrica seminar --help")
+    return str(_template().render(facts(report)))
+
+
+@cache
+def _template() -> Any:
     jinja2 = require("jinja2", "report")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -56,8 +62,7 @@ def render_seminar(report: dict[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": _percent, "decimals": _decimals, "thousands": "{:,}".format}
-    page: str = environment.get_template("seminar.html.j2").render(facts(report))
-    return page
+    return environment.get_template("seminar.html.j2")
 
 
 def facts(report: dict[str, Any]) -> dict[str, Any]:
@@ -190,9 +195,7 @@ def _plot(experiments: Sequence[dict[str, Any]], quantity: str, at_chance: float
             place = {"transform": axes.transAxes, "va": "center", "parse_math": False}
             axes.text(1.025, height, run["experiment"], color=SLOTS[run["slot"]], **place)
         svg = StringIO()
-        figure.savefig(
-            svg, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        )
+        figure.savefig(svg, format="svg", transparent=True)
     ended = ", ".join(f"{run['experiment']} {_decimals(run['curve'][quantity][-1])}" for run in experiments)
     return _inline(svg.getvalue(), quantity, f"{quantity} on train against updates; at the end: {ended}")
 
@@ -219,7 +222,7 @@ def _inline(svg: str, prefix: str, description: str) -> str:
     escape = require("markupsafe", "report").escape
     (box,) = re.findall(r'viewBox="([^"]+)"', svg)
     body = re.sub(r"<(metadata|style)\b.*?</\1>", "", svg[svg.index(">", svg.index("<svg")) + 1 :], flags=re.DOTALL)
-    body = re.sub(r'(?<=\bid=")|(?<=href="#)|(?<=url\(#)', f"{prefix}-", body).replace("xlink:href", "href")
+    body = re.sub(r'(?<=\bid=")|(?<=href="#)|(?<=url\(#)', f"{prefix}-", body)
     body = body.replace(INK, "currentColor")
     for slot, color in enumerate(SLOTS):
         body = body.replace(color, f"var(--slot{slot})")

@@ -7,6 +7,7 @@ train. Test is scored once, at the end of each.
 import json
 import logging
 import platform
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -87,7 +88,12 @@ def run_seminar(
         experiments.append(_outcome(name, artifact))
         if on_result is not None:
             on_result(experiments[-1])
+    if not experiments:
+        raise KeyboardInterrupt  # there is nothing to report
     report = {
+        "command": shlex.join(
+            ["rubrica", "seminar", "--data", dataset.name, "--vectors", vectors.source, "--out", str(out)]
+        ),
         "data": _describe(dataset, corpus, vectors, recipes["cnn"].data),
         "experiments": experiments,
         "seed": recipes["cnn"].training.seed,
@@ -134,7 +140,7 @@ def _describe(dataset: Dataset, corpus: Corpus, vectors: Vectors, config: DataCo
         "train_texts": len(dataset.splits["train"].texts),
         "test_texts": len(dataset.splits["test"].texts),
         "labels": dataset.labels,
-        "vectors": str(vectors.source),
+        "vectors": vectors.source,
         "vector_words": len(vectors.words),
         "dim": vectors.dim,
         "words_used": len(corpus.rows),

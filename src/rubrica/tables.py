@@ -61,10 +61,12 @@ def print_overview(facts: dict[str, Any]) -> None:
 
 def print_vectors_list(known: list[KnownVectors]) -> None:
     """The gensim list."""
-    table = _table("", "name", "words", "numbers", "download", "here")
+    table = _table("Published word vectors", "name", "words", "numbers", "download", "here")
     for vectors in known:
         here = Text(str(vectors.path) if vectors.path else "-")
-        table.add_row(vectors.name, f"{vectors.words:,}", str(vectors.dim), f"{vectors.megabytes:,} MB", here)
+        words = "?" if vectors.words is None else f"{vectors.words:,}"
+        size = "?" if vectors.megabytes is None else f"{vectors.megabytes:,} MB"
+        table.add_row(vectors.name, words, str(vectors.dim), size, here)
     _print(table)
 
 

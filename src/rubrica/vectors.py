@@ -159,8 +159,6 @@ def train_vectors(
         sg=1,
         seed=seed,
         workers=workers,
-        # Python's own hash of a string differs from process to process.
-        hashfxn=lambda word: zlib.crc32(str(word).encode()),
     )
     model.build_vocab(sentences)
     source, found = f"{len(sentences)} own texts", len(model.wv)
@@ -176,11 +174,11 @@ def train_vectors(
 
 def _first_of_each(words: list[str], matrix: Matrix, path: Path) -> Table:
     """Drop every word that has been there before, as gensim does."""
+    if len(set(words)) == len(words):
+        return words, matrix
     first: dict[str, int] = {}
     for row, word in enumerate(words):
         first.setdefault(word, row)
-    if len(first) == len(words):
-        return words, matrix
     log.warning("%s: %d words occur again; the first of each stays", path, len(words) - len(first))
     return list(first), matrix[list(first.values())]
 

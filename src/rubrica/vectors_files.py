@@ -17,8 +17,8 @@ import gzip
 import json
 import logging
 import re
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO, cast
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -58,7 +58,7 @@ def read_file(path: Path) -> Table:
     """
     with path.open("rb") as file:
         is_gzip = file.read(2) == b"\x1f\x8b"
-    with cast(BinaryIO, gzip.open(path)) if is_gzip else path.open("rb") as file:
+    with gzip.open(path) if is_gzip else path.open("rb") as file:
         first = file.readline()
         if not first:
             raise VectorsError(path, "the file is empty; expected a word and its numbers on each line")
@@ -86,10 +86,9 @@ def _is_text(line: bytes, dim: int) -> bool:
     return not line.strip() or as_many or _NUMBERS.fullmatch(tail) is not None
 
 
-def _read_text(file: BinaryIO, start: bytes, dim: int, count: int | None, path: Path) -> Table:
+def _read_text(file: BufferedIOBase, start: bytes, dim: int, count: int | None, path: Path) -> Table:
     """Read the lines from `start`, the first of them, on; `count` is the header's, where there is one."""
     line, why = (1, "as in line 1") if count is None else (2, "as the header says")
-    _parse_carefully(start, dim, line, why, path)  # pyarrow would believe any width that a header claims.
     words: list[str] = []
     parts = [np.empty((0, dim), np.float32)]
     while block := start + file.read(_BLOCK_BYTES) + file.readline():
@@ -108,23 +107,25 @@ def _read_text(file: BinaryIO, start: bytes, dim: int, count: int | None, path: 
 def _parse_fast(block: bytes, dim: int) -> Table | None:
     """Read lines all at once, or None where one of them is out of the ordinary."""
     pyarrow, csv = require("pyarrow", "data"), require("pyarrow.csv", "data")
+    lines = block.count(b"\n") + (not block.endswith(b"\n"))
+    if block.endswith(b" \n"):  # word2vec and fastText end each line so, which to pyarrow is one column more.
+        block = block.replace(b" \n", b"\n")
     numbers = [str(i) for i in range(dim)]
     try:
         table = csv.read_csv(
-            pyarrow.BufferReader(block.replace(b" \n", b"\n")),
+            pyarrow.BufferReader(block),
             csv.ReadOptions(column_names=["word", *numbers], block_size=1 << 20),
             csv.ParseOptions(delimiter=" ", quote_char=False, escape_char=False, ignore_empty_lines=False),
             csv.ConvertOptions(
                 # float64 first: gensim rounds twice, and equal means equal.
                 column_types={"word": pyarrow.string(), **dict.fromkeys(numbers, pyarrow.float64())},
-                null_values=[],  # `null`, `nan` and `NA` are words.
-                strings_can_be_null=False,
+                strings_can_be_null=False,  # `null`, `nan` and `NA` are words.
             ),
         )
     except pyarrow.ArrowInvalid:
         return None
     # To pyarrow "\r" ends a line too, and a byte order mark is nothing, where it is the start of a word.
-    if table.num_rows != block.count(b"\n") + (not block.endswith(b"\n")) or block.startswith(_BOM):
+    if table.num_rows != lines or block.startswith(_BOM):
         return None
     columns = np.empty((dim, table.num_rows), np.float32)  # (E, V), as pyarrow has them
     with np.errstate(over="ignore"):  # 1e39 becomes inf
@@ -166,7 +167,7 @@ def _is_number(field: bytes) -> bool:
         return False
 
 
-def _read_binary(file: BinaryIO, start: bytes, dim: int, count: int, path: Path) -> Table:
+def _read_binary(file: BufferedIOBase, start: bytes, dim: int, count: int, path: Path) -> Table:
     """Read the records that follow the header, of which `start` has been read already."""
     size = 4 * dim
     words: list[str] = []

@@ -87,7 +87,7 @@ def find_known(name: str) -> Path:
         raise VectorsError(name, f"neither a file nor a folder nor a name of the gensim list; {nearest(name, _LIST)}")
     path = _place(name)
     if not path.is_file():
-        raise VectorsError(name, f"not downloaded yet, expected at {path}; run: rubrica vectors download {name}")
+        raise VectorsError(name, f"not downloaded yet, expected at {path}; run: rubrica vectors get {name}")
     return path
 
 

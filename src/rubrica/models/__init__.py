@@ -35,5 +35,5 @@ def build_model(config: ModelConfig, table: torch.Tensor, num_classes: int) -> n
         table: The embedding's start, (V, E), float32 or float64; every other parameter takes its type.
         num_classes: C, at least 2.
     """
-    embedding = nn.Embedding.from_pretrained(table, freeze=False)
+    embedding = nn.Embedding(table.shape[0], table.shape[1], _weight=table)
     return MODELS[config.name](embedding, num_classes, config).to(table.dtype)

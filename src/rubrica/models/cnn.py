@@ -3,8 +3,6 @@
 Letters: B texts, T tokens of the longest text, E numbers in a word vector, F filters, C classes.
 """
 
-from typing import Literal
-
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -35,7 +33,7 @@ class ConvClassifier(nn.Module):
         num_classes: int,
         *,
         num_filters: int = 64,
-        pooling: Literal["max", "average"] = "max",
+        pooling: str = "max",
     ) -> None:
         super().__init__()
         self.embedding = embedding

@@ -20,9 +20,9 @@ class RecurrentClassifier(nn.Module):
     Args:
         embedding: Table of word vectors. Whether it trains is decided by `freezing.py`, never here.
         num_classes: C, at least 2.
-        cell: Which recurrent layer.
+        cell: Which recurrent layer, a key of `CELLS`.
         hidden_size: H.
-        pooling: What the head sees of the states.
+        pooling: What the head sees of the states, a key of `pooling.POOLINGS`.
         init: How the recurrent parameters start, see `cells.Recurrent`.
     """
 
@@ -31,9 +31,9 @@ class RecurrentClassifier(nn.Module):
         embedding: nn.Embedding,
         num_classes: int,
         *,
-        cell: Literal["rnn", "gru", "lstm"],
+        cell: str,
         hidden_size: int = 64,
-        pooling: Literal["last", "max", "average"] = "max",
+        pooling: str = "max",
         init: Literal["torch", "uniform01"] = "torch",
     ) -> None:
         super().__init__()

@@ -1,0 +1,193 @@
+"""The model folder: what is saved is what is loaded, and nothing else is accepted."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from rubrica.artifact import FILES, Artifact, check_writable, expected_shapes, load_artifact, save_artifact
+from rubrica.config import Config
+from rubrica.errors import ArtifactError
+from rubrica.models import build_model
+from rubrica.vocab import Vocab
+
+LABELS = ["World", "Наука", '"quoted", <b>']
+
+
+def make_artifact(name="gru", **settings):
+    pooling = "average" if name == "cnn" else "last"
+    config = Config().changed([f"model.name={name}", f"model.pooling={pooling}", "model.hidden_size=5"])
+    config = config.changed([f"model.embedding_dim={settings.get('dim', 3)}"])
+    vocab = Vocab(["<pad>", "<unk>", "слово", "a", "\u0085"], 1, True)
+    draw = np.random.default_rng(0)
+    shapes = expected_shapes(config, len(vocab.words), len(LABELS))
+    tensors = {name: draw.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    return Artifact(config, LABELS, vocab, tensors, {"train_texts": 3}, [{"step": 1, "loss": 0.5}], "somewhere")
+
+
+@pytest.mark.parametrize("name", ["cnn", "rnn", "gru", "lstm"])
+def test_what_is_saved_is_what_is_loaded(tmp_path, name):
+    artifact = make_artifact(name)
+    save_artifact(artifact, tmp_path / "model")
+    loaded = load_artifact(tmp_path / "model")
+    assert loaded.config == artifact.config
+    assert (loaded.labels, loaded.vocab, loaded.vectors) == (LABELS, artifact.vocab, "somewhere")
+    assert (loaded.metrics, loaded.history) == (artifact.metrics, artifact.history)
+    assert loaded.tensors.keys() == artifact.tensors.keys()
+    for tensor_name, tensor in artifact.tensors.items():
+        np.testing.assert_array_equal(loaded.tensors[tensor_name], tensor)
+
+
+@pytest.mark.parametrize("name", ["cnn", "rnn", "gru", "lstm"])
+def test_expected_shapes_are_those_of_the_torch_models(name):
+    import torch
+
+    artifact = make_artifact(name)
+    model = build_model(artifact.config.model, torch.zeros(5, 3), len(LABELS))
+    shapes = {key: tuple(value.shape) for key, value in model.state_dict().items() if "num_batches" not in key}
+    assert shapes == expected_shapes(artifact.config, 5, len(LABELS))
+
+
+def test_the_folder_holds_tensors_and_text_alone(tmp_path):
+    folder = save_artifact(make_artifact(), tmp_path / "model")
+    assert {path.name for path in folder.iterdir()} == {*FILES, "manifest.json"}
+    config = json.loads((folder / "config.json").read_text())
+    assert config["id2label"] == dict(zip("012", LABELS, strict=True))
+    assert config["label2id"] == {label: i for i, label in enumerate(LABELS)}
+    assert config["problem_type"] == "single_label_classification"
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize("name", [*FILES, "manifest.json"])
+def test_any_changed_byte_is_noticed(tmp_path, name):
+    folder = save_artifact(make_artifact(), tmp_path / "model")
+    path = folder / name
+    content = path.read_bytes()
+    # Every position of a short file, some of a long one. A manifest's white space carries no meaning.
+    for place in range(0, len(content), max(1, len(content) // 60)):
+        if name == "manifest.json" and content[place : place + 1].isspace():
+            continue
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with pytest.raises(ArtifactError):
+            load_artifact(folder)
+    path.write_bytes(content)
+    load_artifact(folder)
+
+
+@pytest.mark.parametrize("name", [*FILES, "manifest.json"])
+def test_a_missing_file_is_named(tmp_path, name):
+    folder = save_artifact(make_artifact(), tmp_path / "model")
+    (folder / name).unlink()
+    with pytest.raises(ArtifactError, match=rf"{name}: the file is missing; copy the whole folder again"):
+        load_artifact(folder)
+
+
+def resign(folder):
+    from rubrica.artifact import _sha256, _write_json
+
+    _write_json(folder / "manifest.json", {name: _sha256(folder / name) for name in FILES})
+
+
+CHANGES = [
+    ({"architectures": ["x"]}, "unknown key 'architectures'"),
+    ({"id2labels": {}}, "unknown key 'id2labels' (did you mean 'id2label'?)"),
+    ({"rubrica_format": 2}, "format 2, but this version reads 1; upgrade rubrica"),
+    ({"model": {"name": "bert"}}, "model.name is 'bert'; give one of"),
+    ({"model": {"layers": 3}}, "unknown key model.layers"),
+    ({"id2label": {"0": "a", "2": "b"}}, "id2label does not number the classes"),
+    ({"id2label": ["a", "b"]}, "id2label does not number the classes"),
+    ({"unknown_id": "1"}, "unknown_id is '1', expected a whole number"),
+    ({"unknown_id": 99}, "unknown_id is 99, but there are 5 words"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), CHANGES, ids=[message for _, message in CHANGES])
+def test_a_config_that_is_not_ours_is_one_sentence(tmp_path, change, message):
+    folder = save_artifact(make_artifact(), tmp_path / "model")
+    values = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(values | change))
+    resign(folder)
+    with pytest.raises(ArtifactError) as caught:
+        load_artifact(folder)
+    assert str(caught.value).startswith(str(folder / "config.json"))
+    assert message in str(caught.value)
+
+
+def test_a_config_without_a_key_is_refused(tmp_path):
+    folder = save_artifact(make_artifact(), tmp_path / "model")
+    values = json.loads((folder / "config.json").read_text())
+    del values["unknown_id"]
+    (folder / "config.json").write_text(json.dumps(values))
+    resign(folder)
+    with pytest.raises(ArtifactError, match="key 'unknown_id' is missing"):
+        load_artifact(folder)
+
+
+def test_a_foreign_safetensors_file_is_refused(tmp_path):
+    folder = save_artifact(make_artifact(), tmp_path / "model")
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    save_file(tensors | {"embeddings": np.zeros((2, 2), np.float32)}, path)
+    resign(folder)
+    with pytest.raises(ArtifactError, match=r"tensor 'embeddings' has shape \(2, 2\), the config expects none"):
+        load_artifact(folder)
+    save_file(tensors | {"head.bias": np.zeros(7, np.float32)}, path)
+    resign(folder)
+    with pytest.raises(ArtifactError, match=r"tensor 'head.bias' has shape \(7,\), the config expects \(3,\)"):
+        load_artifact(folder)
+    save_file(tensors | {"head.bias": np.zeros(3, np.int8)}, path)
+    resign(folder)
+    with pytest.raises(ArtifactError, match="tensor 'head.bias' holds int8, expected float32"):
+        load_artifact(folder)
+    path.write_bytes(b"no tensors at all")
+    resign(folder)
+    with pytest.raises(ArtifactError, match="no safetensors file"):
+        load_artifact(folder)
+
+
+def test_a_folder_that_is_not_there_or_not_a_folder(tmp_path):
+    with pytest.raises(ArtifactError, match="no such model folder"):
+        load_artifact(tmp_path / "nothing")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArtifactError, match="no such model folder"):
+        load_artifact(tmp_path / "file")
+
+
+def test_an_output_folder_that_is_not_empty_is_left_alone(tmp_path):
+    (tmp_path / "mine.txt").write_text("precious")
+    with pytest.raises(ArtifactError, match="not empty; give a new one"):
+        save_artifact(make_artifact(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_an_empty_output_folder_is_used(tmp_path):
+    (tmp_path / "model").mkdir()
+    load_artifact(save_artifact(make_artifact(), tmp_path / "model"))
+
+
+def test_an_output_folder_below_a_file_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArtifactError, match="cannot write here"):
+        check_writable(tmp_path / "file" / "model")
+    with pytest.raises(ArtifactError, match="is a file"):
+        check_writable(tmp_path / "file")
+
+
+def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("rubrica.artifact._write_json", full)
+    with pytest.raises(ArtifactError, match=r"could not be written \(No space left on device\); nothing was left"):
+        save_artifact(make_artifact(), tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_read_only_parent_cannot_be_written(tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("rubrica.artifact.tempfile.TemporaryDirectory", refuse)  # root may write everywhere
+    with pytest.raises(ArtifactError, match=r"cannot write here \(Permission denied\); give another"):
+        check_writable(tmp_path / "model")

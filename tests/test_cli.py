@@ -1,0 +1,258 @@
+"""The command as a user meets it: what it prints where, its exit codes, its errors."""
+
+import csv
+import json
+import logging
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from rubrica import cli
+from rubrica.vectors import Vectors, save_vectors
+
+QUICK = ["--epochs", "8", "--batch-size", "16", "--lr", "0.02", "--set", "model.hidden_size=16"]
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command in this process: exit code, stdout, stderr."""
+
+    def call(*arguments, stdin=None):
+        if stdin is not None:
+            monkeypatch.setattr(sys, "stdin", stdin)
+        monkeypatch.setattr(sys, "argv", ["rubrica", *map(str, arguments)])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        finally:
+            logging.getLogger("rubrica").handlers.clear()
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory):
+    """A folder with a data set, vectors, and a model trained on them by the command."""
+    home = tmp_path_factory.mktemp("home")
+    keys = {"Sport, local": ["cup", "goal"], "Наука": ["robot", "planet"], "oil": ["bank", "price"]}
+    draw = np.random.default_rng(0)
+    for split, count in (("train", 120), ("test", 30)):
+        with (home / f"{split}.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["label", "text"])
+            for i in range(count):
+                label = list(keys)[i % 3]
+                words = [str(word) for word in draw.choice([*keys[label], "the", 'a "quoted"', "x,y"], 5)]
+                writer.writerow([label, f"{draw.choice(keys[label])} {' '.join(words)}"])
+    words = ["<user>", "the", "cup", "goal", "robot", "planet", "bank", "price", "unk"]
+    save_vectors(Vectors(words, draw.normal(size=(9, 5)).astype(np.float32), "v"), home / "v.txt")
+    command = [sys.executable, "-m", "rubrica", "train", home, "--vectors", home / "v.txt", *QUICK]
+    subprocess.run([*command, "--out", home / "model"], check=True, capture_output=True)
+    return home
+
+
+def test_train_writes_a_model_and_says_where(run, home, tmp_path):
+    code, out, err = run("train", home, "--model", "cnn", *QUICK, "--out", tmp_path / "m")
+    assert (code, out) == (0, "")
+    assert "validation: accuracy" in err
+    assert "test: accuracy 1.0000" in err
+    assert f"the model is in {tmp_path / 'm'}" in err
+    assert run("--quiet", "train", home, *QUICK, "--out", tmp_path / "n")[2].count("\n") == 3
+
+
+def test_evaluate_prints_a_table_or_one_json_object(run, home):
+    code, out, _ = run("evaluate", home / "model", home)
+    assert code == 0
+    assert "accuracy: 1.0000" in out
+    assert "Наука" in out
+    code, out, err = run("evaluate", home / "model", home, "--json")
+    scores = json.loads(out)
+    assert (scores["accuracy"], scores["macro_f1"], scores["texts"]) == (1.0, 1.0, 30)
+    assert scores["loss"] < 0.5
+    assert json.loads(run("evaluate", home / "model", home, "--split", "train", "--json")[1])["texts"] == 120
+
+
+def test_predict_answers_every_line_of_a_file_or_stdin(run, home, tmp_path):
+    lines = ["the goal", "", "planet robot", 'a, "b" {}', "\u2028 cup"] * 700
+    (tmp_path / "texts").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    code, out, _ = run("predict", home / "model", tmp_path / "texts")
+    answers = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert len(answers) == 3500
+    assert [answer["label"] for answer in answers[:3:2]] == ["Sport, local", "Наука"]
+    assert all(answer.keys() == {"label", "score"} for answer in answers)
+    done = subprocess.run(
+        [sys.executable, "-m", "rubrica", "predict", home / "model"],
+        input=(tmp_path / "texts").read_bytes(), capture_output=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.decode() == out
+    assert done.stderr == b""
+
+
+def test_predict_reads_a_table_and_shows_all_classes(run, home):
+    code, out, _ = run("predict", home / "model", home / "test.csv", "--all")
+    answers = [json.loads(line) for line in out.splitlines()]
+    assert (code, len(answers)) == (0, 30)
+    for answer in answers:
+        assert answer["scores"].keys() == {"Sport, local", "Наука", "oil"}
+        assert sum(answer["scores"].values()) == pytest.approx(1, abs=1e-5)
+        assert answer["score"] == max(answer["scores"].values())
+
+
+def test_info_shows_what_a_model_is(run, home):
+    code, out, _ = run("info", home / "model")
+    assert code == 0
+    assert "gru" in out
+    facts = json.loads(run("info", home / "model", "--json")[1])
+    assert facts["labels"] == sorted(["Sport, local", "oil", "Наука"])
+    assert facts["metrics"]["test"]["accuracy"] == 1
+    assert facts["config"]["training"]["lr"] == 0.02
+
+
+def test_data_shows_what_is_there(run, home):
+    code, out, err = run("data", home, "--vectors", home / "v.txt")
+    assert code == 0
+    for expected in ("Наука", "120", "first words: <user> the cup", "unknown, lower-cased"):
+        assert expected in out
+    assert "made from the texts" in err
+    code, out, err = run("data", home, "--vectors", home / "v.txt", "--json")
+    facts = json.loads(out)
+    assert facts["splits"]["test"]["rows"] == 30
+    assert "reused from" in err
+    example = facts["examples"][0]
+    assert len(example["tokens"]) == len(example["ids"])
+    assert facts["unknown"]["test"]["share_as_written"] > 0
+
+
+def test_vectors_are_listed_and_made(run, tmp_path):
+    code, out, _ = run("vectors", "list")
+    assert code == 0
+    assert "glove-twitter-50" in out
+    (tmp_path / "d.csv").write_text("label,text\n" + "1,the cup of tea\n2,the goal\n" * 20)
+    code, out, err = run("vectors", "train", tmp_path / "d.csv", "--dim", "4", "--out", tmp_path / "v.txt")
+    assert code == 0
+    assert "5 words x 4" in err
+
+
+def test_help_names_every_command(run):
+    code, out, _ = run("--help")
+    assert code == 0
+    for name in ("data", "evaluate", "info", "predict", "seminar", "train", "vectors"):
+        assert f"  {name} " in out
+        assert run(name, "--help")[0] == 0
+
+
+def bad_cases(home, tmp):
+    """What a user may type, the exit code, and what the one sentence on stderr must say."""
+    (tmp / "empty.csv").write_text("")
+    (tmp / "ragged.csv").write_text("label,text\na,b\nc,d,e\n")
+    (tmp / "latin.csv").write_bytes(b"label,text\na,b\nc,caf\xe9\n")
+    (tmp / "one.csv").write_text("label,text\na,b\na,c\n")
+    split = tmp / "split"
+    split.mkdir()
+    (split / "train.csv").write_text("label,text\na,b\nb,c\n")
+    (split / "test.csv").write_text("label,text\na,b\nz,c\n")
+    (tmp / "broken.txt").write_text("the 1 2 3\ncup 1 x 3\n")
+    (tmp / "narrow.txt").write_text("the 1 2 3\ncup 1 2\n")
+    (tmp / "short.bin").write_bytes(b"2 3\nthe " + np.ones(3, np.float32).tobytes() + b"cup \0\0")
+    (tmp / "full").mkdir()
+    (tmp / "full" / "precious").write_text("")
+    (tmp / "texts").write_bytes(b"fine\n\xff\n")
+    model, out = home / "model", ["--out", tmp / "new"]
+    return [
+        (["train", tmp / "none.csv", *out], 1, ["none.csv", "no such file"]),
+        (["train", tmp / "empty.csv", *out], 1, ["empty.csv", "empty"]),
+        (["train", home, "--text-column", "body", *out], 1, ["train.csv", "body", "label, text"]),
+        (["train", tmp / "ragged.csv", *out], 1, ["ragged.csv line 3: 3 columns, expected 2", "--delimiter"]),
+        (["train", tmp / "latin.csv", *out], 1, ["latin.csv line 3", "UTF-8"]),
+        (["train", tmp / "split", *out], 1, ["test.csv", "line 3", '"z"']),
+        (["train", tmp / "one.csv", *out], 1, ["one.csv", "one class only", "--label-column"]),
+        (["train", home, "--vectors", tmp / "broken.txt", *out], 1, ["broken.txt line 2"]),
+        (["train", home, "--vectors", tmp / "narrow.txt", *out], 1, ["narrow.txt line 2"]),
+        (["train", home, "--vectors", tmp / "short.bin", *out], 1, ["short.bin", "word 2"]),
+        (["train", home, "--vectors", "glove-twiter-50", *out], 1, ["glove-twitter-50"]),
+        (["train", home, "--vectors", "glove-twitter-50", *out], 1, ["rubrica vectors get glove-twitter-50"]),
+        (["train", home, "--out", tmp / "full"], 1, ["full", "not empty"]),
+        (["train", home, "--out", tmp / "one.csv" / "model"], 1, ["cannot write here"]),
+        (["train", home, "--set", "training.lrr=1", *out], 2, ["training.lrr", "'lr'"]),
+        (["train", home, "--epochs", "0", *out], 2, ["training.epochs is 0"]),
+        (["train", home, "--recipe", "nothing", *out], 2, ["nothing", "recipe"]),
+        (["train", home, "--model", "bert", *out], 2, ["--model", "bert"]),
+        (["train", home], 2, ["--out"]),
+        (["evaluate", tmp / "none", home], 1, ["none", "no such model folder"]),
+        (["evaluate", model, tmp / "one.csv"], 1, ["one.csv", "does not know the label 'a'"]),
+        (["evaluate", model, home, "--split", "dev"], 2, ["--split dev", "train, test"]),
+        (["predict", model, tmp / "texts"], 1, ["texts line 2", "UTF-8"]),
+        (["predict", model, tmp / "none.txt"], 1, ["none.txt", "No such file"]),
+        (["seminar", "--data", tmp / "one.csv", "--vectors", home / "v.txt", *out], 1, ["one class only"]),
+        (["vectors", "get", "glove-twiter-25"], 1, ["glove-twitter-25"]),
+        (["bogus"], 2, ["No such command"]),
+        ([], 2, ["Usage"]),
+    ]
+
+
+@pytest.mark.parametrize("case", range(28))
+def test_what_goes_wrong_is_one_sentence(run, home, tmp_path, monkeypatch, case):
+    monkeypatch.setenv("GENSIM_DATA_DIR", str(tmp_path / "gensim-data"))
+    cases = bad_cases(home, tmp_path)
+    assert len(cases) == 28
+    arguments, expected_code, sentences = cases[case]
+    code, out, err = run(*arguments)
+    assert code == expected_code, err
+    assert out == ""
+    for sentence in sentences:
+        assert sentence in err
+    assert "Traceback" not in err
+    if expected_code == 1:
+        errors = [line for line in err.splitlines() if line.startswith("error: ")]
+        assert len(errors) == 1
+        assert err.splitlines()[-1] == errors[0]
+    assert not (tmp_path / "new").exists()
+
+
+OFFLINE = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_DISABLE_TELEMETRY": "1"}
+
+
+def test_a_hub_id_without_network_names_the_way_off_line(run, home, tmp_path, monkeypatch):
+    for name, value in OFFLINE.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    done = subprocess.run(
+        [sys.executable, "-m", "rubrica", "train", "someone/news", "--out", tmp_path / "m"],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "someone/news" in done.stderr
+    assert "hf download" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_closed_pipe_ends_the_command_quietly(home, tmp_path):
+    (tmp_path / "texts").write_text("goal\n" * 20000)
+    command = f"{sys.executable} -m rubrica predict {home / 'model'} {tmp_path / 'texts'} | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""
+
+
+NO_TORCH = "import sys; sys.modules['torch'] = None; sys.argv[0] = 'rubrica'; from rubrica.cli import main; main()"
+
+
+def test_predict_evaluate_and_info_work_where_torch_is_not_installed(home):
+    for arguments in (
+        ["predict", home / "model", home / "test.csv"],
+        ["evaluate", home / "model", home],
+        ["info", home / "model"],
+    ):
+        subprocess.run([sys.executable, "-c", NO_TORCH, *arguments], capture_output=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", NO_TORCH, "train", home, "--out", home / "never"], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr == "error: torch is not installed; run: pip install 'rubrica[train]'\n"

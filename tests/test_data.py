@@ -1,0 +1,508 @@
+"""Reading data sets: every format, every fault by its line, and nothing guessed from values."""
+
+import csv
+import gzip
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rubrica.data import Dataset, Examples, check_trainable, iter_lines, read_dataset, read_texts
+from rubrica.errors import DataError, MissingExtraError
+
+TEXTS = [
+    "null",
+    "NA",
+    "nan",
+    "1.0",
+    "",
+    " ",
+    'He said "no", twice',
+    "line\nbreak",
+    "a,b;c\td",
+    "café 🎉 \u2028 \x0c",
+    "007",
+]
+LABELS = ["pos", "neg", "pos", "neg", "pos", "neg", "pos", "neg", "pos", "neg", "pos"]
+ROWS = list(zip(TEXTS, LABELS, strict=True))
+
+
+def csv_bytes(rows, delimiter=",", header=("text", "label"), **options):
+    stream = io.StringIO()
+    csv.writer(stream, delimiter=delimiter, **options).writerows([header, *rows])
+    return stream.getvalue().encode()
+
+
+def jsonl_bytes(rows):
+    return "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows).encode()
+
+
+def parquet_bytes(columns, metadata=None):
+    stream = io.BytesIO()
+    table = pa.table(columns) if isinstance(columns, dict) else columns
+    pq.write_table(table.replace_schema_metadata(metadata), stream)
+    return stream.getvalue()
+
+
+def write(path, data):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    return path
+
+
+def rows_of(examples):
+    return list(zip(examples.texts, examples.labels, strict=True))
+
+
+# Every format
+
+
+FORMATS = {
+    "a.csv": csv_bytes(ROWS),
+    "lf.csv": csv_bytes(ROWS, lineterminator="\n", quoting=csv.QUOTE_ALL),
+    "bom.csv": b"\xef\xbb\xbf" + csv_bytes(ROWS),
+    "no-last-end.csv": csv_bytes(ROWS).rstrip(),
+    "blank-lines.csv": csv_bytes(ROWS[:6]).replace(b"\r\n", b"\r\n\r\n") + csv_bytes(ROWS[6:]).partition(b"\n")[2],
+    "a.tsv": csv_bytes(ROWS, delimiter="\t"),
+    "a.CSV.GZ": gzip.compress(csv_bytes(ROWS)),
+    "a.tsv.gz": gzip.compress(csv_bytes(ROWS, delimiter="\t")),
+    "a.jsonl": jsonl_bytes(ROWS),
+    "bom.jsonl": b"\xef\xbb\xbf" + jsonl_bytes(ROWS),
+    "a.ndjson": jsonl_bytes(ROWS).replace(b"\n", b"\r\n\r\n"),
+    "a.jsonl.gz": gzip.compress(jsonl_bytes(ROWS)),
+    "a.parquet": parquet_bytes({"text": TEXTS, "label": LABELS}),
+    "dictionary.parquet": parquet_bytes(
+        {"text": pa.array(TEXTS, pa.large_string()), "label": pa.array(LABELS).dictionary_encode()}
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_gives_the_same_rows(tmp_path, name):
+    dataset = read_dataset(write(tmp_path / name, FORMATS[name]))
+    assert rows_of(dataset.splits["train"]) == ROWS
+    assert (list(dataset.splits), dataset.labels) == (["train"], ["neg", "pos"])
+    assert (dataset.text_columns, dataset.label_column) == (("text",), "label")
+    assert dataset.name == str(tmp_path / name)
+    assert read_texts(tmp_path / name) == TEXTS
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.ft", "a.txt.gz"])
+def test_fasttext_labels_stand_before_or_after_the_text(tmp_path, name):
+    data = "__label__x  two  words \r\n\n\u2028__label__y a\u2028b\nlast __label__x\n__label__y\n".encode()
+    path = write(tmp_path / name, gzip.compress(data) if name.endswith("gz") else data)
+    expected = [("two  words", "x"), ("a\u2028b", "y"), ("last", "x"), ("", "y")]
+    assert rows_of(read_dataset(path).splits["train"]) == expected
+    assert read_texts(path) == ["two  words", "", "a\u2028b", "last", ""]
+
+
+cells = st.text(st.characters(codec="utf-8"), max_size=20)
+labels = st.text(st.characters(codec="utf-8"), min_size=1, max_size=5).filter(str.strip)
+row_lists = st.lists(st.tuples(cells, labels), min_size=1, max_size=6)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("round-trips")
+
+
+@settings(deadline=None, max_examples=150)
+@given(rows=row_lists, delimiter=st.sampled_from(",;\t|"), quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
+def test_csv_round_trip(folder, rows, delimiter, quoting):
+    data = csv_bytes(rows, delimiter=delimiter, quoting=quoting)
+    path = write(folder / "a.csv", data)
+    assert rows_of(read_dataset(path, delimiter=delimiter).splits["train"]) == rows
+
+
+@settings(deadline=None, max_examples=150)
+@given(rows=row_lists, ascii_only=st.booleans())
+def test_jsonl_round_trip(folder, rows, ascii_only):
+    lines = [json.dumps({"label": label, "text": text}, ensure_ascii=ascii_only) for text, label in rows]
+    path = write(folder / "a.jsonl", "\n".join(lines))
+    assert rows_of(read_dataset(path).splits["train"]) == rows
+
+
+@settings(deadline=None, max_examples=50)
+@given(rows=row_lists)
+def test_parquet_round_trip(folder, rows):
+    texts, names = map(list, zip(*rows, strict=True))
+    path = write(folder / "a.parquet", parquet_bytes({"text": texts, "label": names}))
+    assert rows_of(read_dataset(path).splits["train"]) == rows
+
+
+def test_a_row_longer_than_a_block(tmp_path):
+    rows = [("short", "a"), ("long " * 2_000_000, "b"), ("short", "a")]
+    assert rows_of(read_dataset(write(tmp_path / "a.csv", csv_bytes(rows))).splits["train"]) == rows
+
+
+def test_blocks_do_not_mix_rows(tmp_path):
+    rows = [(f'text "{number}"\n' + "x" * (number % 97), str(number % 3)) for number in range(90_000)]
+    assert rows_of(read_dataset(write(tmp_path / "a.csv", csv_bytes(rows))).splits["train"]) == rows
+
+
+@pytest.mark.parametrize("name", ["ag_news", "trec6", "sms_spam", "lenta_headlines_ru", "reuters21578"])
+def test_real_data_as_the_csv_module_reads_it(shared, name):
+    for split in ("train", "test"):
+        path = shared / "data" / name / f"{split}.csv"
+        with path.open(encoding="utf-8", newline="") as stream:
+            expected = [(row["text"], row["label"]) for row in csv.DictReader(stream)]
+        assert rows_of(read_dataset(path).splits["train"]) == expected
+
+
+# Columns and labels
+
+
+@pytest.mark.parametrize(
+    ("header", "options", "texts_from", "labels_from"),
+    [
+        ("text,label", {}, ["text"], "label"),
+        ("Category, Sentence", {}, [" Sentence"], "Category"),
+        ("Class Index,Title,Description", {}, ["Title", "Description"], "Class Index"),
+        ("description,rubric,title", {}, ["title", "description"], "rubric"),
+        ("id,label,text,title", {}, ["text"], "label"),
+        ("label,motto", {}, ["motto"], "label"),
+        ("text,mood", {}, ["text"], "mood"),
+        ("a,b,label", {"text_columns": ["b", "A"]}, ["b", "a"], "label"),
+        ("a,b,c", {"text_columns": "b", "label_column": "c"}, ["b"], "c"),
+        ("a,b", {"label_column": "a"}, ["b"], "a"),
+        ("a,b", {"text_columns": ["a"]}, ["a"], "b"),
+        ("label,text", {"label_column": "text", "text_columns": ["label"]}, ["label"], "text"),
+        ("текст,рубрика", {}, ["текст"], "рубрика"),
+    ],
+)
+def test_columns_are_found_by_name_or_given(tmp_path, header, options, texts_from, labels_from):
+    names = header.split(",")
+    row = {name: f"{name} 1" for name in names}
+    path = write(tmp_path / "a.csv", csv_bytes([row.values()], header=names))
+    dataset = read_dataset(path, **options)
+    assert (dataset.text_columns, dataset.label_column) == (tuple(texts_from), labels_from)
+    expected = " ".join(row[name] for name in texts_from)
+    assert rows_of(dataset.splits["train"]) == [(expected, row[labels_from])]
+
+
+def test_joined_columns_leave_out_what_is_empty(tmp_path):
+    rows = [{"title": "T", "content": "C"}, {"title": "", "content": "C"}, {"content": "C"}, {"title": ""}]
+    path = write(tmp_path / "a.jsonl", "\n".join(json.dumps(row | {"label": "x"}) for row in rows))
+    assert read_dataset(path).splits["train"].texts == ["T C", "C", "C", ""]
+
+
+@pytest.mark.parametrize(
+    ("values", "spelled", "classes"),
+    [
+        ([10, 9, -1], ["10", "9", "-1"], ["-1", "9", "10"]),
+        ([1.0, 0.0, 2.0], ["1", "0", "2"], ["0", "1", "2"]),
+        ([True, False, True], ["true", "false", "true"], ["false", "true"]),
+        (["10", "9", "x"], ["10", "9", "x"], ["10", "9", "x"]),
+        (["b", "a", " c"], ["b", "a", " c"], [" c", "a", "b"]),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_labels_become_strings_and_classes_get_an_order(tmp_path, suffix, values, spelled, classes):
+    rows = [(f"text {value}", value) for value in values]
+    make = {".jsonl": lambda: jsonl_bytes(rows), ".parquet": lambda: parquet_bytes(table)}
+    table = {"text": [text for text, _ in rows], "label": values}
+    dataset = read_dataset(write(tmp_path / f"a{suffix}", make[suffix]()))
+    assert (dataset.splits["train"].labels, dataset.labels) == (spelled, classes)
+
+
+def test_jsonl_may_mix_strings_and_integers(tmp_path):
+    path = write(tmp_path / "a.jsonl", jsonl_bytes([("2024-01-01", 3), ("b", "3"), ("c", "x")]))
+    assert rows_of(read_dataset(path).splits["train"]) == [("2024-01-01", "3"), ("b", "3"), ("c", "x")]
+
+
+# Folders
+
+
+def class_label(*names):
+    features = {"label": {"names": list(names), "_type": "ClassLabel"}, "text": {"dtype": "string", "_type": "Value"}}
+    return {"huggingface": json.dumps({"info": {"features": features}})}
+
+
+@pytest.mark.parametrize("validation", [None, "validation.csv", "valid.jsonl", "DEV.tsv.gz"])
+def test_a_folder_has_a_file_a_split(tmp_path, validation):
+    data = {".jsonl": jsonl_bytes(ROWS), ".csv": csv_bytes(ROWS), ".gz": gzip.compress(csv_bytes(ROWS, "\t"))}
+    write(tmp_path / "test.csv", csv_bytes(ROWS[:2]))
+    write(tmp_path / "train.parquet", parquet_bytes({"text": TEXTS, "label": LABELS}))
+    write(tmp_path / "README.md", "train")
+    write(tmp_path / "testimony.csv", "x")
+    if validation:
+        write(tmp_path / validation, data[Path(validation).suffix])
+    splits = read_dataset(tmp_path).splits
+    assert list(splits) == (["train", "validation", "test"] if validation else ["train", "test"])
+    assert rows_of(splits["test"]) == ROWS[:2]
+    assert rows_of(splits.get("validation", splits["train"])) == ROWS
+
+
+def test_a_folder_of_hf_download(tmp_path):
+    names = class_label("zebra", "ant", "bee")
+    for shard, rows in enumerate([([0, 1], ["a", "b"]), ([2], ["c"])]):
+        data = parquet_bytes(dict(zip(("label", "text"), rows, strict=True)), names)
+        write(tmp_path / f"data/train-0000{shard}-of-00002-0a1b2c3d.parquet", data)
+    write(tmp_path / "data/test-00000-of-00001.parquet", parquet_bytes({"label": [1], "text": ["d"]}, names))
+    write(tmp_path / "data/unsupervised-00000-of-00001.parquet", b"")
+    write(tmp_path / ".cache/huggingface/train.csv", b"")
+    dataset = read_dataset(tmp_path)
+    assert dataset.labels == ["zebra", "ant", "bee"]
+    assert dataset.splits == {
+        "train": Examples(["a", "b", "c"], ["zebra", "ant", "bee"]),
+        "test": Examples(["d"], ["ant"]),
+    }
+
+
+def test_a_test_split_with_secret_labels_is_left_out(tmp_path, caplog):
+    names = class_label("no", "yes")
+    write(tmp_path / "train.parquet", parquet_bytes({"label": [0, 1], "text": ["a", "b"]}, names))
+    write(tmp_path / "test.parquet", parquet_bytes({"label": [-1, -1], "text": ["a", "b"]}, names))
+    assert list(read_dataset(tmp_path).splits) == ["train"]
+    assert "test split has no labels" in caplog.text
+
+
+def test_a_folder_of_one_split_is_read(tmp_path):
+    write(tmp_path / "test.csv", csv_bytes(ROWS))
+    dataset = read_dataset(tmp_path)
+    assert (list(dataset.splits), dataset.labels) == (["test"], ["neg", "pos"])
+
+
+# Faults
+
+
+GOOD = b"text,label\r\nfine,a\r\n"
+FAULTS = [
+    # name, content, where, what
+    ("a.csv", b"", "", "empty file"),
+    ("a.jsonl", b"\n\n", "", "empty file"),
+    ("a.csv", b"\xef\xbb\xbf", "", "empty file"),
+    ("a.csv", b"text,label\n", "", "no rows"),
+    (
+        "a.parquet",
+        parquet_bytes({"text": pa.array([], pa.string()), "label": pa.array([], pa.string())}),
+        "",
+        "no rows",
+    ),
+    ("a.csv", GOOD + b"a,b,c\r\n", " line 3", '3 columns, expected 2 ("text", "label"); quote the text or pass --deli'),
+    ("a.csv", GOOD + b'"x\ny\n""z",a\n\n"w",b\nlonely\n', " line 8", "1 column, expected 2"),
+    ("a.csv.gz", gzip.compress(GOOD + b"a,b,c\r\n"), " line 3", "3 columns, expected 2"),
+    ("a.tsv", b"text\tlabel\na\tb\tc\n", " line 2", "3 columns, expected 2"),
+    ("a.csv", GOOD + b'"open,a\nfine,b\n', " line 3", "a quote opens here and never closes"),
+    ("a.csv", GOOD + b'5" pipe,"open\nfine,b\n', " line 3", "a quote opens here and never closes"),
+    ("a.csv", GOOD + b'"x\ny","', " line 4", "a quote opens here and never closes"),
+    ("a.csv", GOOD + b"caf\xe9,a\n", " line 3", "not UTF-8 (byte 0xe9); save the file as UTF-8"),
+    ("a.csv", "text,label\n".encode("utf-16"), " line 1", "not UTF-8 (byte 0xff)"),
+    ("a.csv", b"text,text\na,b\n", "", 'two columns are named "text"'),
+    ("a.csv", b"x;y\na;b\n", "", 'no column for texts; columns are "x;y"; pass --text-column (or --delimiter)'),
+    ("a.csv", b'3,"Wall St. Bears","Short"\n', "", "no rows"),
+    (
+        "a.csv",
+        b'3,"Wall St. Bears","Short"\n4,b,c\n',
+        "",
+        'columns are "3", "Wall St. Bears", "Short"; pass --text-column',
+    ),
+    ("a.csv", b"text,title,words\na,b,c\n", "", 'no column for labels; columns are "text", "title", "words"'),
+    ("a.csv", GOOD + b"x,\r\n", " line 3", 'no label in "label"'),
+    ("a.csv", GOOD + b"x, \r\n", " line 3", 'no label in "label"'),
+    (
+        "a.jsonl",
+        b'{"text": "a", "label": 1}\n\n{"text": ',
+        " line 3",
+        "bad JSON at column 10 (Expecting value), expected one",
+    ),
+    ("a.jsonl", b'{"text": "a", "label": 1}\n[1]\n', " line 2", "found a list, expected an object"),
+    ("a.jsonl", b"[" * 100_000, " line 1", "bad JSON"),
+    ("a.jsonl", b'{"a": ' + b"1" * 5000 + b"}", " line 1", "bad JSON"),
+    ("a.jsonl", b'{"text": "a", "label": 1}\n{"text": "\xff"}\n', " line 2", "not UTF-8"),
+    ("a.jsonl", b'{"text": "\\ud83d", "label": 1}\n', " line 1", "half a surrogate pair"),
+    ("a.jsonl", b'{"text": "a", "label": 1}\n\n{"text": "b"}\n', " line 3", 'no label in "label"'),
+    ("a.jsonl", b'{"text": "a", "label": NaN}\n', " line 1", 'no label in "label"'),
+    ("a.jsonl", b'{"text": "a", "label": 0.5}\n', " line 1", 'found 0.5 in "label", expected a label'),
+    ("a.jsonl", b'{"text": "a", "label": ["x"]}\n', " line 1", "several labels a text are not supported yet"),
+    ("a.jsonl", b'{"text": "a", "label": {"x": 1}}\n', " line 1", "expected a label: a string or an integer"),
+    ("a.jsonl", b'{"text": "a", "label": 1}\n{"label": 1}\n', " line 2", 'no text in "text"'),
+    ("a.jsonl", b'{"text": NaN, "label": 1}\n', " line 1", 'no text in "text"'),
+    ("a.jsonl", b'{"text": 5, "label": 1}\n', " line 1", 'found 5 in "text", expected a text'),
+    ("a.parquet", parquet_bytes({"text": ["a", None], "label": [1, 2]}), ": row 2", 'no text in "text"'),
+    ("a.parquet", parquet_bytes({"text": ["a", "b"], "label": [1.0, None]}), ": row 2", 'no label in "label"'),
+    (
+        "a.parquet",
+        parquet_bytes({"text": ["a", "b"], "label": [0, 5]}, class_label("x", "y")),
+        ": row 2",
+        "class of 0 to 1",
+    ),
+    ("a.parquet", b"PAR1 no more", "", "broken Parquet file"),
+    ("a.parquet", parquet_bytes({"text": ["a"], "label": [1]})[:-30], "", "broken Parquet file"),
+    ("a.csv.gz", b"no gzip", "", "broken gzip file"),
+    ("a.csv.gz", gzip.compress(GOOD * 100)[:-9], "", "broken gzip file"),
+    ("a.csv.gz", gzip.compress(GOOD)[:12] + b"\xff" * 20, "", "broken gzip file"),
+    ("a.txt", b"__label__a x\nno label\n", " line 2", "no label, expected __label__NAME"),
+    ("a.txt", b"__label__a x\n\n__label__a __label__b x\n", " line 3", "2 labels, expected 1; several labels a text"),
+    ("a.txt", b"__label__a x __label__b\n", " line 1", "2 labels, expected 1"),
+    ("a.txt", b"__label__ x\n", " line 1", 'no label in "label"'),
+    ("a.xlsx", b"PK", "", 'unknown format ".xlsx", expected one of .csv, .tsv, .jsonl'),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "where", "what"), FAULTS)
+def test_a_fault_is_named_with_its_place(tmp_path, name, content, where, what):
+    path = write(tmp_path / name, content)
+    with pytest.raises(DataError) as caught:
+        read_dataset(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}{where}: "), message
+    assert what in message
+    assert "\n" not in message
+
+
+def test_an_unknown_column_comes_with_the_nearest(tmp_path):
+    path = write(tmp_path / "a.csv", b"headline,topic,rank\na,b,c\n")
+    with pytest.raises(DataError, match="no column \"headlin\"; did you mean 'headline'"):
+        read_dataset(path, text_columns=["headlin"])
+    with pytest.raises(DataError, match='no column "zzz"; known: headline, topic, rank'):
+        read_dataset(path, label_column="zzz")
+
+
+@pytest.mark.parametrize("delimiter", ["", "||", "ж", '"', "\n"])
+def test_a_delimiter_is_one_character(tmp_path, delimiter):
+    with pytest.raises(ValueError, match="delimiter is"):
+        read_dataset(write(tmp_path / "a.csv", GOOD), delimiter=delimiter)
+
+
+@pytest.mark.parametrize(
+    "source", ["absent.csv", "./x", "/no/such", "~/no-such", "no such", "a.xlsx", "d/absent.CSV.gz", Path("x")]
+)
+def test_a_missing_file_is_no_hub_id(source, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="no such file or folder"):
+        read_dataset(source)
+
+
+def test_a_file_that_cannot_be_read(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.csv", GOOD)
+
+    def refuse(self):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(DataError, match=r"a\.csv: cannot be read \(Permission denied\)"):
+        read_dataset(path)
+
+
+def test_texts_of_a_folder_or_of_nothing(tmp_path):
+    with pytest.raises(DataError, match="a folder, expected one file"):
+        read_texts(tmp_path)
+    with pytest.raises(DataError, match=r"cannot be read \(No such file"):
+        read_texts(tmp_path / "a.csv")
+
+
+FOLDER_FAULTS = {
+    "neither": ({"train.json": GOOD}, "found neither, expected train.* and test.*"),
+    "no train": ({"test.csv": GOOD, "dev.csv": GOOD}, r"found validation.*, test.*, expected train.*"),
+    "two formats": (
+        {"train.csv": GOOD, "train.jsonl": GOOD},
+        "several files for the train split (train.csv, ",
+    ),
+    "two names": ({"train.csv": GOOD, "valid.csv": GOOD, "dev.csv": GOOD}, "several files for the validation split"),
+    "a shard and a whole": ({"train.csv": GOOD, "train-00000-of-00001.csv": GOOD}, "several files for the train"),
+    "a missing shard": ({"train-00001-of-00003.csv": GOOD}, "1 of 3 shards of train"),
+    "two configs": ({"a/train.csv": GOOD, "b/train.csv": GOOD}, "several folders hold data (a, b); pass one of them"),
+}
+
+
+@pytest.mark.parametrize(("files", "what"), FOLDER_FAULTS.values(), ids=FOLDER_FAULTS)
+def test_a_faulty_folder(tmp_path, files, what):
+    for name, data in files.items():
+        write(tmp_path / name, data)
+    with pytest.raises(DataError) as caught:
+        read_dataset(tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path}: ")
+    assert what in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "where"),
+    [
+        ("test.csv", csv_bytes([("x\ny", "pos"), ("b", "new")]), " line 4"),
+        ("valid.jsonl", b'\n{"text": "a", "label": "new"}\n', " line 2"),
+        ("test.parquet", parquet_bytes({"text": ["a"], "label": ["new"]}), ": row 1"),
+        ("dev.txt", b"__label__pos a\n__label__new b\n", " line 2"),
+    ],
+)
+def test_a_label_that_train_does_not_have(tmp_path, name, content, where):
+    write(tmp_path / "train.csv", csv_bytes(ROWS))
+    path = write(tmp_path / name, content)
+    with pytest.raises(DataError, match="does not occur in train") as caught:
+        read_dataset(tmp_path)
+    split = "test" if "test" in name else "validation"
+    assert str(caught.value).startswith(f'{path}{where}: label "new" of the {split} split')
+
+
+def test_what_cannot_be_trained_on():
+    def dataset(labels, **splits):
+        return Dataset(
+            "d", {name: Examples(["t"] * len(of), of) for name, of in splits.items()}, ("text",), "kind", labels
+        )
+
+    check_trainable(dataset(["a", "b"], train=["a", "b", "b"]))
+    with pytest.raises(DataError, match=r'd: one class only \("a"\), expected at least 2; check column "kind"'):
+        check_trainable(dataset(["a"], train=["a", "a"]))
+    with pytest.raises(DataError, match='train has no example of "b", "c"'):
+        check_trainable(dataset(["a", "b", "c"], train=["a"], test=["b"]))
+    with pytest.raises(DataError, match="no train split, found test"):
+        check_trainable(dataset(["a", "b"], test=["a", "b"]))
+
+
+# Texts to predict
+
+
+def test_texts_need_no_label_column(tmp_path):
+    assert read_texts(write(tmp_path / "a.csv", b"id,title,body\n1,a,b\n2,,c\n")) == ["a b", "c"]
+    assert read_texts(tmp_path / "a.csv", text_columns=["id"]) == ["1", "2"]
+    assert read_texts(write(tmp_path / "b.csv", b"label;motto\nx;a\n"), delimiter=";") == ["a"]
+    assert read_texts(write(tmp_path / "t.csv", b"label\tmotto\nx\ta\n"), delimiter=r"\t") == ["a"]
+    with pytest.raises(DataError, match='no column for texts; columns are "First headline"'):
+        read_texts(write(tmp_path / "c.csv", b"First headline\nSecond\n"))
+    with pytest.raises(DataError, match='no column "tex"'):
+        read_texts(tmp_path / "a.csv", text_columns=["tex"])
+
+
+LINES = "\ufeffone\r\n\n two \u2028 \x0c \r mid\nlast"
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+@pytest.mark.parametrize("standard", [False, True])
+def test_lines_in_are_answers_out(tmp_path, monkeypatch, end, standard):
+    path = write(tmp_path / "a.txt", LINES + end)
+    stdin = io.TextIOWrapper(io.BytesIO(path.read_bytes()))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert list(iter_lines("-" if standard else path)) == ["one", "", " two \u2028 \x0c \r mid", "last"]
+    assert not stdin.closed
+
+
+def test_lines_that_cannot_be_read(tmp_path):
+    path = write(tmp_path / "a.txt", b"fine\n\ncaf\xe9\n")
+    lines = iter_lines(path)
+    assert [next(lines), next(lines)] == ["fine", ""]
+    with pytest.raises(DataError, match=r"a\.txt line 3: not UTF-8"):
+        next(lines)
+    with pytest.raises(DataError, match=r"cannot be read \(No such file"):
+        next(iter_lines(tmp_path / "b.txt"))
+
+
+# Libraries of optional parts
+
+
+def test_without_pyarrow_the_message_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)  # an import of it then fails as if it were not there
+    with pytest.raises(MissingExtraError, match=r"pip install 'rubrica\[data\]'"):
+        read_dataset(write(tmp_path / "a.csv", GOOD))
+
+
+def test_importing_loads_no_library():
+    code = "import sys, rubrica.data; print(sorted({'pyarrow', 'datasets', 'torch', 'numpy'} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"

@@ -1,0 +1,176 @@
+"""The training loop: freezing, repeatability, validation, interruption."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from rubrica import loop
+from rubrica.config import Config, TrainingConfig
+from rubrica.corpus import build_corpus
+from rubrica.freezing import FreezeSchedule, build_schedule
+from rubrica.loop import choose_device, compute_logits, fit, seed_everything
+from rubrica.models import build_model
+from rubrica.training import initial_table
+
+
+@pytest.fixture
+def small(tiny_news, tiny_vectors):
+    """A corpus of 160 texts: 5 updates of 32 an epoch."""
+    config = Config().changed(["training.batch_size=32", "training.epochs=2", "model.hidden_size=8"])
+    corpus = build_corpus(tiny_news, tiny_vectors, config.data)
+    return SimpleNamespace(corpus=corpus, vectors=tiny_vectors, config=config, split=corpus.splits["train"])
+
+
+def make(small, *settings):
+    config = small.config.changed(settings)
+    seed_everything(config.training.seed)
+    return build_model(config.model, initial_table(small.corpus, small.vectors, config), 4), config
+
+
+def run(small, *settings, **options):
+    model, config = make(small, *settings)
+    history = fit(model, small.split, np.arange(160), config, **options)
+    return model, history
+
+
+def test_a_frozen_table_is_bit_equal_until_it_thaws(small):
+    model, config = make(small, "training.freeze_steps=7")
+    start = model.embedding.weight.detach().clone()
+    seen = []
+    original = loop.update
+
+    def watched(model, *args):
+        result = original(model, *args)
+        seen.append(torch.equal(model.embedding.weight, start))
+        return result
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "update", watched)
+        fit(model, small.split, np.arange(160), config)
+    assert seen == [True] * 7 + [False] * 3
+
+
+def test_words_that_no_text_uses_keep_their_row(small):
+    model, _ = make(small)
+    unused = sorted(set(range(len(small.corpus.rows))) - set(small.split.tokens.ids.tolist()))
+    start = model.embedding.weight.detach().clone()
+    fit(model, small.split, np.arange(160), small.config)
+    assert unused
+    assert torch.equal(model.embedding.weight[unused], start[unused])
+    used = sorted(set(small.split.tokens.ids.tolist()))
+    assert not torch.isclose(model.embedding.weight[used], start[used]).all(dim=1).any()
+
+
+def test_a_schedule_counts_in_steps_or_in_epochs():
+    assert build_schedule(TrainingConfig(freeze_epochs=2), steps_per_epoch=5) == FreezeSchedule(10)
+    assert build_schedule(TrainingConfig(freeze_steps=1001), steps_per_epoch=5) == FreezeSchedule(1001)
+    assert str(FreezeSchedule(1001)).endswith("frozen for updates 0..1000 and trains from update 1001 on")
+    assert str(FreezeSchedule(0)) == "the embedding trains from the start"
+
+
+@pytest.mark.parametrize("name", ["cnn", "rnn", "gru", "lstm"])
+def test_the_same_seed_gives_bit_identical_weights(small, name):
+    (a, history_a), (b, history_b) = (run(small, f"model.name={name}") for _ in range(2))
+    assert history_a.losses == history_b.losses
+    assert len(history_a.losses) == 10
+    for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True):
+        assert torch.equal(x, y)
+    _, other = run(small, f"model.name={name}", "training.seed=1")
+    assert other.losses != history_a.losses
+
+
+def test_every_epoch_sees_every_text_once_in_an_order_of_its_own(small):
+    seen = []
+    original = loop.update
+
+    def watched(model, optimizer, split, batch, config):
+        seen.append(batch)
+        return original(model, optimizer, split, batch, config)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "update", watched)
+        run(small)
+    first, second = np.concatenate(seen[:5]), np.concatenate(seen[5:])
+    assert sorted(first) == sorted(second) == list(range(160))
+    assert first.tolist() != second.tolist()
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_the_training(small):
+    losses, states = iter([0.5, 0.3, 0.4, 0.6, 0.2]), []
+    model, config = make(small, "training.epochs=9", "training.patience=2")
+
+    def validate():
+        states.append({name: value.clone() for name, value in model.state_dict().items()})
+        return next(losses), 0.5
+
+    history = fit(model, small.split, np.arange(160), config, validate=validate)
+    assert len(states) == 4
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, states[1][name])
+    validations = [record for record in history.records if "validation_loss" in record]
+    assert [record["validation_loss"] for record in validations] == [0.5, 0.3, 0.4, 0.6]
+    assert [record["step"] for record in validations] == [5, 10, 15, 20]
+
+
+def test_ctrl_c_ends_the_training_with_the_best_model_so_far(small, monkeypatch):
+    model, config = make(small, "training.epochs=9")
+    best = {}
+    original = loop.update
+
+    def validate():
+        best.update({name: value.clone() for name, value in model.state_dict().items()})
+        return 0.5, 0.5
+
+    def impatient(*args):
+        if best and len(steps) == 7:
+            raise KeyboardInterrupt
+        steps.append(1)
+        return original(*args)
+
+    steps = []
+    monkeypatch.setattr(loop, "update", impatient)
+    history = fit(model, small.split, np.arange(160), config, validate=validate)
+    assert history.interrupted
+    assert len(history.losses) == 7
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, best[name])
+
+
+def test_scores_leave_the_model_as_it_was(small):
+    model, config = make(small, "model.name=cnn")
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    model.train()
+    rows = np.array([5, 3, 150])
+    logits = compute_logits(model, small.split, rows, config)
+    assert model.training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert logits.shape == (3, 4)
+    for row, expected in zip(rows, logits, strict=True):
+        alone = compute_logits(model, small.split, np.array([row]), config)[0]
+        np.testing.assert_allclose(alone, expected, atol=1e-5)
+
+
+def test_long_gradients_are_clipped(small):
+    _, wild = run(small, "training.lr=1e-9")
+    model, config = make(small, "training.max_grad_norm=1e-3", "training.epochs=1")
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    start = torch.cat([parameter.detach().flatten().clone() for parameter in model.parameters()])
+    loop.update(model, optimizer, small.split, np.arange(32), config)
+    moved = torch.cat([parameter.detach().flatten() for parameter in model.parameters()]) - start
+    assert moved.norm().item() == pytest.approx(1e-3, rel=1e-3)
+    assert len(wild.losses) == 10
+
+
+def test_devices_by_name():
+    assert choose_device("cpu") == torch.device("cpu")
+    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.gpu
+def test_an_accelerator_learns_the_same(small):
+    _, on_cpu = run(small)
+    model, config = make(small)
+    history = fit(model.cuda(), small.split, np.arange(160), config)
+    np.testing.assert_allclose(history.losses, on_cpu.losses, rtol=1e-3)

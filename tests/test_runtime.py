@@ -1,0 +1,134 @@
+"""Answers without torch equal torch's, in any order and any company."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import rubrica
+from rubrica.artifact import Artifact, save_artifact
+from rubrica.batching import pad_batch
+from rubrica.config import Config
+from rubrica.models import build_model
+from rubrica.runtime import Classifier
+from rubrica.vocab import Vocab
+
+LABELS = ["World", "Sports", "Business"]
+WORDS = ["<pad>", "<unk>", *"abcdefghijklmnop"]
+CASES = [
+    (name, pooling, masked)
+    for name in ("cnn", "rnn", "gru", "lstm")
+    for pooling in ("last", "max", "average")
+    for masked in (True, False)
+    if (name, pooling) != ("cnn", "last")
+]
+TEXTS = ["a b c", "", "p", "a " * 70, "unknown words only", "c b a . d e f g h", "\0", "é 😀 a"]
+
+
+def make(name, pooling="max", masked=True, init="torch"):
+    torch.manual_seed(0)
+    wanted = [f"model.name={name}", f"model.pooling={pooling}", f"model.mask_padding={str(masked).lower()}"]
+    wanted += ["model.hidden_size=6", "model.embedding_dim=5", f"model.init={init}", "training.batch_size=3"]
+    config = Config().changed(wanted)
+    model = build_model(config.model, torch.randn(len(WORDS), 5), len(LABELS))
+    if name == "cnn":
+        for norm in model.norms:
+            norm.running_mean.normal_()
+            norm.running_var.uniform_(0.5, 2)
+    model.eval()
+    tensors = {k: v.numpy() for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
+    return Classifier(Artifact(config, LABELS, Vocab(WORDS, 1, True), tensors)), model
+
+
+def torch_probabilities(model, classifier, texts):
+    """In the order of the texts, in batches of the training size."""
+    tokens = classifier.artifact.vocab.encode(texts, classifier.config.data.max_length)
+    rows = []
+    for start in range(0, len(texts), 3):
+        ids, lengths = pad_batch(tokens, np.arange(start, min(start + 3, len(texts))))
+        known = torch.from_numpy(lengths) if classifier.config.model.mask_padding else None
+        rows.append(model(torch.from_numpy(ids), known).softmax(1))
+    return torch.cat(rows).detach().numpy()
+
+
+@pytest.mark.parametrize(("name", "pooling", "masked"), CASES, ids=str)
+def test_probabilities_equal_torch(name, pooling, masked):
+    classifier, model = make(name, pooling, masked)
+    got = classifier.predict_proba(TEXTS)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, torch_probabilities(model, classifier, TEXTS), atol=1e-5)
+    np.testing.assert_allclose(got.sum(axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["rnn", "gru"])
+def test_probabilities_equal_torch_where_the_seminar_starts(name):
+    classifier, model = make(name, "last", False, init="uniform01")
+    np.testing.assert_allclose(
+        classifier.predict_proba(TEXTS), torch_probabilities(model, classifier, TEXTS), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("name", ["cnn", "rnn", "gru", "lstm"])
+@settings(max_examples=25)
+@given(texts=st.lists(st.text("abc é\0😀.", max_size=40), min_size=1, max_size=9), seed=st.integers(0, 99))
+def test_a_masked_model_scores_a_text_alike_in_any_company(name, texts, seed):
+    classifier, _ = make(name)
+    alone = np.vstack([classifier.predict_proba([text]) for text in texts])
+    order = np.random.default_rng(seed).permutation(len(texts))
+    together = classifier.predict_proba([texts[i] for i in order])
+    np.testing.assert_allclose(together, alone[order], atol=1e-6)
+
+
+def test_one_answer_a_text_in_order():
+    classifier, _ = make("gru")
+    answers = classifier.predict(TEXTS * 100)
+    assert len(answers) == 800
+    assert answers == classifier.predict(TEXTS) * 100
+    assert classifier.predict([]) == []
+    assert classifier.predict_proba([]).shape == (0, 3)
+
+
+def test_what_is_no_list_of_texts_is_refused():
+    classifier, _ = make("gru")
+    with pytest.raises(TypeError, match=r"texts is one string \('a fine film'\.\.\.\); pass a list"):
+        classifier.predict("a fine film")
+    with pytest.raises(TypeError, match="text 1 is NoneType, expected a string"):
+        classifier.predict(["a", None])
+
+
+def test_evaluate_counts_what_predict_says():
+    classifier, _ = make("gru")
+    answers = classifier.predict(TEXTS)
+    scores = classifier.evaluate(TEXTS, answers)
+    assert scores["accuracy"] == 1
+    wrong = [LABELS[(LABELS.index(answer) + 1) % 3] for answer in answers]
+    assert classifier.evaluate(TEXTS, wrong)["accuracy"] == 0
+    with pytest.raises(ValueError, match=r"does not know the label 'Sport'; did you mean 'Sports'\?"):
+        classifier.evaluate(["a"], ["Sport"])
+    with pytest.raises(ValueError, match="1 texts and 2 labels"):
+        classifier.evaluate(["a"], LABELS[:2])
+    with pytest.raises(ValueError, match="at least one"):
+        classifier.evaluate([], [])
+
+
+NO_TORCH = """
+import sys
+sys.modules["torch"] = None  # what an environment without torch amounts to: importing it fails
+sys.modules["pyarrow"] = None
+import rubrica
+model = rubrica.load(sys.argv[1])
+print(model.predict(["a b c"]), model.predict_proba(["a b c"]).shape)
+"""
+
+
+@pytest.mark.parametrize("name", ["cnn", "rnn", "gru", "lstm"])
+def test_a_saved_model_answers_where_torch_is_not_installed(tmp_path, name):
+    classifier, _ = make(name)
+    folder = save_artifact(classifier.artifact, tmp_path / "model")
+    done = subprocess.run([sys.executable, "-c", NO_TORCH, folder], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{classifier.predict(['a b c'])} (1, 3)\n"
+    assert rubrica.load(folder).labels == LABELS

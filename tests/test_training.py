@@ -1,0 +1,108 @@
+"""From texts to a saved model."""
+
+import json
+
+import numpy as np
+import pytest
+
+import rubrica
+from rubrica.config import Config, load_recipe
+from rubrica.corpus import build_corpus
+from rubrica.data import Dataset, Examples
+from rubrica.errors import ArtifactError, DataError
+from rubrica.training import initial_table, train
+from rubrica.vectors import Vectors, save_vectors
+
+QUICK = Config().changed(["training.epochs=8", "training.batch_size=16", "training.lr=0.02", "model.hidden_size=16"])
+
+
+@pytest.mark.parametrize("name", ["cnn", "rnn", "gru", "lstm"])
+@pytest.mark.parametrize("with_vectors", [True, False])
+def test_every_model_learns_what_can_be_learned(tiny_news, tiny_vectors, name, with_vectors):
+    config = QUICK.changed([f"model.name={name}"])
+    model = train(tiny_news, config=config, vectors=tiny_vectors if with_vectors else None)
+    test = tiny_news.splits["test"]
+    assert model.artifact.metrics["test"]["accuracy"] > 0.9
+    assert model.evaluate(test.texts, test.labels)["accuracy"] == model.artifact.metrics["test"]["accuracy"]
+
+
+@pytest.mark.parametrize("name", ["cnn", "rnn", "gru", "gru-vectors", "gru-frozen"])
+def test_a_saved_seminar_model_scores_test_as_the_training_did(tiny_news, tiny_vectors, tmp_path, name):
+    trained = train(tiny_news, config=load_recipe(f"seminar-{name}"), vectors=tiny_vectors, out=tmp_path / "model")
+    loaded = rubrica.load(tmp_path / "model")
+    test = tiny_news.splits["test"]
+    got, expected = loaded.evaluate(test.texts, test.labels), trained.artifact.metrics["test"]
+    assert got["confusion"] == expected["confusion"]
+    assert got["loss"] == pytest.approx(expected["loss"], abs=1e-5)
+    assert loaded.config.model.embedding_dim == tiny_vectors.dim
+
+
+def test_the_saved_settings_repeat_the_training(tiny_news, tmp_path):
+    first = train(tiny_news, config=QUICK, out=tmp_path / "model")
+    again = train(tiny_news, config=load_recipe(str(tmp_path / "model" / "config.json")))
+    for name, tensor in first.artifact.tensors.items():
+        np.testing.assert_array_equal(tensor, again.artifact.tensors[name])
+
+
+def test_untrained_words_of_the_vectors_are_taken_along_unless_no_text_can_hold_them(tiny_news, tmp_path):
+    words = ["<user>", "cup", "Cup", "harbour", "don't", "unk", "oil"]
+    matrix = np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32)
+    model = train(tiny_news, config=QUICK, vectors=Vectors(words, matrix, "v"))
+    assert model.artifact.vocab.words == ["<user>", "cup", "harbour", "unk", "oil"]
+    table = model.artifact.tensors["embedding.weight"]
+    np.testing.assert_array_equal(table[2], matrix[3])  # as read
+    assert not np.allclose(table[1], matrix[1])  # trained
+
+
+def test_the_random_table_is_the_one_that_the_whole_table_would_start_from(tiny_news, tiny_vectors):
+    import torch
+
+    config = load_recipe("seminar-gru").changed(["model.embedding_dim=6"])
+    corpus = build_corpus(tiny_news, tiny_vectors, config.data)
+    torch.manual_seed(3)
+    whole = torch.nn.Embedding(len(tiny_vectors.words), 6).weight
+    after = torch.rand(3)
+    torch.manual_seed(3)
+    assert torch.equal(initial_table(corpus, tiny_vectors, config), whole[torch.from_numpy(corpus.rows)])
+    assert torch.equal(torch.rand(3), after)
+
+
+def test_a_validation_split_of_the_data_is_used_as_it_is(tiny_news):
+    splits = {"train": tiny_news.splits["train"], "validation": tiny_news.splits["test"]}
+    model = train(Dataset("x", splits, ("text",), "label", tiny_news.labels), config=QUICK)
+    metrics = model.artifact.metrics
+    assert metrics["train_texts"] == 160
+    assert metrics["validation"]["texts"] == 40
+    assert "test" not in metrics
+
+
+def test_a_tenth_of_train_is_held_out_where_there_is_no_validation(tiny_news):
+    metrics = train(tiny_news, config=QUICK.changed(["training.epochs=1"])).artifact.metrics
+    assert metrics["validation"]["texts"] + metrics["train_texts"] == 160
+    assert metrics["validation"]["texts"] in range(14, 19)
+
+
+def test_metrics_are_written_as_they_went(tiny_news, tmp_path):
+    train(tiny_news, config=QUICK, out=tmp_path / "model")
+    lines = [json.loads(line) for line in (tmp_path / "model" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == [1, 50]
+    assert [line["epoch"] for line in lines if "validation_loss" in line] == list(range(1, 9))
+
+
+def test_vectors_may_be_a_path(tiny_news, tiny_vectors, tmp_path):
+    save_vectors(tiny_vectors, tmp_path / "v.txt")
+    model = train(tiny_news, config=QUICK.changed(["training.epochs=1"]), vectors=tmp_path / "v.txt")
+    assert model.artifact.vectors.endswith("v.txt")
+
+
+def test_the_output_folder_is_checked_before_any_work(tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").write_text("")
+    with pytest.raises(ArtifactError, match="not empty"):
+        train(tmp_path / "no-such-data.csv", out=tmp_path / "full")
+
+
+def test_one_class_is_nothing_to_learn():
+    dataset = Dataset("x", {"train": Examples(["a", "b"], ["1", "1"])}, ("text",), "label", ["1"])
+    with pytest.raises(DataError, match="one class only"):
+        train(dataset)
