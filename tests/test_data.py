@@ -167,6 +167,7 @@ def test_real_data_as_the_csv_module_reads_it(shared, name):
         ("Class Index,Title,Description", {}, ["Title", "Description"], "Class Index"),
         ("description,rubric,title", {}, ["title", "description"], "rubric"),
         ("id,label,text,title", {}, ["text"], "label"),
+        ("sentence,label,text", {}, ["text"], "label"),
         ("label,motto", {}, ["motto"], "label"),
         ("text,mood", {}, ["text"], "mood"),
         ("a,b,label", {"text_columns": ["b", "A"]}, ["b", "a"], "label"),
@@ -254,6 +255,21 @@ def test_a_folder_of_hf_download(tmp_path):
         "train": Examples(["a", "b", "c"], ["zebra", "ant", "bee"]),
         "test": Examples(["d"], ["ant"]),
     }
+
+
+@pytest.mark.parametrize("notes", ["{", "[]", '{"info": null}', '{"info": {"features": {"label": []}}}'])
+def test_foreign_notes_in_a_parquet_file_are_passed_over(tmp_path, notes):
+    path = write(tmp_path / "a.parquet", parquet_bytes({"text": ["a"], "label": [5]}, {"huggingface": notes}))
+    assert rows_of(read_dataset(path).splits["train"]) == [("a", "5")]
+
+
+def test_splits_share_their_columns(tmp_path):
+    write(tmp_path / "train.csv", b"text,label\na,x\n")
+    path = write(tmp_path / "test.csv", b"LABEL,Text\nx,b\n")
+    assert rows_of(read_dataset(tmp_path).splits["test"]) == [("b", "x")]
+    write(path, b"label,texts\nx,b\n")
+    with pytest.raises(DataError, match=r"test\.csv: no column \"text\"; did you mean 'texts'"):
+        read_dataset(tmp_path)
 
 
 def test_a_test_split_with_secret_labels_is_left_out(tmp_path, caplog):

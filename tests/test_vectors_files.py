@@ -154,13 +154,18 @@ def test_byte_order_mark_before_a_header_is_dropped(tmp_path):
 
 
 def test_words_with_spaces_keep_their_place(tmp_path):
-    spaced = [", ", ". . .", "2 4\rline", "at name@domain.com", " lead", "a  b", "1 x"]
+    spaced = [", ", ". . .", "at name@domain.com", " lead", "a  b", "1 x"]
     words = ["first", *spaced[:3], "between", *spaced[3:], "last"]
     content = "".join(f"{word} {i} -{i}.5 1\n" for i, word in enumerate(words)).encode()
     vectors = read_vectors(write(tmp_path, content))
     assert vectors.words == words
     np.testing.assert_array_equal(vectors.matrix[:, 0], np.arange(len(words)))
     np.testing.assert_array_equal(vectors.matrix[:, 1], -np.arange(len(words)) - 0.5)
+
+
+def test_a_lone_carriage_return_ends_no_line(tmp_path):
+    """To pyarrow these are three lines, and good ones."""
+    assert read_vectors(write(tmp_path, b"red 1 2\ngreen 3 4\rblue 5 6\n")).words == ["red", "green 3 4\rblue"]
 
 
 def test_numbers_are_rounded_as_gensim_rounds_them(tmp_path):
@@ -257,7 +262,11 @@ def test_every_cut_of_a_file_with_a_header_is_an_error(tmp_path, content):
             read_vectors(write(tmp_path, content[:size]))
 
 
-@pytest.mark.parametrize("content", [b"3 2\n" + THREE, binary(COLORS, ROWS, newline=b"")], ids=["txt", "bin"])
+# The first number holds the byte of a line end, so that reading a line of it does not reach the end of the file.
+HOLDS_LINE_END = [[2.15625, 2], *ROWS[1:]]
+
+
+@pytest.mark.parametrize("content", [b"3 2\n" + THREE, binary(COLORS, HOLDS_LINE_END, newline=b"")], ids=["txt", "bin"])
 def test_the_sum_of_a_gzip_file_is_checked_to_its_end(tmp_path, monkeypatch, content):
     monkeypatch.setattr(vectors_files, "_BLOCK_BYTES", 1)
     with pytest.raises(VectorsError, match="cut off or damaged"):

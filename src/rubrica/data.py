@@ -110,10 +110,10 @@ def read_dataset(
             if splits and _is_unlabeled(table, labels_from):
                 log.warning("%s: the %s split has no labels and is left out", table.path, split)
                 continue
-            labels = _labels(table, labels_from)
+            labels = _labels(table, _named(table, labels_from))
             if splits:
                 _check_known(table, split, labels, classes)
-            examples.texts.extend(_texts(table, texts_from))
+            examples.texts.extend(_texts(table, [_named(table, column) for column in texts_from]))
             examples.labels.extend(labels)
         if not splits:
             classes = shards[0].class_names.get(labels_from) or _in_target_order(examples.labels)
@@ -269,7 +269,7 @@ def _as_tuple(columns: Sequence[str]) -> tuple[str, ...]:
     return (columns,) if isinstance(columns, str) else tuple(columns)
 
 
-def _texts(table: Table, columns: tuple[str, ...]) -> list[str]:
+def _texts(table: Table, columns: Sequence[str]) -> list[str]:
     parts = [_strings(table, column) for column in columns]
     if len(parts) == 1:
         [texts] = parts

@@ -127,11 +127,18 @@ def arrow_table(path: Path | str, table: Any) -> Table:
     Raises:
         DataError: If two columns have one name.
     """
-    notes = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
-    features = notes.get("info", {}).get("features", {})
-    class_names = {name: kind["names"] for name, kind in features.items() if "names" in kind}  # a ClassLabel
     _check_header(path, table.column_names)
-    return Table(path, dict(zip(table.column_names, table.columns, strict=True)), class_names)
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    return Table(path, columns, _class_names(table.schema.metadata or {}))
+
+
+def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
+    try:
+        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        kinds = {name: kind for name, kind in features.items() if kind.get("_type") == "ClassLabel"}
+        return {name: [str(label) for label in kind["names"]] for name, kind in kinds.items()}
+    except (ValueError, KeyError, TypeError, AttributeError):  # no notes, or not those of `datasets`
+        return {}
 
 
 def _read_bytes(path: Path) -> bytes:
