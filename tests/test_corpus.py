@@ -13,7 +13,7 @@ from rubrica.errors import ConfigError
 from rubrica.vectors import Vectors
 from rubrica.vocab import Vocab
 
-CONFIG = DataConfig(lowercase=True)
+CONFIG = DataConfig(lowercase=True, min_count=1)
 
 
 def words_of(corpus, split, i):

@@ -31,8 +31,10 @@ class DataConfig:
     """Lower-case a text before it is split. The seminar did not, and its vectors know no capitals."""
     max_length: int = 128
     """Tokens kept of a text, from its start; at least 1."""
-    min_count: int = 1
-    """How often a word must occur in train to have an id of its own. Only without vectors, at least 1."""
+    min_count: int = 2
+    """How often a word must occur in train to have an id of its own. Only without vectors, at least 1.
+
+    Words below it stand for the unknown ones, whose vector would otherwise never train."""
     validation_fraction: float = 0.1
     """Share of train held out, per class, when the data brings no validation split; 0 holds out nothing."""
 

@@ -1,0 +1,84 @@
+"""Write the tables of the README from `results/*.json`.
+
+    python benchmarks/tables.py           # rewrites README.md and README.ru.md
+"""
+
+import json
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+READMES = ("README.md", "README.ru.md")
+
+
+def load(name):
+    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+
+
+def percent(mean, std):
+    return f"{mean:.1%}".replace("%", " %") + (f" ± {100 * std:.1f}" if std is not None else "")
+
+
+def agnews():
+    """System, accuracy, seconds, texts a second, size."""
+    lines = ["| | accuracy | training, s | texts/s | MB |", "|---|---|---|---|---|"]
+    for row in load("agnews")["rows"]:
+        lines.append(
+            f"| {row['system']} | {percent(row['accuracy_mean'], row['accuracy_std'])} | {row['train_seconds']:.0f} |"
+            f" {row['texts_per_second']:,.0f} | {row['model_megabytes']:.1f} |"
+        )
+    return lines
+
+
+def seminar():
+    """The five experiments beside the seminar's own figures."""
+    lines = ["| | accuracy | loss | training, s | seminar: accuracy | seminar: loss |", "|---|---|---|---|---|---|"]
+    for row in load("seminar")["rows"]:
+        printed = row["seminar_accuracy"], row["seminar_loss"]
+        theirs = ("-", "-") if printed[0] is None else (percent(printed[0], None), f"{printed[1]:.3f}")
+        lines.append(
+            f"| `{row['experiment']}` | {percent(row['accuracy_mean'], row['accuracy_std'])} | {row['loss_mean']:.3f} |"
+            f" {row['train_seconds_median']:.0f} | {theirs[0]} | {theirs[1]} |"
+        )
+    return lines
+
+
+def seminar_step():
+    """One update as the seminar writes it, and ours."""
+    lines = ["| | as written, ms | ours, ms | ratio (least-most) |", "|---|---|---|---|"]
+    for row in load("seminar_step")["rows"]:
+        lines.append(
+            f"| `{row['experiment']}` | {row['as_written_ms']:.0f} | {row['ours_ms']:.1f} |"
+            f" {row['ratio']:.0f} ({row['ratio_min']:.0f}-{row['ratio_max']:.0f}) |"
+        )
+    return lines
+
+
+def vectors_read():
+    """Reading 400,000 x 50."""
+    lines = ["| | seconds (least-most) |", "|---|---|"]
+    for reader, seconds in load("vectors_read")["seconds"].items():
+        lines.append(f"| {reader} | {seconds['median']:.2f} ({seconds['min']:.2f}-{seconds['max']:.2f}) |")
+    return lines
+
+
+TABLES = {"agnews": agnews, "seminar": seminar, "seminar_step": seminar_step, "vectors_read": vectors_read}
+
+
+def fill(text):
+    """The text with every `<!-- table NAME -->` ... `<!-- end -->` made anew."""
+
+    def table(match):
+        return "\n".join([f"<!-- table {match[1]} -->", *TABLES[match[1]](), "<!-- end -->"])
+
+    return re.sub(r"<!-- table (\w+) -->\n.*?<!-- end -->", table, text, flags=re.DOTALL)
+
+
+def main():
+    for name in READMES:
+        path = ROOT / name
+        path.write_text(fill(path.read_text()))
+
+
+if __name__ == "__main__":
+    main()
