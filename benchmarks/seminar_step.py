@@ -9,7 +9,7 @@ Expected before measuring: as written 0.46-0.49 s an update, nearly all of it Ad
 about 15 ms for the gru (95 steps of six small operations forward and three backward), 8 ms for the rnn, 9 ms for the
 cnn, of which 3 ms are Adam over the rows in use.
 
-    python benchmarks/seminar_step.py ../shared/data/ag_news          # about 2 minutes; writes results/seminar_step.json
+    python benchmarks/seminar_step.py ../shared/data/ag_news        # about a minute; writes results/seminar_step.json
 """
 
 import sys

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from results import write_result
 
+from results import write_result
 from rubrica.artifact import Artifact, expected_shapes, save_artifact
 from rubrica.config import Config
 from rubrica.vocab import Vocab

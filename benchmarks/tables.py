@@ -1,6 +1,6 @@
 """Write the tables of the README from `results/*.json`.
 
-    python benchmarks/tables.py           # rewrites README.md and README.ru.md
+python benchmarks/tables.py           # rewrites README.md and README.ru.md
 """
 
 import json

@@ -71,7 +71,7 @@ def test_evaluate_prints_a_table_or_one_json_object(run, home):
     assert code == 0
     assert "accuracy: 1.0000" in out
     assert "Наука" in out
-    code, out, err = run("evaluate", home / "model", home, "--json")
+    _, out, _ = run("evaluate", home / "model", home, "--json")
     scores = json.loads(out)
     assert (scores["accuracy"], scores["macro_f1"], scores["texts"]) == (1.0, 1.0, 30)
     assert scores["loss"] < 0.5

@@ -70,7 +70,9 @@ def test_the_python_runs(home, reader, monkeypatch):
 
 def test_the_twin_has_the_same_commands():
     for language in ("console", "python"):
-        english, russian = ([line.partition("#")[0] for line in blocks(name, language)[0].splitlines()] for name in READMES)
+        english, russian = (
+            [line.partition("#")[0] for line in blocks(name, language)[0].splitlines()] for name in READMES
+        )
         assert [line for line in english if not line.startswith("{")] == [
             line for line in russian if not line.startswith("{")
         ]

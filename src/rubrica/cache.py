@@ -35,7 +35,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> bool:
     Returns:
         Whether the file was written.
     """
-    temporary = None
+    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".")
@@ -43,8 +43,10 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> bool:
         temporary = Path(name)
         write(temporary)
         temporary.replace(path)
+        temporary = None
         return True
     except OSError:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         return False
+    finally:
+        if temporary is not None:  # what failed, or was interrupted, half-way
+            temporary.unlink(missing_ok=True)

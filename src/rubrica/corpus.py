@@ -119,7 +119,9 @@ def hold_out(targets: NDArray[np.int64], fraction: float, seed: int) -> tuple[ND
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
-def _encode(texts: Mapping[str, Sequence[str]], words: Sequence[str] | None, config: DataConfig) -> dict[str, NDArray[Any]]:
+def _encode(
+    texts: Mapping[str, Sequence[str]], words: Sequence[str] | None, config: DataConfig
+) -> dict[str, NDArray[Any]]:
     if words is None:
         first = next(iter(texts.values()))
         vocab = Vocab.from_texts(texts.get("train", first), lowercase=config.lowercase, min_count=config.min_count)

@@ -136,11 +136,11 @@ def _describe(dataset: Dataset, corpus: Corpus, vectors: Vectors, config: DataCo
     vocab = Vocab.from_vectors(vectors.words, lowercase=config.lowercase)
     unknown = vocab.unknown_words(dataset.splits["test"].texts, config.max_length)
     return {
-        "name": dataset.name,
+        "name": Path(dataset.name).name,
         "train_texts": len(dataset.splits["train"].texts),
         "test_texts": len(dataset.splits["test"].texts),
         "labels": dataset.labels,
-        "vectors": vectors.source,
+        "vectors": Path(vectors.source).name,
         "vector_words": len(vectors.words),
         "dim": vectors.dim,
         "words_used": len(corpus.rows),
