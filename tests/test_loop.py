@@ -134,6 +134,7 @@ def test_ctrl_c_ends_the_training_with_the_best_model_so_far(small, monkeypatch)
     history = fit(model, small.split, np.arange(160), config, validate=validate)
     assert history.interrupted
     assert len(history.losses) == 7
+    assert history.train_seconds > 0
     for name, value in model.state_dict().items():
         assert torch.equal(value, best[name])
 

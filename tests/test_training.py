@@ -92,7 +92,7 @@ def test_metrics_are_written_as_they_went(tiny_news, tmp_path):
 def test_vectors_may_be_a_path(tiny_news, tiny_vectors, tmp_path):
     save_vectors(tiny_vectors, tmp_path / "v.txt")
     model = train(tiny_news, config=QUICK.changed(["training.epochs=1"]), vectors=tmp_path / "v.txt")
-    assert model.artifact.vectors.endswith("v.txt")
+    assert model.artifact.vectors == "v.txt"  # a model travels; the folders of this machine stay at home
 
 
 def test_the_output_folder_is_checked_before_any_work(tmp_path):

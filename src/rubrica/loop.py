@@ -92,11 +92,12 @@ def fit(
                     freezing.apply(model.get_submodule("embedding"), step)
                     recent.append(update(model, optimizer, split, batch, config))
                     history.losses.append(recent[-1][0])
+                    now = time.perf_counter()
+                    history.train_seconds, started = history.train_seconds + now - started, now
                     loss, accuracy = np.mean(recent, axis=0)
                     advance(f"loss {loss:.4f} accuracy {accuracy:.4f}")
                     if (step + 1) % WINDOW == 0 or step == 0:
                         history.records.append(_record(step, epoch, loss=loss, accuracy=accuracy))
-                history.train_seconds += time.perf_counter() - started
                 if validate is None:
                     continue
                 loss, accuracy = validate()

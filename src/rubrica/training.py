@@ -132,7 +132,9 @@ def build_artifact(
     vocab = corpus.vocab
     if vectors is not None and config.model.embedding == "pretrained":
         vocab, tensors["embedding.weight"] = _whole_table(corpus, vectors, tensors["embedding.weight"])
-    return Artifact(config, corpus.labels, vocab, tensors, scores, history.records, vectors.source if vectors else None)
+    return Artifact(
+        config, corpus.labels, vocab, tensors, scores, history.records, Path(vectors.source).name if vectors else None
+    )
 
 
 def _whole_table(corpus: Corpus, vectors: Vectors, trained: NDArray[np.float32]) -> tuple[Vocab, NDArray[np.float32]]:
