@@ -68,6 +68,13 @@ def test_anything_that_changes_the_ids_misses_the_cache(tiny_news, tiny_vectors,
     assert len(list((cache_folder() / "ids").iterdir())) == 2
 
 
+def test_texts_that_join_to_the_same_bytes_do_not_share_an_entry():
+    for texts in (["a\0b", "c"], ["a", "b\0c"]):
+        dataset = Dataset("x", {"train": Examples(texts, ["1", "2"])}, (), "", ["1", "2"])
+        assert words_of(build_corpus(dataset, None, CONFIG), "train", 1)[-1] == "c"
+        assert build_corpus(dataset, None, CONFIG).splits["train"].tokens.lengths[0] == (3 if "b" in texts[0] else 1)
+
+
 def test_a_broken_entry_is_made_anew(tiny_news, tiny_vectors):
     first = build_corpus(tiny_news, tiny_vectors, CONFIG)
     (entry,) = (cache_folder() / "ids").iterdir()

@@ -1,7 +1,9 @@
 """Answers without torch equal torch's, in any order and any company."""
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -132,3 +134,12 @@ def test_a_saved_model_answers_where_torch_is_not_installed(tmp_path, name):
     done = subprocess.run([sys.executable, "-c", NO_TORCH, folder], capture_output=True, text=True, check=True)
     assert done.stdout == f"{classifier.predict(['a b c'])} (1, 3)\n"
     assert rubrica.load(folder).labels == LABELS
+
+
+def test_a_model_of_the_first_format_still_loads_and_answers_as_it_did():
+    """`tests/data/artifact-v1` is kept for ever; a new format gets a folder of its own beside it."""
+    data = Path(__file__).parent / "data"
+    expected = json.loads((data / "artifact-v1.json").read_text(encoding="utf-8"))
+    model = rubrica.load(data / "artifact-v1")
+    assert model.labels == ["Sports", "Business", "Наука"]
+    np.testing.assert_allclose(model.predict_proba(list(expected)), list(expected.values()), atol=1e-5)
