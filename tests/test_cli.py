@@ -192,16 +192,20 @@ def bad_cases(home, tmp):
         (["predict", model, tmp / "none.txt"], 1, ["none.txt", "No such file"]),
         (["seminar", "--data", tmp / "one.csv", "--vectors", home / "v.txt", *out], 1, ["one class only"]),
         (["vectors", "get", "glove-twiter-25"], 1, ["glove-twitter-25"]),
+        (["train", home, "--delimiter", "ab", *out], 2, ["delimiter is 'ab', expected one ASCII character"]),
+        (["train", home, "--device", "gpu", *out], 2, ["training.device is 'gpu'", "cpu, cuda or auto"]),
+        (["vectors", "train", home, "--out", tmp / "v.pdf"], 1, ["v.pdf", ".vec (text)"]),
+        (["vectors", "train", home, "--out", tmp / "one.csv" / "v.txt"], 1, ["v.txt: cannot be written"]),
         (["bogus"], 2, ["No such command"]),
         ([], 2, ["Usage"]),
     ]
 
 
-@pytest.mark.parametrize("case", range(28))
+@pytest.mark.parametrize("case", range(32))
 def test_what_goes_wrong_is_one_sentence(run, home, tmp_path, monkeypatch, case):
     monkeypatch.setenv("GENSIM_DATA_DIR", str(tmp_path / "gensim-data"))
     cases = bad_cases(home, tmp_path)
-    assert len(cases) == 28
+    assert len(cases) == 32
     arguments, expected_code, sentences = cases[case]
     code, out, err = run(*arguments)
     assert code == expected_code, err

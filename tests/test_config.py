@@ -25,6 +25,7 @@ BAD = [
     ({"training": {"lr": float("nan")}}, "training.lr is nan; give more than 0"),
     ({"training": {"freeze_steps": 1, "freeze_epochs": 1}}, "both set; give one of them"),
     ({"training": {"seed": -1}}, "training.seed is -1; give 0 or more"),
+    ({"training": {"seed": 2**63}}, "give less than 2^63"),
     ({"training": 3}, "[training] is no table"),
     ({"model": {"name": "transformer"}}, "model.name is 'transformer'; give one of 'cnn', 'rnn', 'gru', 'lstm'"),
     ({"model": {"name": "cnn", "pooling": "last"}}, 'model.pooling is "last"; the cnn pools with'),

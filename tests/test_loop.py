@@ -9,6 +9,7 @@ import torch
 from rubrica import loop
 from rubrica.config import Config, TrainingConfig
 from rubrica.corpus import build_corpus
+from rubrica.errors import ConfigError
 from rubrica.freezing import FreezeSchedule, build_schedule
 from rubrica.loop import choose_device, compute_logits, fit, seed_everything
 from rubrica.models import build_model
@@ -167,6 +168,8 @@ def test_long_gradients_are_clipped(small):
 def test_devices_by_name():
     assert choose_device("cpu") == torch.device("cpu")
     assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    with pytest.raises(ConfigError, match=r"training\.device is 'gpu' \(.*\); give cpu, cuda or auto"):
+        choose_device("gpu")
 
 
 @pytest.mark.gpu

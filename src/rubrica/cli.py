@@ -149,12 +149,13 @@ def vectors_train(
 ) -> None:
     """Make word vectors from the training texts of DATA (word2vec, by gensim)."""
     from rubrica.data import read_dataset
-    from rubrica.vectors import save_vectors, train_vectors
+    from rubrica.vectors import check_savable, save_vectors, train_vectors
+
+    check_savable(out)
 
     dataset = read_dataset(data, text_columns=text_columns, label_column=label_column, delimiter=delimiter)
     texts = next(iter(dataset.splits.values())).texts
     made = train_vectors(texts, dim=dim, epochs=epochs, min_count=min_count, lowercase=not keep_case, seed=seed)
-    out.parent.mkdir(parents=True, exist_ok=True)
     save_vectors(made, out)
     click.echo(f"{len(made.words)} words x {made.dim} written to {out}", err=True)
 

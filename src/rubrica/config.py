@@ -103,6 +103,7 @@ class TrainingConfig:
             _refuse(getattr(self, name) < 1, f"training.{name} is {getattr(self, name)}; give at least 1")
         for name in ("freeze_steps", "freeze_epochs", "patience", "seed"):
             _refuse(getattr(self, name) < 0, f"training.{name} is {getattr(self, name)}; give 0 or more")
+        _refuse(self.seed >= 2**63, f"training.seed is {self.seed}; give less than 2^63, which is what torch takes")
         for name in ("lr", "max_grad_norm"):
             _refuse(not getattr(self, name) > 0, f"training.{name} is {getattr(self, name)}; give more than 0")
         _refuse(

@@ -94,7 +94,7 @@ def read_dataset(
     Raises:
         DataError: If it is not there or cannot be used; with the path and, where there is one, the line.
         MissingExtraError: If pyarrow (or datasets, for a hub id) is not installed.
-        ValueError: If the delimiter is not one character.
+        ConfigError: If the delimiter is not one character.
     """
     name, path = str(source), _local_path(source)
     if path is None and name == MINI_NEWS:

@@ -20,7 +20,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rubrica.errors import DataError, require
+from rubrica.errors import ConfigError, DataError, require
 
 _LABEL_PREFIX = "__label__"
 _BLOCK_BYTES = 4 << 20  # of CSV a thread takes at a time: on two cores 1 to 8 MiB read AG News equally fast
@@ -68,7 +68,7 @@ def read_file(path: Path, delimiter: str | None = None) -> Table:
     if delimiter == r"\t":  # what a shell leaves of it
         delimiter = "\t"
     if delimiter is not None and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n'):
-        raise ValueError(f"delimiter is {delimiter!r}, expected one ASCII character, not a quote or a line end")
+        raise ConfigError(f"delimiter is {delimiter!r}, expected one ASCII character, not a quote or a line end")
     form = FORMATS.get(file_suffix(path))
     if form is None:
         raise DataError(path, f'unknown format "{path.suffix}", expected one of {", ".join(FORMATS)}')

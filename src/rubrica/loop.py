@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from rubrica.batching import iter_rows, pad_batch
 from rubrica.config import Config
 from rubrica.corpus import Split
+from rubrica.errors import ConfigError
 from rubrica.freezing import build_schedule
 from rubrica.progress import progress_bar
 
@@ -166,10 +167,18 @@ def seed_everything(seed: int) -> None:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of a name; `auto` is an accelerator if torch sees one, else the CPU."""
+    """The device of a name; `auto` is an accelerator if torch sees one, else the CPU.
+
+    Raises:
+        ConfigError: If torch knows no such device, or this machine has none.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # torch asserts where it was built without CUDA
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise ConfigError(f"training.device is {name!r} ({reason}); give cpu, cuda or auto") from None
 
 
 def _record(step: int, epoch: int, **values: float) -> dict[str, float]:

@@ -87,6 +87,18 @@ def read_vectors(path: str | Path) -> Vectors:
     return Vectors(*_first_of_each(words, matrix, path), str(path))
 
 
+def check_savable(path: str | Path) -> Path:
+    """Make sure that the ending names a format, before vectors are made for it.
+
+    Raises:
+        VectorsError: If it does not.
+    """
+    path = Path(path).expanduser()
+    if path.suffix not in {".txt", ".vec", ".bin"}:
+        raise VectorsError(path, f"ending {path.suffix!r}, expected .txt, .vec (text) or .bin (binary)")
+    return path
+
+
 def save_vectors(vectors: Vectors, path: str | Path) -> None:
     """Write word vectors: word2vec text for a name in `.txt` or `.vec`, word2vec binary for `.bin`.
 
@@ -96,9 +108,7 @@ def save_vectors(vectors: Vectors, path: str | Path) -> None:
         VectorsError: If the name ends otherwise, a word holds a space or a line end (which end a word in these
             formats), or the file cannot be written.
     """
-    path = Path(path).expanduser()
-    if path.suffix not in {".txt", ".vec", ".bin"}:
-        raise VectorsError(path, f"ending {path.suffix!r}, expected .txt, .vec (text) or .bin (binary)")
+    path = check_savable(path)
     for word in vectors.words:
         if " " in word or "\n" in word:
             raise VectorsError(path, f"the word {word!r} holds a space or a line end; leave it out")
@@ -106,6 +116,7 @@ def save_vectors(vectors: Vectors, path: str | Path) -> None:
     partial = path.with_name(path.name + ".partial")
     number = " %.9g" * vectors.dim  # Nine digits tell any two float32 apart.
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
             file.write(f"{len(vectors.words)} {vectors.dim}\n".encode())
             for word, row in zip(vectors.words, vectors.matrix, strict=True):
@@ -115,8 +126,9 @@ def save_vectors(vectors: Vectors, path: str | Path) -> None:
                     file.write((word + number % tuple(row.tolist()) + "\n").encode())
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise VectorsError(path, f"cannot be written: {error.strerror}") from error
+        if partial.exists():
+            partial.unlink()
+        raise VectorsError(path, f"cannot be written ({error.strerror}); give another file") from error
 
 
 def train_vectors(
