@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+import rubrica
 from rubrica import cli
 from rubrica.vectors import Vectors, save_vectors
 
@@ -103,6 +104,16 @@ def test_predict_reads_a_table_and_shows_all_classes(run, home):
         assert answer["scores"].keys() == {"Sport, local", "Наука", "oil"}
         assert sum(answer["scores"].values()) == pytest.approx(1, abs=1e-5)
         assert answer["score"] == max(answer["scores"].values())
+
+
+def test_predict_reads_padding_as_the_evaluation_did(run, home, tmp_path):
+    settings = ["--set", "model.mask_padding=false", "--set", "model.pooling=last", "--batch-size", "48"]
+    run("train", home, *QUICK, *settings, "--out", tmp_path / "m")
+    texts = ["goal", "planet " * 90, "bank price"] * 700
+    (tmp_path / "texts").write_text("\n".join(texts) + "\n")
+    answers = [json.loads(line)["score"] for line in run("predict", tmp_path / "m", tmp_path / "texts")[1].splitlines()]
+    expected = rubrica.load(tmp_path / "m").predict_proba([text.strip() for text in texts]).max(axis=1)
+    np.testing.assert_allclose(answers, expected, atol=1e-5)
 
 
 def test_info_shows_what_a_model_is(run, home):

@@ -190,7 +190,10 @@ def test_save_refuses_what_no_reader_could_read(tmp_path):
     with pytest.raises(VectorsError, match=r"cannot be written \(.*\); give another file"):
         save_vectors(Vectors(["a"], one, ""), tmp_path / "file" / "v.vec")
     save_vectors(Vectors(["a"], one, ""), tmp_path / "new" / "v.vec")
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["v.vec"]
+    (tmp_path / "folder.vec").mkdir()
+    with pytest.raises(VectorsError, match=r"cannot be written \(Is a directory\)"):
+        save_vectors(Vectors(["a"], one, ""), tmp_path / "folder.vec")
+    assert {path.name for path in tmp_path.rglob("*")} == {"file", "new", "v.vec", "folder.vec"}
 
 
 TEXTS = ["The cat sat.", "The dog sat.", "A cat and a dog!", "the dog and the cat"] * 10

@@ -20,7 +20,7 @@ from rubrica.errors import ConfigError, DataError, RubricaError, require
 
 # Everything else is imported by the command that needs it: `rubrica --help` answers before numpy would be loaded.
 
-PREDICT_CHUNK = 1024  # texts read before the first answer; a multiple of every batch size that reads padding
+PREDICT_CHUNK = 1024  # texts read before the first answer, about
 
 
 def main() -> None:
@@ -295,7 +295,9 @@ def predict(model: str, file: str, all_classes: bool, text_columns: tuple[str, .
         texts = iter(read_texts(file, text_columns=text_columns, delimiter=delimiter))
     else:
         texts = iter_lines(file)
-    while chunk := list(islice(texts, PREDICT_CHUNK)):
+    # Whole training batches at a time: where padding is read as words, the batch is part of the result.
+    batch_size = classifier.config.training.batch_size
+    while chunk := list(islice(texts, batch_size * max(1, PREDICT_CHUNK // batch_size))):
         lines = []
         for row in classifier.predict_proba(chunk):
             best = int(row.argmax())
