@@ -76,8 +76,10 @@ def measure(name, dataset, corpus, vectors, recipe):
         if step >= WARM_UP:
             times["as written"].append(between - started)
             times["ours"].append(ended - between)
-    # The same batches must give the same losses, or the race is between different things.
-    np.testing.assert_allclose(*zip(*losses[:2], strict=True), rtol=1e-3)
+    # The same start and batch must give the same loss, or the race is between different things. (In float32 later ones
+    # drift apart: Adam's first step has the sign of a gradient, even of one that is rounding noise. In float64 all
+    # agree, see tests/test_seminar_literal.py.)
+    np.testing.assert_allclose(*losses[0], rtol=1e-5)
     return times
 
 

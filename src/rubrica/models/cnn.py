@@ -3,6 +3,7 @@
 Letters: B texts, T tokens of the longest text, E numbers in a word vector, F filters, C classes.
 """
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -45,13 +46,27 @@ class ConvClassifier(nn.Module):
 
     def forward(self, ids: Int[Tensor, "B T"], lengths: Int[Tensor, " B"] | None) -> Float[Tensor, "B C"]:
         """Return the logits. Without lengths padding is read as words."""
-        x = _drop_padding(self.embedding(ids).transpose(1, 2), lengths)  # (B, E, T)
+        x = _drop_padding(self.embedding(ids), lengths)  # (B, T, E)
         for conv, norm in zip(self.convs, self.norms, strict=True):
             if lengths is not None:
                 lengths = (lengths + 1) // 2  # a step of two, padded by one on both sides, rounds up
-            x = _drop_padding(F.relu(norm(conv(x))), lengths)
-        return self.head(self.pool(x.permute(2, 0, 1), lengths))  # the pooling wants (T, B, F)
+            x = _convolve(conv, x)
+            x = _drop_padding(F.relu(norm(x.flatten(0, 1))).view_as(x), lengths)
+        return self.head(self.pool(x.transpose(0, 1), lengths))  # the pooling wants (T, B, F)
 
 
-def _drop_padding(x: Float[Tensor, "B F T"], lengths: Int[Tensor, " B"] | None) -> Float[Tensor, "B F T"]:
-    return x if lengths is None else x * length_mask(lengths, x.shape[2])[:, None]
+def _convolve(conv: nn.Module, x: Float[Tensor, "B T E"]) -> Float[Tensor, "B T2 F"]:
+    """The convolution as one matrix product over its windows.
+
+    Equal to `conv(x.transpose(1, 2))`, and twice as fast where nearly every batch has a length of its own, for which
+    torch prepares a kernel each time.
+    """
+    num_steps = (x.shape[1] + 1) // 2
+    padded = F.pad(x, (0, 0, 1, 1))
+    # The window at step t holds tokens 2t-1, 2t, 2t+1, one behind the other.
+    windows = torch.cat([padded[:, k : k + 2 * num_steps - 1 : 2] for k in range(3)], dim=2)  # (B, T2, 3E)
+    return F.linear(windows, conv.get_parameter("weight").transpose(1, 2).flatten(1), conv.get_parameter("bias"))
+
+
+def _drop_padding(x: Float[Tensor, "B T F"], lengths: Int[Tensor, " B"] | None) -> Float[Tensor, "B T F"]:
+    return x if lengths is None else x * length_mask(lengths, x.shape[1])[..., None]
