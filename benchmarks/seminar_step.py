@@ -32,7 +32,7 @@ from rubrica.vectors import Vectors
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from literal import LITERAL, literal_ids, literal_update, pad
 
-TABLE_SIZE, DIM, UPDATES, WARM_UP = 1_193_514, 50, 20, 2
+TABLE_SIZE, DIM, UPDATES, WARM_UP = 1_193_514, 50, 40, 3
 
 
 def made_up_vectors(dataset):
