@@ -6,7 +6,7 @@ the test split, which is read once a run. Seconds are of training from lists of 
 texts/s of predicting the 7,600 test texts from a list of str, one call.
 
 Known before this script was written: one run of ours, seed 0, had given 90.5 % in 73 s, and fastText and the SVM had
-given 91.9 % in 2.5-4.7 s and 92.2 % in 14 s elsewhere, so these are no predictions. Predicted: prediction in plain numpy
+given 91.9 % in 2.5-4.7 s and 92.2 % in 14 s elsewhere, so these are no predictions. Predicted: answers in plain numpy
 at 5 thousand texts/s (wrong by a factor of three), fastText's at 60-110.
 
     pip install -c constraints.txt '.[bench]'

@@ -3,8 +3,8 @@
 Claim: with vectors of the GloVe Twitter family the order is the seminar's own: the rnn stays at chance, the gru is far
 above it, the cnn and the two with vectors are on top. The first seed is the seminar's own.
 
-Known before this script was written, from one run of the first seed: rnn 25 %, gru 79.9 %, the others 82-83 %, about two
-minutes on two cores. How far the seeds of the gru lie apart was not foreseen.
+Known before this script was written, from one run of the first seed: rnn 25 %, gru 79.9 %, the others 82-83 %, about
+two minutes on two cores. How far the seeds of the gru lie apart was not foreseen.
 
     python benchmarks/seminar.py ../shared/data/ag_news ../shared/vectors/glove.twitter.27B.25d.12k.txt
 """
