@@ -1,0 +1,28 @@
+// Which library the processor can run, and a number that the Python side checks against its own.
+#include "common.h"
+
+// Raised when a function's arguments change, so that a stale library is refused instead of called.
+RUBRICA_API int rubrica_version() { return 1; }
+
+// The highest x86-64 level (2, 3, 4) of this processor; 0 elsewhere.
+RUBRICA_API int rubrica_cpu_level() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+    return 4;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")) return 3;
+  return 2;
+#else
+  return 0;
+#endif
+}
+
+// 1 if this library was built with the address sanitizer.
+RUBRICA_API int rubrica_is_sanitized() {
+#if defined(__SANITIZE_ADDRESS__)
+  return 1;
+#else
+  return 0;
+#endif
+}

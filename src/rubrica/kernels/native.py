@@ -1,0 +1,92 @@
+"""Finds, loads and describes the native core, or says why there is none.
+
+`RUBRICA_KERNELS` decides: `native` insists on the compiled library, `numpy` does without it; unset takes the
+library where it is there. `RUBRICA_THREADS` is how many threads a kernel may use (all cores of the process
+without it); the number is part of what a bit-identical result depends on.
+"""
+
+import ctypes
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from rubrica.errors import ConfigError
+
+VERSION = 1  # that of `rubrica_version` in native/cpu.cpp
+FOLDER = Path(__file__).parent
+CHOICES = ("native", "numpy")
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """The native core for this processor; None where numpy computes.
+
+    Raises:
+        ConfigError: If `RUBRICA_KERNELS` is unknown, or insists on a library that is not there.
+    """
+    choice = os.environ.get("RUBRICA_KERNELS", "")
+    if choice and choice not in CHOICES:
+        raise ConfigError(f"RUBRICA_KERNELS is {choice!r}; give one of {', '.join(CHOICES)}, or leave it unset")
+    if choice == "numpy":
+        return None
+    found, problem = _load_best()
+    if found is None and choice == "native":
+        raise ConfigError(f"RUBRICA_KERNELS is native, but {problem}; install rubrica where there is a C++ compiler")
+    return found
+
+
+def describe() -> str:
+    """Which kernels are live, in a line for `rubrica info --env`."""
+    live = library()
+    if live is not None:
+        return f"native ({Path(live._name).stem.removeprefix('librubrica-')}), {num_threads()} threads"
+    reason = "RUBRICA_KERNELS=numpy" if os.environ.get("RUBRICA_KERNELS") == "numpy" else _load_best()[1]
+    return f"numpy ({reason})"
+
+
+def num_threads() -> int:
+    """How many threads a kernel may use.
+
+    Raises:
+        ConfigError: If `RUBRICA_THREADS` or `OMP_NUM_THREADS` is no number above 0.
+    """
+    # OMP_NUM_THREADS is what people set for torch and numpy, and they mean us too.
+    for name in ("RUBRICA_THREADS", "OMP_NUM_THREADS"):
+        if text := os.environ.get(name):
+            if not text.isdecimal() or int(text) < 1:
+                raise ConfigError(f"{name} is {text!r}; give a whole number of at least 1")
+            return int(text)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@cache
+def function(name: str, *argument_types: type) -> Callable[..., int]:
+    """A function of the live library, its arguments declared; call it only where `library()` is not None."""
+    live = library()
+    assert live is not None, name  # a slip in this package, never a user's
+    compiled = live[f"rubrica_{name}"]
+    compiled.argtypes = argument_types
+    compiled.restype = ctypes.c_int64
+    return compiled
+
+
+@cache
+def _load_best() -> tuple[ctypes.CDLL | None, str]:
+    """The best library that the processor can run, or None and the reason."""
+    files = {path.stem.removeprefix("librubrica-"): path for path in FOLDER.glob("librubrica-*")}
+    if not files:
+        return None, "this installation was built without a C++ compiler"
+    first = "x86-64-v2" if "x86-64-v2" in files else min(files)
+    try:
+        found = ctypes.CDLL(str(files[first]))
+        best = f"x86-64-v{found.rubrica_cpu_level()}"
+        if best in files and best != first:
+            found = ctypes.CDLL(str(files[best]))
+    except OSError as error:
+        return None, f"the library does not load ({error})"
+    if found.rubrica_version() != VERSION:
+        return None, "the library is of another version (reinstall rubrica)"
+    return found, ""
