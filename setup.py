@@ -18,13 +18,13 @@ from setuptools.command.build_ext import build_ext
 # On x86-64 the same sources three times; `kernels/native.py` loads the best one that the processor can run.
 LEVELS = ("x86-64-v2", "x86-64-v3", "x86-64-v4") if platform.machine() in ("x86_64", "AMD64") else ("baseline",)
 # No -ffast-math: results must be those of the numpy twins, NaN and infinity among them.
-FLAGS = ["-std=c++17", "-O3", "-fvisibility=hidden", "-fno-math-errno", "-ffp-contract=fast", "-Wall", "-Wextra"]
+FLAGS = ["-std=c++17", "-O3", "-fvisibility=hidden", "-g0", "-fno-math-errno", "-ffp-contract=fast"]
 
 
 def libraries() -> list[Extension]:
     """One extension per instruction set; the compiler is GCC or Clang (vector extensions), on Windows clang-cl."""
     sources, headers = (sorted(str(p) for p in Path("native").glob(pattern)) for pattern in ("*.cpp", "*.h"))
-    compile_args, link_args = list(FLAGS), []
+    compile_args, link_args = list(FLAGS), ["-s"] if sys.platform == "linux" else []
     if sys.platform != "win32":
         compile_args.append("-pthread")
         link_args.append("-pthread")
@@ -60,7 +60,7 @@ class BuildLibraries(build_ext):
             if os.environ.get("RUBRICA_KERNELS") == "native":
                 raise
             reason = str(error).splitlines()[0]
-            print(f"rubrica: no native core {ext.name.rpartition('-')[2]} ({reason}); numpy computes instead")
+            print(f"rubrica: no native core {ext.name.rpartition('-')[2]} ({reason}); numpy computes instead")  # noqa: T201 (pip shows it with -v)
 
     def copy_extensions_to_source(self) -> None:  # noqa: D102 (for `pip install -e`)
         for ext in self.extensions:

@@ -11,17 +11,27 @@ PACKAGE = Path(rubrica.__file__).parent
 
 # Ground floor first; a module may import modules that stand before it: of lower floors, or earlier on its own.
 FLOORS = [
-    ["errors", "cache", "progress", "config", "metrics"],
+    [
+        "errors",
+        "cache",
+        "progress",
+        "config",
+        "metrics",
+        "kernels",
+        "kernels.native",
+        "kernels.rows",
+        "kernels.recurrent",
+    ],
     ["tokenizer", "vocab", "batching", "mini_news", "data_files", "data_hub", "data"],
     ["vectors_files", "vectors_hub", "vectors"],
     ["corpus", "overview", "artifact", "report", "tables"],
     ["forward", "runtime"],
-    ["masking", "bptt", "cells", "pooling", "models.cnn", "models.rnn", "models"],
+    ["masking", "pooling", "embedding", "bptt", "cells", "models.cnn", "models.rnn", "models"],
     ["freezing", "loop", "training", "seminar"],
     ["cli", "__main__"],
 ]
 ORDER = {module: place for place, module in enumerate(module for floor in FLOORS for module in floor)}
-NO_TORCH = {module for floor in FLOORS[:5] for module in floor} | {"cli", "__main__"}
+NO_TORCH = {module for floor in FLOORS[:6] for module in floor} | {"cli", "__main__"}
 HEAVY = {"torch", "pyarrow", "gensim", "datasets", "sklearn", "matplotlib", "jinja2", "jaxtyping", "rich"}
 
 

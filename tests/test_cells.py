@@ -1,30 +1,30 @@
-"""The recurrent layers, formulas and fast path alike, against `torch.nn`: values and gradients in float64."""
+"""The recurrent layers: formulas against `torch.nn`, the fast path against the formulas; values and gradients."""
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from rubrica.cells import GRU, LSTM, RNN, Recurrent
-from rubrica.pooling import pool_last
+from rubrica.pooling import POOLINGS, pool_last
 
 PAIRS = {"rnn": (RNN, nn.RNN), "gru": (GRU, nn.GRU), "lstm": (LSTM, nn.LSTM)}
 LENGTHS = [[1], [5], [5, 1, 3], [4, 4], [2, 9, 7, 1]]
 CLOSE = {"rtol": 0, "atol": 1e-12}
 
 
-def make_pair(name, fast, init="torch"):
+def make_pair(name):
     torch.manual_seed(0)
-    ours, theirs = (PAIRS[name][0](6, 4, init=init, fast=fast).double(), PAIRS[name][1](6, 4).double())
+    ours, theirs = PAIRS[name][0](6, 4).double(), PAIRS[name][1](6, 4).double()
     ours.load_state_dict(theirs.state_dict())
     return ours, theirs
 
 
 @pytest.mark.parametrize("lengths", LENGTHS, ids=str)
-@pytest.mark.parametrize("fast", [False, True], ids=["formulas", "fast"])
 @pytest.mark.parametrize("name", PAIRS)
-def test_layer_equals_torch_in_value_and_gradient(name, fast, lengths):
-    ours, theirs = make_pair(name, fast)
+def test_formulas_equal_torch_in_value_and_gradient(name, lengths):
+    ours, theirs = make_pair(name)
     n = torch.tensor(lengths)
     x = torch.randn(max(lengths), len(lengths), 6, dtype=torch.double)
     x_ours, x_theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
@@ -54,29 +54,40 @@ def test_state_dict_moves_to_torch_as_well(name):
     torch.testing.assert_close(ours(x), theirs(x)[0], **CLOSE)
 
 
+@pytest.mark.parametrize("init", ["torch", "uniform01"])
+@pytest.mark.parametrize("lengths", [None, [1], [0], [5, 0, 3, 9], [12] * 40, list(range(40))], ids=str)
+@pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("name", PAIRS)
-def test_fast_path_equals_the_formulas_where_the_seminar_starts(name):
+@pytest.mark.parametrize(("kind", "close"), [(torch.double, 1e-12), (torch.float, 1e-4)], ids=["float64", "float32"])
+def test_fast_path_equals_the_formulas(kind, close, name, pooling, lengths, init):
     torch.manual_seed(2)
-    slow = PAIRS[name][0](5, 4, init="uniform01", fast=False).double()
-    fast = PAIRS[name][0](5, 4, fast=True).double()
-    fast.load_state_dict(slow.state_dict())
-    assert all(parameter.min() >= 0 and parameter.max() < 1 for parameter in slow.parameters())
-    x = torch.randn(30, 3, 5, dtype=torch.double)
-    torch.testing.assert_close(fast(x), slow(x), **CLOSE)
-    for layer in (slow, fast):
-        layer(x)[-1].sum().backward()
-    for a, b in zip(slow.parameters(), fast.parameters(), strict=True):
-        torch.testing.assert_close(a.grad, b.grad, **CLOSE)
+    layer = PAIRS[name][0](5, 19, init=init).to(kind)  # 19 fills no vector of 4, 8 or 16
+    n = None if lengths is None else torch.tensor(lengths)
+    index = torch.randint(11, (3, 7) if n is None else (len(n), max(1, *lengths)))
+    vectors = torch.randn(11, 5, dtype=kind)
+    results = []
+    for read in (
+        lambda x: layer.read(x, index, n, pooling),
+        lambda x: POOLINGS[pooling](layer(F.embedding(index.t(), x)), n),
+    ):
+        layer.zero_grad()
+        x = vectors.clone().requires_grad_()
+        features = read(x)
+        (features * torch.linspace(-1, 1, features.numel(), dtype=kind).view_as(features)).sum().backward()
+        results.append([features.detach(), x.grad, *(parameter.grad for parameter in layer.parameters())])
+    for fast, formulas in zip(*results, strict=True):
+        scale = max(1.0, float(formulas.abs().max()))
+        torch.testing.assert_close(fast, formulas, rtol=0, atol=close * scale)
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_a_frozen_input_gets_no_gradient_and_changes_no_other(name):
+def test_frozen_vectors_get_no_gradient_and_change_no_other(name):
     layer = PAIRS[name][0](5, 4).double()
-    x = torch.randn(6, 3, 5, dtype=torch.double)
-    layer(x)[-1].sum().backward()
+    vectors, index = torch.randn(8, 5, dtype=torch.double), torch.randint(8, (3, 6))
+    layer.read(vectors, index, None, "last").sum().backward()
     without = [parameter.grad.clone() for parameter in layer.parameters()]
     layer.zero_grad()
-    layer(x.requires_grad_())[-1].sum().backward()
+    layer.read(vectors.requires_grad_(), index, None, "last").sum().backward()
     for a, parameter in zip(without, layer.parameters(), strict=True):
         torch.testing.assert_close(a, parameter.grad, **CLOSE)
 
@@ -86,4 +97,4 @@ def test_the_shared_part_alone_has_no_formulas():
         num_gates = 1
 
     with pytest.raises(TypeError, match="use RNN, GRU or LSTM"):
-        Empty(2, 2, fast=False)(torch.zeros(1, 1, 2))
+        Empty(2, 2)(torch.zeros(1, 1, 2))

@@ -61,7 +61,7 @@ def test_cnn_equals_loops_over_windows(pooling):
     model.eval()
     ids, lengths = padded([7, 1, 4, 12])
     for row, length, logits in zip(ids, lengths, model(ids, lengths), strict=True):
-        x = model.embedding(row[:length])  # (T, E)
+        x = model.embedding.weight[row[:length]]  # (T, E)
         for conv, norm in zip(model.convs, model.norms, strict=True):
             x = torch.cat([x.new_zeros(1, x.shape[1]), x, x.new_zeros(2, x.shape[1])])
             steps = []

@@ -1,26 +1,25 @@
 """Recurrent layers written out from their formulas, with the parameters of `torch.nn`.
 
 Parameter names, shapes and gate order are those of `torch.nn.RNN`, `GRU` and `LSTM` (one layer, left to right),
-so a `state_dict` moves between the two unchanged and the tests compare them directly. Each layer has two equal
-paths. `fast=False` runs `step` once per time step and leaves the gradient to autograd: this is the one to read.
-`fast=True`, the default, computes the same states and the same gradients by `bptt.py`.
+so a `state_dict` moves between the two unchanged and the tests compare them directly. Each layer can be run in two
+equal ways. `forward` runs `step` once per time step and leaves the gradient to autograd: this is the one to read.
+`read` goes from words to one row a text, in one call of a kernel (`bptt.py`): this is the one that is used.
 
 There is no mask: texts are padded at their end and a recurrent state depends on earlier steps alone, so the state
 at a text's last token is untouched by what follows it. `pooling.py` looks at the right states.
 
-Letters: T steps, B texts, E inputs per step, H hidden units, G gates. Time comes first, as in torch.
+Letters: T steps, B texts, U distinct words, E inputs per step, H hidden units, G gates. Time comes first, as in torch.
 """
 
 import math
-from collections.abc import Callable
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from rubrica.bptt import fast_gru, fast_lstm, fast_rnn
+from rubrica.bptt import read_texts
 
 
 class Recurrent(nn.Module):
@@ -31,23 +30,14 @@ class Recurrent(nn.Module):
         hidden_size: H.
         init: "torch" draws every parameter from U(-1/sqrt(H), 1/sqrt(H)); "uniform01" from U[0, 1), as the
             seminar's `torch.rand` does: positive weights add up, and the tanh saturates.
-        fast: Which of the two equal paths `forward` takes.
     """
 
+    name: str
     num_gates: int
-    run_fast: Callable[..., Tensor]  # the whole layer in one call, see `bptt.py`
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        *,
-        init: Literal["torch", "uniform01"] = "torch",
-        fast: bool = True,
-    ) -> None:
+    def __init__(self, input_size: int, hidden_size: int, *, init: Literal["torch", "uniform01"] = "torch") -> None:
         super().__init__()
         self.hidden_size = hidden_size
-        self.fast = fast
         gates = self.num_gates * hidden_size
         self.weight_ih_l0 = nn.Parameter(torch.empty(gates, input_size))
         self.weight_hh_l0 = nn.Parameter(torch.empty(gates, hidden_size))
@@ -60,8 +50,6 @@ class Recurrent(nn.Module):
 
     def forward(self, x: Float[Tensor, "T B E"]) -> Float[Tensor, "T B H"]:
         """Return the state after each step, starting from zeros."""
-        if self.fast:
-            return self.run_fast(x, self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0)
         # The input's part needs no recurrence: one matrix product for all steps.
         x_gates = F.linear(x, self.weight_ih_l0, self.bias_ih_l0)  # (T, B, G * H)
         h = carry = x.new_zeros(x.shape[1], self.hidden_size)
@@ -70,6 +58,24 @@ class Recurrent(nn.Module):
             h, carry = self.step(x_gates[t], h, carry)
             states.append(h)
         return torch.stack(states)
+
+    def read(
+        self,
+        vectors: Float[Tensor, "U E"],
+        index: Int[Tensor, "B T"],
+        lengths: Int[Tensor, " B"] | None,
+        pooling: str,
+    ) -> Float[Tensor, "B H"]:
+        """Return `POOLINGS[pooling](self(vectors[index.t()]), lengths)`, fast.
+
+        Args:
+            vectors: Of the words, each once.
+            index: Which of them each token is.
+            lengths: Tokens of each text; None reads padding as words.
+            pooling: A key of `pooling.POOLINGS`.
+        """
+        weights = [self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0]
+        return read_texts(self.name, pooling, vectors, index, lengths, weights)
 
     def step(
         self, x_gates: Float[Tensor, "B GH"], h: Float[Tensor, "B H"], carry: Float[Tensor, "B H"]
@@ -87,8 +93,8 @@ class RNN(Recurrent):
     Source: J. Elman, "Finding structure in time", Cognitive Science 14 (1990).
     """
 
+    name = "rnn"
     num_gates = 1
-    run_fast = staticmethod(fast_rnn)
 
     def step(
         self, x_gates: Float[Tensor, "B GH"], h: Float[Tensor, "B H"], carry: Float[Tensor, "B H"]
@@ -104,8 +110,8 @@ class GRU(Recurrent):
     compute: the reset gate multiplies *after* the recurrent product.
     """
 
+    name = "gru"
     num_gates = 3
-    run_fast = staticmethod(fast_gru)
 
     def step(
         self, x_gates: Float[Tensor, "B GH"], h: Float[Tensor, "B H"], carry: Float[Tensor, "B H"]
@@ -126,8 +132,8 @@ class LSTM(Recurrent):
     (2000), which is what torch computes.
     """
 
+    name = "lstm"
     num_gates = 4
-    run_fast = staticmethod(fast_lstm)
 
     def step(
         self, x_gates: Float[Tensor, "B GH"], h: Float[Tensor, "B H"], carry: Float[Tensor, "B H"]

@@ -83,6 +83,10 @@ class TrainingConfig:
     """Passes over train; at least 1."""
     batch_size: int = 64
     """Texts of one update; at least 1."""
+    similar_lengths: bool = True
+    """Batches of texts of similar length, in a random order; else of random texts, of which half is padding."""
+    dense_updates: bool = False
+    """Adam moves every row of the embedding table in every update, as the seminar's did; else only the batch's."""
     lr: float = 3e-3
     """Adam's step size; above 0."""
     max_grad_norm: float = 1.0

@@ -11,20 +11,21 @@ import copy
 import logging
 import random
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rubrica.batching import iter_rows, pad_batch
+from rubrica.batching import iter_rows, pad_batch, similar_batches
 from rubrica.config import Config
 from rubrica.corpus import Split
+from rubrica.embedding import TableAdam, WordTable
 from rubrica.errors import ConfigError
 from rubrica.freezing import build_schedule
 from rubrica.progress import progress_bar
@@ -32,6 +33,7 @@ from rubrica.progress import progress_bar
 log = logging.getLogger(__name__)
 
 WINDOW = 50  # updates that a shown or recorded training loss is averaged over
+_EVALUATED = 256  # texts scored at a time; larger batches only cost memory
 
 
 @dataclass(slots=True)
@@ -40,12 +42,14 @@ class History:
 
     Args:
         losses: The loss of every update.
+        accuracies: Its accuracy on its own texts, before it.
         records: The lines of `metrics.jsonl`: averages over the last updates, and validation after each epoch.
         train_seconds: Seconds of the updates alone, without validation.
         interrupted: Whether Ctrl-C ended it.
     """
 
     losses: list[float] = field(default_factory=list)
+    accuracies: list[float] = field(default_factory=list)
     records: list[dict[str, float]] = field(default_factory=list)
     train_seconds: float = 0.0
     interrupted: bool = False
@@ -77,31 +81,31 @@ def fit(
     steps_per_epoch = -(-len(rows) // settings.batch_size)
     freezing = build_schedule(settings, steps_per_epoch)
     log.info("%s: %s", title, freezing)
-    optimizer = torch.optim.Adam(model.parameters(), lr=settings.lr, fused=True)
+    optimizer = Optimizer(model, config)
     history = History()
-    recent: deque[tuple[float, float]] = deque(maxlen=WINDOW)
     best_loss, best_state, epochs_since_best = float("inf"), None, 0
+    waiting: list[Tensor] = []  # loss and accuracy of updates that the device may still be computing
     model.train()
     try:
         with progress_bar(title, settings.epochs * steps_per_epoch) as advance:
+            note, started = "", time.perf_counter()
             for epoch in range(settings.epochs):
-                started = time.perf_counter()
-                # Each epoch's order depends on seed and epoch alone, whatever was drawn before.
-                order = np.random.default_rng([settings.seed, epoch]).permutation(rows)
-                for batch in iter_rows(order, settings.batch_size):
-                    step = len(history.losses)
-                    freezing.apply(model.get_submodule("embedding"), step)
-                    recent.append(update(model, optimizer, split, batch, config))
-                    history.losses.append(recent[-1][0])
-                    now = time.perf_counter()
-                    history.train_seconds, started = history.train_seconds + now - started, now
-                    loss, accuracy = np.mean(recent, axis=0)
-                    advance(f"loss {loss:.4f} accuracy {accuracy:.4f}")
+                for batch in _batches(split, rows, config, epoch):
+                    step = len(history.losses) + len(waiting)
+                    freezing.apply(optimizer.table.table, step)
+                    waiting.append(update(model, optimizer, split, batch, config))
                     if (step + 1) % WINDOW == 0 or step == 0:
+                        _collect(waiting, history)
+                        loss, accuracy = fmean(history.losses[-WINDOW:]), fmean(history.accuracies[-WINDOW:])
                         history.records.append(_record(step, epoch, loss=loss, accuracy=accuracy))
+                        note = f"loss {loss:.4f} accuracy {accuracy:.4f}"
+                    advance(note)
+                _collect(waiting, history)
                 if validate is None:
                     continue
+                history.train_seconds += time.perf_counter() - started
                 loss, accuracy = validate()
+                started = time.perf_counter()
                 log.info("%s: epoch %d, validation loss %.4f accuracy %.4f", title, epoch + 1, loss, accuracy)
                 history.records.append(_record(step, epoch, validation_loss=loss, validation_accuracy=accuracy))
                 epochs_since_best += 1
@@ -110,26 +114,70 @@ def fit(
                 if settings.patience and epochs_since_best >= settings.patience:
                     break
     except KeyboardInterrupt:
+        _collect(waiting, history)
         history.interrupted = True
         kept = "the best epoch's" if best_state else "the last"
         log.warning("%s: interrupted after %d updates; %s weights are kept", title, len(history.losses), kept)
+    history.train_seconds += time.perf_counter() - started
     if best_state is not None:
         model.load_state_dict(best_state)
     return history
 
 
+class Optimizer:
+    """Adam on the network, Adam on its word table, and one limit on the length of their common gradient.
+
+    Args:
+        model: A network of `rubrica.models`.
+        config: The settings; `training` is read.
+    """
+
+    def __init__(self, model: nn.Module, config: Config) -> None:
+        settings = config.training
+        table = model.get_submodule("embedding")
+        assert isinstance(table, WordTable)  # every network of ours holds one
+        self.parameters = [parameter for parameter in model.parameters() if parameter is not table.weight]
+        self.network = torch.optim.Adam(self.parameters, lr=settings.lr, fused=True)
+        self.table = TableAdam(table, settings.lr, dense=settings.dense_updates)
+        self.max_grad_norm = settings.max_grad_norm
+
+    def step(self) -> None:
+        """Move all parameters by their gradients, and drop these."""
+        nn.utils.clip_grad_norm_([*self.parameters, *self.table.trained()], self.max_grad_norm)
+        self.network.step()
+        self.table.step()
+        self.network.zero_grad()
+
+
 def update(
-    model: nn.Module, optimizer: torch.optim.Optimizer, split: Split, batch: NDArray[np.int64], config: Config
-) -> tuple[float, float]:
+    model: nn.Module, optimizer: Optimizer, split: Split, batch: NDArray[np.int64], config: Config
+) -> Float[Tensor, "2"]:
     """One step of the optimizer on the texts of a batch; returns their loss and accuracy before it."""
     ids, lengths, targets = to_tensors(model, split, batch, config)
     logits = model(ids, lengths)
     loss = F.cross_entropy(logits, targets)
-    optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(model.parameters(), config.training.max_grad_norm)
     optimizer.step()
-    return loss.item(), (logits.argmax(dim=1) == targets).double().mean().item()
+    accuracy = (logits.detach().argmax(dim=1) == targets).to(loss.dtype).mean()
+    return torch.stack([loss.detach(), accuracy])
+
+
+def _batches(split: Split, rows: NDArray[np.int64], config: Config, epoch: int) -> Sequence[NDArray[np.int64]]:
+    """The batches of an epoch: they depend on seed and epoch alone, whatever was drawn before."""
+    generator = np.random.default_rng([config.training.seed, epoch])
+    order = generator.permutation(rows)
+    if not config.training.similar_lengths:
+        return list(iter_rows(order, config.training.batch_size))
+    return similar_batches(order, split.tokens.lengths, config.training.batch_size, generator)
+
+
+def _collect(waiting: list[Tensor], history: History) -> None:
+    """Wait for the updates under way and take their losses into the history."""
+    if waiting:
+        losses, accuracies = torch.stack(waiting).double().unbind(1)
+        history.losses.extend(losses.tolist())
+        history.accuracies.extend(accuracies.tolist())
+        waiting.clear()
 
 
 @torch.inference_mode()
@@ -140,13 +188,17 @@ def compute_logits(model: nn.Module, split: Split, rows: NDArray[np.int64], conf
     """
     was_training = model.training
     model.eval()
-    logits = [
-        model(ids, lengths).cpu()
-        for batch in iter_rows(rows, config.training.batch_size)
-        for ids, lengths, _ in [to_tensors(model, split, batch, config)]
-    ]
+    order, batch_size = np.arange(len(rows)), config.training.batch_size
+    if config.model.mask_padding:  # then a text may be read in any company: those of similar length
+        order, batch_size = np.argsort(split.tokens.lengths[rows], kind="stable"), max(batch_size, _EVALUATED)
+    logits = []
+    for batch in iter_rows(order, batch_size):
+        ids, lengths, _ = to_tensors(model, split, rows[batch], config)
+        logits.append(model(ids, lengths))
     model.train(was_training)
-    return torch.cat(logits).numpy()
+    result = torch.cat(logits).cpu().numpy()
+    result[order] = result.copy()
+    return result
 
 
 def to_tensors(

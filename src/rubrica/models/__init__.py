@@ -6,10 +6,11 @@ import torch
 from torch import nn
 
 from rubrica.config import ModelConfig
+from rubrica.embedding import WordTable
 from rubrica.models.cnn import ConvClassifier
 from rubrica.models.rnn import RecurrentClassifier
 
-MODELS: dict[str, Callable[[nn.Embedding, int, ModelConfig], nn.Module]] = {
+MODELS: dict[str, Callable[[WordTable, int, ModelConfig], nn.Module]] = {
     "cnn": lambda embedding, num_classes, config: ConvClassifier(
         embedding, num_classes, num_filters=config.hidden_size, pooling=config.pooling
     ),
@@ -35,5 +36,4 @@ def build_model(config: ModelConfig, table: torch.Tensor, num_classes: int) -> n
         table: The embedding's start, (V, E), float32 or float64; every other parameter takes its type.
         num_classes: C, at least 2.
     """
-    embedding = nn.Embedding(table.shape[0], table.shape[1], _weight=table)
-    return MODELS[config.name](embedding, num_classes, config).to(table.dtype)
+    return MODELS[config.name](WordTable(table), num_classes, config).to(table.dtype)

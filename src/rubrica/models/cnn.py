@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from rubrica.embedding import WordTable
 from rubrica.masking import length_mask
 from rubrica.pooling import POOLINGS
 
@@ -30,7 +31,7 @@ class ConvClassifier(nn.Module):
 
     def __init__(
         self,
-        embedding: nn.Embedding,
+        embedding: WordTable,
         num_classes: int,
         *,
         num_filters: int = 64,
@@ -38,7 +39,7 @@ class ConvClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = embedding
-        widths = [embedding.embedding_dim] + [num_filters] * (NUM_BLOCKS - 1)
+        widths = [embedding.weight.shape[1]] + [num_filters] * (NUM_BLOCKS - 1)
         self.convs = nn.ModuleList(nn.Conv1d(width, num_filters, 3, stride=2, padding=1) for width in widths)
         self.norms = nn.ModuleList(nn.BatchNorm1d(num_filters) for _ in widths)
         self.pool = POOLINGS[pooling]
@@ -46,7 +47,8 @@ class ConvClassifier(nn.Module):
 
     def forward(self, ids: Int[Tensor, "B T"], lengths: Int[Tensor, " B"] | None) -> Float[Tensor, "B C"]:
         """Return the logits. Without lengths padding is read as words."""
-        x = _drop_padding(self.embedding(ids), lengths)  # (B, T, E)
+        vectors, index = self.embedding(ids)
+        x = _drop_padding(F.embedding(index, vectors), lengths)  # (B, T, E)
         for conv, norm in zip(self.convs, self.norms, strict=True):
             if lengths is not None:
                 lengths = (lengths + 1) // 2  # a step of two, padded by one on both sides, rounds up

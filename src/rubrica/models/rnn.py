@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from rubrica.cells import GRU, LSTM, RNN
-from rubrica.pooling import POOLINGS
+from rubrica.embedding import WordTable
 
 CELLS = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
 
@@ -28,7 +28,7 @@ class RecurrentClassifier(nn.Module):
 
     def __init__(
         self,
-        embedding: nn.Embedding,
+        embedding: WordTable,
         num_classes: int,
         *,
         cell: str,
@@ -38,11 +38,11 @@ class RecurrentClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = embedding
-        self.cell = CELLS[cell](embedding.embedding_dim, hidden_size, init=init)
-        self.pool = POOLINGS[pooling]
+        self.cell = CELLS[cell](embedding.weight.shape[1], hidden_size, init=init)
+        self.pooling = pooling
         self.head = nn.Linear(hidden_size, num_classes)
 
     def forward(self, ids: Int[Tensor, "B T"], lengths: Int[Tensor, " B"] | None) -> Float[Tensor, "B C"]:
         """Return the logits. Without lengths padding is read as words."""
-        states = self.cell(self.embedding(ids.t()))  # (T, B, H)
-        return self.head(self.pool(states, lengths))
+        vectors, index = self.embedding(ids)
+        return self.head(self.cell.read(vectors, index, lengths, self.pooling))

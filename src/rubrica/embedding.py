@@ -1,0 +1,89 @@
+"""The table of word vectors, and Adam on the rows of it that a batch uses.
+
+A batch holds a thousand distinct words, the table forty thousand. On the CPU the rows are therefore taken out, each
+word once: what the network does to a word's vector alone is done once per distinct word, the gradient exists for
+these rows only, and so does the work of the optimizer. On an accelerator, where the whole table is a few
+microseconds' work and the number of distinct words would have to be waited for, the table is used as it is.
+
+Letters: V words, E numbers in a word vector, U distinct words of a batch, B texts, T tokens.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from rubrica.kernels import native
+from rubrica.kernels.rows import BETA1, BETA2, EPSILON, adam_rows, distinct
+
+
+class WordTable(nn.Module):
+    """Word vectors by id.
+
+    Args:
+        weight: The table's start, (V, E). Whether it trains is decided by `freezing.py`.
+    """
+
+    def __init__(self, weight: Float[Tensor, "V E"]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+        self.words: Int[Tensor, " U"] | None = None
+        self.vectors: Float[Tensor, "U E"] | None = None
+
+    def forward(self, ids: Int[Tensor, "B T"]) -> tuple[Float[Tensor, "U E"], Int[Tensor, "B T"]]:
+        """Vectors, and which of them stands where. The gradient of the last call is kept for `TableAdam`."""
+        if ids.device.type != "cpu":
+            self.words, self.vectors = ids.flatten(), self.weight
+            return self.weight, ids
+        words, index = distinct(ids.numpy(), len(self.weight))
+        self.words = torch.from_numpy(words)
+        self.vectors = self.weight.detach()[self.words]
+        if torch.is_grad_enabled() and self.weight.requires_grad:
+            self.vectors.requires_grad_()
+        return self.vectors, torch.from_numpy(index)
+
+
+class TableAdam:
+    """Adam on a `WordTable`.
+
+    Args:
+        table: The table; its last forward pass says which rows were used.
+        lr: Step size.
+        dense: Every row takes every step, as Adam is defined: the average of its past gradients goes on to move a
+            row whose word is not in the batch. Without it ("lazy Adam") only the rows in the batch move.
+    """
+
+    def __init__(self, table: WordTable, lr: float, *, dense: bool) -> None:
+        self.table, self.lr, self.dense = table, lr, dense
+        self.first, self.second = torch.zeros_like(table.weight), torch.zeros_like(table.weight)
+        self.num_steps = 0
+
+    def trained(self) -> list[Tensor]:
+        """What holds the gradient, for clipping; nothing while the table is frozen."""
+        vectors = self.table.vectors
+        return [] if vectors is None or not vectors.requires_grad else [vectors]
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Move the table by the gradient of its last forward pass, and drop that gradient."""
+        words, vectors, weight = self.table.words, self.table.vectors, self.table.weight
+        if words is None or vectors is None or vectors.grad is None:
+            return
+        self.num_steps += 1
+        gradient, vectors.grad, self.table.vectors = vectors.grad, None, None
+        if weight.device.type == "cpu":
+            adam_rows(
+                weight.numpy(), self.first.numpy(), self.second.numpy(), words.numpy(), gradient.numpy(),
+                step=self.num_steps, lr=self.lr, dense=self.dense, threads=native.num_threads(),
+            )  # fmt: skip
+            return
+        # Every row is computed, and without `dense` only the used ones are written: nothing waits for the device.
+        used = torch.ones(len(weight), 1, dtype=torch.bool, device=weight.device)
+        if not self.dense:
+            used = torch.zeros_like(used).index_fill_(0, words, value=True)
+        first = torch.lerp(self.first, gradient, 1 - BETA1)
+        second = BETA2 * self.second + (1 - BETA2) * gradient.square()
+        change = first / (second.sqrt() / np.sqrt(1 - BETA2**self.num_steps) + EPSILON)
+        self.first.copy_(torch.where(used, first, self.first))
+        self.second.copy_(torch.where(used, second, self.second))
+        weight.sub_(torch.where(used, change, 0.0), alpha=self.lr / (1 - BETA1**self.num_steps))

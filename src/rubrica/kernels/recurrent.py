@@ -1,0 +1,231 @@
+"""RNN, GRU and LSTM over texts of different lengths with their pooling: ids of words in, one row a text out.
+
+What the input adds to the gates is the same for every occurrence of a word, so it comes in once per distinct word
+(`projected`) and `index` says which word stands where. No step is computed for padding. Formulas, gate order and
+parameters are those of `cells.py`; the derivatives are written out by hand (P. Werbos, "Backpropagation through
+time", Proc. IEEE 78, 1990). `native/recurrent.cpp` does the same in float32; what follows is plain numpy, in any
+float type, and what it is held to.
+
+Letters: B texts, T steps, U distinct words, H hidden units, G gates. Texts are walked longest first, so that those
+still running at step t are the first n of them.
+"""
+
+from ctypes import c_int, c_int64, c_void_p
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rubrica.kernels import native
+
+Floats = NDArray[np.floating[Any]]
+
+GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+CELLS = tuple(GATES)
+POOLINGS = ("last", "max", "average")
+
+
+class Reading(NamedTuple):
+    """A batch, and how it is read.
+
+    Args:
+        cell: "rnn", "gru" or "lstm".
+        pooling: "last", "max" or "average" of the states of a text's own tokens.
+        index: (B, T), row of `projected` of each token, int32; what lies behind a text's end is never looked at.
+        lengths: (B,), tokens of each text, int64; a text without tokens has features of zeros.
+    """
+
+    cell: str
+    pooling: str
+    index: NDArray[np.int32]
+    lengths: NDArray[np.int64]
+
+
+def forward(
+    reading: Reading, projected: Floats, w_hh: Floats, b_hh: Floats, *, keep: bool = False, threads: int = 1
+) -> tuple[Floats, Any]:
+    """Features (B, H), and what `backward` needs if `keep` is set.
+
+    Args:
+        reading: The batch.
+        projected: (U, G * H), W_ih x + b_ih of each distinct word.
+        w_hh: (G * H, H).
+        b_hh: (G * H,).
+        keep: Whether `backward` will be called.
+        threads: How many the native core may use; part of what bit-identical gradients depend on.
+    """
+    if native.library() is None or projected.dtype != np.float32:
+        return _forward_numpy(reading, projected, w_hh, b_hh, keep=keep)
+    cell, (batch, steps), hidden = CELLS.index(reading.cell), reading.index.shape, w_hh.shape[1]
+    features = np.empty((batch, hidden), np.float32)
+    saved = best = None
+    if keep:
+        saved = np.empty(_saved_size(cell, int(reading.lengths.sum()), hidden), np.float32)
+        if reading.pooling == "max":
+            best = np.empty(_best_size(batch, hidden), np.int32)
+    run = native.function("recurrent_forward", *[c_int] * 3, *[c_int64] * 4, *[c_void_p] * 8)
+    run(
+        cell, POOLINGS.index(reading.pooling), threads, batch, steps, hidden, len(projected), *_addresses(
+            _whole(reading.index), _whole(reading.lengths), _whole(projected), _whole(w_hh), _whole(b_hh),
+            features, saved, best,
+        ),
+    )  # fmt: skip
+    return features, (saved, best, threads)
+
+
+def backward(
+    reading: Reading, projected: Floats, w_hh: Floats, kept: Any, d_features: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Derivatives by `projected`, `w_hh` and `b_hh`, from those by the features (B, H).
+
+    Args:
+        reading: That of the forward pass.
+        projected: That of the forward pass.
+        w_hh: That of the forward pass.
+        kept: What the forward pass returned beside the features.
+        d_features: (B, H).
+    """
+    if native.library() is None or projected.dtype != np.float32:
+        return _backward_numpy(reading, projected, w_hh, kept, d_features)
+    saved, best, threads = kept
+    cell, (batch, steps), hidden = CELLS.index(reading.cell), reading.index.shape, w_hh.shape[1]
+    d_projected, d_w_hh = np.empty_like(projected), np.empty(w_hh.shape, np.float32)
+    d_b_hh = np.empty(len(w_hh), np.float32)
+    run = native.function("recurrent_backward", *[c_int] * 3, *[c_int64] * 4, *[c_void_p] * 9)
+    run(
+        cell, POOLINGS.index(reading.pooling), threads, batch, steps, hidden, len(projected), *_addresses(
+            _whole(reading.index), _whole(reading.lengths), _whole(w_hh), saved, best, _whole(d_features),
+            d_projected, d_w_hh, d_b_hh,
+        ),
+    )  # fmt: skip
+    return d_projected, d_w_hh, d_b_hh
+
+
+def _saved_size(cell: int, tokens: int, hidden: int) -> int:
+    return native.function("recurrent_saved", c_int, c_int64, c_int64)(cell, tokens, hidden)
+
+
+def _best_size(batch: int, hidden: int) -> int:
+    return native.function("recurrent_best", c_int64, c_int64)(batch, hidden)
+
+
+def _whole(array: NDArray[Any]) -> NDArray[Any]:
+    return np.ascontiguousarray(array)
+
+
+def _addresses(*arrays: NDArray[Any] | None) -> tuple[int | None, ...]:
+    return tuple(None if array is None else array.ctypes.data for array in arrays)
+
+
+class _Kept(NamedTuple):
+    """What the numpy forward pass hands to the backward pass, one entry a step."""
+
+    states: list[Floats]
+    gates: list[tuple[Floats, ...]]
+    best: NDArray[np.int64] | None
+
+
+def _running(lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[int]]:
+    """The texts, longest first, and how many of them run at each step."""
+    order = np.argsort(-lengths, kind="stable")
+    steps = np.arange(int(lengths.max(initial=0)))
+    return order, (len(lengths) - np.searchsorted(lengths[order[::-1]], steps, side="right")).tolist()
+
+
+def _sigmoid(x: Floats) -> Floats:
+    return 0.5 * (1 + np.tanh(0.5 * x))  # the same function, without overflow in exp
+
+
+def _forward_numpy(
+    reading: Reading, projected: Floats, w_hh: Floats, b_hh: Floats, *, keep: bool
+) -> tuple[Floats, _Kept]:
+    order, running = _running(reading.lengths)
+    hidden = w_hh.shape[1]
+    h = np.zeros((len(order), hidden), projected.dtype)
+    c = np.zeros_like(h)
+    pooled, best = np.zeros_like(h), np.zeros(h.shape, np.int64)
+    kept = _Kept([], [], best)
+    for t, n in enumerate(running):
+        x = projected[reading.index[order[:n], t]]
+        gates = h[:n] @ w_hh.T + b_hh
+        if reading.cell == "rnn":
+            h, values = np.tanh(x + gates), ()
+        elif reading.cell == "gru":
+            r, z = np.split(_sigmoid(x[:, : 2 * hidden] + gates[:, : 2 * hidden]), 2, axis=1)
+            h_n = gates[:, 2 * hidden :]
+            new = np.tanh(x[:, 2 * hidden :] + r * h_n)
+            h, values = new + z * (h[:n] - new), (r, z, new, h_n)
+        else:
+            i, f, g, o = np.split(x + gates, 4, axis=1)
+            i, f, g, o = _sigmoid(i), _sigmoid(f), np.tanh(g), _sigmoid(o)
+            c = f * c[:n] + i * g
+            h, values = o * np.tanh(c), (i, f, g, o, c, np.tanh(c))
+        if keep:
+            kept.states.append(h)
+            kept.gates.append(values)
+        _pool(reading.pooling, t, h, pooled[:n], best[:n])
+        if reading.pooling == "last":
+            ends = np.flatnonzero(reading.lengths[order[:n]] == t + 1)
+            pooled[ends] = h[ends]
+    if reading.pooling == "average":
+        pooled /= np.maximum(reading.lengths[order], 1).astype(pooled.dtype)[:, None]
+    features = np.empty_like(pooled)
+    features[order] = pooled
+    return features, kept
+
+
+def _pool(pooling: str, t: int, h: Floats, pooled: Floats, best: NDArray[np.int64]) -> None:
+    if pooling == "average":
+        pooled += h
+    elif pooling == "max":
+        larger = (h > pooled) | (t == 0)
+        pooled[larger] = h[larger]
+        best[larger] = t
+
+
+def _backward_numpy(
+    reading: Reading, projected: Floats, w_hh: Floats, kept: _Kept, d_features: Floats
+) -> tuple[Floats, Floats, Floats]:
+    order, running = _running(reading.lengths)
+    lengths, d_pooled = reading.lengths[order], d_features[order]
+    d_projected, d_w_hh, d_b_hh = np.zeros_like(projected), np.zeros_like(w_hh), np.zeros(len(w_hh), w_hh.dtype)
+    d_h, d_c = np.zeros_like(d_pooled), np.zeros_like(d_pooled)
+    for t in range(len(running) - 1, -1, -1):
+        n = running[t]
+        before = kept.states[t - 1][:n] if t else np.zeros_like(kept.states[t])
+        d = d_h[:n] + _unpool(reading.pooling, t, d_pooled[:n], lengths[:n], kept.best)
+        if reading.cell == "rnn":
+            d_gates = d_x = d * (1 - kept.states[t] ** 2)
+            d_h[:n] = 0
+        elif reading.cell == "gru":
+            r, z, new, h_n = kept.gates[t]
+            d_new = d * (1 - z) * (1 - new**2)
+            d_r, d_z = d_new * h_n * r * (1 - r), d * (before - new) * z * (1 - z)
+            d_gates, d_x = np.hstack([d_r, d_z, d_new * r]), np.hstack([d_r, d_z, d_new])
+            d_h[:n] = d * z
+        else:
+            i, f, g, o, _, tanh_c = kept.gates[t]
+            c_before = kept.gates[t - 1][4][:n] if t else np.zeros_like(tanh_c)
+            by_c = d_c[:n] + d * o * (1 - tanh_c**2)
+            d_gates = d_x = np.hstack(
+                [by_c * g * i * (1 - i), by_c * c_before * f * (1 - f), by_c * i * (1 - g**2), d * tanh_c * o * (1 - o)]
+            )
+            d_c[:n] = by_c * f
+            d_h[:n] = 0
+        np.add.at(d_projected, reading.index[order[:n], t], d_x)
+        d_b_hh += d_gates.sum(axis=0)
+        if t:
+            d_h[:n] += d_gates @ w_hh
+            d_w_hh += d_gates.T @ before
+    return d_projected, d_w_hh, d_b_hh
+
+
+def _unpool(
+    pooling: str, t: int, d_pooled: Floats, lengths: NDArray[np.int64], best: NDArray[np.int64] | None
+) -> Floats:
+    if pooling == "last":
+        return np.where((lengths == t + 1)[:, None], d_pooled, 0)
+    if pooling == "average":
+        return d_pooled / lengths.astype(d_pooled.dtype)[:, None]
+    assert best is not None  # the forward pass always keeps it here
+    return np.where(best[: len(lengths)] == t, d_pooled, 0)

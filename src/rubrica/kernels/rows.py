@@ -1,0 +1,93 @@
+"""Rows of an embedding table: the distinct ones of a batch, and Adam on a few of them or on all.
+
+A batch of 64 texts holds a thousand distinct words of a table of forty thousand. Adam over the whole table moves
+seven numbers for each of its own; over the rows in use, a fortieth of that.
+
+Letters: V rows, E numbers in a row, U distinct rows of a batch.
+"""
+
+from ctypes import c_double, c_int, c_int64, c_void_p
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rubrica.kernels import native
+
+Floats = NDArray[np.floating[Any]]
+
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # torch's defaults, which are the paper's
+_PER_THREAD = 1 << 16  # numbers that are worth a second thread
+
+
+def distinct(ids: NDArray[np.int64], vocab_size: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """The distinct ids in the order of their first appearance, (U,), and where each id stands among them.
+
+    Args:
+        ids: Of any shape, each from 0 to `vocab_size` - 1.
+        vocab_size: V.
+
+    Raises:
+        IndexError: If an id is out of range.
+    """
+    ids = np.ascontiguousarray(ids, np.int64)
+    if native.library() is None:
+        if ids.size and not 0 <= ids.min() <= ids.max() < vocab_size:
+            raise IndexError(f"an id is out of 0..{vocab_size - 1}")
+        words, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        place = np.empty(len(order), np.int32)
+        place[order] = np.arange(len(order), dtype=np.int32)
+        return words[order], place[inverse].reshape(ids.shape)
+    words, index = np.empty(ids.size, np.int64), np.empty(ids.shape, np.int32)
+    run = native.function("distinct", *[c_int64] * 2, *[c_void_p] * 3)
+    count = run(ids.size, vocab_size, ids.ctypes.data, words.ctypes.data, index.ctypes.data)
+    if count < 0:
+        raise IndexError(f"an id is out of 0..{vocab_size - 1}")
+    return words[:count], index
+
+
+def adam_rows(
+    table: Floats,
+    first: Floats,
+    second: Floats,
+    words: NDArray[np.int64],
+    gradient: Floats,
+    *,
+    step: int,
+    lr: float,
+    dense: bool,
+    threads: int = 1,
+) -> None:
+    """One step of Adam, in place. Source: D. Kingma and J. Ba, 2015, https://arxiv.org/abs/1412.6980.
+
+    Args:
+        table: (V, E).
+        first: The gradient's running mean, (V, E).
+        second: That of its square, (V, E).
+        words: Distinct rows that have a gradient, (U,).
+        gradient: (U, E).
+        step: Which step of the table this is, counted from 1.
+        lr: Step size.
+        dense: Whether the other rows take their step too, with a gradient of zero, as in Adam's own definition.
+            Without it ("lazy") a row moves only when its word is in the batch.
+        threads: How many the native core may use; the result does not depend on it.
+    """
+    if native.library() is not None and table.dtype == np.float32:
+        run = native.function("adam_rows", *[c_int] * 2, *[c_int64] * 3, *[c_void_p] * 5, c_int64, *[c_double] * 4)
+        pointers = [array.ctypes.data for array in (words, gradient, table, first, second)]
+        rows_moved = len(table) if dense else len(words)
+        threads = max(1, min(threads, rows_moved * table.shape[1] // _PER_THREAD))
+        run(
+            threads, dense, *table.shape, len(words), *pointers, step, lr, BETA1, BETA2, EPSILON
+        )  # fmt: skip
+        return
+    rows: NDArray[np.int64] | slice = words
+    if dense:
+        rows, given = slice(None), gradient
+        gradient = np.zeros_like(table)
+        gradient[words] = given
+    first[rows] += (1 - BETA1) * (gradient - first[rows])
+    second[rows] = BETA2 * second[rows] + (1 - BETA2) * gradient**2
+    scale = np.sqrt(second[rows]) / np.sqrt(1 - BETA2**step) + EPSILON
+    table[rows] -= lr / (1 - BETA1**step) * first[rows] / scale
