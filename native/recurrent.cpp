@@ -280,6 +280,47 @@ void backward_group(const Problem& p, const Group& group, const float* w_hh, con
 
 using namespace rubrica;
 
+// out (U, N) = x (U, E) w^T + b for w (N, E): the input's part of the gates of each distinct word.
+RUBRICA_API int64_t rubrica_project(int threads, int64_t U, int64_t E, int64_t N, const float* x, const float* w,
+                                    const float* b, float* out) {
+  const ptrdiff_t NP = padded(N);
+  Buffer w_t(E * NP, 0.0f), row(NP, 0.0f), wide(N == NP ? 0 : U * NP);
+  for (ptrdiff_t n = 0; n < N; n++)
+    for (ptrdiff_t e = 0; e < E; e++) w_t[e * NP + n] = w[n * E + e];
+  std::memcpy(row, b, N * sizeof(float));
+  float* target = N == NP ? out : wide;
+  parallel(threads, [&](int thread) {
+    const ptrdiff_t first = U * thread / threads, last = U * (thread + 1) / threads;
+    matmul<Start::kRow>(last - first, NP, E, x + first * E, E, 1, w_t, NP, target + first * NP, NP, row);
+    for (ptrdiff_t u = first; u < last && N != NP; u++) std::memcpy(out + u * N, wide + u * NP, N * sizeof(float));
+  });
+  return 0;
+}
+
+// The gradients of `rubrica_project` from d_out (U, N); d_x is null where the vectors do not train.
+RUBRICA_API int64_t rubrica_project_backward(int threads, int64_t U, int64_t E, int64_t N, const float* x,
+                                             const float* w, const float* d_out, float* d_x, float* d_w, float* d_b) {
+  const ptrdiff_t EP = padded(E);
+  Buffer wide_w(N * EP, 0.0f), wide_x(U * EP, 0.0f), sum_w(N * EP, 0.0f), sum_x(d_x ? U * EP : 0, 0.0f);
+  for (ptrdiff_t n = 0; n < N; n++) std::memcpy(wide_w + n * EP, w + n * E, E * sizeof(float));
+  for (ptrdiff_t u = 0; u < U; u++) std::memcpy(wide_x + u * EP, x + u * E, E * sizeof(float));
+  parallel(threads, [&](int thread) {
+    // Each thread has rows of d_x and of d_w for itself, so the result does not depend on their number.
+    if (d_x != nullptr) {
+      const ptrdiff_t first = U * thread / threads, last = U * (thread + 1) / threads;
+      matmul<Start::kAdd>(last - first, EP, N, d_out + first * N, N, 1, wide_w, EP, sum_x + first * EP, EP);
+      for (ptrdiff_t u = first; u < last; u++) std::memcpy(d_x + u * E, sum_x + u * EP, E * sizeof(float));
+    }
+    const ptrdiff_t first = N * thread / threads, last = N * (thread + 1) / threads;
+    matmul<Start::kAdd>(last - first, EP, U, d_out + first, 1, N, wide_x, EP, sum_w + first * EP, EP);
+    for (ptrdiff_t n = first; n < last; n++) std::memcpy(d_w + n * E, sum_w + n * EP, E * sizeof(float));
+  });
+  std::memset(d_b, 0, N * sizeof(float));
+  for (ptrdiff_t u = 0; u < U; u++)
+    for (ptrdiff_t n = 0; n < N; n++) d_b[n] += d_out[u * N + n];
+  return 0;
+}
+
 // How many floats the forward pass saves for the backward pass; `tokens` is the sum of the lengths.
 RUBRICA_API int64_t rubrica_recurrent_saved(int cell, int64_t tokens, int64_t H) {
   return tokens * kKept[cell] * padded(H);

@@ -39,7 +39,7 @@ def read_texts(
     rows, steps = index.shape
     known = torch.full((rows,), steps) if lengths is None else lengths
     reading = kernel.Reading(cell, pooling, index.to(torch.int32).numpy(), known.numpy())
-    return _Read.apply(F.linear(vectors, w_ih, b_ih), w_hh, b_hh, reading)  # type: ignore[no-untyped-call]
+    return _Read.apply(vectors, w_ih, b_ih, w_hh, b_hh, reading)  # type: ignore[no-untyped-call]
 
 
 def _fused_states(cell: str, x: Float[Tensor, "T B E"], weights: Sequence[Tensor]) -> Float[Tensor, "T B H"]:
@@ -52,16 +52,24 @@ def _fused_states(cell: str, x: Float[Tensor, "T B E"], weights: Sequence[Tensor
 
 class _Read(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, projected: Tensor, w_hh: Tensor, b_hh: Tensor, reading: kernel.Reading) -> Tensor:
+    def forward(
+        ctx: Any, vectors: Tensor, w_ih: Tensor, b_ih: Tensor, w_hh: Tensor, b_hh: Tensor, reading: kernel.Reading
+    ) -> Tensor:
         products = int(reading.lengths.sum()) * w_hh.numel()
         threads = max(1, min(native.num_threads(), products // _PRODUCTS_PER_THREAD))
-        arrays = [tensor.detach().numpy() for tensor in (projected, w_hh, b_hh)]
-        features, kept = kernel.forward(reading, *arrays, keep=any(ctx.needs_input_grad), threads=threads)
-        ctx.saved = (reading, *arrays[:2], kept)
+        x, w_x, b_x, w_h, b_h = (tensor.detach().numpy() for tensor in (vectors, w_ih, b_ih, w_hh, b_hh))
+        projected = kernel.project(x, w_x, b_x, threads=threads)
+        features, kept = kernel.forward(reading, projected, w_h, b_h, keep=any(ctx.needs_input_grad), threads=threads)
+        ctx.saved = (x, w_x, w_h, reading, projected, kept, threads)
         return torch.from_numpy(features)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *d_outputs: Tensor) -> Any:
-        saved, ctx.saved = ctx.saved, None  # millions of numbers; the graph may live on
-        return *map(torch.from_numpy, kernel.backward(*saved, d_outputs[0].numpy())), None
+        x, w_x, w_h, reading, projected, kept, threads = ctx.saved
+        ctx.saved = None  # millions of numbers; the graph may live on
+        d_projected, d_w_hh, d_b_hh = kernel.backward(reading, projected, w_h, kept, d_outputs[0].numpy())
+        trains = ctx.needs_input_grad[0]  # frozen vectors want no gradient
+        d_x, d_w_ih, d_b_ih = kernel.project_backward(x, w_x, d_projected, trains=trains, threads=threads)
+        gradients = (d_x, d_w_ih, d_b_ih, d_w_hh, d_b_hh)
+        return *(None if gradient is None else torch.from_numpy(gradient) for gradient in gradients), None

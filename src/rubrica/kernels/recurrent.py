@@ -101,6 +101,37 @@ def backward(
     return d_projected, d_w_hh, d_b_hh
 
 
+def project(vectors: Floats, w_ih: Floats, b_ih: Floats, *, threads: int = 1) -> Floats:
+    """W_ih x + b_ih of each distinct word, (U, G * H), from its vector.
+
+    Args:
+        vectors: (U, E).
+        w_ih: (G * H, E).
+        b_ih: (G * H,).
+        threads: How many the native core may use; the result does not depend on it.
+    """
+    if native.library() is None or vectors.dtype != np.float32:
+        return vectors @ w_ih.T + b_ih
+    out = np.empty((len(vectors), len(w_ih)), np.float32)
+    run = native.function("project", c_int, *[c_int64] * 3, *[c_void_p] * 4)
+    run(threads, *vectors.shape, len(w_ih), *_addresses(_whole(vectors), _whole(w_ih), _whole(b_ih), out))
+    return out
+
+
+def project_backward(
+    vectors: Floats, w_ih: Floats, d_projected: Floats, *, trains: bool = True, threads: int = 1
+) -> tuple[Floats | None, Floats, Floats]:
+    """Derivatives by `vectors` (None unless `trains`), `w_ih` and `b_ih`, from those by the result (U, G * H)."""
+    if native.library() is None or vectors.dtype != np.float32:
+        return d_projected @ w_ih if trains else None, d_projected.T @ vectors, d_projected.sum(axis=0)
+    d_vectors = np.empty_like(vectors) if trains else None
+    d_w_ih, d_b_ih = np.empty_like(w_ih), np.empty(len(w_ih), np.float32)
+    run = native.function("project_backward", c_int, *[c_int64] * 3, *[c_void_p] * 6)
+    inputs = _whole(vectors), _whole(w_ih), _whole(d_projected)
+    run(threads, *vectors.shape, len(w_ih), *_addresses(*inputs, d_vectors, d_w_ih, d_b_ih))
+    return d_vectors, d_w_ih, d_b_ih
+
+
 def _saved_size(cell: int, tokens: int, hidden: int) -> int:
     return native.function("recurrent_saved", c_int, c_int64, c_int64)(cell, tokens, hidden)
 
