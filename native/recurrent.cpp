@@ -28,8 +28,9 @@ inline ptrdiff_t padded(ptrdiff_t H) { return (H + kLanes - 1) / kLanes * kLanes
 
 struct Problem {
   int cell, pooling;
-  ptrdiff_t B, T, H, U;
-  const int32_t* index;    // (B, T) rows of projected
+  ptrdiff_t B, H, U;
+  const int32_t* rows;     // of projected, one per token
+  const int64_t* starts;   // (B,) where each text's first token stands among them
   const int64_t* lengths;  // (B,)
   ptrdiff_t HP() const { return padded(H); }
   ptrdiff_t G() const { return kGates[cell]; }
@@ -167,7 +168,7 @@ void forward_group(const Problem& p, const Group& group, const float* projected,
     matmul<Start::kRow>(running, width, t ? p.H : 0, before, HP, 1, w_hh_t, width, gates, width, b_hh);
     for (ptrdiff_t i = 0; i < running; i++) {
       const ptrdiff_t text = group.texts[i];
-      const float* x = projected + p.index[text * p.T + t] * width;
+      const float* x = projected + p.rows[p.starts[text] + t] * width;
       const float* gate = gates + i * width;
       float *h = now + i * HP, *keep = kept ? kept + (group.start[t] + i) * (kKept[p.cell] - 1) * HP : nullptr;
       if (p.cell == kRnn) rnn_step(HP, x, gate, h);
@@ -260,7 +261,7 @@ void backward_group(const Problem& p, const Group& group, const float* w_hh, con
       const ptrdiff_t text = group.texts[i];
       unpool_step(p.pooling, HP, t, p.lengths[text], d_pooled + i * HP, best ? best + text * HP : nullptr, d_h + i * HP);
       const float* token = kept + (group.start[t] + i) * keep;
-      float *d_gate = d_gates + i * width, *d_x = d_projected + p.index[text * p.T + t] * width;
+      float *d_gate = d_gates + i * width, *d_x = d_projected + p.rows[p.starts[text] + t] * width;
       if (p.cell == kRnn) rnn_back(HP, states + (group.start[t] + i) * HP, d_h + i * HP, d_gate, d_x);
       if (p.cell == kGru) gru_back(HP, token, before + i * HP, d_h + i * HP, d_gate, d_x);
       if (p.cell == kLstm) {
@@ -330,11 +331,11 @@ RUBRICA_API int64_t rubrica_recurrent_saved(int cell, int64_t tokens, int64_t H)
 RUBRICA_API int64_t rubrica_recurrent_best(int64_t B, int64_t H) { return B * padded(H); }
 
 // features (B, H) from projected (U, G * H). `saved` and `best` are null at prediction.
-RUBRICA_API int64_t rubrica_recurrent_forward(int cell, int pooling, int threads, int64_t B, int64_t T, int64_t H,
-                                              int64_t U, const int32_t* index, const int64_t* lengths,
+RUBRICA_API int64_t rubrica_recurrent_forward(int cell, int pooling, int threads, int64_t B, int64_t H, int64_t U,
+                                              const int32_t* rows, const int64_t* starts, const int64_t* lengths,
                                               const float* projected, const float* w_hh, const float* b_hh,
                                               float* features, float* saved, int32_t* best) {
-  const Problem p{cell, pooling, B, T, H, U, index, lengths};
+  const Problem p{cell, pooling, B, H, U, rows, starts, lengths};
   const ptrdiff_t HP = p.HP(), G = p.G(), width = G * HP;
   Buffer padded_x(H == HP ? 0 : U * width), padded_b(width, 0.0f), w_hh_t(H * width, 0.0f);
   projected = pad_gates(projected, U * G, H, HP, padded_x);
@@ -356,12 +357,12 @@ RUBRICA_API int64_t rubrica_recurrent_forward(int cell, int pooling, int threads
 }
 
 // The gradients of the three inputs from d_features (B, H); `threads` must be that of the forward pass.
-RUBRICA_API int64_t rubrica_recurrent_backward(int cell, int pooling, int threads, int64_t B, int64_t T, int64_t H,
-                                               int64_t U, const int32_t* index, const int64_t* lengths,
+RUBRICA_API int64_t rubrica_recurrent_backward(int cell, int pooling, int threads, int64_t B, int64_t H, int64_t U,
+                                               const int32_t* rows, const int64_t* starts, const int64_t* lengths,
                                                const float* w_hh, const float* saved, const int32_t* best,
                                                const float* d_features, float* d_projected, float* d_w_hh,
                                                float* d_b_hh) {
-  const Problem p{cell, pooling, B, T, H, U, index, lengths};
+  const Problem p{cell, pooling, B, H, U, rows, starts, lengths};
   const ptrdiff_t HP = p.HP(), G = p.G(), width = G * HP;
   Buffer padded_w(width * HP, 0.0f);
   for (ptrdiff_t g = 0; g < G; g++)

@@ -31,7 +31,7 @@ FLOORS = [
     ["cli", "__main__"],
 ]
 ORDER = {module: place for place, module in enumerate(module for floor in FLOORS for module in floor)}
-NO_TORCH = {module for floor in FLOORS[:6] for module in floor} | {"cli", "__main__"}
+NO_TORCH = {module for floor in FLOORS[:5] for module in floor} | {"cli", "__main__"}
 HEAVY = {"torch", "pyarrow", "gensim", "datasets", "sklearn", "matplotlib", "jinja2", "jaxtyping", "rich"}
 
 

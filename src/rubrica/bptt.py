@@ -11,6 +11,7 @@ Letters: B texts, T steps, U distinct words, E numbers in a word vector, H hidde
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -37,17 +38,18 @@ def read_texts(
     if index.device.type != "cpu":
         return POOLINGS[pooling](_fused_states(cell, F.embedding(index.t(), vectors), weights), lengths)
     rows, steps = index.shape
-    known = torch.full((rows,), steps) if lengths is None else lengths
-    reading = kernel.Reading(cell, pooling, index.to(torch.int32).numpy(), known.numpy())
+    known = np.full(rows, steps) if lengths is None else lengths.numpy()
+    reading = kernel.Reading(cell, pooling, index.to(torch.int32).flatten().numpy(), np.arange(rows) * steps, known)
     return _Read.apply(vectors, w_ih, b_ih, w_hh, b_hh, reading)  # type: ignore[no-untyped-call]
 
 
 def _fused_states(cell: str, x: Float[Tensor, "T B E"], weights: Sequence[Tensor]) -> Float[Tensor, "T B H"]:
     start = x.new_zeros(1, x.shape[1], weights[1].shape[1])
-    settings = (True, 1, 0.0, True, False, False)  # biases, one layer, no dropout, gradients, one way, time first
+    settings = {"has_biases": True, "num_layers": 1, "dropout": 0.0, "train": True, "bidirectional": False}
     if cell == "lstm":
-        return torch.lstm(x, (start, start), weights, *settings)[0]
-    return (torch.gru if cell == "gru" else torch.rnn_tanh)(x, start, weights, *settings)[0]
+        return torch.lstm(x, (start, start), list(weights), **settings, batch_first=False)[0]  # type: ignore[call-overload]
+    layer = torch.gru if cell == "gru" else torch.rnn_tanh
+    return layer(x, start, list(weights), **settings, batch_first=False)[0]  # type: ignore[call-overload]
 
 
 class _Read(torch.autograd.Function):

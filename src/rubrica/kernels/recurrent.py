@@ -1,12 +1,12 @@
 """RNN, GRU and LSTM over texts of different lengths with their pooling: ids of words in, one row a text out.
 
 What the input adds to the gates is the same for every occurrence of a word, so it comes in once per distinct word
-(`projected`) and `index` says which word stands where. No step is computed for padding. Formulas, gate order and
+(`projected`) and `rows` says which word stands where. No step is computed for padding. Formulas, gate order and
 parameters are those of `cells.py`; the derivatives are written out by hand (P. Werbos, "Backpropagation through
 time", Proc. IEEE 78, 1990). `native/recurrent.cpp` does the same in float32; what follows is plain numpy, in any
 float type, and what it is held to.
 
-Letters: B texts, T steps, U distinct words, H hidden units, G gates. Texts are walked longest first, so that those
+Letters: B texts, U distinct words, H hidden units, G gates. Texts are walked longest first, so that those
 still running at step t are the first n of them.
 """
 
@@ -31,13 +31,15 @@ class Reading(NamedTuple):
     Args:
         cell: "rnn", "gru" or "lstm".
         pooling: "last", "max" or "average" of the states of a text's own tokens.
-        index: (B, T), row of `projected` of each token, int32; what lies behind a text's end is never looked at.
+        rows: Which row of `projected` each token is, int32; a token that is no text's own is never looked at.
+        starts: (B,), where each text's first token stands among them, int64.
         lengths: (B,), tokens of each text, int64; a text without tokens has features of zeros.
     """
 
     cell: str
     pooling: str
-    index: NDArray[np.int32]
+    rows: NDArray[np.int32]
+    starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
 
 
@@ -56,17 +58,17 @@ def forward(
     """
     if native.library() is None or projected.dtype != np.float32:
         return _forward_numpy(reading, projected, w_hh, b_hh, keep=keep)
-    cell, (batch, steps), hidden = CELLS.index(reading.cell), reading.index.shape, w_hh.shape[1]
+    cell, batch, hidden = CELLS.index(reading.cell), len(reading.lengths), w_hh.shape[1]
     features = np.empty((batch, hidden), np.float32)
     saved = best = None
     if keep:
         saved = np.empty(_saved_size(cell, int(reading.lengths.sum()), hidden), np.float32)
         if reading.pooling == "max":
             best = np.empty(_best_size(batch, hidden), np.int32)
-    run = native.function("recurrent_forward", *[c_int] * 3, *[c_int64] * 4, *[c_void_p] * 8)
+    run = native.function("recurrent_forward", *[c_int] * 3, *[c_int64] * 3, *[c_void_p] * 9)
     run(
-        cell, POOLINGS.index(reading.pooling), threads, batch, steps, hidden, len(projected), *_addresses(
-            _whole(reading.index), _whole(reading.lengths), _whole(projected), _whole(w_hh), _whole(b_hh),
+        cell, POOLINGS.index(reading.pooling), threads, batch, hidden, len(projected), *_addresses(
+            _whole(reading.rows), _whole(reading.starts), _whole(reading.lengths), _whole(projected), _whole(w_hh), _whole(b_hh),
             features, saved, best,
         ),
     )  # fmt: skip
@@ -88,13 +90,13 @@ def backward(
     if native.library() is None or projected.dtype != np.float32:
         return _backward_numpy(reading, projected, w_hh, kept, d_features)
     saved, best, threads = kept
-    cell, (batch, steps), hidden = CELLS.index(reading.cell), reading.index.shape, w_hh.shape[1]
+    cell, batch, hidden = CELLS.index(reading.cell), len(reading.lengths), w_hh.shape[1]
     d_projected, d_w_hh = np.empty_like(projected), np.empty(w_hh.shape, np.float32)
     d_b_hh = np.empty(len(w_hh), np.float32)
-    run = native.function("recurrent_backward", *[c_int] * 3, *[c_int64] * 4, *[c_void_p] * 9)
+    run = native.function("recurrent_backward", *[c_int] * 3, *[c_int64] * 3, *[c_void_p] * 10)
     run(
-        cell, POOLINGS.index(reading.pooling), threads, batch, steps, hidden, len(projected), *_addresses(
-            _whole(reading.index), _whole(reading.lengths), _whole(w_hh), saved, best, _whole(d_features),
+        cell, POOLINGS.index(reading.pooling), threads, batch, hidden, len(projected), *_addresses(
+            _whole(reading.rows), _whole(reading.starts), _whole(reading.lengths), _whole(w_hh), saved, best, _whole(d_features),
             d_projected, d_w_hh, d_b_hh,
         ),
     )  # fmt: skip
@@ -171,24 +173,27 @@ def _forward_numpy(
     reading: Reading, projected: Floats, w_hh: Floats, b_hh: Floats, *, keep: bool
 ) -> tuple[Floats, _Kept]:
     order, running = _running(reading.lengths)
+    starts = reading.starts[order]
     hidden = w_hh.shape[1]
-    h = np.zeros((len(order), hidden), projected.dtype)
-    c = np.zeros_like(h)
+    h: Floats = np.zeros((len(order), hidden), projected.dtype)
+    c: Floats = np.zeros_like(h)
     pooled, best = np.zeros_like(h), np.zeros(h.shape, np.int64)
     kept = _Kept([], [], best)
     for t, n in enumerate(running):
-        x = projected[reading.index[order[:n], t]]
+        x = projected[reading.rows[starts[:n] + t]]
         gates = h[:n] @ w_hh.T + b_hh
+        values: tuple[Floats, ...]
         if reading.cell == "rnn":
-            h, values = np.tanh(x + gates), ()
+            h = np.tanh(x + gates)
+            values = ()
         elif reading.cell == "gru":
             r, z = np.split(_sigmoid(x[:, : 2 * hidden] + gates[:, : 2 * hidden]), 2, axis=1)
             h_n = gates[:, 2 * hidden :]
             new = np.tanh(x[:, 2 * hidden :] + r * h_n)
             h, values = new + z * (h[:n] - new), (r, z, new, h_n)
         else:
-            i, f, g, o = np.split(x + gates, 4, axis=1)
-            i, f, g, o = _sigmoid(i), _sigmoid(f), np.tanh(g), _sigmoid(o)
+            x_i, x_f, x_g, x_o = np.split(x + gates, 4, axis=1)
+            i, f, g, o = _sigmoid(x_i), _sigmoid(x_f), np.tanh(x_g), _sigmoid(x_o)
             c = f * c[:n] + i * g
             h, values = o * np.tanh(c), (i, f, g, o, c, np.tanh(c))
         if keep:
@@ -218,7 +223,7 @@ def _backward_numpy(
     reading: Reading, projected: Floats, w_hh: Floats, kept: _Kept, d_features: Floats
 ) -> tuple[Floats, Floats, Floats]:
     order, running = _running(reading.lengths)
-    lengths, d_pooled = reading.lengths[order], d_features[order]
+    starts, lengths, d_pooled = reading.starts[order], reading.lengths[order], d_features[order]
     d_projected, d_w_hh, d_b_hh = np.zeros_like(projected), np.zeros_like(w_hh), np.zeros(len(w_hh), w_hh.dtype)
     d_h, d_c = np.zeros_like(d_pooled), np.zeros_like(d_pooled)
     for t in range(len(running) - 1, -1, -1):
@@ -243,7 +248,7 @@ def _backward_numpy(
             )
             d_c[:n] = by_c * f
             d_h[:n] = 0
-        np.add.at(d_projected, reading.index[order[:n], t], d_x)
+        np.add.at(d_projected, reading.rows[starts[:n] + t], d_x)
         d_b_hh += d_gates.sum(axis=0)
         if t:
             d_h[:n] += d_gates @ w_hh
