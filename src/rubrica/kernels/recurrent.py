@@ -68,8 +68,8 @@ def forward(
     run = native.function("recurrent_forward", *[c_int] * 3, *[c_int64] * 3, *[c_void_p] * 9)
     run(
         cell, POOLINGS.index(reading.pooling), threads, batch, hidden, len(projected), *_addresses(
-            _whole(reading.rows), _whole(reading.starts), _whole(reading.lengths), _whole(projected), _whole(w_hh), _whole(b_hh),
-            features, saved, best,
+            _whole(reading.rows), _whole(reading.starts), _whole(reading.lengths),
+            _whole(projected), _whole(w_hh), _whole(b_hh), features, saved, best,
         ),
     )  # fmt: skip
     return features, (saved, best, threads)
@@ -96,8 +96,8 @@ def backward(
     run = native.function("recurrent_backward", *[c_int] * 3, *[c_int64] * 3, *[c_void_p] * 10)
     run(
         cell, POOLINGS.index(reading.pooling), threads, batch, hidden, len(projected), *_addresses(
-            _whole(reading.rows), _whole(reading.starts), _whole(reading.lengths), _whole(w_hh), saved, best, _whole(d_features),
-            d_projected, d_w_hh, d_b_hh,
+            _whole(reading.rows), _whole(reading.starts), _whole(reading.lengths),
+            _whole(w_hh), saved, best, _whole(d_features), d_projected, d_w_hh, d_b_hh,
         ),
     )  # fmt: skip
     return d_projected, d_w_hh, d_b_hh
