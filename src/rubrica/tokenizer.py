@@ -8,7 +8,9 @@ since a model must meet at prediction the very tokens that it was trained on.
 import re
 from collections.abc import Callable
 
-_PATTERN = re.compile(r"\w+|[^\w\s]+")
+WORD, WHITE_SPACE = r"\w", r"\s"
+
+_PATTERN = re.compile(rf"{WORD}+|[^{WORD}{WHITE_SPACE}]+")
 
 tokenize: Callable[[str], list[str]] = _PATTERN.findall
 """Split a text. "Don't stop: 3.5%!" gives Don ' t stop : 3 . 5 %!"""

@@ -15,6 +15,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from rubrica.kernels import tokens
 from rubrica.tokenizer import tokenize
 
 PAD_ID = 0
@@ -61,6 +62,10 @@ class Vocab:
         """Word to id."""
         return {word: i for i, word in enumerate(self.words)}
 
+    @cached_property
+    def _lookup(self) -> tokens.WordIndex | dict[str, int]:
+        return tokens.index_words(self.words)
+
     @classmethod
     def from_vectors(cls, words: Sequence[str], *, lowercase: bool) -> "Vocab":
         """The words of a vectors file in its order; where it has no word `unk`, one more at the end."""
@@ -70,13 +75,11 @@ class Vocab:
         return cls(words, words.index(UNKNOWN), lowercase)
 
     @classmethod
-    def from_texts(cls, texts: Iterable[str], *, lowercase: bool, min_count: int = 1) -> "Vocab":
+    def from_texts(cls, texts: Sequence[str], *, lowercase: bool, min_count: int = 1) -> "Vocab":
         """The words of the texts, most frequent first; equal counts in the order of appearance."""
-        counts: Counter[str] = Counter()
-        for text in texts:
-            counts.update(tokenize(text.lower() if lowercase else text))
-        known = [word for word, count in counts.most_common() if count >= min_count]
-        return cls(["<pad>", "<unk>", *known], 1, lowercase)
+        words, counts = tokens.count_words(texts, lowercase=lowercase)
+        order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts >= min_count)]
+        return cls(["<pad>", "<unk>", *(words[i] for i in order)], 1, lowercase)
 
     def tokenize(self, text: str) -> list[str]:
         """Split a text as this vocabulary was made: with or without lower-casing."""
@@ -84,17 +87,14 @@ class Vocab:
 
     def encode(self, texts: Sequence[str], max_length: int) -> TokenIds:
         """Ids of the first `max_length` tokens of each text; unknown words get `unknown_id`."""
-        split = [self.tokenize(text)[:max_length] for text in texts]
-        offsets = np.zeros(len(texts) + 1, np.int64)
-        np.cumsum([len(tokens) for tokens in split], out=offsets[1:])
-        get, unknown = self.index.get, self.unknown_id
-        ids = np.fromiter((get(token, unknown) for token in chain.from_iterable(split)), np.int32, offsets[-1])
-        return TokenIds(ids, offsets)
+        return TokenIds(
+            *tokens.encode(texts, self._lookup, self.unknown_id, lowercase=self.lowercase, max_length=max_length)
+        )
 
     def unknown_words(self, texts: Iterable[str], max_length: int) -> Counter[str]:
         """How often each word without an id occurs in the first `max_length` tokens of the texts."""
-        tokens = chain.from_iterable(self.tokenize(text)[:max_length] for text in texts)
-        return Counter(token for token in tokens if token not in self.index)
+        found = chain.from_iterable(self.tokenize(text)[:max_length] for text in texts)
+        return Counter(token for token in found if token not in self.index)
 
     def take(self, rows: NDArray[np.int64]) -> "Vocab":
         """The vocabulary of some rows alone, which must hold row 0 (it pads) first and the unknown word."""
