@@ -23,6 +23,7 @@ FLOORS = [
         "kernels.tokens",
         "kernels.rows",
         "kernels.recurrent",
+        "kernels.bag",
     ],
     ["vocab", "batching", "mini_news", "data_files", "data_hub", "data"],
     ["vectors_files", "vectors_hub", "vectors"],

@@ -1,0 +1,267 @@
+// The bag of words and word n-grams: the mean of rows of two tables, a linear head, softmax; forward and SGD.
+//
+// The idea is fastText's (A. Joulin et al., EACL 2017, https://arxiv.org/abs/1607.01759). What differs is how it is
+// trained. fastText's threads write where they like and hope for the best. Here every row belongs to one thread, which
+// alone reads and writes it: each thread adds up its own rows of all texts of a batch, the threads meet once, each
+// computes the head for all of them (a few multiplications, done again rather than waited for), and each moves its
+// own rows. So a row stays in one core's cache, nothing is locked, and the same number of threads gives the same bits.
+//
+// Letters: N texts, C classes, D numbers in a row, V words, B buckets of n-grams.
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+
+#include "simd.h"
+
+namespace rubrica {
+namespace {
+
+struct Bag {
+  int64_t V, B, C, D;
+  int word_ngrams;
+  float *words, *ngrams;  // (V, D), (B, D)
+  const int32_t* ids;
+  const int64_t* offsets;
+};
+
+// The bucket of an n-gram that ends with `id`, from what `mixed` holds of the words before it.
+inline uint64_t mix(uint64_t mixed, int32_t id) {
+  return (mixed ^ static_cast<uint64_t>(id + 1)) * 0x9E3779B97F4A7C15u;
+}
+inline int64_t bucket(uint64_t mixed, int64_t B) {
+  return static_cast<int64_t>(((mixed >> 32) * static_cast<uint64_t>(B)) >> 32);
+}
+
+// The rows of text i: a word is its id, an n-gram V + its bucket. Returns how many; `rows` has room for all.
+template <typename Put>
+inline int64_t each_row(const Bag& bag, int64_t i, Put put) {
+  const int32_t* ids = bag.ids + bag.offsets[i];
+  const int64_t length = bag.offsets[i + 1] - bag.offsets[i];
+  int64_t count = length;
+  for (int64_t t = 0; t < length; t++) put(ids[t]);
+  if (bag.B == 0) return count;
+  for (int64_t t = 0; t < length; t++) {
+    uint64_t mixed = mix(0, ids[t]);
+    for (int64_t n = 1; n < bag.word_ngrams && t + n < length; n++, count++) {
+      mixed = mix(mixed, ids[t + n]);
+      put(bag.V + bucket(mixed, bag.B));
+    }
+  }
+  return count;
+}
+
+inline float* row_of(const Bag& bag, int64_t row) {
+  return row < bag.V ? bag.words + row * bag.D : bag.ngrams + (row - bag.V) * bag.D;
+}
+
+template <int WIDTH>
+inline void add_row(int64_t D, float* sum, const float* row) {
+  for (int64_t j = 0; j < (WIDTH ? WIDTH : D); j++) sum[j] += row[j];
+}
+
+template <int WIDTH>
+inline void move_row(int64_t D, float* row, float scale, const float* d) {
+  for (int64_t j = 0; j < (WIDTH ? WIDTH : D); j++) row[j] += scale * d[j];
+}
+
+// Head, loss and their gradients for one text at a time, on numbers padded to whole vectors.
+class Head {
+ public:
+  Head(int64_t C, int64_t D, float* weight, float* bias)
+      : C_(C), D_(D), CP_(pad(C)), DP_(pad(D)), weight_(CP_ * DP_, 0.0f), bias_(CP_, 0.0f), source_{weight, bias} {
+    for (int64_t c = 0; c < C; c++) std::memcpy(weight_ + c * DP_, weight + c * D, D * sizeof(float));
+    std::memcpy(bias_, bias, C * sizeof(float));
+  }
+  // Sequential SGD on the head; h (DP) is the features, d_h (DP) comes back as the gradient by them, of the head as
+  // it was; `logits` (CP) is room to work in. Returns the loss in nats.
+  float learn(const float* h, int64_t target, float lr, float* logits, float* d_h, bool* right) {
+    int64_t best = 0;
+    for (int64_t c = 0; c < C_; c++) {
+      vf sum = {};
+      for (int64_t j = 0; j < DP_; j += kLanes) sum += load(weight_ + c * DP_ + j) * load(h + j);
+      float logit = bias_[c];
+      for (int lane = 0; lane < kLanes; lane++) logit += sum[lane];
+      logits[c] = logit;
+      if (logit > logits[best]) best = c;
+    }
+    *right = best == target;
+    const float most = logits[best], wanted = logits[target] - most;
+    float total = 0;
+    for (int64_t c = C_; c < CP_; c++) logits[c] = most;
+    for (int64_t c = 0; c < CP_; c += kLanes) store(logits + c, exp(load(logits + c) - most));
+    for (int64_t c = 0; c < C_; c++) total += logits[c];
+    std::memset(d_h, 0, DP_ * sizeof(float));
+    for (int64_t c = 0; c < C_; c++) {
+      const float d = logits[c] / total - (c == target ? 1.0f : 0.0f), step = -lr * d;
+      float* w = weight_ + c * DP_;
+      for (int64_t j = 0; j < DP_; j += kLanes) {
+        const vf before = load(w + j);
+        store(d_h + j, load(d_h + j) + d * before);
+        store(w + j, before + step * load(h + j));
+      }
+      bias_[c] += step;
+    }
+    return std::log(total) - wanted;
+  }
+  // Copies what was learned to where it came from.
+  void push() {
+    for (int64_t c = 0; c < C_; c++) std::memcpy(source_.weight + c * D_, weight_ + c * DP_, D_ * sizeof(float));
+    std::memcpy(source_.bias, bias_, C_ * sizeof(float));
+  }
+  int64_t logits_size() const { return CP_; }
+  static int64_t pad(int64_t n) { return (n + kLanes - 1) / kLanes * kLanes; }
+
+ private:
+  int64_t C_, D_, CP_, DP_;
+  Buffer weight_, bias_;
+  struct {
+    float *weight, *bias;
+  } source_;
+};
+
+// Where threads wait for each other. They spin first, since a batch is a few microseconds' work; then they yield, so
+// that a machine with other things to do goes on.
+class Barrier {
+ public:
+  explicit Barrier(int threads) : threads_(threads) {}
+  void wait() {
+    const int turn = turn_.load(std::memory_order_relaxed);
+    if (waiting_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads_) {
+      waiting_.store(0, std::memory_order_relaxed);
+      turn_.store(turn + 1, std::memory_order_release);
+      return;
+    }
+    for (int spins = 0; turn_.load(std::memory_order_acquire) == turn; spins++)
+      if (spins > 2000) std::this_thread::yield();
+  }
+
+ private:
+  const int threads_;
+  std::atomic<int> waiting_{0}, turn_{0};
+};
+
+struct Lesson {
+  int64_t count, batch_size;
+  const int64_t *texts, *targets;
+  float lr, lr_end;
+  float lr_at(int64_t i) const { return lr + (lr_end - lr) * static_cast<float>(i) / static_cast<float>(count); }
+};
+
+template <int WIDTH>
+void train(const Bag& bag, const Lesson& lesson, int threads, float* weight, float* bias, double* outcome) {
+  const int64_t DP = Head::pad(bag.D), size = lesson.batch_size;
+  Buffer sums(2 * threads * size * DP, 0.0f);  // two batches', so that one barrier a batch is enough
+  Barrier barrier(threads);
+  std::vector<int64_t> counts(2 * size);
+  double loss = 0, right = 0;
+  parallel(threads, [&](int thread) {
+    Head head(bag.C, bag.D, weight, bias);
+    Buffer h(DP, 0.0f), d_h(DP), logits(head.logits_size());
+    std::vector<float*> rows;
+    std::vector<size_t> ends(size);
+    double my_loss = 0, my_right = 0;
+    for (int64_t first = 0, turn = 0; first < lesson.count; first += size, turn ^= 1) {
+      const int64_t batch = std::min(size, lesson.count - first);
+      float* mine = sums + (turn * threads + thread) * size * DP;
+      rows.clear();
+      size_t summed = 0;
+      const auto sum_up = [&](int64_t i) {
+        float* sum = mine + i * DP;
+        std::memset(sum, 0, DP * sizeof(float));
+        for (; summed < ends[i]; summed++) add_row<WIDTH>(bag.D, sum, rows[summed]);
+      };
+      for (int64_t i = 0; i < batch; i++) {
+        const int64_t text = lesson.texts[first + i];
+        const int64_t room = (bag.offsets[text + 1] - bag.offsets[text]) * bag.word_ngrams;
+        size_t used = rows.size();
+        rows.resize(used + room + 1);
+        const int64_t count = each_row(bag, text, [&](int64_t row) {
+          rows[used] = row_of(bag, row);
+          used += ((row & 0xFFFF) * threads >> 16) == thread;  // every row is some thread's own
+        });
+        rows.resize(used);
+        for (size_t k = i ? ends[i - 1] : 0; k < used; k++) __builtin_prefetch(rows[k], 1);
+        ends[i] = used;
+        if (thread == 0) counts[turn * size + i] = count;
+        if (i) sum_up(i - 1);  // while the rows of this text are on their way
+      }
+      sum_up(batch - 1);
+      barrier.wait();
+      size_t moved = 0;
+      for (int64_t i = 0; i < batch; i++) {
+        const int64_t text = lesson.texts[first + i], count = counts[turn * size + i];
+        const float share = count ? 1.0f / count : 0.0f, lr = lesson.lr_at(first + i);
+        for (int64_t j = 0; j < DP; j += kLanes) {
+          vf sum = {};
+          for (int other = 0; other < threads; other++)
+            sum += load(sums + ((turn * threads + other) * size + i) * DP + j);
+          store(h + j, sum * share);
+        }
+        bool hit;
+        my_loss += head.learn(h, lesson.targets[text], lr, logits, d_h, &hit);
+        my_right += hit;
+        for (; moved < ends[i]; moved++) move_row<WIDTH>(bag.D, rows[moved], -lr * share, d_h);
+      }
+    }
+    if (thread == 0) {
+      head.push();
+      loss = my_loss;
+      right = my_right;
+    }
+  });
+  outcome[0] = loss;
+  outcome[1] = right;
+}
+
+}  // namespace
+}  // namespace rubrica
+
+using namespace rubrica;
+
+// The mean of the rows of each of N texts, (N, D); zeros for a text without tokens.
+RUBRICA_API int64_t rubrica_bag_features(int threads, int word_ngrams, int64_t N, int64_t V, int64_t B, int64_t D,
+                                         const int32_t* ids, const int64_t* offsets, const float* words,
+                                         const float* ngrams, float* features) {
+  const Bag bag{V, B, 0, D, word_ngrams, const_cast<float*>(words), const_cast<float*>(ngrams), ids, offsets};
+  const auto run = [&](auto width, int thread) {
+    constexpr int WIDTH = decltype(width)::value;
+    std::vector<const float*> rows, before;
+    int64_t last = -1;
+    const auto finish = [&](int64_t i, const std::vector<const float*>& found) {
+      float* sum = features + i * D;
+      std::memset(sum, 0, D * sizeof(float));
+      for (const float* row : found) add_row<WIDTH>(D, sum, row);
+      const float share = found.empty() ? 0.0f : 1.0f / found.size();
+      for (int64_t j = 0; j < D; j++) sum[j] *= share;
+    };
+    for (int64_t i = N * thread / threads; i < N * (thread + 1) / threads; i++) {
+      rows.clear();
+      each_row(bag, i, [&](int64_t row) {
+        rows.push_back(row_of(bag, row));
+        __builtin_prefetch(rows.back());
+      });
+      if (last >= 0) finish(last, before);
+      std::swap(rows, before);
+      last = i;
+    }
+    if (last >= 0) finish(last, before);
+  };
+  parallel(threads, [&](int thread) {
+    if (D == 16) run(std::integral_constant<int, 16>(), thread);
+    else run(std::integral_constant<int, 0>(), thread);
+  });
+  return 0;
+}
+
+// SGD on `count` texts in the order of `texts`, the learning rate falling linearly from `lr` to `lr_end`. Words,
+// n-grams and head change in place. `outcome` (2,): the sum of their losses before each step, and how many were right.
+RUBRICA_API int64_t rubrica_bag_train(int threads, int word_ngrams, int64_t V, int64_t B, int64_t C, int64_t D,
+                                      const int32_t* ids, const int64_t* offsets, const int64_t* targets, int64_t count,
+                                      const int64_t* texts, int64_t batch_size, double lr, double lr_end, float* words,
+                                      float* ngrams, float* weight, float* bias, double* outcome) {
+  const Bag bag{V, B, C, D, word_ngrams, words, ngrams, ids, offsets};
+  const Lesson lesson{count, batch_size, texts, targets, static_cast<float>(lr), static_cast<float>(lr_end)};
+  const auto run = D == 16 ? train<16> : train<0>;
+  run(bag, lesson, threads, weight, bias, outcome);
+  return 0;
+}

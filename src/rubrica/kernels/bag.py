@@ -1,0 +1,179 @@
+"""The bag of words and word n-grams: the mean of a text's rows, and SGD on rows and head.
+
+Source: A. Joulin et al., "Bag of tricks for efficient text classification", EACL 2017,
+https://arxiv.org/abs/1607.01759. An n-gram is hashed into one of B rows that it may share with others. Departures:
+n-grams are of ids, so all unknown words are one; their rows start at zero; and training is in batches whose rows
+move together, where fastText's threads race (the head, which is small, still learns from one text after the other).
+
+Letters: N texts, C classes, D numbers in a row, V words, B buckets of n-grams.
+"""
+
+from ctypes import c_double, c_int, c_int64, c_void_p
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rubrica.kernels import native
+
+Floats = NDArray[np.floating[Any]]
+
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: neighbouring numbers end up far apart
+_TOKENS_PER_THREAD = 1 << 14  # that are worth starting a thread for
+
+
+class Tables(NamedTuple):
+    """Where the rows are.
+
+    Args:
+        words: (V, D), by id.
+        ngrams: (B, D), by bucket; B of 0 counts words alone.
+        word_ngrams: The longest run of words that has a row; 1 counts words alone.
+    """
+
+    words: Floats
+    ngrams: Floats
+    word_ngrams: int
+
+
+class Head(NamedTuple):
+    """The linear layer: weight (C, D), bias (C,)."""
+
+    weight: Floats
+    bias: Floats
+
+
+def features(tables: Tables, ids: NDArray[np.int32], offsets: NDArray[np.int64]) -> Floats:
+    """The mean of the rows of each text, (N, D); zeros for a text without tokens.
+
+    Args:
+        tables: The rows.
+        ids: Of all texts, one after the other.
+        offsets: Where each text starts, (N + 1,).
+    """
+    count, (vocab_size, dim) = len(offsets) - 1, tables.words.shape
+    if native.library() is None or tables.words.dtype != np.float32:
+        rows, owners = _rows(tables, ids, offsets)
+        return _means(_take(tables, rows), owners, count)
+    means = np.empty((count, dim), np.float32)
+    threads = max(1, min(native.num_threads(), len(ids) // _TOKENS_PER_THREAD))
+    run = native.function("bag_features", *[c_int] * 2, *[c_int64] * 4, *[c_void_p] * 5)
+    pointers = [array.ctypes.data for array in (ids, offsets, *tables[:2], means)]
+    run(threads, tables.word_ngrams, count, vocab_size, len(tables.ngrams), dim, *pointers)
+    return means
+
+
+def train(
+    tables: Tables,
+    head: Head,
+    ids: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    targets: NDArray[np.int64],
+    texts: NDArray[np.int64],
+    *,
+    batch_size: int,
+    lr: float,
+    lr_end: float,
+    threads: int = 1,
+) -> tuple[float, float]:
+    """SGD on some texts, in their order; rows and head move in place.
+
+    Args:
+        tables: The rows.
+        head: The linear layer.
+        ids: As in `features`.
+        offsets: As in `features`.
+        targets: The class of every text, (N,).
+        texts: Which of them to learn from.
+        batch_size: Texts whose rows move together.
+        lr: Step size on the loss of one text, at the first one...
+        lr_end: ... from where it falls linearly to this.
+        threads: Part of what bit-identical results depend on.
+
+    Returns:
+        The mean loss in nats, and the share of texts that were right; each before its own step.
+    """
+    if native.library() is None or tables.words.dtype != np.float32:
+        return _train_numpy(tables, head, ids, offsets, targets, texts, batch_size, lr, lr_end)
+    outcome = np.empty(2)
+    run = native.function(
+        "bag_train", *[c_int] * 2, *[c_int64] * 4, *[c_void_p] * 3, c_int64, c_void_p, c_int64, *[c_double] * 2,
+        *[c_void_p] * 5,
+    )  # fmt: skip
+    run(
+        threads, tables.word_ngrams, len(tables.words), len(tables.ngrams), *head.weight.shape, ids.ctypes.data,
+        offsets.ctypes.data, targets.ctypes.data, len(texts), texts.ctypes.data, batch_size, lr, lr_end,
+        *[array.ctypes.data for array in (*tables[:2], *head, outcome)],
+    )  # fmt: skip
+    return outcome[0] / max(1, len(texts)), outcome[1] / max(1, len(texts))
+
+
+def _rows(
+    tables: Tables, ids: NDArray[np.int32], offsets: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Every row of every text, an n-gram's counted on from V, and the text that each belongs to, in its order."""
+    lengths = np.diff(offsets)
+    owners = np.repeat(np.arange(len(lengths)), lengths)
+    tokens = ids[offsets[0] : offsets[-1]].astype(np.int64)
+    rows, texts = [tokens], [owners]
+    if len(tables.ngrams):
+        mixed = (tokens + 1).astype(np.uint64) * _MIX
+        for longer in range(1, tables.word_ngrams):
+            whole = owners[longer:] == owners[:-longer]  # not over the end of a text
+            mixed = (mixed[: len(whole)] ^ (tokens[longer:] + 1).astype(np.uint64)) * _MIX
+            buckets = ((mixed >> np.uint64(32)) * np.uint64(len(tables.ngrams))) >> np.uint64(32)
+            rows.append(len(tables.words) + buckets[whole].astype(np.int64))
+            texts.append(owners[longer:][whole])
+    order = np.argsort(np.concatenate(texts), kind="stable")
+    return np.concatenate(rows)[order], np.concatenate(texts)[order]
+
+
+def _take(tables: Tables, rows: NDArray[np.int64]) -> Floats:
+    taken = np.empty((len(rows), tables.words.shape[1]), tables.words.dtype)
+    is_word = rows < len(tables.words)
+    taken[is_word] = tables.words[rows[is_word]]
+    taken[~is_word] = tables.ngrams[rows[~is_word] - len(tables.words)]
+    return taken
+
+
+def _means(taken: Floats, owners: NDArray[np.int64], count: int) -> Floats:
+    sums = np.zeros((count, taken.shape[1]), taken.dtype)
+    np.add.at(sums, owners, taken)
+    return sums / np.maximum(np.bincount(owners, minlength=count), 1).astype(taken.dtype)[:, None]
+
+
+def _train_numpy(
+    tables: Tables,
+    head: Head,
+    ids: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    targets: NDArray[np.int64],
+    texts: NDArray[np.int64],
+    batch_size: int,
+    lr: float,
+    lr_end: float,
+) -> tuple[float, float]:
+    loss = right = 0.0
+    for first in range(0, len(texts), batch_size):
+        batch = texts[first : first + batch_size]
+        parts = [ids[offsets[text] : offsets[text + 1]] for text in batch]
+        ends = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
+        rows, owners = _rows(tables, np.concatenate(parts), ends)
+        means = _means(_take(tables, rows), owners, len(batch))
+        moves = np.empty_like(means)
+        for i, (h, target) in enumerate(zip(means, targets[batch], strict=True)):
+            rate = lr + (lr_end - lr) * (first + i) / len(texts)
+            logits = head.weight @ h + head.bias
+            d = np.exp(logits - logits.max())
+            d /= d.sum()
+            loss -= float(np.log(d[target]))
+            right += bool(logits.argmax() == target)
+            d[target] -= 1
+            moves[i] = -rate * (d @ head.weight)
+            head.weight[:] -= rate * np.outer(d, h)
+            head.bias[:] -= rate * d
+        moves /= np.maximum(np.bincount(owners, minlength=len(batch)), 1).astype(moves.dtype)[:, None]
+        is_word = rows < len(tables.words)
+        np.add.at(tables.words, rows[is_word], moves[owners[is_word]])
+        np.add.at(tables.ngrams, rows[~is_word] - len(tables.words), moves[owners[~is_word]])
+    return loss / max(1, len(texts)), right / max(1, len(texts))

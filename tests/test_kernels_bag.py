@@ -1,0 +1,103 @@
+"""The bag's kernel, native and numpy, against plain loops and torch's gradients."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rubrica.kernels import bag
+
+TEXTS = st.lists(st.lists(st.integers(0, 6), max_size=7), min_size=1, max_size=9)
+SIZES = st.tuples(st.sampled_from([1, 3, 16, 20]), st.integers(2, 5), st.sampled_from([0, 1, 11]), st.integers(1, 3))
+
+
+def problem(texts, sizes, dtype):
+    dim, num_classes, buckets, word_ngrams = sizes
+    draw = np.random.default_rng(3)
+    tables = bag.Tables(
+        draw.normal(size=(7, dim)).astype(dtype), draw.normal(size=(buckets, dim)).astype(dtype), word_ngrams
+    )
+    head = bag.Head(draw.normal(size=(num_classes, dim)).astype(dtype), draw.normal(size=num_classes).astype(dtype))
+    ids = np.array([word for text in texts for word in text], np.int32)
+    offsets = np.cumsum([0, *map(len, texts)]).astype(np.int64)
+    return tables, head, ids, offsets, draw.integers(0, num_classes, len(texts))
+
+
+def bucket(words, buckets):
+    mixed = 0
+    for word in words:
+        mixed = ((mixed ^ (word + 1)) * 0x9E3779B97F4A7C15) % 2**64
+    return ((mixed >> 32) * buckets) >> 32
+
+
+def rows_of(text, tables):
+    """Words and n-grams one by one."""
+    rows = [("words", word) for word in text]
+    for n in range(2, tables.word_ngrams + 1):
+        for t in range(len(text) - n + 1):
+            if len(tables.ngrams):
+                rows.append(("ngrams", bucket(text[t : t + n], len(tables.ngrams))))
+    return rows
+
+
+def copy(tables, head):
+    return bag.Tables(tables.words.copy(), tables.ngrams.copy(), tables.word_ngrams), bag.Head(*map(np.copy, head))
+
+
+@given(texts=TEXTS, sizes=SIZES, dtype=st.sampled_from([np.float32, np.float64]))
+def test_features_are_the_mean_of_the_rows(texts, sizes, dtype):
+    tables, _, ids, offsets, _ = problem(texts, sizes, dtype)
+    expected = np.zeros((len(texts), sizes[0]))
+    for i, text in enumerate(texts):
+        if rows := rows_of(text, tables):
+            expected[i] = np.mean([getattr(tables, table)[row] for table, row in rows], axis=0, dtype=np.float64)
+    tolerance = 1e-6 if dtype == np.float32 else 1e-14
+    np.testing.assert_allclose(bag.features(tables, ids, offsets), expected, atol=10 * tolerance)
+
+
+@given(texts=TEXTS, sizes=SIZES, batch_size=st.integers(1, 4))
+def test_a_batch_moves_rows_and_head_by_torchs_gradients(texts, sizes, batch_size):
+    """In float64: rows by the gradient at the batch's start, the head by each text's in turn."""
+    tables, head, ids, offsets, targets = problem(texts, sizes, np.float64)
+    wanted, wanted_head = copy(tables, head)
+    order = np.random.default_rng(1).permutation(len(texts))
+    losses = []
+    for first in range(0, len(order), batch_size):
+        frozen = {name: torch.tensor(getattr(wanted, name)) for name in ("words", "ngrams")}
+        for i, text in enumerate(order[first : first + batch_size], first):
+            lr = 0.5 + (0.1 - 0.5) * i / len(order)
+            leaves = {name: table.clone().requires_grad_() for name, table in frozen.items()}
+            weight, bias = (torch.tensor(array, requires_grad=True) for array in wanted_head)
+            rows = [leaves[table][row] for table, row in rows_of(texts[text], tables)]
+            h = torch.stack(rows).mean(0) if rows else torch.zeros(sizes[0], dtype=torch.float64)
+            loss = torch.nn.functional.cross_entropy(weight @ h + bias, torch.tensor(targets[text]))
+            loss.backward()
+            losses.append(loss.item())
+            for array, leaf in zip(wanted_head, (weight, bias), strict=True):
+                array -= lr * leaf.grad.numpy()
+            for name, leaf in leaves.items():
+                if leaf.grad is not None:
+                    getattr(wanted, name)[:] -= lr * leaf.grad.numpy()
+    loss, _ = bag.train(tables, head, ids, offsets, targets, order, batch_size=batch_size, lr=0.5, lr_end=0.1)
+    assert loss == pytest.approx(np.mean(losses), abs=1e-10)
+    for found, expected in zip((*tables[:2], *head), (*wanted[:2], *wanted_head), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-10)
+
+
+@given(texts=TEXTS, sizes=SIZES, batch_size=st.integers(1, 4), threads=st.integers(1, 3))
+def test_native_is_numpy(texts, sizes, batch_size, threads):
+    tables, head, ids, offsets, targets = problem(texts, sizes, np.float32)
+    doubles = [bag.Tables(*(table.astype(np.float64) for table in tables[:2]), tables.word_ngrams)]
+    doubles.append(bag.Head(*(array.astype(np.float64) for array in head)))
+    order = np.random.default_rng(1).permutation(len(texts))
+    settings = {"batch_size": batch_size, "lr": 0.5, "lr_end": 0.1}
+    twin = bag.train(*doubles, ids, offsets, targets, order, **settings)
+    again = copy(tables, head)
+    found = bag.train(tables, head, ids, offsets, targets, order, **settings, threads=threads)
+    assert found[0] == pytest.approx(twin[0], abs=1e-5)
+    for array, expected in zip((*tables[:2], *head), (*doubles[0][:2], *doubles[1]), strict=True):
+        np.testing.assert_allclose(array, expected, atol=2e-5)
+    bag.train(*again, ids, offsets, targets, order, **settings, threads=threads)
+    for array, repeated in zip((*tables[:2], *head), (*again[0][:2], *again[1]), strict=True):
+        assert array.tobytes() == repeated.tobytes()
