@@ -106,6 +106,33 @@ def test_importing_the_package_and_its_command_loads_nothing_heavy():
     assert not loaded_modules("import rubrica; rubrica.load") & HEAVY
 
 
+# Each was once imported on the way to an answer; together they took half as long as numpy.
+NOT_FOR_AN_ANSWER = {
+    "csv", "difflib", "gzip", "logging", "numpy.random", "rubrica.data", "rubrica.vectors", "tempfile", "tomllib",
+    "urllib.request",
+}  # fmt: skip
+
+ANSWER = """
+import sys, numpy
+before = set(sys.modules)
+sys.argv = ["rubrica", "predict", sys.argv[1]]
+from rubrica.cli import main
+main()
+print(*sorted(set(sys.modules) - before))
+"""
+
+
+def test_an_answer_imports_no_more_than_it_needs():
+    model = Path(__file__).parent / "data" / "artifact-v1"
+    command = [sys.executable, "-c", ANSWER, model]
+    answer, modules = subprocess.run(
+        command, input="a text\n", capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert "label" in answer
+    assert "rubrica.runtime" in modules.split()
+    assert not set(modules.split()) & (NOT_FOR_AN_ANSWER | HEAVY)
+
+
 def test_no_file_is_longer_than_400_lines():
     lengths = {module: path.read_text().count("\n") for module, path in FILES.items()}
     assert not {module: length for module, length in lengths.items() if length > 400}

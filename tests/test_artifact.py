@@ -188,6 +188,6 @@ def test_a_read_only_parent_cannot_be_written(tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("rubrica.artifact.tempfile.TemporaryDirectory", refuse)  # root may write everywhere
+    monkeypatch.setattr("tempfile.TemporaryDirectory", refuse)  # root may write everywhere
     with pytest.raises(ArtifactError, match=r"cannot write here \(Permission denied\); give another"):
         check_writable(tmp_path / "model")

@@ -35,7 +35,7 @@ def iter_rows(order: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.
 
 
 def similar_batches(
-    order: NDArray[np.int64], lengths: NDArray[np.int64], batch_size: int, generator: np.random.Generator
+    order: NDArray[np.int64], lengths: NDArray[np.int64], batch_size: int, generator: "np.random.Generator"
 ) -> list[NDArray[np.int64]]:
     """Cut an order of texts into batches of similar length, the batches shuffled.
 

@@ -5,7 +5,6 @@ Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 
 
 import functools
 import json
-import logging
 import os
 import sys
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from rubrica.errors import ConfigError, DataError, RubricaError, require
 
 # Everything else is imported by the command that needs it: `rubrica --help` answers before numpy would be loaded.
 
+SILENT = {"predict", "info"}  # commands that log nothing, and start without the library that does
 PREDICT_CHUNK = 1024  # texts read before the first answer, about
 
 
@@ -50,8 +50,13 @@ def _fail(error: Exception, exit_code: int) -> None:
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="rubrica")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but errors.")
-def rubrica(quiet: bool) -> None:
+@click.pass_context
+def rubrica(context: click.Context, quiet: bool) -> None:
     """Small, fast text classifiers: from a file of texts and labels to one safe folder that answers."""
+    if context.invoked_subcommand in SILENT:
+        return
+    import logging
+
     logger = logging.getLogger("rubrica")
     logger.handlers = [logging.StreamHandler()]
     logger.setLevel(logging.ERROR if quiet else logging.INFO)
@@ -286,12 +291,13 @@ def predict(model: str, file: str, all_classes: bool, text_columns: tuple[str, .
 
     FILE holds one text a line (- is standard input), or is a CSV, TSV, JSONL or Parquet file with a text column.
     """
-    from rubrica.data import iter_lines, read_texts
-    from rubrica.data_files import FORMATS, file_suffix
+    from rubrica.data_files import FORMATS, file_suffix, iter_lines
     from rubrica.runtime import load
 
     classifier = load(model)
     if file != "-" and file_suffix(Path(file)) in FORMATS:
+        from rubrica.data import read_texts
+
         texts = iter(read_texts(file, text_columns=text_columns, delimiter=delimiter))
     else:
         texts = iter_lines(file)

@@ -7,11 +7,10 @@ training from it repeats the run.
 
 import dataclasses
 import json
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self, get_args, get_type_hints
+from typing import Any, Literal, Self, get_args
 
 from rubrica.errors import ConfigError, nearest
 
@@ -135,16 +134,18 @@ class Config:
         Raises:
             ConfigError: For an unknown key (the message names the nearest one) or a bad value.
         """
-        hints = get_type_hints(cls)
+        hints = cls.__annotations__  # the types themselves: nothing here postpones their evaluation
         groups = {}
         for section, values in tables.items():
-            _refuse(section not in hints, f"{origin}: unknown section [{section}]; {nearest(section, hints)}")
+            if section not in hints:
+                raise ConfigError(f"{origin}: unknown section [{section}]; {nearest(section, hints)}")
             _refuse(not isinstance(values, Mapping), f"{origin}: [{section}] is no table of keys and values")
             kind = hints[section]
-            types = get_type_hints(kind)
+            types = kind.__annotations__
             for key, value in values.items():
                 name = f"{section}.{key}"
-                _refuse(key not in types, f"{origin}: unknown key {name}; {nearest(key, types)}")
+                if key not in types:
+                    raise ConfigError(f"{origin}: unknown key {name}; {nearest(key, types)}")
                 _check_type(name, value, types[key], origin)
             groups[section] = kind(**values)
         return cls(**groups)
@@ -164,7 +165,8 @@ class Config:
             path, equals, text = setting.partition("=")
             section, dot, key = path.strip().partition(".")
             _refuse(not equals or not dot, f"--set {setting}: expected section.key=value, e.g. training.lr=3e-4")
-            _refuse(section not in tables, f"--set {setting}: unknown section; {nearest(section, tables)}")
+            if section not in tables:
+                raise ConfigError(f"--set {setting}: unknown section; {nearest(section, tables)}")
             tables[section][key] = _parse_value(text.strip())
         return self.from_dict(tables, origin="--set")
 
@@ -175,6 +177,8 @@ def load_recipe(name: str) -> Config:
     Raises:
         ConfigError: If there is no such recipe or file, or it holds an unknown key or a bad value.
     """
+    import tomllib  # here and below: prediction reads no TOML
+
     path = RECIPES / f"{name}.toml" if name in recipe_names() else Path(name)
     if not path.is_file():
         raise ConfigError(
@@ -210,6 +214,8 @@ def _check_type(name: str, value: object, expected: Any, origin: str) -> None:
 
 def _parse_value(text: str) -> object:
     """A TOML value where it is one (3, 3e-4, true, "max"), else the text itself (max)."""
+    import tomllib
+
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -5,13 +5,10 @@ same bytes look for the line to name. Lines are physical ones, ended by `\n`; th
 """
 
 import codecs
-import csv
-import gzip
 import io
 import json
 import re
 import sys
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -142,6 +139,9 @@ def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
 
 
 def _read_bytes(path: Path) -> bytes:
+    import gzip
+    import zlib
+
     try:
         data = path.read_bytes()
         return gzip.decompress(data) if path.suffix.lower() == ".gz" else data
@@ -180,6 +180,8 @@ def _check_header(path: Path | str, names: list[str]) -> None:
 
 
 def _read_csv(path: Path, data: bytes, delimiter: str) -> Table:
+    import csv
+
     pa, pa_csv = require("pyarrow", "data"), require("pyarrow.csv", "data")
     rows = csv.reader(io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline=""), delimiter=delimiter)
     try:
