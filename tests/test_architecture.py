@@ -17,6 +17,10 @@ FLOORS = [
         "progress",
         "config",
         "metrics",
+        "quantization",
+        "tensor_file",
+        "quantization",
+        "tensor_file",
         "tokenizer",
         "kernels",
         "kernels.native",
@@ -36,6 +40,7 @@ FLOORS = [
 ORDER = {module: place for place, module in enumerate(module for floor in FLOORS for module in floor)}
 NO_TORCH = {module for floor in FLOORS[:5] for module in floor} | {"cli", "__main__"}
 HEAVY = {"torch", "pyarrow", "gensim", "datasets", "sklearn", "matplotlib", "jinja2", "jaxtyping", "rich"}
+HEAVY |= {"onnx", "onnxruntime"}
 
 
 def module_name(path):

@@ -1,15 +1,18 @@
 """The model folder: what is saved is what is loaded, and nothing else is accepted."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file, save_file
 
 from rubrica.artifact import FILES, Artifact, check_writable, expected_shapes, load_artifact, save_artifact
 from rubrica.config import Config
 from rubrica.errors import ArtifactError
 from rubrica.models import build_model
+from rubrica.quantization import STORAGES
 from rubrica.vocab import Vocab
 
 LABELS = ["World", "Наука", '"quoted", <b>']
@@ -41,8 +44,6 @@ def test_what_is_saved_is_what_is_loaded(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["cnn", "rnn", "gru", "lstm"])
 def test_expected_shapes_are_those_of_the_torch_models(name):
-    import torch
-
     artifact = make_artifact(name)
     model = build_model(artifact.config.model, torch.zeros(5, 3), len(LABELS))
     shapes = {key: tuple(value.shape) for key, value in model.state_dict().items() if "num_batches" not in key}
@@ -92,7 +93,9 @@ def resign(folder):
 CHANGES = [
     ({"architectures": ["x"]}, "unknown key 'architectures'"),
     ({"id2labels": {}}, "unknown key 'id2labels' (did you mean 'id2label'?)"),
-    ({"rubrica_format": 2}, "format 2, but this version reads 1; upgrade rubrica"),
+    ({"rubrica_format": 3}, "format 3, but this version reads 1 and 2; upgrade rubrica"),
+    ({"rubrica_format": 1}, "unknown key 'storage'"),
+    ({"storage": "int2"}, "storage is 'int2'; give one of float32, bfloat16, int8, int4"),
     ({"model": {"name": "bert"}}, "model.name is 'bert'; give one of"),
     ({"model": {"layers": 3}}, "unknown key model.layers"),
     ({"id2label": {"0": "a", "2": "b"}}, "id2label does not number the classes"),
@@ -191,3 +194,91 @@ def test_a_read_only_parent_cannot_be_written(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.TemporaryDirectory", refuse)  # root may write everywhere
     with pytest.raises(ArtifactError, match=r"cannot write here \(Permission denied\); give another"):
         check_writable(tmp_path / "model")
+
+
+def store(artifact, storage):
+    from rubrica.quantization import store_table
+
+    tensors = dict(artifact.tensors)
+    stored = store_table(tensors, "embedding.weight", storage)
+    return replace(artifact, tensors=tensors | stored, storage=storage)
+
+
+@pytest.mark.parametrize("name", ["cnn", "gru"])
+@pytest.mark.parametrize("storage", STORAGES)
+def test_every_storage_is_what_it_says_to_any_reader(tmp_path, name, storage):
+    """Torch's reader of safetensors is the oracle: it knows bfloat16, and nothing of ours."""
+    from safetensors.torch import load_file as load_torch
+
+    artifact = store(make_artifact(name), storage)
+    folder = save_artifact(artifact, tmp_path / "model")
+    loaded = load_artifact(folder)
+    assert loaded.storage == storage
+    assert json.loads((folder / "config.json").read_text())["storage"] == storage
+    read = load_torch(folder / "model.safetensors")
+    assert read.keys() == loaded.tensors.keys() == artifact.tensors.keys()
+    for key, tensor in read.items():
+        ours = loaded.tensors[key]
+        if key in ("embedding.weight", "embedding.scale"):
+            np.testing.assert_array_equal(ours, artifact.tensors[key])
+            assert str(tensor.dtype).removeprefix("torch.").replace("bfloat16", "uint16") == ours.dtype.name
+        else:
+            assert tensor.dtype == (torch.float32 if storage == "float32" else torch.bfloat16)
+            expected = torch.from_numpy(artifact.tensors[key]).to(tensor.dtype).float()
+            np.testing.assert_array_equal(ours, expected.numpy())
+            assert ours.dtype == np.float32
+    assert ("Stored as" in (folder / "README.md").read_text()) == (storage != "float32")
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_facts_count_the_bytes_on_disk_and_the_parameters_of_the_network(tmp_path, storage):
+    artifact = store(make_artifact("gru"), storage)
+    folder = save_artifact(artifact, tmp_path / "model")
+    facts = load_artifact(folder).facts()
+    file = (folder / "model.safetensors").read_bytes()
+    assert facts["model_bytes"] == len(file) - 8 - int.from_bytes(file[:8], "little")
+    assert facts["parameters"] == 5 * 3 + 15 * (3 + 5 + 2) + 5 * 3 + 3
+    assert facts["storage"] == storage
+
+
+def test_the_weights_are_mapped_and_cannot_be_written(tmp_path):
+    loaded = load_artifact(save_artifact(make_artifact(), tmp_path / "model"))
+    for tensor in loaded.tensors.values():
+        assert not tensor.flags.owndata
+        assert not tensor.flags.writeable
+
+
+def test_a_table_of_another_storage_is_refused(tmp_path):
+    def refused(folder, change, message):
+        values = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(values | change))
+        resign(folder)
+        with pytest.raises(ArtifactError, match=message):
+            load_artifact(folder)
+
+    refused(
+        save_artifact(store(make_artifact(), "int8"), tmp_path / "a"), {"storage": "int4"},
+        r"tensor 'embedding.weight' has shape \(5, 3\), the config expects \(5, 2\)",
+    )  # fmt: skip
+    refused(
+        save_artifact(store(make_artifact(), "int8"), tmp_path / "b"), {"storage": "bfloat16"},
+        r"tensor 'embedding.scale' has shape \(5,\), the config expects none",
+    )  # fmt: skip
+    refused(
+        save_artifact(make_artifact(), tmp_path / "c"), {"storage": "bfloat16"},
+        "tensor 'cell.bias_hh_l0' holds float32, expected bfloat16",
+    )  # fmt: skip
+
+
+def test_a_packed_row_of_another_width_is_refused(tmp_path):
+    """Three numbers and four take two bytes alike; which of them it is, the last half byte tells."""
+    folder = save_artifact(store(make_artifact(), "int4"), tmp_path / "model")
+    path = folder / "model.safetensors"
+    header = 8 + int.from_bytes(path.read_bytes()[:8], "little")
+    offset = json.loads(path.read_bytes()[8:header])["embedding.weight"]["data_offsets"][0]
+    content = bytearray(path.read_bytes())
+    content[header + offset + 1] |= 0x80
+    path.write_bytes(content)
+    resign(folder)
+    with pytest.raises(ArtifactError, match="holds rows of 4 numbers, the config expects 3"):
+        load_artifact(folder)

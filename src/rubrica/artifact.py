@@ -1,6 +1,6 @@
 """The deployable folder: what a trained model is on disk.
 
-    model.safetensors   the weights, float32, named as in the torch model
+    model.safetensors   the weights, named as in the torch model; float32, or in fewer bytes (see `quantization.py`)
     config.json         classes, settings, everything the runtime needs
     vocab.txt           one word a line; the line number, from 0, is the id
     metrics.json        the scores it was saved with
@@ -9,13 +9,17 @@
     manifest.json       sha256 of each file above
 
 Tensors and JSON only: no pickle, no names of types or code, and an unknown key is an error. A folder is written
-whole or not at all, and nothing in it is trusted before its sha256 is checked.
+whole or not at all, and nothing in it is trusted before its sha256 is checked. The weights are mapped, not read:
+leave a folder alone while a model of it is in use.
+
+Format 1 had no `storage`; its weights are float32.
 
 Letters: V words, E numbers in a word vector, H hidden units or filters, G gates, C classes.
 """
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,14 +29,27 @@ from numpy.typing import NDArray
 
 from rubrica.config import Config
 from rubrica.errors import ArtifactError, ConfigError, nearest
+from rubrica.quantization import (
+    STORAGES,
+    TABLES,
+    Storage,
+    from_bfloat16,
+    scale_name,
+    stored_layout,
+    take_rows,
+    to_bfloat16,
+)
+from rubrica.tensor_file import map_tensors, write_tensors
 from rubrica.vocab import Vocab
 
-FORMAT = 1
+FORMAT = 2
 FILES = ("model.safetensors", "config.json", "vocab.txt", "metrics.json", "metrics.jsonl", "README.md")
 _KEYS = {
-    "rubrica_format", "problem_type", "id2label", "label2id", "unknown_id", "vectors", "data", "model", "training"
+    "rubrica_format", "problem_type", "id2label", "label2id", "unknown_id", "vectors", "storage",
+    "data", "model", "training",
 }  # fmt: skip
 _GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+_BYTES = {"float32": 4, "bfloat16": 2, "int8": 1, "uint8": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +60,34 @@ class Artifact:
         config: The settings that it was trained with.
         labels: The C class names.
         vocab: The V words.
-        tensors: The weights by name, float32.
+        tensors: The weights by name: float32, but for the tables, which are as stored (read by `take_rows`).
         metrics: Scores for `metrics.json` and the model card.
         history: Lines for `metrics.jsonl`.
         vectors: Where the word vectors came from, for the card.
+        storage: What the tables are stored as.
     """
 
     config: Config
     labels: list[str]
     vocab: Vocab
-    tensors: dict[str, NDArray[np.float32]]
+    tensors: dict[str, NDArray[Any]]
     metrics: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
     vectors: str | None = None
+    storage: Storage = "float32"
 
     def facts(self) -> dict[str, Any]:
         """What `rubrica info` shows, ready for JSON."""
+        shapes = expected_shapes(self.config, len(self.vocab.words), len(self.labels))
+        layout = stored_layout(shapes, self.storage)
         return {
             "model": self.config.model.name,
             "labels": self.labels,
             "words": len(self.vocab.words),
             "vectors": self.vectors,
-            "parameters": sum(tensor.size for tensor in self.tensors.values()),
-            "model_bytes": sum(tensor.nbytes for tensor in self.tensors.values()),
+            "parameters": sum(map(math.prod, shapes.values())),
+            "storage": self.storage,
+            "model_bytes": sum(_BYTES[dtype] * math.prod(shape) for dtype, shape in layout.values()),
             "metrics": self.metrics,
             "config": self.config.to_dict(),
         }
@@ -104,15 +126,13 @@ def save_artifact(artifact: Artifact, folder: Path | str) -> Path:
     import shutil
     import tempfile
 
-    from safetensors.numpy import save_file
-
     folder = check_writable(folder)
     try:
         part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     except OSError as error:
         raise ArtifactError(folder, f"cannot write here ({error.strerror}); give another output folder") from None
     try:
-        save_file(artifact.tensors, part / "model.safetensors")
+        write_tensors(_to_disk(artifact), part / "model.safetensors")
         _write_json(part / "config.json", _config_json(artifact))
         # Only "\n" ends a line of vocab.txt, and no word that a text can hold has one in it.
         (part / "vocab.txt").write_bytes(("\n".join(artifact.vocab.words) + "\n").encode("utf-8", "surrogatepass"))
@@ -154,14 +174,15 @@ def load_artifact(folder: Path | str) -> Artifact:
             folder / "config.json", f"unknown_id is {unknown_id}, but there are {len(words)} words; train and save anew"
         )
     vocab = Vocab(words, unknown_id, config.data.lowercase)
-    tensors = _read_tensors(folder / "model.safetensors", expected_shapes(config, len(words), len(labels)))
+    shapes = expected_shapes(config, len(words), len(labels))
+    tensors = _read_tensors(folder / "model.safetensors", shapes, values["storage"])
     metrics = _read_json(folder / "metrics.json")
     history = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    return Artifact(config, labels, vocab, tensors, metrics, history, values["vectors"])
+    return Artifact(config, labels, vocab, tensors, metrics, history, values["vectors"], values["storage"])
 
 
 def expected_shapes(config: Config, vocab_size: int, num_classes: int) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor of a model."""
+    """Name and shape of every tensor of a model, before its tables are stored in fewer bytes."""
     dim, hidden = config.model.embedding_dim, config.model.hidden_size
     shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (vocab_size, dim)}
     if config.model.name == "cnn":
@@ -183,22 +204,23 @@ def _config_json(artifact: Artifact) -> dict[str, Any]:
         "label2id": {label: i for i, label in enumerate(artifact.labels)},
         "unknown_id": artifact.vocab.unknown_id,
         "vectors": artifact.vectors,
+        "storage": artifact.storage,
         **artifact.config.to_dict(),
     }
 
 
 def _read_config(path: Path) -> tuple[Config, dict[str, Any]]:
     values = _read_json(path)
-    if unknown := sorted(set(values) - _KEYS):
-        raise ArtifactError(
-            path, f"unknown key {unknown[0]!r} ({nearest(unknown[0], _KEYS)}); it is not of this format"
-        )
-    if missing := sorted(_KEYS - set(values)):
+    if (found := values.get("rubrica_format", FORMAT)) not in (1, FORMAT):
+        raise ArtifactError(path, f"format {found!r}, but this version reads 1 and {FORMAT}; upgrade rubrica")
+    keys = _KEYS - {"storage"} if found == 1 else _KEYS
+    if unknown := sorted(set(values) - keys):
+        raise ArtifactError(path, f"unknown key {unknown[0]!r} ({nearest(unknown[0], keys)}); it is not of this format")
+    if missing := sorted(keys - set(values)):
         raise ArtifactError(path, f"key {missing[0]!r} is missing; train and save the model anew")
-    if values["rubrica_format"] != FORMAT:
-        raise ArtifactError(
-            path, f"format {values['rubrica_format']!r}, but this version reads {FORMAT}; upgrade rubrica"
-        )
+    values = {"storage": "float32"} | values
+    if values["storage"] not in STORAGES:
+        raise ArtifactError(path, f"storage is {values['storage']!r}; give one of {', '.join(STORAGES)}")
     id2label, unknown_id = values["id2label"], values["unknown_id"]
     if not isinstance(id2label, dict) or set(id2label) != {str(i) for i in range(len(id2label))}:
         raise ArtifactError(path, 'id2label does not number the classes from "0" on; train and save anew')
@@ -211,26 +233,42 @@ def _read_config(path: Path) -> tuple[Config, dict[str, Any]]:
     return config, values
 
 
-def _read_tensors(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, NDArray[np.float32]]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+def _to_disk(artifact: Artifact) -> dict[str, NDArray[Any]]:
+    """The tensors of a model as they lie in its file."""
+    if artifact.storage == "float32":
+        return artifact.tensors
+    return {
+        name: to_bfloat16(tensor) if tensor.dtype == np.float32 else tensor for name, tensor in artifact.tensors.items()
+    }
 
+
+def _read_tensors(path: Path, shapes: dict[str, tuple[int, ...]], storage: Storage) -> dict[str, NDArray[Any]]:
     try:
-        tensors = load_file(path)
-    except SafetensorError as error:
-        raise ArtifactError(path, f"no safetensors file ({error}); train and save the model anew") from None
-    found = {name: tensor.shape for name, tensor in tensors.items()}
-    if found != shapes:
-        name = sorted(set(found.items()) ^ set(shapes.items()))[0][0]
-        raise ArtifactError(
-            path,
-            f"tensor {name!r} has shape {found.get(name, 'none')}, the config expects {shapes.get(name, 'none')}; "
-            "the file is of another model",
-        )
-    for name, tensor in tensors.items():
-        if tensor.dtype != np.float32:
-            raise ArtifactError(path, f"tensor {name!r} holds {tensor.dtype}, expected float32; train and save anew")
-    return tensors
+        tensors = map_tensors(path)
+    except ValueError as error:
+        raise ArtifactError(path, f"{error}; train and save the model anew") from None
+    layout = stored_layout(shapes, storage)
+    for name in sorted(tensors.keys() ^ layout.keys()) or sorted(layout):
+        shape = tensors[name].shape if name in tensors else "none"
+        dtype, expected = layout.get(name, ("", "none"))
+        if shape != expected:
+            raise ArtifactError(
+                path, f"tensor {name!r} has shape {shape}, the config expects {expected}; the file is of another model"
+            )
+        found = "bfloat16" if tensors[name].dtype == np.uint16 else tensors[name].dtype.name
+        if found != dtype:
+            raise ArtifactError(path, f"tensor {name!r} holds {found}, expected {dtype}; train and save anew")
+    for name in layout.keys() & set(TABLES):  # the width of a packed row is in its last half byte, not in its shape
+        numbers = take_rows(tensors, name, np.zeros(1, int)).shape[1]
+        if numbers != shapes[name][1]:
+            raise ArtifactError(
+                path, f"tensor {name!r} holds rows of {numbers} numbers, the config expects {shapes[name][1]}"
+            )
+    kept = {name for table in TABLES for name in (table, scale_name(table))}
+    return {
+        name: from_bfloat16(tensor) if tensor.dtype == np.uint16 and name not in kept else tensor
+        for name, tensor in tensors.items()
+    }
 
 
 def _check_manifest(folder: Path) -> None:
@@ -285,6 +323,11 @@ def _model_card(artifact: Artifact) -> str:
         if model.mask_padding
         else "Padding is read as words: a text's score depends on the longest text of its batch."
     )
+    stored = (
+        ""
+        if artifact.storage == "float32"
+        else f"\nStored as {artifact.storage}; the scores are those of the model before it was made smaller.\n"
+    )
     return (
         "---\nlibrary_name: rubrica\npipeline_tag: text-classification\n---\n\n"
         f"# {model.name} text classifier\n\n"
@@ -292,6 +335,6 @@ def _model_card(artifact: Artifact) -> str:
         f"{len(artifact.vocab.words)} words, {model.embedding_dim} numbers each"
         f" (vectors: {artifact.vectors or 'none, learned from the texts'}); {model.hidden_size} hidden units;"
         f" {training.epochs} epochs at most, seed {training.seed};"
-        f" {'lower-cased' if data.lowercase else 'case kept'}, {data.max_length} tokens at most. {padding}\n\n"
+        f" {'lower-cased' if data.lowercase else 'case kept'}, {data.max_length} tokens at most. {padding}\n{stored}\n"
         '```python\nimport rubrica\nmodel = rubrica.load("this-folder")\nmodel.predict(["a text"])\n```\n'
     )

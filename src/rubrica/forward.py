@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.config import ModelConfig
+from rubrica.quantization import take_rows
 
 Floats = NDArray[np.floating[Any]]
-Weights = dict[str, NDArray[np.float32]]
+Weights = dict[str, NDArray[Any]]
 
 _BATCH_NORM_EPS = 1e-5  # torch's default, which the models keep
 
@@ -31,7 +32,7 @@ def logits(weights: Weights, config: ModelConfig, ids: NDArray[np.int64], length
     if config.name == "cnn":
         states, lengths = _convolutions(weights, ids, lengths)
     else:
-        x = weights["embedding.weight"][ids.T]  # (T, B, E)
+        x: Floats = take_rows(weights, "embedding.weight", ids.T)  # (T, B, E)
         x_gates = x @ weights["cell.weight_ih_l0"].T + weights["cell.bias_ih_l0"]
         states = _STATES[config.name](x_gates, weights["cell.weight_hh_l0"].T, weights["cell.bias_hh_l0"])
     return _POOLINGS[config.pooling](states, lengths) @ weights["head.weight"].T + weights["head.bias"]
@@ -79,7 +80,7 @@ def _convolutions(
     weights: Weights, ids: NDArray[np.int64], lengths: NDArray[np.int64] | None
 ) -> tuple[Floats, NDArray[np.int64] | None]:
     """The CNN's last features (T, B, H), and how many of the steps each text still has."""
-    x = weights["embedding.weight"][ids]  # (B, T, E)
+    x: Floats = take_rows(weights, "embedding.weight", ids)  # (B, T, E)
     if lengths is not None:
         x = x * _real(lengths, x.shape[1]).T[..., None]
     block = 0

@@ -1,0 +1,65 @@
+"""Named arrays in a safetensors file, mapped into memory instead of read.
+
+The file (https://github.com/huggingface/safetensors#format) is 8 bytes with the length of a header, the header in
+JSON (type, shape, first and last byte of each tensor), and the bytes. The library checks a file; its numpy side
+knows no bfloat16 and copies every tensor, so the two dozen lines that view the bytes are here.
+
+numpy has no bfloat16 either: BF16 comes and goes as uint16, its bits.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_DTYPES = {"F32": "<f4", "BF16": "<u2", "I8": "i1", "U8": "u1"}
+_NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
+
+
+def write_tensors(tensors: Mapping[str, NDArray[Any]], path: Path) -> None:
+    """Write arrays of float32, uint16 (as BF16), int8 and uint8; the widest first, so that each lies aligned."""
+    order = sorted(tensors, key=lambda name: (-tensors[name].itemsize, name))
+    header: dict[str, Any] = {}
+    end = 0
+    for name in order:
+        start, end = end, end + tensors[name].nbytes
+        dtype = _NAMES[tensors[name].dtype]
+        header[name] = {"dtype": dtype, "shape": list(tensors[name].shape), "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the first tensor starts at a multiple of 8
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name in order:
+            file.write(tensors[name].astype(tensors[name].dtype.newbyteorder("<"), copy=False).tobytes())
+
+
+def map_tensors(path: Path) -> dict[str, NDArray[Any]]:
+    """View the tensors of a file, read-only; a page is read from disk when something on it is first used.
+
+    Raises:
+        ValueError: If it is no safetensors file, or holds a type that no storage of ours has.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy"):  # checks the header against the file, byte by byte
+            pass
+    except SafetensorError as error:
+        raise ValueError(f"no safetensors file ({error})") from None
+    mapped = np.asarray(np.memmap(path, np.uint8, "r"))
+    data = 8 + int.from_bytes(mapped[:8].tobytes(), "little")
+    tensors = {}
+    for name, entry in json.loads(mapped[8:data].tobytes()).items():
+        if name == "__metadata__":
+            continue
+        if entry["dtype"] not in _DTYPES:
+            raise ValueError(f"tensor {name!r} holds {entry['dtype']}, expected {', '.join(_DTYPES)}")
+        start, end = entry["data_offsets"]
+        tensor = np.frombuffer(mapped[data + start : data + end], _DTYPES[entry["dtype"]])
+        if not tensor.flags.aligned:  # by a foreign writer; ours aligns
+            tensor = tensor.copy()
+        tensors[name] = tensor.reshape(entry["shape"])
+    return tensors
