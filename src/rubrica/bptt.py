@@ -60,18 +60,18 @@ class _Read(torch.autograd.Function):
         products = int(reading.lengths.sum()) * w_hh.numel()
         threads = max(1, min(native.num_threads(), products // _PRODUCTS_PER_THREAD))
         x, w_x, b_x, w_h, b_h = (tensor.detach().numpy() for tensor in (vectors, w_ih, b_ih, w_hh, b_hh))
-        projected = kernel.project(x, w_x, b_x, threads=threads)
+        projected = kernel.project(reading.cell, x, w_x, b_x, threads=threads)
         features, kept = kernel.forward(reading, projected, w_h, b_h, keep=any(ctx.needs_input_grad), threads=threads)
-        ctx.saved = (x, w_x, w_h, reading, projected, kept, threads)
+        ctx.saved = (x, w_x, w_h, reading, kept)
         return torch.from_numpy(features)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *d_outputs: Tensor) -> Any:
-        x, w_x, w_h, reading, projected, kept, threads = ctx.saved
+        x, w_x, w_h, reading, kept = ctx.saved
         ctx.saved = None  # millions of numbers; the graph may live on
-        d_projected, d_w_hh, d_b_hh = kernel.backward(reading, projected, w_h, kept, d_outputs[0].numpy())
         trains = ctx.needs_input_grad[0]  # frozen vectors want no gradient
-        d_x, d_w_ih, d_b_ih = kernel.project_backward(x, w_x, d_projected, trains=trains, threads=threads)
-        gradients = (d_x, d_w_ih, d_b_ih, d_w_hh, d_b_hh)
-        return *(None if gradient is None else torch.from_numpy(gradient) for gradient in gradients), None
+        d_features = d_outputs[0].contiguous().numpy()
+        gradients = kernel.backward(reading, x, w_x, w_h, kept, d_features, trains=trains)
+        d_x, d_w_ih, d_b_ih, d_w_hh, d_b_hh = (None if g is None else torch.from_numpy(g) for g in gradients)
+        return d_x, d_w_ih, d_b_ih, d_w_hh, d_b_hh, None

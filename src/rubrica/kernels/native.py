@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rubrica.errors import ConfigError
 
-VERSION = 1  # that of `rubrica_version` in native/cpu.cpp
+VERSION = 2  # that of `rubrica_version` in native/cpu.cpp
 FOLDER = Path(__file__).parent
 CHOICES = ("native", "numpy")
 

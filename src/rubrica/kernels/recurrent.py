@@ -6,10 +6,11 @@ parameters are those of `cells.py`; the derivatives are written out by hand (P. 
 time", Proc. IEEE 78, 1990). `native/recurrent.cpp` does the same in float32; what follows is plain numpy, in any
 float type, and what it is held to.
 
-Letters: B texts, U distinct words, H hidden units, G gates. Texts are walked longest first, so that those
+Letters: B texts, U distinct words, E numbers in a word vector, H hidden units, G gates. Texts are walked longest first, so that those
 still running at step t are the first n of them.
 """
 
+from collections import deque
 from ctypes import c_int, c_int64, c_void_p
 from typing import Any, NamedTuple
 
@@ -43,6 +44,26 @@ class Reading(NamedTuple):
     lengths: NDArray[np.int64]
 
 
+def project(cell: str, vectors: Floats, w_ih: Floats, b_ih: Floats, *, threads: int = 1) -> Floats:
+    """W_ih x + b_ih of each distinct word, one row each, in whatever order of the units `forward` reads.
+
+    Args:
+        cell: "rnn", "gru" or "lstm".
+        vectors: (U, E).
+        w_ih: (G * H, E).
+        b_ih: (G * H,).
+        threads: How many the native core may use; the result does not depend on it.
+    """
+    if not _is_native(vectors):
+        return vectors @ w_ih.T + b_ih
+    number, hidden = CELLS.index(cell), len(b_ih) // GATES[cell]
+    width = native.function("projected_width", c_int, c_int64)(number, hidden)
+    out = np.empty((len(vectors), width), np.float32)
+    run = native.function("project", *[c_int] * 2, *[c_int64] * 3, *[c_void_p] * 4)
+    run(number, threads, *vectors.shape, hidden, *_addresses(vectors, w_ih, b_ih, out))
+    return out
+
+
 def forward(
     reading: Reading, projected: Floats, w_hh: Floats, b_hh: Floats, *, keep: bool = False, threads: int = 1
 ) -> tuple[Floats, Any]:
@@ -50,103 +71,90 @@ def forward(
 
     Args:
         reading: The batch.
-        projected: (U, G * H), W_ih x + b_ih of each distinct word.
+        projected: What `project` made of its distinct words.
         w_hh: (G * H, H).
         b_hh: (G * H,).
         keep: Whether `backward` will be called.
         threads: How many the native core may use; part of what bit-identical gradients depend on.
     """
-    if native.library() is None or projected.dtype != np.float32:
+    if not _is_native(projected):
         return _forward_numpy(reading, projected, w_hh, b_hh, keep=keep)
     cell, batch, hidden = CELLS.index(reading.cell), len(reading.lengths), w_hh.shape[1]
     features = np.empty((batch, hidden), np.float32)
     saved = best = None
     if keep:
-        saved = np.empty(_saved_size(cell, int(reading.lengths.sum()), hidden), np.float32)
+        size = native.function("recurrent_saved", c_int, *[c_int64] * 2)
+        saved = _take_spare(size(cell, int(reading.lengths.sum()), hidden))
         if reading.pooling == "max":
-            best = np.empty(_best_size(batch, hidden), np.int32)
+            best = np.empty(native.function("recurrent_best", *[c_int64] * 2)(batch, hidden), np.int32)
     run = native.function("recurrent_forward", *[c_int] * 3, *[c_int64] * 3, *[c_void_p] * 9)
     run(
-        cell, POOLINGS.index(reading.pooling), threads, batch, hidden, len(projected), *_addresses(
-            _whole(reading.rows), _whole(reading.starts), _whole(reading.lengths),
-            _whole(projected), _whole(w_hh), _whole(b_hh), features, saved, best,
-        ),
+        cell, POOLINGS.index(reading.pooling), threads, batch, hidden, len(projected),
+        *_addresses(reading.rows, reading.starts, reading.lengths, projected, w_hh, b_hh, features, saved, best),
     )  # fmt: skip
     return features, (saved, best, threads)
 
 
 def backward(
-    reading: Reading, projected: Floats, w_hh: Floats, kept: Any, d_features: Floats
-) -> tuple[Floats, Floats, Floats]:
-    """Derivatives by `projected`, `w_hh` and `b_hh`, from those by the features (B, H).
+    reading: Reading,
+    vectors: Floats,
+    w_ih: Floats,
+    w_hh: Floats,
+    kept: Any,
+    d_features: Floats,
+    *,
+    trains: bool = True,
+) -> tuple[Floats | None, Floats, Floats, Floats, Floats]:
+    """Derivatives by `vectors` (None unless `trains`), `w_ih`, `b_ih`, `w_hh` and `b_hh`.
 
     Args:
         reading: That of the forward pass.
-        projected: That of the forward pass.
+        vectors: (U, E), those that were projected.
+        w_ih: That of the projection.
         w_hh: That of the forward pass.
-        kept: What the forward pass returned beside the features.
-        d_features: (B, H).
+        kept: What the forward pass returned beside the features. It is used up: call this once.
+        d_features: The derivative by the features, (B, H).
+        trains: Whether the vectors want theirs.
     """
-    if native.library() is None or projected.dtype != np.float32:
-        return _backward_numpy(reading, projected, w_hh, kept, d_features)
+    if not _is_native(vectors):
+        d_projected, d_w_hh, d_b_hh = _backward_numpy(reading, len(vectors), w_hh, kept, d_features)
+        d_vectors = d_projected @ w_ih if trains else None
+        return d_vectors, d_projected.T @ vectors, d_projected.sum(axis=0), d_w_hh, d_b_hh
     saved, best, threads = kept
-    cell, batch, hidden = CELLS.index(reading.cell), len(reading.lengths), w_hh.shape[1]
-    d_projected, d_w_hh = np.empty_like(projected), np.empty(w_hh.shape, np.float32)
-    d_b_hh = np.empty(len(w_hh), np.float32)
-    run = native.function("recurrent_backward", *[c_int] * 3, *[c_int64] * 3, *[c_void_p] * 10)
-    run(
-        cell, POOLINGS.index(reading.pooling), threads, batch, hidden, len(projected), *_addresses(
-            _whole(reading.rows), _whole(reading.starts), _whole(reading.lengths),
-            _whole(w_hh), saved, best, _whole(d_features), d_projected, d_w_hh, d_b_hh,
-        ),
-    )  # fmt: skip
-    return d_projected, d_w_hh, d_b_hh
-
-
-def project(vectors: Floats, w_ih: Floats, b_ih: Floats, *, threads: int = 1) -> Floats:
-    """W_ih x + b_ih of each distinct word, (U, G * H), from its vector.
-
-    Args:
-        vectors: (U, E).
-        w_ih: (G * H, E).
-        b_ih: (G * H,).
-        threads: How many the native core may use; the result does not depend on it.
-    """
-    if native.library() is None or vectors.dtype != np.float32:
-        return vectors @ w_ih.T + b_ih
-    out = np.empty((len(vectors), len(w_ih)), np.float32)
-    run = native.function("project", c_int, *[c_int64] * 3, *[c_void_p] * 4)
-    run(threads, *vectors.shape, len(w_ih), *_addresses(_whole(vectors), _whole(w_ih), _whole(b_ih), out))
-    return out
-
-
-def project_backward(
-    vectors: Floats, w_ih: Floats, d_projected: Floats, *, trains: bool = True, threads: int = 1
-) -> tuple[Floats | None, Floats, Floats]:
-    """Derivatives by `vectors` (None unless `trains`), `w_ih` and `b_ih`, from those by the result (U, G * H)."""
-    if native.library() is None or vectors.dtype != np.float32:
-        return d_projected @ w_ih if trains else None, d_projected.T @ vectors, d_projected.sum(axis=0)
+    cell, (batch, hidden) = CELLS.index(reading.cell), d_features.shape
     d_vectors = np.empty_like(vectors) if trains else None
     d_w_ih, d_b_ih = np.empty_like(w_ih), np.empty(len(w_ih), np.float32)
-    run = native.function("project_backward", c_int, *[c_int64] * 3, *[c_void_p] * 6)
-    inputs = _whole(vectors), _whole(w_ih), _whole(d_projected)
-    run(threads, *vectors.shape, len(w_ih), *_addresses(*inputs, d_vectors, d_w_ih, d_b_ih))
-    return d_vectors, d_w_ih, d_b_ih
+    d_w_hh, d_b_hh = np.empty_like(w_hh), np.empty(len(w_hh), np.float32)
+    run = native.function("recurrent_backward", *[c_int] * 3, *[c_int64] * 4, *[c_void_p] * 14)
+    run(
+        cell, POOLINGS.index(reading.pooling), threads, batch, hidden, *vectors.shape,
+        *_addresses(reading.rows, reading.starts, reading.lengths, vectors, w_ih, w_hh, saved, best, d_features),
+        *_addresses(d_vectors, d_w_ih, d_b_ih, d_w_hh, d_b_hh),
+    )  # fmt: skip
+    _SPARE.append(saved)
+    return d_vectors, d_w_ih, d_b_ih, d_w_hh, d_b_hh
 
 
-def _saved_size(cell: int, tokens: int, hidden: int) -> int:
-    return native.function("recurrent_saved", c_int, c_int64, c_int64)(cell, tokens, hidden)
+def _is_native(array: Floats) -> bool:
+    return array.dtype == np.float32 and native.library() is not None
 
 
-def _best_size(batch: int, hidden: int) -> int:
-    return native.function("recurrent_best", c_int64, c_int64)(batch, hidden)
+# What the last backward pass is done with. A training update saves millions of numbers, and the system would hand them
+# out page by page again.
+_SPARE: deque[NDArray[np.float32]] = deque(maxlen=2)
 
 
-def _whole(array: NDArray[Any]) -> NDArray[Any]:
-    return np.ascontiguousarray(array)
+def _take_spare(size: int) -> NDArray[np.float32]:
+    try:
+        spare = _SPARE.pop()
+    except IndexError:
+        return np.empty(size, np.float32)
+    return spare if len(spare) >= size else np.empty(size + size // 2, np.float32)
 
 
 def _addresses(*arrays: NDArray[Any] | None) -> tuple[int | None, ...]:
+    for array in arrays:
+        assert array is None or array.flags.c_contiguous  # a slip in this package, never a user's
     return tuple(None if array is None else array.ctypes.data for array in arrays)
 
 
@@ -220,11 +228,12 @@ def _pool(pooling: str, t: int, h: Floats, pooled: Floats, best: NDArray[np.int6
 
 
 def _backward_numpy(
-    reading: Reading, projected: Floats, w_hh: Floats, kept: _Kept, d_features: Floats
+    reading: Reading, num_words: int, w_hh: Floats, kept: _Kept, d_features: Floats
 ) -> tuple[Floats, Floats, Floats]:
     order, running = _running(reading.lengths)
     starts, lengths, d_pooled = reading.starts[order], reading.lengths[order], d_features[order]
-    d_projected, d_w_hh, d_b_hh = np.zeros_like(projected), np.zeros_like(w_hh), np.zeros(len(w_hh), w_hh.dtype)
+    d_projected, d_w_hh = np.zeros((num_words, len(w_hh)), w_hh.dtype), np.zeros_like(w_hh)
+    d_b_hh = np.zeros(len(w_hh), w_hh.dtype)
     d_h, d_c = np.zeros_like(d_pooled), np.zeros_like(d_pooled)
     for t in range(len(running) - 1, -1, -1):
         n = running[t]
