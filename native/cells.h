@@ -17,24 +17,24 @@ constexpr int kKept[] = {1, 4, 6};
 
 // The state of the next step. `x` is the projected word, `gates` what W_hh h + b_hh is.
 template <int CELL>
-inline vf cell_step(ptrdiff_t HP, ptrdiff_t j, const float* x, const vf* gates, vf h_before, float* c, float* kept) {
+inline vf cell_step(ptrdiff_t HP, ptrdiff_t j, const float* x, const float* gates, vf h_before, float* c, float* kept) {
   x += j * kGates[CELL];
   float* gate = kept ? kept + j * kGates[CELL] : nullptr;
   if constexpr (CELL == kRnn) {
-    const vf h = tanh(load(x) + gates[0]);
+    const vf h = tanh(load(x) + load(gates));
     if (kept) store(gate, h);
     return h;
   } else if constexpr (CELL == kGru) {
-    const vf r = sigmoid(load(x) + gates[0]), z = sigmoid(load(x + kLanes) + gates[1]);
-    const vf n = tanh(load(x + 2 * kLanes) + r * gates[2]);
+    const vf r = sigmoid(load(x) + load(gates)), z = sigmoid(load(x + kLanes) + load(gates + kLanes));
+    const vf n = tanh(load(x + 2 * kLanes) + r * load(gates + 2 * kLanes));
     if (kept) {
       store(gate, r), store(gate + kLanes, z), store(gate + 2 * kLanes, n);
-      store(kept + 3 * HP + j, gates[2]);
+      store(kept + 3 * HP + j, load(gates + 2 * kLanes));
     }
     return n + z * (h_before - n);
   } else {
-    const vf i = sigmoid(load(x) + gates[0]), f = sigmoid(load(x + kLanes) + gates[1]);
-    const vf g = tanh(load(x + 2 * kLanes) + gates[2]), o = sigmoid(load(x + 3 * kLanes) + gates[3]);
+    const vf i = sigmoid(load(x) + load(gates)), f = sigmoid(load(x + kLanes) + load(gates + kLanes));
+    const vf g = tanh(load(x + 2 * kLanes) + load(gates + 2 * kLanes)), o = sigmoid(load(x + 3 * kLanes) + load(gates + 3 * kLanes));
     const vf c_now = f * load(c + j) + i * g, tanh_c = tanh(c_now);
     store(c + j, c_now);
     if (kept) {

@@ -119,33 +119,19 @@ struct Step {
   float* pooled;        // (rows, HP)
 };
 
-// ROWS texts, one vector of units: the recurrent product of all gates in registers, and the cell on it.
+// ROWS texts, one vector of units: the recurrent product of all gates, and the cell on it.
 template <int CELL, int ROWS>
 inline void step_tile(const Problem& p, const Group& group, const Step& s, ptrdiff_t row, ptrdiff_t j, const float* w,
                       const float* b, int32_t* best) {
-  constexpr int G = kGates[CELL];
+  constexpr int G = kGates[CELL], size = G * kLanes;
+  alignas(64) float gates[ROWS * size];
   const float* before = s.before + row * s.HP;
-  vf gates[ROWS][G];
-#pragma GCC unroll 12
-  for (int r = 0; r < ROWS; r++)
-#pragma GCC unroll 4
-    for (int g = 0; g < G; g++) gates[r][g] = load(b + g * kLanes);
-  for (ptrdiff_t k = 0; k < s.K; k++) {
-    vf w_k[G];
-#pragma GCC unroll 4
-    for (int g = 0; g < G; g++) w_k[g] = load(w + (k * G + g) * kLanes);
-#pragma GCC unroll 12
-    for (int r = 0; r < ROWS; r++) {
-      const vf h = broadcast(before[r * s.HP + k]);
-#pragma GCC unroll 4
-      for (int g = 0; g < G; g++) gates[r][g] += h * w_k[g];
-    }
-  }
-#pragma GCC unroll 12
+  tile<ROWS, G, Start::kRow>(s.K, before, s.HP, 1, w, size, gates, size, b);
+#pragma GCC unroll 1
   for (int r = 0; r < ROWS; r++) {
     const ptrdiff_t i = row + r, text = group.texts[i];
     float* kept = s.kept ? s.kept + i * kKept[CELL] * s.HP : nullptr;
-    const vf h = cell_step<CELL>(s.HP, j, s.x[i], gates[r], load(before + r * s.HP + j), s.c + i * s.HP, kept);
+    const vf h = cell_step<CELL>(s.HP, j, s.x[i], gates + r * size, load(before + r * s.HP + j), s.c + i * s.HP, kept);
     store(s.h[i] + j, h);
     pool_step(p.pooling, s.t, p.lengths[text], h, s.pooled + i * s.HP + j, best ? best + text * s.HP + j : nullptr);
   }

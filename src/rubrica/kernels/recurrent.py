@@ -58,7 +58,7 @@ def project(cell: str, vectors: Floats, w_ih: Floats, b_ih: Floats, *, threads: 
         return vectors @ w_ih.T + b_ih
     number, hidden = CELLS.index(cell), len(b_ih) // GATES[cell]
     width = native.function("projected_width", c_int, c_int64)(number, hidden)
-    out = np.empty((len(vectors), width), np.float32)
+    out = _take(len(vectors) * width)[: len(vectors) * width].reshape(len(vectors), width)
     run = native.function("project", *[c_int] * 2, *[c_int64] * 3, *[c_void_p] * 4)
     run(number, threads, *vectors.shape, hidden, *_addresses(vectors, w_ih, b_ih, out))
     return out
@@ -84,7 +84,7 @@ def forward(
     saved = best = None
     if keep:
         size = native.function("recurrent_saved", c_int, *[c_int64] * 2)
-        saved = _take_spare(size(cell, int(reading.lengths.sum()), hidden))
+        saved = _take(size(cell, int(reading.lengths.sum()), hidden))
         if reading.pooling == "max":
             best = np.empty(native.function("recurrent_best", *[c_int64] * 2)(batch, hidden), np.int32)
     run = native.function("recurrent_forward", *[c_int] * 3, *[c_int64] * 3, *[c_void_p] * 9)
@@ -139,17 +139,20 @@ def _is_native(array: Floats) -> bool:
     return array.dtype == np.float32 and native.library() is not None
 
 
-# What the last backward pass is done with. A training update saves millions of numbers, and the system would hand them
-# out page by page again.
-_SPARE: deque[NDArray[np.float32]] = deque(maxlen=2)
+# What earlier passes are done with. A training update needs millions of numbers, and the system would hand them out
+# page by page again.
+_SPARE: deque[NDArray[np.float32]] = deque(maxlen=4)
 
 
-def _take_spare(size: int) -> NDArray[np.float32]:
-    try:
-        spare = _SPARE.pop()
-    except IndexError:
-        return np.empty(size, np.float32)
-    return spare if len(spare) >= size else np.empty(size + size // 2, np.float32)
+def _take(size: int) -> NDArray[np.float32]:
+    """Room for at least `size` numbers that starts at a cache line: a vector that crosses two costs twice the time."""
+    for _ in range(len(_SPARE)):
+        spare = _SPARE.popleft()
+        if len(spare) >= size:
+            return spare
+        _SPARE.append(spare)
+    whole = np.empty(size + size // 4 + 16, np.float32)
+    return whole[-whole.ctypes.data % 64 // 4 :]
 
 
 def _addresses(*arrays: NDArray[Any] | None) -> tuple[int | None, ...]:
