@@ -25,8 +25,8 @@ from rubrica.corpus import build_corpus
 from rubrica.data import read_dataset
 from rubrica.loop import seed_everything, update
 from rubrica.models import build_model
+from rubrica.network import initial_table
 from rubrica.tokenizer import tokenize
-from rubrica.training import initial_table
 from rubrica.vectors import Vectors
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))

@@ -10,6 +10,9 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <system_error>
+#include <thread>
+#include <vector>
 
 #include "simd.h"
 
@@ -88,7 +91,11 @@ class Head {
     const float most = logits[best], wanted = logits[target] - most;
     float total = 0;
     for (int64_t c = C_; c < CP_; c++) logits[c] = most;
-    for (int64_t c = 0; c < CP_; c += kLanes) store(logits + c, exp(load(logits + c) - most));
+    for (int64_t c = 0; c < CP_; c += kLanes) {
+      vf scale, rest;
+      split_exp(load(logits + c) - most, scale, rest);
+      store(logits + c, scale + scale * rest);
+    }
     for (int64_t c = 0; c < C_; c++) total += logits[c];
     std::memset(d_h, 0, DP_ * sizeof(float));
     for (int64_t c = 0; c < C_; c++) {
@@ -140,6 +147,27 @@ class Barrier {
   std::atomic<int> waiting_{0}, turn_{0};
 };
 
+// Runs body(0) ... body(threads - 1) at the same time, which `parallel` does not promise and a barrier needs. False if
+// the system grants no more threads; then nothing was run.
+template <typename Body>
+bool together(int threads, Body body) {
+  std::atomic<int> start{0};  // 1: go, -1: go home
+  std::vector<std::thread> others;
+  try {
+    for (int i = 1; i < threads; i++)
+      others.emplace_back([&, i] {
+        while (start.load(std::memory_order_acquire) == 0) std::this_thread::yield();
+        if (start.load() > 0) body(i);
+      });
+    start.store(1, std::memory_order_release);
+    body(0);
+  } catch (const std::system_error&) {
+    start.store(-1, std::memory_order_release);
+  }
+  for (auto& other : others) other.join();
+  return start.load() > 0;
+}
+
 struct Lesson {
   int64_t count, batch_size;
   const int64_t *texts, *targets;
@@ -148,13 +176,13 @@ struct Lesson {
 };
 
 template <int WIDTH>
-void train(const Bag& bag, const Lesson& lesson, int threads, float* weight, float* bias, double* outcome) {
+bool train(const Bag& bag, const Lesson& lesson, int threads, float* weight, float* bias, double* outcome) {
   const int64_t DP = Head::pad(bag.D), size = lesson.batch_size;
   Buffer sums(2 * threads * size * DP, 0.0f);  // two batches', so that one barrier a batch is enough
   Barrier barrier(threads);
   std::vector<int64_t> counts(2 * size);
   double loss = 0, right = 0;
-  parallel(threads, [&](int thread) {
+  const bool done = together(threads, [&](int thread) {
     Head head(bag.C, bag.D, weight, bias);
     Buffer h(DP, 0.0f), d_h(DP), logits(head.logits_size());
     std::vector<float*> rows;
@@ -211,6 +239,7 @@ void train(const Bag& bag, const Lesson& lesson, int threads, float* weight, flo
   });
   outcome[0] = loss;
   outcome[1] = right;
+  return done;
 }
 
 }  // namespace
@@ -255,6 +284,7 @@ RUBRICA_API int64_t rubrica_bag_features(int threads, int word_ngrams, int64_t N
 
 // SGD on `count` texts in the order of `texts`, the learning rate falling linearly from `lr` to `lr_end`. Words,
 // n-grams and head change in place. `outcome` (2,): the sum of their losses before each step, and how many were right.
+// Returns -1 where the system grants no threads.
 RUBRICA_API int64_t rubrica_bag_train(int threads, int word_ngrams, int64_t V, int64_t B, int64_t C, int64_t D,
                                       const int32_t* ids, const int64_t* offsets, const int64_t* targets, int64_t count,
                                       const int64_t* texts, int64_t batch_size, double lr, double lr_end, float* words,
@@ -262,6 +292,5 @@ RUBRICA_API int64_t rubrica_bag_train(int threads, int word_ngrams, int64_t V, i
   const Bag bag{V, B, C, D, word_ngrams, words, ngrams, ids, offsets};
   const Lesson lesson{count, batch_size, texts, targets, static_cast<float>(lr), static_cast<float>(lr_end)};
   const auto run = D == 16 ? train<16> : train<0>;
-  run(bag, lesson, threads, weight, bias, outcome);
-  return 0;
+  return run(bag, lesson, threads, weight, bias, outcome) ? 0 : -1;
 }

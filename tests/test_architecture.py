@@ -34,11 +34,11 @@ FLOORS = [
     ["corpus", "overview", "artifact", "report", "tables"],
     ["forward", "runtime"],
     ["masking", "pooling", "embedding", "bptt", "cells", "models.cnn", "models.rnn", "models"],
-    ["freezing", "loop", "training", "seminar"],
+    ["history", "bag", "freezing", "loop", "network", "training", "seminar"],
     ["cli", "__main__"],
 ]
 ORDER = {module: place for place, module in enumerate(module for floor in FLOORS for module in floor)}
-NO_TORCH = {module for floor in FLOORS[:5] for module in floor} | {"cli", "__main__"}
+NO_TORCH = {module for floor in FLOORS[:5] for module in floor} | {"history", "bag", "training", "cli", "__main__"}
 HEAVY = {"torch", "pyarrow", "gensim", "datasets", "sklearn", "matplotlib", "jinja2", "jaxtyping", "rich"}
 HEAVY |= {"onnx", "onnxruntime"}
 

@@ -27,7 +27,7 @@ BAD = [
     ({"training": {"seed": -1}}, "training.seed is -1; give 0 or more"),
     ({"training": {"seed": 2**63}}, "give less than 2^63"),
     ({"training": 3}, "[training] is no table"),
-    ({"model": {"name": "transformer"}}, "model.name is 'transformer'; give one of 'cnn', 'rnn', 'gru', 'lstm'"),
+    ({"model": {"name": "transformer"}}, "model.name is 'transformer'; give one of 'bag', 'cnn', 'rnn', 'gru', 'lstm'"),
     ({"model": {"name": "cnn", "pooling": "last"}}, 'model.pooling is "last"; the cnn pools with'),
     ({"model": {"hidden_size": 0}}, "model.hidden_size is 0; give at least 1"),
     ({"model": {"embedding_dim": 0}}, "model.embedding_dim is 0; give at least 1"),
@@ -61,14 +61,19 @@ def test_a_bad_override_names_the_flag(setting, message):
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("name", recipe_names())
-def test_recipes_of_the_package_load(name):
-    assert load_recipe(name).training.seed == 0xDEAD
+SEMINAR = [name for name in recipe_names() if name.startswith("seminar-")]
+
+
+def test_a_recipe_named_as_a_model_is_of_that_model():
+    assert load_recipe("bag").model.name == "bag"
+    assert set(recipe_names()) == {*SEMINAR, "bag"}
 
 
 def test_recipes_say_the_seminars_settings():
-    for name in recipe_names():
+    assert len(SEMINAR) == 5
+    for name in SEMINAR:
         recipe = load_recipe(name)
+        assert recipe.training.seed == 0xDEAD
         assert (recipe.training.lr, recipe.training.batch_size, recipe.training.epochs) == (1e-2, 32, 1)
         assert recipe.training.max_grad_norm == (2 if name == "seminar-cnn" else 1)
         assert not recipe.data.lowercase

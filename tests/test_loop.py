@@ -13,7 +13,7 @@ from rubrica.errors import ConfigError
 from rubrica.freezing import FreezeSchedule, build_schedule
 from rubrica.loop import choose_device, compute_logits, fit, seed_everything
 from rubrica.models import build_model
-from rubrica.training import initial_table
+from rubrica.network import initial_table
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from rubrica.corpus import build_corpus
 from rubrica.data import Dataset, Examples
 from rubrica.loop import fit, seed_everything
 from rubrica.models import build_model
-from rubrica.training import initial_table
+from rubrica.network import initial_table
 from rubrica.vectors import Vectors
 
 UPDATES = 50

@@ -10,7 +10,8 @@ from rubrica.config import Config, load_recipe
 from rubrica.corpus import build_corpus
 from rubrica.data import Dataset, Examples
 from rubrica.errors import ArtifactError, DataError
-from rubrica.training import initial_table, train
+from rubrica.network import initial_table
+from rubrica.training import train
 from rubrica.vectors import Vectors, save_vectors
 
 QUICK = Config().changed(["training.epochs=8", "training.batch_size=16", "training.lr=0.02", "model.hidden_size=16"])

@@ -11,7 +11,7 @@ model = rubrica.train("news.csv", out="news-model")   # needs rubrica[train]
 
 from typing import TYPE_CHECKING, Any
 
-from rubrica.errors import RubricaError, require
+from rubrica.errors import RubricaError
 
 if TYPE_CHECKING:
     from rubrica.config import Config as Config
@@ -38,8 +38,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'rubrica' has no attribute {name!r}")
     from importlib import import_module
 
-    if name == "train":
-        require("torch", "train")
     return getattr(import_module(_LATE[name]), name)
 
 

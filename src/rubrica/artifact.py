@@ -185,7 +185,10 @@ def expected_shapes(config: Config, vocab_size: int, num_classes: int) -> dict[s
     """Name and shape of every tensor of a model, before its tables are stored in fewer bytes."""
     dim, hidden = config.model.embedding_dim, config.model.hidden_size
     shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (vocab_size, dim)}
-    if config.model.name == "cnn":
+    if config.model.name == "bag":
+        buckets = config.model.num_buckets if config.model.word_ngrams > 1 else 0
+        shapes["ngrams.weight"], hidden = (buckets, dim), dim
+    elif config.model.name == "cnn":
         for block, width in enumerate([dim, hidden, hidden]):
             shapes |= {f"convs.{block}.weight": (hidden, width, 3), f"convs.{block}.bias": (hidden,)}
             shapes |= {f"norms.{block}.{name}": (hidden,) for name in ("weight", "bias", "running_mean", "running_var")}

@@ -199,7 +199,7 @@ def seminar(
 @rubrica.command()
 @click.argument("data")
 @click.option("--out", required=True, help="New folder for the model.")
-@click.option("--model", type=click.Choice(["cnn", "rnn", "gru", "lstm"]), help="Which network.  [default: gru]")
+@click.option("--model", type=click.Choice(["bag", "cnn", "rnn", "gru", "lstm"]), help="Which network.  [default: gru]")
 @click.option("--vectors", help="File of word vectors, or a name of `rubrica vectors list`.")
 @click.option("--recipe", help="A recipe's name, a TOML file, or the config.json of a model to repeat.")
 @click.option("--epochs", type=int, help="Passes over the training texts.")
@@ -223,15 +223,15 @@ def train(
 ) -> None:
     """Train a model on DATA (see `rubrica data --help`) and write it to a new folder."""
     from rubrica.artifact import check_writable
-    from rubrica.config import Config, load_recipe
+    from rubrica.config import Config, load_recipe, recipe_names
     from rubrica.data import read_dataset
 
-    config = load_recipe(recipe) if recipe else Config()
+    named = recipe or (model if model in recipe_names() else None)
+    config = load_recipe(named) if named else Config()
     given = {"model.name": model} | {f"training.{name}": value for name, value in flags.items()}
     config = config.changed([*settings, *(f"{key}={value}" for key, value in given.items() if value is not None)])
     check_writable(out)
     dataset = read_dataset(data, text_columns=text_columns, label_column=label_column, delimiter=delimiter)
-    require("torch", "train")
     from rubrica.training import train as run_training
 
     metrics = run_training(dataset, out=out, config=config, vectors=vectors).artifact.metrics

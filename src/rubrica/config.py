@@ -50,8 +50,8 @@ class DataConfig:
 class ModelConfig:
     """The network."""
 
-    name: Literal["cnn", "rnn", "gru", "lstm"] = "gru"
-    """Which network; the dict `rubrica.models.MODELS` holds them."""
+    name: Literal["bag", "cnn", "rnn", "gru", "lstm"] = "gru"
+    """Which network: the dict `rubrica.models.MODELS` holds them; a bag of words and n-grams is trained by `bag.py`."""
     embedding_dim: int = 50
     """E, numbers in a word vector; at least 1. Vectors from a file bring their own."""
     embedding: Literal["pretrained", "random"] = "pretrained"
@@ -65,7 +65,14 @@ class ModelConfig:
     init: Literal["torch", "uniform01"] = "torch"
     """Recurrent parameters from U(-1/sqrt(H), 1/sqrt(H)) as in torch, or from U[0, 1) as in the seminar."""
 
+    word_ngrams: int = 2
+    """Of a bag: the longest run of words that has a row of its own; 1 counts words alone."""
+    num_buckets: int = 1 << 18
+    """Of a bag: rows that n-grams are hashed into; from 1 to 2^30."""
+
     def __post_init__(self) -> None:
+        _refuse(self.word_ngrams < 1, f"model.word_ngrams is {self.word_ngrams}; give at least 1")
+        _refuse(not 1 <= self.num_buckets <= 1 << 30, f"model.num_buckets is {self.num_buckets}; give 1 to {1 << 30}")
         _refuse(self.embedding_dim < 1, f"model.embedding_dim is {self.embedding_dim}; give at least 1")
         _refuse(self.hidden_size < 1, f"model.hidden_size is {self.hidden_size}; give at least 1")
         _refuse(

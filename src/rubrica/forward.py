@@ -1,9 +1,10 @@
-"""The networks' forward passes in plain numpy: ids in, logits out, no torch.
+"""The networks' forward passes without torch: ids of texts in, logits out.
 
-These are the formulas of `cells.py` and `models/` once more, without gradients; the tests hold them to torch's
-probabilities. Weights go by the names that they have in the torch model.
+What a recurrent layer adds up for a word it adds up once per distinct word of the call: the vectors times the first
+layer are a small table, which the texts then read. The formulas are those of `cells.py` and `models/`; the tests
+hold them to torch's probabilities. Weights go by the names that they have in the torch model.
 
-Letters: T steps, B texts, E numbers in a word vector, H hidden units or filters, G gates, C classes.
+Letters: N texts, T steps, B texts of a batch, E numbers in a word vector, H hidden units or filters, C classes.
 """
 
 from typing import Any
@@ -11,69 +12,77 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rubrica.config import ModelConfig
+from rubrica.batching import iter_rows, pad_batch
+from rubrica.config import Config
+from rubrica.kernels import bag, native, recurrent
+from rubrica.kernels.rows import distinct
 from rubrica.quantization import take_rows
+from rubrica.vocab import TokenIds
 
 Floats = NDArray[np.floating[Any]]
 Weights = dict[str, NDArray[Any]]
 
 _BATCH_NORM_EPS = 1e-5  # torch's default, which the models keep
+_PADDED_BATCH = 256  # texts of similar length that the cnn reads at a time; more only cost memory
+_TOKENS_PER_THREAD = 4096  # that are worth starting another thread for
 
 
-def logits(weights: Weights, config: ModelConfig, ids: NDArray[np.int64], lengths: NDArray[np.int64] | None) -> Floats:
-    """Logits (B, C) of a padded batch.
+def logits(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
+    """Logits (N, C).
+
+    A model that masks its padding scores each text by itself. A model that reads padding as words, as the
+    seminar's do, is given batches of its training size in the texts' order, which is how it was evaluated.
 
     Args:
         weights: The tensors of an artifact.
         config: Which network they belong to.
-        ids: (B, T), T at least 1.
-        lengths: Tokens of each text, (B,); None reads padding as words.
+        tokens: The ids of N texts.
     """
-    if config.name == "cnn":
-        states, lengths = _convolutions(weights, ids, lengths)
-    else:
-        x: Floats = take_rows(weights, "embedding.weight", ids.T)  # (T, B, E)
-        x_gates = x @ weights["cell.weight_ih_l0"].T + weights["cell.bias_ih_l0"]
-        states = _STATES[config.name](x_gates, weights["cell.weight_hh_l0"].T, weights["cell.bias_hh_l0"])
-    return _POOLINGS[config.pooling](states, lengths) @ weights["head.weight"].T + weights["head.bias"]
+    features = _FEATURES.get(config.model.name, _recurrent_features)(weights, config, tokens)
+    return features @ weights["head.weight"].T + weights["head.bias"]
 
 
-def _sigmoid(x: Floats) -> Floats:
-    return 0.5 * (1 + np.tanh(0.5 * x))  # the same function, without overflow in exp
+def _bag_features(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
+    words, ngrams = (
+        table if table.dtype == np.float32 else take_rows(weights, name, np.arange(len(table)))
+        for name, table in ((name, weights[name]) for name in ("embedding.weight", "ngrams.weight"))
+    )
+    return bag.features(bag.Tables(words, ngrams, config.model.word_ngrams), tokens.ids, tokens.offsets)
 
 
-def _rnn_states(x_gates: Floats, w_hh: Floats, b_hh: Floats) -> Floats:
-    states = np.empty_like(x_gates)
-    h = np.zeros_like(x_gates[0])
-    for t, x_gate in enumerate(x_gates):
-        h = states[t] = np.tanh(x_gate + h @ w_hh + b_hh)
-    return states
+def _recurrent_features(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
+    ids, starts, lengths = tokens.ids, tokens.offsets[:-1], tokens.lengths
+    if not config.model.mask_padding:
+        batches = [pad_batch(tokens, rows)[0] for rows in _batches(tokens, config)]
+        steps = [batch.shape[1] for batch in batches for _ in batch]
+        ids = np.concatenate([batch.ravel() for batch in batches])
+        lengths = np.array(steps, np.int64)
+        starts = np.cumsum(lengths) - lengths
+    words, rows = distinct(ids, len(weights["embedding.weight"]))
+    vectors = take_rows(weights, "embedding.weight", words)
+    w_ih, w_hh, b_ih, b_hh = (weights[f"cell.{name}_l0"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+    threads = max(1, min(native.num_threads(), len(ids) // _TOKENS_PER_THREAD))
+    projected = recurrent.project(config.model.name, vectors, w_ih, b_ih, threads=threads)
+    reading = recurrent.Reading(config.model.name, config.model.pooling, rows, starts, lengths)
+    return recurrent.forward(reading, projected, w_hh, b_hh, threads=threads)[0]
 
 
-def _gru_states(x_gates: Floats, w_hh: Floats, b_hh: Floats) -> Floats:
-    hidden = w_hh.shape[0]
-    states = np.empty_like(x_gates[..., :hidden])
-    h = np.zeros_like(states[0])
-    for t, x_gate in enumerate(x_gates):
-        h_gate = h @ w_hh + b_hh
-        r, z = np.split(_sigmoid(x_gate[:, : 2 * hidden] + h_gate[:, : 2 * hidden]), 2, axis=1)
-        n = np.tanh(x_gate[:, 2 * hidden :] + r * h_gate[:, 2 * hidden :])
-        h = states[t] = n + z * (h - n)
-    return states
+def _convolution_features(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
+    features = np.empty((len(tokens), config.model.hidden_size), np.float32)
+    for rows in _batches(tokens, config):
+        ids, lengths = pad_batch(tokens, rows)
+        states, real = _convolutions(weights, ids, lengths if config.model.mask_padding else None)
+        features[rows] = _POOLINGS[config.model.pooling](states, real)
+    return features
 
 
-def _lstm_states(x_gates: Floats, w_hh: Floats, b_hh: Floats) -> Floats:
-    hidden = w_hh.shape[0]
-    states = np.empty_like(x_gates[..., :hidden])
-    h = c = np.zeros_like(states[0])
-    for t, x_gate in enumerate(x_gates):
-        i, f, g, o = np.split(x_gate + h @ w_hh + b_hh, 4, axis=1)
-        c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
-        h = states[t] = _sigmoid(o) * np.tanh(c)
-    return states
+_FEATURES = {"bag": _bag_features, "cnn": _convolution_features}
 
 
-_STATES = {"rnn": _rnn_states, "gru": _gru_states, "lstm": _lstm_states}
+def _batches(tokens: TokenIds, config: Config) -> list[NDArray[np.int64]]:
+    if config.model.mask_padding:
+        return list(iter_rows(np.argsort(tokens.lengths, kind="stable"), _PADDED_BATCH))
+    return list(iter_rows(np.arange(len(tokens)), config.training.batch_size))
 
 
 def _convolutions(
@@ -106,13 +115,6 @@ def _real(lengths: NDArray[np.int64], num_steps: int) -> NDArray[np.bool_]:
     return np.arange(num_steps)[:, None] < lengths
 
 
-def _pool_last(states: Floats, lengths: NDArray[np.int64] | None) -> Floats:
-    if lengths is None:
-        return states[-1]
-    features = states[np.maximum(lengths - 1, 0), np.arange(len(lengths))]
-    return np.where((lengths == 0)[:, None], 0, features)
-
-
 def _pool_max(states: Floats, lengths: NDArray[np.int64] | None) -> Floats:
     if lengths is None:
         return states.max(axis=0)
@@ -127,4 +129,4 @@ def _pool_average(states: Floats, lengths: NDArray[np.int64] | None) -> Floats:
     return total / np.maximum(lengths, 1).astype(states.dtype)[:, None]
 
 
-_POOLINGS = {"last": _pool_last, "max": _pool_max, "average": _pool_average}
+_POOLINGS = {"max": _pool_max, "average": _pool_average}

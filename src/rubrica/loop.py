@@ -12,7 +12,6 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from statistics import fmean
 
 import numpy as np
@@ -28,31 +27,13 @@ from rubrica.corpus import Split
 from rubrica.embedding import TableAdam, WordTable
 from rubrica.errors import ConfigError
 from rubrica.freezing import build_schedule
+from rubrica.history import History
 from rubrica.progress import progress_bar
 
 log = logging.getLogger(__name__)
 
 WINDOW = 50  # updates that a shown or recorded training loss is averaged over
 _EVALUATED = 256  # texts scored at a time; larger batches only cost memory
-
-
-@dataclass(slots=True)
-class History:
-    """What a training did.
-
-    Args:
-        losses: The loss of every update.
-        accuracies: Its accuracy on its own texts, before it.
-        records: The lines of `metrics.jsonl`: averages over the last updates, and validation after each epoch.
-        train_seconds: Seconds of the updates alone, without validation.
-        interrupted: Whether Ctrl-C ended it.
-    """
-
-    losses: list[float] = field(default_factory=list)
-    accuracies: list[float] = field(default_factory=list)
-    records: list[dict[str, float]] = field(default_factory=list)
-    train_seconds: float = 0.0
-    interrupted: bool = False
 
 
 def fit(
@@ -97,7 +78,7 @@ def fit(
                     if (step + 1) % WINDOW == 0 or step == 0:
                         _collect(waiting, history)
                         loss, accuracy = fmean(history.losses[-WINDOW:]), fmean(history.accuracies[-WINDOW:])
-                        history.records.append(_record(step, epoch, loss=loss, accuracy=accuracy))
+                        history.record(epoch, loss=loss, accuracy=accuracy)
                         note = f"loss {loss:.4f} accuracy {accuracy:.4f}"
                     advance(note)
                 _collect(waiting, history)
@@ -107,7 +88,7 @@ def fit(
                 loss, accuracy = validate()
                 started = time.perf_counter()
                 log.info("%s: epoch %d, validation loss %.4f accuracy %.4f", title, epoch + 1, loss, accuracy)
-                history.records.append(_record(step, epoch, validation_loss=loss, validation_accuracy=accuracy))
+                history.record(epoch, validation_loss=loss, validation_accuracy=accuracy)
                 epochs_since_best += 1
                 if loss < best_loss:
                     best_loss, best_state, epochs_since_best = loss, copy.deepcopy(model.state_dict()), 0
@@ -177,6 +158,7 @@ def _collect(waiting: list[Tensor], history: History) -> None:
         losses, accuracies = torch.stack(waiting).double().unbind(1)
         history.losses.extend(losses.tolist())
         history.accuracies.extend(accuracies.tolist())
+        history.steps = len(history.losses)
         waiting.clear()
 
 
@@ -231,7 +213,3 @@ def choose_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:  # torch asserts where it was built without CUDA
         reason = str(error).partition("\n")[0].rstrip(".")
         raise ConfigError(f"training.device is {name!r} ({reason}); give cpu, cuda or auto") from None
-
-
-def _record(step: int, epoch: int, **values: float) -> dict[str, float]:
-    return {"step": step + 1, "epoch": epoch + 1} | {name: round(float(value), 6) for name, value in values.items()}

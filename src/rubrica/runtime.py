@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 
 from rubrica import forward, metrics
 from rubrica.artifact import Artifact, load_artifact
-from rubrica.batching import iter_rows, pad_batch
 from rubrica.config import Config
 from rubrica.errors import nearest
 
-_BATCH_SIZE = 256  # texts of similar length at a time; larger ones only cost memory
+_AT_A_TIME = 1 << 16  # texts that are numbers in memory at once, about
 
 
 class Classifier:
@@ -77,17 +76,18 @@ class Classifier:
             raise TypeError(f"texts is one string ({texts[:20]!r}...); pass a list: [text]")
         if wrong := [i for i, text in enumerate(texts) if not isinstance(text, str)]:
             raise TypeError(f"text {wrong[0]} is {type(texts[wrong[0]]).__name__}, expected a string")
-        config = self.config
-        tokens = self.artifact.vocab.encode(texts, config.data.max_length)
-        if masked := config.model.mask_padding:
-            order, batch_size = np.argsort(tokens.lengths, kind="stable"), _BATCH_SIZE
-        else:
-            order, batch_size = np.arange(len(tokens)), config.training.batch_size
-        result = np.empty((len(tokens), len(self.labels)), np.float32)
-        for rows in iter_rows(order, batch_size):
-            ids, lengths = pad_batch(tokens, rows)
-            result[rows] = forward.logits(self.artifact.tensors, config.model, ids, lengths if masked else None)
+        result = np.empty((len(texts), len(self.labels)), np.float32)
+        for first in range(0, len(texts), self._at_a_time):
+            part = texts[first : first + self._at_a_time]
+            tokens = self.artifact.vocab.encode(part, self.config.data.max_length)
+            result[first : first + len(part)] = forward.logits(self.artifact.tensors, self.config, tokens)
         return result
+
+    @property
+    def _at_a_time(self) -> int:
+        """Texts in memory as numbers; whole training batches, since with padding read as words they matter."""
+        batch_size = self.config.training.batch_size
+        return batch_size * max(1, _AT_A_TIME // batch_size)
 
 
 def load(folder: str | Path) -> Classifier:

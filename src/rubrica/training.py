@@ -3,23 +3,21 @@
 Letters: N texts, C classes, V words in use, W words of the vectors, E numbers in a word vector.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Float
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from rubrica import metrics
 from rubrica.artifact import Artifact, check_writable, save_artifact
 from rubrica.config import Config
 from rubrica.corpus import Corpus, Split, build_corpus, hold_out, pretrained_table
 from rubrica.data import Dataset, check_trainable, read_dataset
-from rubrica.loop import History, choose_device, compute_logits, fit, seed_everything
-from rubrica.models import build_model
+from rubrica.errors import require
+from rubrica.history import Trained
 from rubrica.runtime import Classifier
 from rubrica.tokenizer import is_token
 from rubrica.vectors import Vectors, load_vectors
@@ -56,9 +54,10 @@ def train(
     if not isinstance(data, Dataset):
         data = read_dataset(data, text_columns=text_columns, label_column=label_column)
     check_trainable(data)
+    config = config or Config()
+    _trainer(config)  # says what is not installed before any work is done
     if vectors is not None and not isinstance(vectors, Vectors):
         vectors = load_vectors(vectors)
-    config = config or Config()
     corpus = build_corpus(data, vectors, config.data)
     artifact = train_corpus(corpus, vectors, config, title=config.model.name)
     if out is not None:
@@ -73,9 +72,6 @@ def train_corpus(corpus: Corpus, vectors: Vectors | None, config: Config, *, tit
     """
     if vectors is not None:
         config = replace(config, model=replace(config.model, embedding_dim=vectors.dim))
-    seed_everything(config.training.seed)
-    model = build_model(config.model, initial_table(corpus, vectors, config), len(corpus.labels))
-    model.to(choose_device(config.training.device))
     train_split = corpus.splits["train"]
     rows = np.arange(len(train_split.targets))
     if held_out := corpus.splits.get("validation"):
@@ -84,57 +80,52 @@ def train_corpus(corpus: Corpus, vectors: Vectors | None, config: Config, *, tit
         held_out = train_split
         rows, held_rows = hold_out(train_split.targets, config.data.validation_fraction, config.training.seed)
 
-    def validate() -> tuple[float, float]:
-        scores = _score(model, corpus, held_out, held_rows, config)
+    def validate(trained: Trained) -> tuple[float, float]:
+        scores = _score(trained, corpus, held_out, held_rows, config)
         return scores["loss"], scores["accuracy"]
 
-    history = fit(model, train_split, rows, config, validate=validate if len(held_rows) else None, title=title)
+    train_model = _trainer(config)
+    trained = train_model(corpus, vectors, config, rows, validate=validate if len(held_rows) else None, title=title)
+    history = trained.history
     scores: dict[str, Any] = {
         "train_texts": len(rows),
-        "steps": len(history.losses),
+        "steps": history.steps,
         "train_seconds": history.train_seconds,
         "interrupted": history.interrupted,
     }
     if len(held_rows):
-        scores["validation"] = _score(model, corpus, held_out, held_rows, config)
+        scores["validation"] = _score(trained, corpus, held_out, held_rows, config)
     if test := corpus.splits.get("test"):
-        scores["test"] = _score(model, corpus, test, np.arange(len(test.targets)), config)
-    return build_artifact(model, corpus, vectors, config, scores, history)
+        scores["test"] = _score(trained, corpus, test, np.arange(len(test.targets)), config)
+    return build_artifact(trained, corpus, vectors, config, scores)
 
 
-def initial_table(corpus: Corpus, vectors: Vectors | None, config: Config) -> Float[Tensor, "V E"]:
-    """The rows in use of the embedding table before training."""
-    if vectors is not None and config.model.embedding == "pretrained":
-        return torch.from_numpy(pretrained_table(vectors)[corpus.rows])
-    # The whole table is drawn, then the rows in use are taken: these are the very numbers that the seminar's
-    # nn.Embedding(W, E) starts from, and every later draw is the same too.
-    return torch.empty(corpus.table_size, config.model.embedding_dim).normal_()[torch.from_numpy(corpus.rows)]
+def _trainer(config: Config) -> Callable[..., Trained]:
+    """The function that trains such a model; a bag needs no torch."""
+    if config.model.name == "bag":
+        from rubrica.bag import train_bag
+
+        return train_bag
+    require("torch", "train")
+    from rubrica.network import train_network
+
+    return train_network
 
 
 def build_artifact(
-    model: nn.Module,
-    corpus: Corpus,
-    vectors: Vectors | None,
-    config: Config,
-    scores: dict[str, Any],
-    history: History,
+    trained: Trained, corpus: Corpus, vectors: Vectors | None, config: Config, scores: dict[str, Any]
 ) -> Artifact:
     """What to save of a trained model.
 
     A table that began as pretrained vectors takes all of them along, trained rows and untouched ones, but for words
     that the tokenizer can never produce: a word that train lacked is still worth its vector.
     """
-    tensors = {
-        name: tensor.float().cpu().numpy()
-        for name, tensor in model.state_dict().items()
-        if not name.endswith("num_batches_tracked")  # counts updates; says nothing at prediction
-    }
-    vocab = corpus.vocab
+    vocab, tensors = corpus.vocab, trained.tensors
     if vectors is not None and config.model.embedding == "pretrained":
-        vocab, tensors["embedding.weight"] = _whole_table(corpus, vectors, tensors["embedding.weight"])
-    return Artifact(
-        config, corpus.labels, vocab, tensors, scores, history.records, Path(vectors.source).name if vectors else None
-    )
+        vocab, table = _whole_table(corpus, vectors, tensors["embedding.weight"])
+        tensors = tensors | {"embedding.weight": table}
+    source = Path(vectors.source).name if vectors else None
+    return Artifact(config, corpus.labels, vocab, tensors, scores, trained.history.records, source)
 
 
 def _whole_table(corpus: Corpus, vectors: Vectors, trained: NDArray[np.float32]) -> tuple[Vocab, NDArray[np.float32]]:
@@ -147,8 +138,8 @@ def _whole_table(corpus: Corpus, vectors: Vectors, trained: NDArray[np.float32])
     return vocab.take(rows), table
 
 
-def _score(model: nn.Module, corpus: Corpus, split: Split, rows: NDArray[np.int64], config: Config) -> dict[str, Any]:
-    logits, targets = compute_logits(model, split, rows, config), split.targets[rows]
+def _score(trained: Trained, corpus: Corpus, split: Split, rows: NDArray[np.int64], config: Config) -> dict[str, Any]:
+    logits, targets = trained.logits(split, rows), split.targets[rows]
     losses = metrics.cross_entropy(logits, targets)
     batch_loss = metrics.mean_batch_loss(losses, config.training.batch_size)
     return metrics.score(logits, targets, corpus.labels) | {"mean_batch_loss": batch_loss}

@@ -42,6 +42,13 @@ class TokenIds:
         """Tokens of each text, (N,)."""
         return np.diff(self.offsets)
 
+    def take(self, rows: NDArray[np.int64]) -> "TokenIds":
+        """The ids of some texts, in the given order."""
+        starts, lengths = self.offsets[rows], self.lengths[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        places = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return TokenIds(self.ids[places], offsets)
+
 
 @dataclass(frozen=True)
 class Vocab:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rubrica.errors import RubricaError
 from rubrica.kernels import native
 
 Floats = NDArray[np.floating[Any]]
@@ -92,6 +93,9 @@ def train(
 
     Returns:
         The mean loss in nats, and the share of texts that were right; each before its own step.
+
+    Raises:
+        RubricaError: If the system grants fewer threads.
     """
     if native.library() is None or tables.words.dtype != np.float32:
         return _train_numpy(tables, head, ids, offsets, targets, texts, batch_size, lr, lr_end)
@@ -100,11 +104,13 @@ def train(
         "bag_train", *[c_int] * 2, *[c_int64] * 4, *[c_void_p] * 3, c_int64, c_void_p, c_int64, *[c_double] * 2,
         *[c_void_p] * 5,
     )  # fmt: skip
-    run(
+    failed = run(
         threads, tables.word_ngrams, len(tables.words), len(tables.ngrams), *head.weight.shape, ids.ctypes.data,
         offsets.ctypes.data, targets.ctypes.data, len(texts), texts.ctypes.data, batch_size, lr, lr_end,
         *[array.ctypes.data for array in (*tables[:2], *head, outcome)],
     )  # fmt: skip
+    if failed:
+        raise RubricaError(f"the system grants no {threads} threads; set RUBRICA_THREADS=1")
     return outcome[0] / max(1, len(texts)), outcome[1] / max(1, len(texts))
 
 

@@ -20,7 +20,7 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # torch's defaults, which are the pape
 _PER_THREAD = 1 << 16  # numbers that are worth a second thread
 
 
-def distinct(ids: NDArray[np.int64], vocab_size: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+def distinct(ids: NDArray[np.integer[Any]], vocab_size: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """The distinct ids in the order of their first appearance, (U,), and where each id stands among them.
 
     Args:

@@ -1,0 +1,112 @@
+"""Training of the bag of words and n-grams: fastText's idea, without torch, in seconds.
+
+The rows start as fastText's do, words from U(-1/D, 1/D) and the head at zero, n-grams at zero; the step size falls
+linearly to zero. All epochs are run and the last one's weights are kept: the step size ends there.
+
+Letters: D numbers in a row, V words in use, B buckets of n-grams, C classes.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rubrica.config import Config
+from rubrica.corpus import Corpus, Split, pretrained_table
+from rubrica.history import History, Trained
+from rubrica.kernels import native
+from rubrica.kernels.bag import Head, Tables, features, train
+from rubrica.progress import progress_bar
+from rubrica.vectors import Vectors
+from rubrica.vocab import PAD_ID
+
+log = logging.getLogger(__name__)
+
+_BATCHES = 128  # between two looks at the bar and at Ctrl-C: some 10 ms
+
+
+def train_bag(
+    corpus: Corpus,
+    vectors: Vectors | None,
+    config: Config,
+    rows: NDArray[np.int64],
+    *,
+    validate: Callable[[Trained], tuple[float, float]] | None,
+    title: str,
+) -> Trained:
+    """Train on the given rows of the corpus's train split; Ctrl-C ends it with what was learned until then.
+
+    Args:
+        corpus: Texts in numbers.
+        vectors: The words start at them where the config says so.
+        config: The settings; of `training` epochs, batch_size, lr and seed are read.
+        rows: Which texts of train to learn from.
+        validate: Returns loss and accuracy on held-out texts; called after each epoch.
+        title: What the progress bar is called.
+    """
+    settings, split = config.training, corpus.splits["train"]
+    generator = np.random.default_rng(settings.seed)
+    tables, head = _start(corpus, vectors, config, generator)
+    history = History()
+    trained = Trained(
+        {
+            "embedding.weight": tables.words,
+            "ngrams.weight": tables.ngrams,
+            "head.weight": head.weight,
+            "head.bias": head.bias,
+        },
+        lambda part, wanted: _logits(tables, head, part, wanted),
+        history,
+    )
+    stretch = settings.batch_size * _BATCHES
+    total = settings.epochs * len(rows)
+    started = time.perf_counter()
+    try:
+        with progress_bar(title, -(-len(rows) // stretch) * settings.epochs) as advance:
+            for epoch in range(settings.epochs):
+                order = generator.permutation(rows)
+                for first in range(0, len(order), stretch):
+                    texts = order[first : first + stretch]
+                    done = epoch * len(rows) + first
+                    loss, accuracy = train(
+                        tables, head, split.tokens.ids, split.tokens.offsets, split.targets, texts,
+                        batch_size=settings.batch_size, lr=settings.lr * (1 - done / total),
+                        lr_end=settings.lr * (1 - (done + len(texts)) / total), threads=native.num_threads(),
+                    )  # fmt: skip
+                    history.steps += -(-len(texts) // settings.batch_size)
+                    history.record(epoch, loss=loss, accuracy=accuracy)
+                    advance(f"loss {loss:.4f} accuracy {accuracy:.4f}")
+                if validate is None:
+                    continue
+                history.train_seconds += time.perf_counter() - started
+                loss, accuracy = validate(trained)
+                started = time.perf_counter()
+                log.info("%s: epoch %d, validation loss %.4f accuracy %.4f", title, epoch + 1, loss, accuracy)
+                history.record(epoch, validation_loss=loss, validation_accuracy=accuracy)
+    except KeyboardInterrupt:
+        history.interrupted = True
+        log.warning("%s: interrupted after %d updates; what was learned is kept", title, history.steps)
+    history.train_seconds += time.perf_counter() - started
+    return trained
+
+
+def _start(
+    corpus: Corpus, vectors: Vectors | None, config: Config, generator: np.random.Generator
+) -> tuple[Tables, Head]:
+    dim, num_classes = config.model.embedding_dim, len(corpus.labels)
+    if vectors is not None and config.model.embedding == "pretrained":
+        words: NDArray[np.float32] = pretrained_table(vectors)[corpus.rows]
+    else:
+        words = np.float32(1 / dim) * (2 * generator.random((len(corpus.rows), dim), np.float32) - 1)
+        words[[PAD_ID, corpus.vocab.unknown_id]] = 0  # a word that is not known says nothing until it has learned to
+    buckets = config.model.num_buckets if config.model.word_ngrams > 1 else 0
+    tables = Tables(words, np.zeros((buckets, dim), np.float32), config.model.word_ngrams)
+    return tables, Head(np.zeros((num_classes, dim), np.float32), np.zeros(num_classes, np.float32))
+
+
+def _logits(tables: Tables, head: Head, split: Split, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    tokens = split.tokens.take(rows)
+    found: NDArray[np.float32] = features(tables, tokens.ids, tokens.offsets) @ head.weight.T + head.bias
+    return found
