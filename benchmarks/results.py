@@ -1,35 +1,14 @@
 """Where benchmarks write: one JSON file a script, with the machine and the versions that made it."""
 
 import json
-import os
-import platform
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from rubrica.environment import processor, versions
+from rubrica.kernels import native
 
 RESULTS = Path(__file__).parent / "results"
 LIBRARIES = ("rubrica", "numpy", "torch", "pyarrow", "gensim", "scikit-learn", "fasttext")
-
-
-def machine():
-    """Cores and processor, in words that mean something elsewhere."""
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-        cpu = names[0] if names else cpu
-    return f"{os.cpu_count()} cores, {cpu}"
-
-
-def versions():
-    """Versions of what is installed of the libraries that matter."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def write_result(name, result):
@@ -37,8 +16,9 @@ def write_result(name, result):
     result = {
         "benchmark": name,
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "machine": machine(),
-        "versions": versions(),
+        "machine": processor(),
+        "kernels": native.describe(),
+        "versions": {name: version for name, version in versions(LIBRARIES).items() if version},
         **result,
     }
     RESULTS.mkdir(exist_ok=True)

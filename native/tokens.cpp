@@ -331,9 +331,9 @@ RUBRICA_API int64_t rubrica_count_words(int threads, int lowercase, int64_t N, c
 // Copies the words out, in the order in which they were first met, and ends the handle.
 RUBRICA_API int64_t rubrica_words_take(void* handle, uint8_t* words, int64_t* offsets, int64_t* counts) {
   const std::unique_ptr<Counter> all(static_cast<Counter*>(handle));
-  std::memcpy(words, all->words().data(), all->words().size());
-  std::memcpy(offsets, all->offsets().data(), all->offsets().size() * sizeof(int64_t));
-  std::memcpy(counts, all->counts().data(), all->counts().size() * sizeof(int64_t));
+  std::copy(all->words().begin(), all->words().end(), words);
+  std::copy(all->offsets().begin(), all->offsets().end(), offsets);
+  std::copy(all->counts().begin(), all->counts().end(), counts);
   return 0;
 }
 

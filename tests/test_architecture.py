@@ -31,7 +31,7 @@ FLOORS = [
     ],
     ["vocab", "batching", "mini_news", "data_files", "data_hub", "data"],
     ["vectors_files", "vectors_hub", "vectors"],
-    ["corpus", "overview", "artifact", "report", "tables"],
+    ["corpus", "overview", "artifact", "report", "environment", "tables"],
     ["forward", "runtime"],
     ["masking", "pooling", "embedding", "bptt", "cells", "models.cnn", "models.rnn", "models"],
     ["history", "bag", "freezing", "loop", "network", "training", "seminar"],

@@ -317,19 +317,27 @@ def predict(model: str, file: str, all_classes: bool, text_columns: tuple[str, .
 
 
 @rubrica.command()
-@click.argument("model")
+@click.argument("model", required=False)
+@click.option("--env", is_flag=True, help="Show versions, processor, kernels and folders instead of a model.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def info(model: str, as_json: bool) -> None:
-    """Show what MODEL is: classes, settings, size, scores."""
-    from rubrica.runtime import load
+def info(model: str | None, env: bool, as_json: bool) -> None:
+    """Show what MODEL is: classes, settings, size, scores; or, with --env, what it runs on."""
+    if env == (model is not None):
+        raise click.UsageError("give MODEL or --env, one of the two")
+    if model is None:
+        from rubrica.environment import describe
 
-    facts = load(model).artifact.facts()
+        facts = describe()
+    else:
+        from rubrica.runtime import load
+
+        facts = load(model).artifact.facts()
     if as_json:
         click.echo(json.dumps(facts, ensure_ascii=False))
         return
-    from rubrica.tables import print_info
+    from rubrica.tables import print_environment, print_info
 
-    print_info(facts)
+    (print_environment if env else print_info)(facts)
 
 
 if __name__ == "__main__":

@@ -124,3 +124,12 @@ def print_info(facts: dict[str, Any]) -> None:
             _print(_line(split, figures))
     for section, values in facts["config"].items():
         _print(_line(section, ", ".join(f"{key} {value}" for key, value in values.items())))
+
+
+def print_environment(facts: dict[str, Any]) -> None:
+    """What `environment.describe` found."""
+    for name, value in facts.items():
+        shown = value
+        if isinstance(value, dict):
+            shown = ", ".join(f"{library} {version or 'not installed'}" for library, version in value.items())
+        _print(_line(name, shown))

@@ -16,6 +16,7 @@ from rubrica.errors import ConfigError
 VERSION = 2  # that of `rubrica_version` in native/cpu.cpp
 FOLDER = Path(__file__).parent
 CHOICES = ("native", "numpy")
+NOT_BUILT = "this installation has no native core; install rubrica where there is a C++ compiler"
 
 
 @cache
@@ -32,7 +33,11 @@ def library() -> ctypes.CDLL | None:
         return None
     found, problem = _load_best()
     if found is None and choice == "native":
-        raise ConfigError(f"RUBRICA_KERNELS is native, but {problem}; install rubrica where there is a C++ compiler")
+        raise ConfigError(f"RUBRICA_KERNELS is native, but {problem}")
+    if found is None and problem != NOT_BUILT:
+        import logging  # only where something is wrong: it would cost a prediction 3 ms
+
+        logging.getLogger(__name__).warning("numpy computes, many times slower: %s", problem)
     return found
 
 
@@ -40,7 +45,8 @@ def describe() -> str:
     """Which kernels are live, in a line for `rubrica info --env`."""
     live = library()
     if live is not None:
-        return f"native ({Path(live._name).stem.removeprefix('librubrica-')}), {num_threads()} threads"
+        sanitized = ", sanitized" if live.rubrica_is_sanitized() else ""
+        return f"native ({Path(live._name).stem.removeprefix('librubrica-')}{sanitized}), {num_threads()} threads"
     reason = "RUBRICA_KERNELS=numpy" if os.environ.get("RUBRICA_KERNELS") == "numpy" else _load_best()[1]
     return f"numpy ({reason})"
 
@@ -78,15 +84,24 @@ def _load_best() -> tuple[ctypes.CDLL | None, str]:
     """The best library that the processor can run, or None and the reason."""
     files = {path.stem.removeprefix("librubrica-"): path for path in FOLDER.glob("librubrica-*")}
     if not files:
-        return None, "this installation was built without a C++ compiler"
-    first = "x86-64-v2" if "x86-64-v2" in files else min(files)
+        return None, NOT_BUILT
+    lowest, problem = _load(files[min(files)])
+    if lowest is None:
+        return None, problem
+    level = lowest.rubrica_cpu_level()
+    fitting = [name for name in files if name == "baseline" or int(name[-1]) <= level]
+    if not fitting:
+        return None, f"the processor is of level x86-64-v{level}, below {min(files)}; install rubrica anew on it"
+    return _load(files[max(fitting)])
+
+
+def _load(path: Path) -> tuple[ctypes.CDLL | None, str]:
     try:
-        found = ctypes.CDLL(str(files[first]))
-        best = f"x86-64-v{found.rubrica_cpu_level()}"
-        if best in files and best != first:
-            found = ctypes.CDLL(str(files[best]))
+        found = ctypes.CDLL(str(path))
     except OSError as error:
-        return None, f"the library does not load ({error})"
-    if found.rubrica_version() != VERSION:
-        return None, "the library is of another version (reinstall rubrica)"
+        return None, f"the library does not load ({error}); install rubrica anew"
+    version = getattr(found, "rubrica_version", None)
+    if version is None or version() != VERSION:
+        has = version() if version else "unknown"
+        return None, f"{path.name} is of version {has}, expected {VERSION}; install rubrica anew"
     return found, ""
