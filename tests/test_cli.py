@@ -126,6 +126,31 @@ def test_info_shows_what_a_model_is(run, home):
     assert facts["config"]["training"]["lr"] == 0.02
 
 
+def test_export_and_quantize_write_smaller_models_and_say_what_it_costs(run, home, tmp_path):
+    code, out, err = run("export", home / "model", "--int8", "--out", tmp_path / "int8", "--data", home)
+    assert (code, err) == (0, "")
+    assert "accuracy on 30 texts: 100.00% before, 100.00% after (+0.00 points)" in out
+    assert "table as int8" in out
+    assert json.loads(run("evaluate", tmp_path / "int8", home, "--json")[1])["accuracy"] == 1
+    code, out, _ = run("export", home / "model", "--bf16", "--out", tmp_path / "bf16")
+    assert code == 0
+    assert "accuracy: not measured; --data" in out
+    assert json.loads(run("info", tmp_path / "bf16", "--json")[1])["storage"] == "bfloat16"
+    code, out, _ = run("quantize", home / "model", "--max-size", "15k", "--out", tmp_path / "small")
+    assert code == 0
+    total = sum(path.stat().st_size for path in (tmp_path / "small").iterdir())
+    assert f"{total:,}" in out
+    assert total <= 15_000
+
+
+def test_export_writes_an_onnx_file_and_its_words(run, home, tmp_path):
+    code, out, err = run("export", home / "model", "--onnx", "--int8", "--out", tmp_path / "news.onnx")
+    assert (code, err) == (0, "")
+    assert {path.name for path in tmp_path.iterdir()} == {"news.onnx", "news.vocab.txt"}
+    assert "onnxruntime: answers differ by" in out
+    assert f"{(tmp_path / 'news.onnx').stat().st_size:,}" in out
+
+
 def test_data_shows_what_is_there(run, home):
     code, out, err = run("data", home, "--vectors", home / "v.txt")
     assert code == 0
@@ -154,7 +179,7 @@ def test_vectors_are_listed_and_made(run, tmp_path):
 def test_help_names_every_command(run):
     code, out, _ = run("--help")
     assert code == 0
-    for name in ("data", "evaluate", "info", "predict", "seminar", "train", "vectors"):
+    for name in ("data", "evaluate", "export", "info", "predict", "quantize", "seminar", "train", "vectors"):
         assert f"  {name} " in out
         assert run(name, "--help")[0] == 0
 
@@ -207,16 +232,25 @@ def bad_cases(home, tmp):
         (["train", home, "--device", "gpu", *out], 2, ["training.device is 'gpu'", "cpu, cuda or auto"]),
         (["vectors", "train", home, "--out", tmp / "v.pdf"], 1, ["v.pdf", ".vec (text)"]),
         (["vectors", "train", home, "--out", tmp / "one.csv" / "v.txt"], 1, ["v.txt: cannot be written"]),
+        (["export", model, *out], 2, ["give --onnx, --int8 or --bf16"]),
+        (["export", model, "--int8", "--bf16", *out], 2, ["give --onnx, --int8 or --bf16"]),
+        (["export", tmp / "none", "--int8", *out], 1, ["none", "no such model folder"]),
+        (["export", model, "--int8", "--out", tmp / "full"], 1, ["full", "not empty"]),
+        (["export", model, "--int8", "--data", tmp / "one.csv", *out], 1, ["one.csv", "does not know the label 'a'"]),
+        (["export", model, "--onnx", *out], 1, ["new", "ends in .onnx"]),
+        (["quantize", model, "--max-size", "2T", *out], 2, ["--max-size: '2T' is no size", "2M"]),
+        (["quantize", model, "--max-size", "1k", *out], 1, ["cannot be made smaller than", "1,000 were asked for"]),
+        (["quantize", model, *out], 2, ["--max-size"]),
         (["bogus"], 2, ["No such command"]),
         ([], 2, ["Usage"]),
     ]
 
 
-@pytest.mark.parametrize("case", range(32))
+@pytest.mark.parametrize("case", range(41))
 def test_what_goes_wrong_is_one_sentence(run, home, tmp_path, monkeypatch, case):
     monkeypatch.setenv("GENSIM_DATA_DIR", str(tmp_path / "gensim-data"))
     cases = bad_cases(home, tmp_path)
-    assert len(cases) == 32
+    assert len(cases) == 41
     arguments, expected_code, sentences = cases[case]
     code, out, err = run(*arguments)
     assert code == expected_code, err
@@ -264,6 +298,7 @@ def test_predict_evaluate_and_info_work_where_torch_is_not_installed(home):
         ["predict", home / "model", home / "test.csv"],
         ["evaluate", home / "model", home],
         ["info", home / "model"],
+        ["quantize", home / "model", "--max-size", "20k", "--data", home, "--out", home / "small"],
     ):
         subprocess.run([sys.executable, "-c", NO_TORCH, *arguments], capture_output=True, check=True)
     done = subprocess.run(

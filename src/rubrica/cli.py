@@ -10,12 +10,17 @@ import sys
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rubrica import __version__
 from rubrica.errors import ConfigError, DataError, RubricaError, require
+
+if TYPE_CHECKING:
+    from rubrica.artifact import Artifact
+    from rubrica.data import Examples
+    from rubrica.quantization import Storage
 
 # Everything else is imported by the command that needs it: `rubrica --help` answers before numpy would be loaded.
 
@@ -72,6 +77,18 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
 
 
+def _read_split(data: str, split: str | None, **columns: Any) -> "Examples":
+    """One part of a data set: the one that is named, else test, else the first."""
+    from rubrica.data import read_dataset
+
+    splits = read_dataset(data, **columns).splits
+    if split is None:
+        split = "test" if "test" in splits else next(iter(splits))
+    if split not in splits:
+        raise click.UsageError(f"--split {split}: {data} has {', '.join(splits)}")
+    return splits[split]
+
+
 @rubrica.command()
 @click.argument("data")
 @click.option("--vectors", help="File of word vectors, or a name of `rubrica vectors list`.")
@@ -83,9 +100,7 @@ def data(
     vectors: str | None,
     keep_case: bool,
     as_json: bool,
-    text_columns: tuple[str, ...],
-    label_column: str | None,
-    delimiter: str | None,
+    **columns: Any,
 ) -> None:
     """Show what is in DATA: splits, classes, texts, tokens, ids, unknown words.
 
@@ -97,7 +112,7 @@ def data(
     from rubrica.overview import describe
     from rubrica.vectors import load_vectors
 
-    dataset = read_dataset(data, text_columns=text_columns, label_column=label_column, delimiter=delimiter)
+    dataset = read_dataset(data, **columns)
     loaded = load_vectors(vectors) if vectors else None
     facts = describe(dataset, loaded, DataConfig(lowercase=not keep_case))
     if as_json:
@@ -148,9 +163,7 @@ def vectors_train(
     min_count: int,
     keep_case: bool,
     seed: int,
-    text_columns: tuple[str, ...],
-    label_column: str | None,
-    delimiter: str | None,
+    **columns: Any,
 ) -> None:
     """Make word vectors from the training texts of DATA (word2vec, by gensim)."""
     from rubrica.data import read_dataset
@@ -158,7 +171,7 @@ def vectors_train(
 
     check_savable(out)
 
-    dataset = read_dataset(data, text_columns=text_columns, label_column=label_column, delimiter=delimiter)
+    dataset = read_dataset(data, **columns)
     texts = next(iter(dataset.splits.values())).texts
     made = train_vectors(texts, dim=dim, epochs=epochs, min_count=min_count, lowercase=not keep_case, seed=seed)
     save_vectors(made, out)
@@ -174,9 +187,7 @@ def seminar(
     data: str,
     vectors: str,
     out: str,
-    text_columns: tuple[str, ...],
-    label_column: str | None,
-    delimiter: str | None,
+    **columns: Any,
 ) -> None:
     """Run the seminar's five experiments: cnn, rnn, gru, gru-vectors, gru-frozen."""
     from rubrica.artifact import check_writable
@@ -186,7 +197,7 @@ def seminar(
     from rubrica.tables import print_seminar
     from rubrica.vectors import load_vectors
 
-    dataset = read_dataset(data, text_columns=text_columns, label_column=label_column, delimiter=delimiter)
+    dataset = read_dataset(data, **columns)
     loaded = load_vectors(vectors)
     require("torch", "train")
     from rubrica.seminar import run_seminar
@@ -253,21 +264,13 @@ def evaluate(
     data: str,
     split: str | None,
     as_json: bool,
-    text_columns: tuple[str, ...],
-    label_column: str | None,
-    delimiter: str | None,
+    **columns: Any,
 ) -> None:
     """Score MODEL on DATA: accuracy, macro-F1, per class, confusion."""
-    from rubrica.data import read_dataset
     from rubrica.runtime import load
 
     classifier = load(model)
-    dataset = read_dataset(data, text_columns=text_columns, label_column=label_column, delimiter=delimiter)
-    if split is None:
-        split = "test" if "test" in dataset.splits else next(iter(dataset.splits))
-    if split not in dataset.splits:
-        raise click.UsageError(f"--split {split}: {data} has {', '.join(dataset.splits)}")
-    examples = dataset.splits[split]
+    examples = _read_split(data, split, **columns)
     try:
         scores = classifier.evaluate(examples.texts, examples.labels)
     except ValueError as error:
@@ -338,6 +341,61 @@ def info(model: str | None, env: bool, as_json: bool) -> None:
     from rubrica.tables import print_environment, print_info
 
     (print_environment if env else print_info)(facts)
+
+
+@rubrica.command()
+@click.argument("model")
+@click.option("--out", required=True, help="New folder; with --onnx a new file, NAME.onnx.")
+@click.option("--onnx", is_flag=True, help="An ONNX graph, checked in onnxruntime before it is written.")
+@click.option("--int8", is_flag=True, help="The word table with one byte a number.")
+@click.option("--bf16", is_flag=True, help="All weights with two bytes a number.")
+@click.option("--data", help="Texts with labels, to measure what it costs in accuracy.")
+@data_options
+def export(model: str, out: str, onnx: bool, int8: bool, bf16: bool, data: str | None, **columns: Any) -> None:
+    """Write MODEL as an ONNX file, or as a folder with smaller weights; print sizes and what they cost."""
+    if not (onnx or int8 or bf16) or (int8 and bf16):
+        raise click.UsageError("give --onnx, --int8 or --bf16; --onnx goes together with one of the others")
+    from rubrica.export import store
+
+    storage: Storage | None = "int8" if int8 else "bfloat16" if bf16 else None
+    _export(model, out, lambda artifact: store(artifact, storage) if storage else artifact, data, columns, onnx=onnx)
+
+
+@rubrica.command()
+@click.argument("model")
+@click.option("--max-size", required=True, metavar="SIZE", help="Of the whole folder: 2M, 800k, or in bytes.")
+@click.option("--out", required=True, help="New folder for the model.")
+@click.option("--data", help="Texts with labels, to measure what it costs in accuracy.")
+@data_options
+def quantize(model: str, max_size: str, out: str, data: str | None, **columns: Any) -> None:
+    """Write MODEL to a folder of at most --max-size, by one-byte rows, fewer words, half-byte rows, in this order."""
+    from rubrica.export import parse_size, shrink
+
+    try:
+        max_bytes = parse_size(max_size)
+    except ValueError as error:
+        raise click.UsageError(f"--max-size: {error}") from None
+    _export(model, out, lambda artifact: shrink(artifact, max_bytes), data, columns)
+
+
+def _export(
+    model: str,
+    out: str,
+    change: "Callable[[Artifact], Artifact]",
+    data: str | None,
+    columns: dict[str, Any],
+    *,
+    onnx: bool = False,
+) -> None:
+    from rubrica.export import export_model
+    from rubrica.tables import print_export
+
+    examples = _read_split(data, None, **columns) if data else None
+    try:
+        report = export_model(Path(model), Path(out), change, onnx=onnx, examples=examples)
+    except ValueError as error:
+        raise DataError(data or model, str(error)) from None
+    print_export(report)
 
 
 if __name__ == "__main__":

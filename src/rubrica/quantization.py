@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 Storage = Literal["float32", "bfloat16", "int8", "int4"]
 STORAGES: tuple[Storage, ...] = get_args(Storage)
-TABLES = ("embedding.weight", "ngrams.weight")  # tensors with a row a word, of which a text needs a few
+TABLES = ("embedding.weight", "ngrams.weight")  # tensors of many rows, of which a text needs a few
 _LARGEST = {"int8": 127, "int4": 7}  # symmetric: a code and its negative are both there
 
 Floats = NDArray[np.float32]

@@ -110,9 +110,32 @@ def print_scores(scores: dict[str, Any]) -> None:
     )
 
 
+def print_export(report: dict[str, Any]) -> None:
+    """What `rubrica export` and `rubrica quantize` did: bytes of each file, words, accuracy."""
+    before, after = report["bytes"]["before"], report["bytes"]["after"]
+    sizes = _table("bytes", "file", "before", "after")
+    for name in [*before, *(name for name in after if name not in before)]:
+        sizes.add_row(Text(name), *(f"{files[name]:,}" if name in files else "-" for files in (before, after)))
+    sizes.add_section()
+    sizes.add_row("all", *(f"{sum(files.values()):,}" for files in (before, after)))
+    words = report["words"]
+    lines = [_line("words", f"{words['before']:,} before, {words['after']:,} after; table as {report['storage']}")]
+    if scores := report["accuracy"]:
+        points = 100 * (scores["after"] - scores["before"])
+        figures = f"{scores['before']:.2%} before, {scores['after']:.2%} after ({points:+.2f} points)"
+        lines.append(_line(f"accuracy on {scores['texts']:,} texts", figures))
+    else:
+        lines.append(_line("accuracy", "not measured; --data with texts and labels shows what it costs"))
+    if (difference := report["onnx_difference"]) is not None:
+        lines.append(
+            _line("onnxruntime", f"answers differ by {difference:.1e} at most; docs/artifact.md has its inputs")
+        )
+    _print(sizes, *lines)
+
+
 def print_info(facts: dict[str, Any]) -> None:
     """What `rubrica info` knows of a model."""
-    size = f"{facts['parameters']:,} parameters, {facts['model_bytes'] / 1e6:.1f} MB"
+    size = f"{facts['parameters']:,} parameters ({facts['storage']}), {facts['model_bytes'] / 1e6:.1f} MB"
     _print(
         _line("model", f"{facts['model']}, {size}"),
         _line("classes", ", ".join(facts["labels"])),

@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 WORD, WHITE_SPACE = r"\w", r"\s"
 
-_PATTERN = re.compile(rf"{WORD}+|[^{WORD}{WHITE_SPACE}]+")
+TOKEN_PATTERN = rf"{WORD}+|[^{WORD}{WHITE_SPACE}]+"
+_PATTERN = re.compile(TOKEN_PATTERN)
 
 tokenize: Callable[[str], list[str]] = _PATTERN.findall
 """Split a text. "Don't stop: 3.5%!" gives Don ' t stop : 3 . 5 %!"""

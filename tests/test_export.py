@@ -1,0 +1,162 @@
+"""Smaller models: the sizes that were asked for, the words that stay, and what it costs, counted once more here."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rubrica.artifact import load_artifact, save_artifact
+from rubrica.data import Examples
+from rubrica.errors import ArtifactError, RubricaError
+from rubrica.export import export_model, folder_sizes, keep_words, parse_size, shrink, store
+from rubrica.quantization import STORAGES, take_rows
+from rubrica.runtime import Classifier
+from rubrica.vocab import Vocab
+from test_runtime import TEXTS, make
+
+
+def make_large(num_words=5000, unknown_id=1):
+    """A gru of many words, with numbers of about the size of a trained table's."""
+    artifact = make("gru")[0].artifact
+    words = [f"w{i}" for i in range(num_words)]
+    table = np.random.default_rng(3).normal(size=(num_words, 5)).astype(np.float32)
+    vocab = Vocab(words, unknown_id, True)
+    return replace(artifact, vocab=vocab, tensors=artifact.tensors | {"embedding.weight": table})
+
+
+def size_of(artifact, folder):
+    return sum(path.stat().st_size for path in save_artifact(artifact, folder).iterdir())
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_a_stored_model_answers_alike_in_memory_and_from_disk(tmp_path, storage):
+    classifier, _ = make("gru")
+    stored = store(classifier.artifact, storage)
+    loaded = load_artifact(save_artifact(stored, tmp_path / "model"))
+    got = Classifier(loaded).predict_proba(TEXTS)
+    np.testing.assert_array_equal(got, Classifier(stored).predict_proba(TEXTS))
+    # Rounding moves a probability by about a code's step; and where nothing is rounded, by nothing.
+    allowed = {"float32": 0, "bfloat16": 0.01, "int8": 0.01, "int4": 0.1}[storage]
+    apart = abs(got - classifier.predict_proba(TEXTS)).max()
+    assert apart <= allowed
+    assert (apart > 0) == (storage != "float32")
+
+
+@pytest.mark.parametrize("first", STORAGES)
+@pytest.mark.parametrize("second", STORAGES)
+def test_a_stored_model_can_be_stored_once_more(first, second):
+    stored = store(store(make("gru")[0].artifact, first), second)
+    assert stored.storage == second
+    rows = take_rows(stored.tensors, "embedding.weight", np.arange(18))
+    assert abs(rows - make("gru")[0].artifact.tensors["embedding.weight"]).max() < 0.5
+    assert ("embedding.scale" in stored.tensors) == (second in ("int8", "int4"))
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("unknown_id", [1, 4000])
+def test_the_first_words_stay_with_their_rows_and_the_rest_are_unknown(storage, unknown_id):
+    artifact = store(make_large(unknown_id=unknown_id), storage)
+    kept = keep_words(artifact, 100)
+    expected = list(range(100)) if unknown_id == 1 else [*range(99), 4000]
+    assert kept.vocab.words == [f"w{i}" for i in expected]
+    assert kept.vocab.words[kept.vocab.unknown_id] == f"w{unknown_id}"
+    np.testing.assert_array_equal(
+        take_rows(kept.tensors, "embedding.weight", np.arange(100)),
+        take_rows(artifact.tensors, "embedding.weight", np.array(expected)),
+    )
+    texts = ["w0 w5 w98", f"w{unknown_id} w3"]
+    np.testing.assert_array_equal(Classifier(kept).logits(texts), Classifier(artifact).logits(texts))
+    gone = Classifier(kept).logits(["w5 w4321", "w5 never"])
+    np.testing.assert_array_equal(gone[0], gone[1])
+
+
+def test_shrink_takes_the_first_step_that_is_small_enough(tmp_path):
+    artifact = make_large()
+    fixed = size_of(store(keep_words(artifact, 2), "int8"), tmp_path / "fixed")
+    # A word of four letters or five, its newline, and its row: 7 bytes (int8), or 5 (4 bits).
+    for number, (target, storage, fewest, most) in enumerate(
+        [
+            (10**9, "int8", 5000, 5000),
+            (fixed + 5000 * 14, "int8", 5000, 5000),
+            (fixed + 4000 * 13, "int8", 3900, 4300),
+            (fixed + 2600 * 13, "int8", 2500, 2900),
+            (fixed + 2000 * 13, "int4", 2100, 2600),
+            (fixed + 1100 * 11, "int4", 1000, 1300),
+        ]
+    ):
+        small = shrink(artifact, target)
+        assert small.storage == storage
+        assert fewest <= len(small.vocab.words) <= most
+        assert size_of(small, tmp_path / f"small{number}") <= target
+        if len(small.vocab.words) < 5000:  # one word more would not fit
+            more = keep_words(store(artifact, storage), len(small.vocab.words) + 1)
+            assert size_of(more, tmp_path / f"more{number}") > target
+
+
+def test_a_size_out_of_reach_names_the_least(tmp_path):
+    artifact = make_large()
+    with pytest.raises(RubricaError, match=r"cannot be made smaller than ([\d,]+) bytes \(1,000 words") as caught:
+        shrink(artifact, 500)
+    least = int(str(caught.value).split()[7].replace(",", ""))
+    assert size_of(shrink(artifact, least), tmp_path / "least") == least
+    with pytest.raises(RubricaError, match=f"smaller than {least:,} bytes"):
+        shrink(artifact, least - 1)
+    # A model with few words keeps all of them.
+    with pytest.raises(RubricaError, match=r"\(18 words"):
+        shrink(make("gru")[0].artifact, 500)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("2M", 2e6),
+        ("2m", 2e6),
+        ("1.5MB", 1.5e6),
+        ("800k", 8e5),
+        ("800 kB", 8e5),
+        ("1G", 1e9),
+        ("1234", 1234),
+        ("7B", 7),
+    ],
+)
+def test_sizes_as_people_write_them(text, size):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "M", "-1M", "2T", "2MiB", "2,5M", "1e6", "²M"])
+def test_what_is_no_size(text):
+    with pytest.raises(ValueError, match="is no size; give for example 2M"):
+        parse_size(text)
+
+
+def test_the_report_counts_bytes_words_and_answers(tmp_path):
+    artifact = make_large()
+    folder = save_artifact(artifact, tmp_path / "model")
+    texts = [f"w{i} w{4999 - i}" for i in range(200)]
+    labels = Classifier(artifact).predict(texts)
+    labels[:20] = [artifact.labels[(artifact.labels.index(label) + 1) % 3] for label in labels[:20]]
+    examples = Examples(texts, labels)
+    out = tmp_path / "small"
+    report = export_model(folder, out, lambda before: shrink(before, 30_000), examples=examples)
+    for place, key in ((folder, "before"), (out, "after")):
+        assert report["bytes"][key] == {path.name: path.stat().st_size for path in place.iterdir()}
+    assert report["words"] == {"before": 5000, "after": len(load_artifact(out).vocab.words)}
+    answers = Classifier(load_artifact(out)).predict(texts)
+    hits = sum(answer == label for answer, label in zip(answers, labels, strict=True))
+    assert report["accuracy"] == {"texts": 200, "before": 0.9, "after": pytest.approx(hits / 200)}
+    assert 0 < hits < 200
+    assert sum(report["bytes"]["after"].values()) <= 30_000
+
+
+def test_a_failure_leaves_nothing(tmp_path):
+    folder = save_artifact(make_large(), tmp_path / "model")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "precious").write_text("")
+    with pytest.raises(ArtifactError, match="not empty"):
+        export_model(folder, tmp_path / "full", lambda artifact: artifact)
+    with pytest.raises(ValueError, match="does not know the label 'Sport'"):
+        export_model(folder, tmp_path / "new", lambda artifact: artifact, examples=Examples(["a"], ["Sport"]))
+    with pytest.raises(RubricaError, match="cannot be made smaller"):
+        export_model(folder, tmp_path / "new", lambda artifact: shrink(artifact, 1))
+    assert {path.name for path in tmp_path.iterdir()} == {"model", "full"}
+    assert folder_sizes(tmp_path / "full") == {"precious": 0}

@@ -1,0 +1,146 @@
+"""The ONNX graph answers as torch does, at every batch and length, and a wrong one is never written."""
+
+import json
+import re
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from rubrica import onnx_graph
+from rubrica.errors import ArtifactError, MissingExtraError
+from rubrica.export import store
+from rubrica.onnx_graph import TOLERANCE, build_model, export_onnx, largest_difference
+from rubrica.quantization import STORAGES
+from test_runtime import CASES, TEXTS, WORDS, make
+
+
+def session_of(artifact):
+    return onnxruntime.InferenceSession(build_model(artifact).SerializeToString(), providers=["CPUExecutionProvider"])
+
+
+def ragged(texts, steps, draw):
+    """Random ids and lengths; the first text has no words, the last one all steps."""
+    ids, lengths = draw.integers(0, len(WORDS), (texts, steps)), draw.integers(0, steps + 1, texts)
+    lengths[0], lengths[-1] = 0, steps
+    ids[np.arange(steps) >= lengths[:, None]] = 0
+    return ids, lengths
+
+
+@pytest.mark.parametrize(("name", "pooling", "masked"), CASES, ids=str)
+def test_logits_and_probabilities_equal_torch(name, pooling, masked):
+    classifier, model = make(name, pooling, masked)
+    onnx.checker.check_model(build_model(classifier.artifact), full_check=True)
+    session, draw = session_of(classifier.artifact), np.random.default_rng(1)
+    for texts in (1, 2, 7):
+        for steps in (1, 2, 3, 6, 33):
+            ids, lengths = ragged(texts, steps, draw)
+            logits, probabilities = session.run(None, {"ids": ids, "lengths": lengths})
+            expected = model(torch.from_numpy(ids), torch.from_numpy(lengths) if masked else None).detach()
+            np.testing.assert_allclose(logits, expected, atol=1e-5)
+            np.testing.assert_allclose(probabilities, expected.softmax(1), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["rnn", "gru"])
+def test_probabilities_equal_torch_where_the_seminar_starts(name):
+    classifier, model = make(name, "last", False, init="uniform01")
+    session, draw = session_of(classifier.artifact), np.random.default_rng(2)
+    for steps in (1, 5, 90):
+        ids, lengths = ragged(4, steps, draw)
+        (found,) = session.run(["probabilities"], {"ids": ids, "lengths": lengths})
+        np.testing.assert_allclose(found, model(torch.from_numpy(ids), None).softmax(1).detach(), atol=1e-5)
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("name", ["cnn", "gru"])
+def test_a_smaller_table_is_small_in_the_graph_and_answers_alike(name, storage):
+    artifact = store(make(name)[0].artifact, storage)
+    content = build_model(artifact).SerializeToString()
+    assert largest_difference(artifact, content) < TOLERANCE
+    tables = [
+        tensor for tensor in onnx.load_from_string(content).graph.initializer if tensor.name == "embedding.weight"
+    ]
+    number = {"float32": 4, "bfloat16": 2, "int8": 1, "int4": 1}[storage]
+    assert [len(table.raw_data) for table in tables] == [len(WORDS) * 5 * number]
+
+
+def answers(path, texts):
+    """What docs/artifact.md tells a reader to write; numpy, re and onnxruntime, nothing of ours."""
+    session = onnxruntime.InferenceSession(path)
+    settings = {key: json.loads(value) for key, value in session.get_modelmeta().custom_metadata_map.items()}
+    words = path.with_suffix(".vocab.txt").read_text(encoding="utf-8").split("\n")[:-1]
+    index = {word: i for i, word in enumerate(words)}
+    rows = []
+    for text in texts:
+        tokens = re.findall(settings["token_pattern"], text.lower() if settings["lowercase"] else text)
+        rows.append([index.get(token, settings["unknown_id"]) for token in tokens[: settings["max_length"]]])
+    lengths = np.array([len(row) for row in rows])
+    ids = np.zeros((len(rows), max(1, lengths.max())), np.int64)
+    for row, numbers in zip(ids, rows, strict=True):
+        row[: len(numbers)] = numbers
+    (probabilities,) = session.run(["probabilities"], {"ids": ids, "lengths": lengths})
+    return [settings["labels"][i] for i in probabilities.argmax(axis=1)], probabilities
+
+
+@pytest.mark.parametrize("name", ["cnn", "gru"])
+def test_a_program_without_rubrica_gets_the_same_answers_from_the_two_files(tmp_path, name):
+    classifier, _ = make(name)
+    vocab, difference = export_onnx(classifier.artifact, tmp_path / "new" / "model.onnx")
+    assert difference < TOLERANCE
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["model.onnx", "model.vocab.txt"]
+    assert vocab == tmp_path / "new" / "model.vocab.txt"
+    labels, probabilities = answers(tmp_path / "new" / "model.onnx", TEXTS)
+    assert labels == classifier.predict(TEXTS)
+    np.testing.assert_allclose(probabilities, classifier.predict_proba(TEXTS), atol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", ["head.bias", "cell.bias_hh_l0"])
+def test_a_graph_that_answers_differently_is_not_written(tmp_path, monkeypatch, wrong):
+    artifact = make("gru")[0].artifact
+    other = dict(artifact.tensors)
+    other[wrong] = other[wrong] + np.float32(1e-4)
+    different = build_model(type(artifact)(artifact.config, artifact.labels, artifact.vocab, other))
+    monkeypatch.setattr(onnx_graph, "build_model", lambda artifact: different)
+    with pytest.raises(ArtifactError, match=r"model\.onnx: not written: onnxruntime's answers differ by \d"):
+        export_onnx(artifact, tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_number_is_no_answer(tmp_path):
+    artifact = make("gru")[0].artifact
+    artifact.tensors["head.bias"] = artifact.tensors["head.bias"] * np.float32(np.nan)
+    with pytest.raises(ArtifactError, match="answers differ by inf from ours"):
+        export_onnx(artifact, tmp_path / "model.onnx")
+
+
+def test_files_that_are_there_are_left_alone(tmp_path):
+    artifact = make("gru")[0].artifact
+    (tmp_path / "a.onnx").write_text("precious")
+    (tmp_path / "b.vocab.txt").write_text("precious")
+    for name, message in (("a.onnx", "a.onnx: is there already"), ("b.onnx", "b.vocab.txt: is there already")):
+        with pytest.raises(ArtifactError, match=re.escape(message)):
+            export_onnx(artifact, tmp_path / name)
+    with pytest.raises(ArtifactError, match=r"ends in \.onnx"):
+        export_onnx(artifact, tmp_path / "model")
+    with pytest.raises(ArtifactError, match="could not be written"):
+        export_onnx(artifact, tmp_path / "a.onnx" / "c.onnx")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(
+        ["a.onnx", "b.vocab.txt"], "precious"
+    )
+
+
+def test_a_model_beyond_the_limit_of_the_format_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_graph, "_MAX_BYTES", 100)
+    with pytest.raises(ArtifactError, match=r"the weights take .* GB, an ONNX file holds 2; quantize the model"):
+        export_onnx(make("gru")[0].artifact, tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("library", ["onnx", "onnxruntime"])
+def test_without_the_libraries_the_sentence_names_the_extra(tmp_path, monkeypatch, library):
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(MissingExtraError, match=rf"{library} is not installed; run: pip install 'rubrica\[onnx\]'"):
+        export_onnx(make("gru")[0].artifact, tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
