@@ -32,7 +32,7 @@ FLOORS = [
     ["vocab", "batching", "mini_news", "data_files", "data_hub", "data"],
     ["vectors_files", "vectors_hub", "vectors"],
     ["corpus", "overview", "artifact", "report", "environment", "tables"],
-    ["forward", "runtime", "onnx_graph", "export"],
+    ["forward", "runtime", "answers", "onnx_graph", "export"],
     ["masking", "pooling", "embedding", "bptt", "cells", "models.cnn", "models.rnn", "models"],
     ["history", "bag", "freezing", "loop", "network", "training", "seminar"],
     ["cli", "__main__"],

@@ -108,5 +108,5 @@ def _start(
 
 def _logits(tables: Tables, head: Head, split: Split, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     tokens = split.tokens.take(rows)
-    found: NDArray[np.float32] = features(tables, tokens.ids, tokens.offsets) @ head.weight.T + head.bias
-    return found
+    means = features(tables, tokens.ids, tokens.offsets)
+    return np.asarray(means @ head.weight.T + head.bias, np.float32)

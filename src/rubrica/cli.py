@@ -8,7 +8,6 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 # Everything else is imported by the command that needs it: `rubrica --help` answers before numpy would be loaded.
 
 SILENT = {"predict", "info"}  # commands that log nothing, and start without the library that does
-PREDICT_CHUNK = 1024  # texts read before the first answer, about
-
 
 def main() -> None:
     """Run the command line; every error that a user can cause is one sentence."""
@@ -294,6 +291,7 @@ def predict(model: str, file: str, all_classes: bool, text_columns: tuple[str, .
 
     FILE holds one text a line (- is standard input), or is a CSV, TSV, JSONL or Parquet file with a text column.
     """
+    from rubrica.answers import iter_answers
     from rubrica.data_files import FORMATS, file_suffix, iter_lines
     from rubrica.runtime import load
 
@@ -304,19 +302,8 @@ def predict(model: str, file: str, all_classes: bool, text_columns: tuple[str, .
         texts = iter(read_texts(file, text_columns=text_columns, delimiter=delimiter))
     else:
         texts = iter_lines(file)
-    # Whole training batches at a time: where padding is read as words, the batch is part of the result.
-    batch_size = classifier.config.training.batch_size
-    while chunk := list(islice(texts, batch_size * max(1, PREDICT_CHUNK // batch_size))):
-        lines = []
-        for row in classifier.predict_proba(chunk):
-            best = int(row.argmax())
-            answer: dict[str, Any] = {"label": classifier.labels[best], "score": round(float(row[best]), 6)}
-            if all_classes:
-                answer["scores"] = {
-                    name: round(float(value), 6) for name, value in zip(classifier.labels, row, strict=True)
-                }
-            lines.append(json.dumps(answer, ensure_ascii=False))
-        click.echo("\n".join(lines))
+    for lines in iter_answers(classifier, texts, all_classes=all_classes):
+        click.echo(lines)
 
 
 @rubrica.command()

@@ -14,6 +14,7 @@ Letters: V words, E numbers in a word vector, T steps, B texts, H hidden units o
 
 import json
 import tempfile
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from rubrica.artifact import Artifact
 from rubrica.errors import ArtifactError, require
 from rubrica.quantization import from_bfloat16, scale_name, take_rows
 from rubrica.tokenizer import TOKEN_PATTERN
-from rubrica.vocab import PAD_ID
+from rubrica.vocab import PAD_ID, TokenIds
 
 OPSET = 17  # of 2022: all that is needed, and old runtimes read it
 IR_VERSION = 8  # the file version that goes with it
@@ -168,9 +169,12 @@ def largest_difference(artifact: Artifact, content: bytes) -> float:
         ids = draw.integers(0, len(artifact.vocab.words), (texts, steps))
         lengths = draw.integers(0, steps + 1, texts)
         lengths[-1] = steps
-        ids[np.arange(steps) >= lengths[:, None]] = PAD_ID
-        known = lengths if artifact.config.model.mask_padding else None
-        expected = forward.logits(artifact.tensors, artifact.config.model, ids, known)
+        real = np.arange(steps) < lengths[:, None]
+        ids[~real] = PAD_ID
+        tokens = TokenIds(ids[real].astype(np.int32), np.concatenate([[0], np.cumsum(lengths)]))
+        # Where padding is read as words, all of these are one batch.
+        config = replace(artifact.config, training=replace(artifact.config.training, batch_size=texts))
+        expected = forward.logits(artifact.tensors, config, tokens)
         logits, probabilities = session.run(["logits", "probabilities"], {"ids": ids, "lengths": lengths})
         apart = [
             np.abs(probabilities - metrics.softmax(expected)),
