@@ -339,9 +339,9 @@ def test_model2vec_folder_must_be_whole(tmp_path):
         read_vectors(folder)
 
 
-def test_model2vec_in_a_type_that_numpy_lacks(tmp_path):
+def test_model2vec_in_a_type_that_nobody_knows(tmp_path):
     folder = model2vec(tmp_path, {"a": 0}, {"embeddings": TWO[:1]})
-    header = json.dumps({"embeddings": {"dtype": "BF16", "shape": [1, 2], "data_offsets": [0, 4]}}).encode()
+    header = json.dumps({"embeddings": {"dtype": "X9", "shape": [1, 2], "data_offsets": [0, 4]}}).encode()
     (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
     with pytest.raises(VectorsError, match="cannot be read"):
         read_vectors(folder)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SILENT = {"predict", "info"}  # commands that log nothing, and start without the library that does
 
+
 def main() -> None:
     """Run the command line; every error that a user can cause is one sentence."""
     try:
