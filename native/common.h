@@ -47,50 +47,54 @@ inline void store(float* p, vf x) { *reinterpret_cast<vf_any*>(p) = x; }
 inline vf broadcast(float x) { return x - vf{}; }
 
 // Threads that wait for work. One pool a process; it lives as long as the process does, and its threads with it.
+// The caller works too, and takes over every part that no thread has begun: on a busy machine, where a thread may have
+// to wait for a core, a call costs no more than it would alone.
 class Pool {
  public:
   static Pool& instance() {
-    Pool* pool = current().load(std::memory_order_acquire);
-    if (pool != nullptr) return *pool;
     static std::mutex first;
     std::lock_guard<std::mutex> lock(first);
-    if (current().load() == nullptr) {
+    if (current() == nullptr) {
 #if !defined(_WIN32)
       // A forked child has this memory but none of the threads: it starts anew. Registered once a process.
-      static const int once = pthread_atfork(nullptr, nullptr, [] { current().store(nullptr); });
+      static const int once = pthread_atfork(nullptr, nullptr, [] { current() = nullptr; });
       (void)once;
 #endif
-      current().store(new Pool);
+      current() = new Pool;
     }
-    return *current().load();
+    return *current();
   }
 
-  void run(int threads, void (*task)(void*, int), void* context) {
+  // Runs task(context, 0) ... task(context, parts - 1) and waits for all.
+  void run(int parts, void (*task)(void*, int), void* context) {
     // Whoever finds the pool at work (another thread of the caller, or a task itself) does everything alone.
-    const bool ours = !busy_.test_and_set(std::memory_order_acquire);
-    const int others = ours ? std::min(grow(threads - 1), threads - 1) : 0;
-    if (others > 0) {
-      task_ = task, context_ = context;
-      running_.store(others, std::memory_order_relaxed);
-      {
-        std::lock_guard<std::mutex> lock(mutex_);
-        // One number says which round this is and who takes part, so that a late thread cannot mix up two rounds.
-        round_.store(((round_.load() >> 16) + 1) << 16 | others, std::memory_order_release);
-      }
-      wake_.notify_all();
+    if (busy_.test_and_set(std::memory_order_acquire)) {
+      for (int i = 0; i < parts; i++) task(context, i);
+      return;
     }
-    task(context, 0);
-    for (int i = others + 1; i < threads; i++) task(context, i);
-    for (int spins = 0; others > 0 && running_.load(std::memory_order_acquire) != 0; spins++)
-      spins < kSpins ? pause() : std::this_thread::yield();
-    if (ours) busy_.clear(std::memory_order_release);
+    grow(parts - 1);
+    task_ = task, context_ = context;
+    left_.store(parts, std::memory_order_relaxed);
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      const uint64_t round = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
+      ticket_.store(round << 32 | static_cast<uint64_t>(parts) << 16, std::memory_order_release);
+    }
+    for (int i = 1; i < parts; i++) wake_.notify_one();
+    work_off();
+    for (int spins = 0; left_.load(std::memory_order_acquire) != 0; spins++)
+      spins < kPatience ? pause() : std::this_thread::yield();
+    busy_.clear(std::memory_order_release);
   }
 
  private:
-  static constexpr int kSpins = 20000;  // 20 to 100 microseconds: the time between two calls of a training update
+  // Waking a sleeping thread takes 50 microseconds, the Python between two kernels of a training update a little more.
+  // So a thread looks for work for about 200 before it sleeps, at 10 nanoseconds a pause (140 on some processors).
+  static constexpr int kSpins = 20000;
+  static constexpr int kPatience = 2000;  // pauses of the caller before it offers its core to whoever is not done
 
-  static std::atomic<Pool*>& current() {
-    static std::atomic<Pool*> pool{nullptr};
+  static Pool*& current() {
+    static Pool* pool = nullptr;
     return pool;
   }
 
@@ -103,39 +107,47 @@ class Pool {
   }
 
   // Has `wanted` threads, or as many as the system grants.
-  int grow(int wanted) {
+  void grow(int wanted) {
     while (size_ < wanted) {
       try {
-        std::thread(&Pool::work, this, size_ + 1, round_.load()).detach();
+        std::thread(&Pool::serve, this).detach();
       } catch (const std::system_error&) {
-        break;
+        return;
       }
       size_++;
     }
-    return size_;
   }
 
-  void work(int index, uint64_t seen) {
+  static bool has_work(uint64_t ticket) { return (ticket & 0xffff) < (ticket >> 16 & 0xffff); }
+
+  // Takes parts, one at a time, until none is left to take. The number of the round is in the ticket, so that a late
+  // thread cannot take a part of one round for that of another; who has taken one keeps the round from ending.
+  void work_off() {
+    uint64_t ticket = ticket_.load(std::memory_order_acquire);
+    while (has_work(ticket)) {
+      if (!ticket_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel)) continue;
+      task_(context_, static_cast<int>(ticket & 0xffff));
+      left_.fetch_sub(1, std::memory_order_release);
+      ticket = ticket_.load(std::memory_order_acquire);
+    }
+  }
+
+  void serve() {
     for (;;) {
-      uint64_t now = round_.load(std::memory_order_acquire);
-      for (int spins = 0; now == seen && spins < kSpins; spins++, now = round_.load(std::memory_order_acquire)) pause();
-      if (now == seen) {
+      for (int spins = 0; spins < kSpins && !has_work(ticket_.load(std::memory_order_acquire)); spins++) pause();
+      if (!has_work(ticket_.load(std::memory_order_acquire))) {
         std::unique_lock<std::mutex> lock(mutex_);
-        wake_.wait(lock, [&] { return round_.load(std::memory_order_acquire) != seen; });
-        now = round_.load(std::memory_order_acquire);
+        wake_.wait(lock, [&] { return has_work(ticket_.load(std::memory_order_acquire)); });
       }
-      seen = now;
-      if (index > static_cast<int>(now & 0xffff)) continue;
-      task_(context_, index);
-      running_.fetch_sub(1, std::memory_order_release);
+      work_off();
     }
   }
 
   std::atomic_flag busy_ = ATOMIC_FLAG_INIT;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::atomic<uint64_t> round_{0};
-  std::atomic<int> running_{0};
+  std::atomic<uint64_t> ticket_{0};  // round, parts, parts taken
+  std::atomic<int> left_{0};         // parts that are not done
   void (*task_)(void*, int) = nullptr;
   void* context_ = nullptr;
   int size_ = 0;
