@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Builds the native core with GCC's address and undefined-behaviour sanitizers and runs the kernels' tests on each
+# instruction set that the processor has. An access outside of an array or an overflow stops the run with its line.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python=.venv/bin/python
+place=$PWD/build/sanitized
+
+rm -rf "$place"
+RUBRICA_SANITIZE=1 RUBRICA_KERNELS=native $python -m pip install --quiet --no-deps --target "$place" .
+
+# With malloc of its own for every object, Python's too, a read behind the end of a text is seen. Python never frees
+# all of its memory, so leaks are not looked for.
+export PYTHONPATH=$place PYTHONMALLOC=malloc RUBRICA_KERNELS=native ASAN_OPTIONS=detect_leaks=0
+sanitized() { LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" $python "$@"; }
+
+again=()
+for library in $(printf '%s\n' "$place"/rubrica/kernels/librubrica-*.so | sort --reverse); do
+  level=$(basename "$library" .so)
+  live=$(sanitized -c 'from rubrica.kernels import native; print(native.describe())')
+  if [[ $live == *"(${level#librubrica-}, sanitized)"* ]]; then
+    echo "$live"
+    sanitized -m pytest -q --capture=sys -p no:cacheprovider tests/test_kernels_*.py "${again[@]}"
+    again=(--deselect tests/test_kernels_tokens.py)  # slow, and the same on every level: it has no vectors
+  else
+    echo "$library: not for this processor"
+  fi
+  rm "$library"  # so that the next lower one is the best
+done
+[[ $live == *sanitized* ]]
+echo "sanitizers: clean"
