@@ -4,6 +4,10 @@
 
 #include "simd.h"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 using namespace rubrica;
 
 // The distinct ids of `ids` (N,), in the order of their first appearance, into `words`; where each id stands among
@@ -23,26 +27,46 @@ RUBRICA_API int64_t rubrica_distinct(int64_t N, int64_t V, const int64_t* ids, i
   return count;
 }
 
-
 namespace {
 
-struct Adam {
-  float beta1, beta2, step_size, second_scale, epsilon;
+// Numbers too small for a normal float count as zero while this lives: a mean of gradients that has not been fed for 800
+// steps has come down to them, they move no weight by as much as its last digit, and each costs a hundred cycles.
+class NoDenormals {
+#if defined(__x86_64__)
+  const unsigned before_ = _mm_getcsr();
 
-  // One number after the other; the compiler makes vectors of it. Without a gradient only the averages decay.
-  void update(int64_t E, float* table, float* first, float* second, const float* gradient) const {
-    if (gradient == nullptr) {
-      for (int64_t j = 0; j < E; j++) {
-        first[j] *= beta1;
-        second[j] *= beta2;
-        table[j] -= step_size * first[j] / (std::sqrt(second[j]) * second_scale + epsilon);
-      }
-      return;
-    }
+ public:
+  NoDenormals() { _mm_setcsr(before_ | 0x8040); }
+  ~NoDenormals() { _mm_setcsr(before_); }
+#endif
+};
+
+struct Adam {
+  float beta1, beta2, step_size, second_scale, epsilon, gradient_scale;
+
+  // One number after the other; the compiler makes vectors of it.
+  void update(int64_t E, float* __restrict table, float* __restrict first, float* __restrict second,
+              const float* __restrict gradient) const {
     for (int64_t j = 0; j < E; j++) {
-      const float g = gradient[j];
+      const float g = gradient_scale * gradient[j];
       first[j] += (1 - beta1) * (g - first[j]);
       second[j] = beta2 * second[j] + (1 - beta2) * g * g;
+      table[j] -= step_size * first[j] / (std::sqrt(second[j]) * second_scale + epsilon);
+    }
+  }
+
+  // Without a gradient only the averages decay; where the first has come to zero, the row keeps still.
+  void rest(int64_t E, float* __restrict table, float* __restrict first, float* __restrict second) const {
+    uint32_t bits = 0;
+    for (int64_t j = 0; j < E; j++) {
+      uint32_t number;
+      std::memcpy(&number, first + j, sizeof number);
+      bits |= number << 1;  // all but the sign
+    }
+    for (int64_t j = 0; j < E; j++) second[j] *= beta2;
+    if (bits == 0) return;
+    for (int64_t j = 0; j < E; j++) {
+      first[j] *= beta1;
       table[j] -= step_size * first[j] / (std::sqrt(second[j]) * second_scale + epsilon);
     }
   }
@@ -50,28 +74,53 @@ struct Adam {
 
 }  // namespace
 
+// The sum of the squares of `count` numbers, to be the same for any number of threads.
+RUBRICA_API int64_t rubrica_square_sum(int64_t count, const float* numbers, double* sum) {
+  double sums[16] = {};
+  int64_t i = 0;
+  for (; i + 16 <= count; i += 16)
+    for (int lane = 0; lane < 16; lane++) sums[lane] += static_cast<double>(numbers[i + lane]) * numbers[i + lane];
+  for (; i < count; i++) sums[0] += static_cast<double>(numbers[i]) * numbers[i];
+  *sum = 0;
+  for (const double part : sums) *sum += part;
+  return 0;
+}
+
 // One step of Adam (Kingma and Ba 2015) on the rows `words` (U,) of a table (V, E) with the moments `first` and
-// `second`; with `dense` every other row takes its step too, with a gradient of zero. `step` counts from 1.
+// `second`; with `dense` every other row takes its step too, with a gradient of zero. `step` counts from 1; the
+// gradient is multiplied by `scale` first.
 RUBRICA_API int64_t rubrica_adam_rows(int threads, int dense, int64_t V, int64_t E, int64_t U, const int64_t* words,
-                                      const float* gradient, float* table, float* first, float* second, int64_t step,
-                                      double lr, double beta1, double beta2, double epsilon) {
-  const Adam adam{static_cast<float>(beta1), static_cast<float>(beta2),
+                                      const float* gradient, double scale, float* table, float* first, float* second,
+                                      int64_t step, double lr, double beta1, double beta2, double epsilon) {
+  const Adam adam{static_cast<float>(beta1),
+                  static_cast<float>(beta2),
                   static_cast<float>(lr / (1 - std::pow(beta1, step))),
-                  static_cast<float>(1 / std::sqrt(1 - std::pow(beta2, step))), static_cast<float>(epsilon)};
-  const auto run = [&](int64_t row, const float* g) {
-    adam.update(E, table + row * E, first + row * E, second + row * E, g);
-  };
+                  static_cast<float>(1 / std::sqrt(1 - std::pow(beta2, step))),
+                  static_cast<float>(epsilon),
+                  static_cast<float>(scale)};
   if (!dense) {
     parallel(threads, [&](int thread) {
-      for (int64_t i = U * thread / threads; i < U * (thread + 1) / threads; i++) run(words[i], gradient + i * E);
+      const NoDenormals guard;
+      const int64_t last = U * (thread + 1) / threads;
+      for (int64_t i = U * thread / threads; i < last; i++) {
+        // The rows lie anywhere in the table: ask for one that is some way ahead.
+        for (int64_t j = 0; i + 4 < last && j < E; j += 16)
+          for (const float* numbers : {table, first, second}) __builtin_prefetch(numbers + words[i + 4] * E + j, 1);
+        adam.update(E, table + words[i] * E, first + words[i] * E, second + words[i] * E, gradient + i * E);
+      }
     });
     return 0;
   }
   std::vector<int32_t> place(V, -1);
   for (int64_t i = 0; i < U; i++) place[words[i]] = static_cast<int32_t>(i);
   parallel(threads, [&](int thread) {
-    for (int64_t row = V * thread / threads; row < V * (thread + 1) / threads; row++)
-      run(row, place[row] < 0 ? nullptr : gradient + place[row] * E);
+    const NoDenormals guard;
+    for (int64_t row = V * thread / threads; row < V * (thread + 1) / threads; row++) {
+      if (place[row] < 0)
+        adam.rest(E, table + row * E, first + row * E, second + row * E);
+      else
+        adam.update(E, table + row * E, first + row * E, second + row * E, gradient + place[row] * E);
+    }
   });
   return 0;
 }

@@ -8,13 +8,16 @@ microseconds' work and the number of distinct words would have to be waited for,
 Letters: V words, E numbers in a word vector, U distinct words of a batch, B texts, T tokens.
 """
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from rubrica.kernels import native
-from rubrica.kernels.rows import BETA1, BETA2, EPSILON, adam_rows, distinct
+from rubrica.kernels.rows import BETA1, BETA2, EPSILON, adam_rows, distinct, square_sum
 
 
 class WordTable(nn.Module):
@@ -37,7 +40,8 @@ class WordTable(nn.Module):
             return self.weight, ids
         words, index = distinct(ids.numpy(), len(self.weight))
         self.words = torch.from_numpy(words)
-        self.vectors = self.weight.detach()[self.words]
+        # numpy takes them on this one thread; torch would wake another, which the kernels then wait for.
+        self.vectors = torch.from_numpy(self.weight.detach().numpy()[words])
         if torch.is_grad_enabled() and self.weight.requires_grad:
             self.vectors.requires_grad_()
         return self.vectors, torch.from_numpy(index)
@@ -64,8 +68,8 @@ class TableAdam:
         return [] if vectors is None or not vectors.requires_grad else [vectors]
 
     @torch.no_grad()
-    def step(self) -> None:
-        """Move the table by the gradient of its last forward pass, and drop that gradient."""
+    def step(self, scale: float = 1.0) -> None:
+        """Move the table by the gradient of its last forward pass, times `scale`, and drop that gradient."""
         words, vectors, weight = self.table.words, self.table.vectors, self.table.weight
         if words is None or vectors is None or vectors.grad is None:
             return
@@ -74,7 +78,7 @@ class TableAdam:
         if weight.device.type == "cpu":
             adam_rows(
                 weight.numpy(), self.first.numpy(), self.second.numpy(), words.numpy(), gradient.numpy(),
-                step=self.num_steps, lr=self.lr, dense=self.dense, threads=native.num_threads(),
+                step=self.num_steps, lr=self.lr, dense=self.dense, scale=scale, threads=native.num_threads(),
             )  # fmt: skip
             return
         # Every row is computed, and without `dense` only the used ones are written: nothing waits for the device.
@@ -87,3 +91,36 @@ class TableAdam:
         self.first.copy_(torch.where(used, first, self.first))
         self.second.copy_(torch.where(used, second, self.second))
         weight.sub_(torch.where(used, change, 0.0), alpha=self.lr / (1 - BETA1**self.num_steps))
+
+
+class KernelAdam:
+    """Adam on whole parameters on the CPU, by the same kernel as the table's.
+
+    Args:
+        parameters: What it moves.
+        lr: Step size.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor], lr: float) -> None:
+        self.parameters, self.lr, self.num_steps = parameters, lr, 0
+        self.moments = [np.zeros((2, 1, parameter.numel()), parameter.detach().numpy().dtype) for parameter in parameters]
+
+    def step(self, scale: float = 1.0) -> None:
+        """Move every parameter that has a gradient by it, times `scale`, and drop it."""
+        self.num_steps += 1
+        for parameter, (first, second) in zip(self.parameters, self.moments, strict=True):
+            if parameter.grad is None:
+                continue
+            # A parameter is a table of one row.
+            row, gradient = parameter.detach().view(1, -1).numpy(), parameter.grad.reshape(1, -1).numpy()
+            adam_rows(row, first, second, _FIRST_ROW, gradient, step=self.num_steps, lr=self.lr, dense=False, scale=scale)
+            parameter.grad = None
+
+
+_FIRST_ROW = np.zeros(1, np.int64)
+
+
+def clip_scale(tensors: Sequence[Tensor], max_norm: float) -> float:
+    """What to multiply the gradients on the CPU with, so that their common L2 norm is at most `max_norm`, as in torch."""
+    norm = math.sqrt(sum(square_sum(tensor.grad.numpy()) for tensor in tensors if tensor.grad is not None))
+    return min(1.0, max_norm / (norm + 1e-6))

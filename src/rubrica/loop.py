@@ -8,6 +8,7 @@ Letters: N texts, B texts of a batch, T tokens.
 """
 
 import copy
+import functools
 import logging
 import random
 import time
@@ -24,7 +25,7 @@ from torch import Tensor, nn
 from rubrica.batching import iter_rows, pad_batch, similar_batches
 from rubrica.config import Config
 from rubrica.corpus import Split
-from rubrica.embedding import TableAdam, WordTable
+from rubrica.embedding import KernelAdam, TableAdam, WordTable, clip_scale
 from rubrica.errors import ConfigError
 from rubrica.freezing import build_schedule
 from rubrica.history import History
@@ -118,12 +119,19 @@ class Optimizer:
         table = model.get_submodule("embedding")
         assert isinstance(table, WordTable)  # every network of ours holds one
         self.parameters = [parameter for parameter in model.parameters() if parameter is not table.weight]
-        self.network = torch.optim.Adam(self.parameters, lr=settings.lr, fused=True)
+        on_cpu = table.weight.device.type == "cpu"
+        kind = KernelAdam if on_cpu else functools.partial(torch.optim.Adam, fused=True)
+        self.network = kind(self.parameters, lr=settings.lr)
         self.table = TableAdam(table, settings.lr, dense=settings.dense_updates)
         self.max_grad_norm = settings.max_grad_norm
 
     def step(self) -> None:
         """Move all parameters by their gradients, and drop these."""
+        if isinstance(self.network, KernelAdam):
+            scale = clip_scale([*self.parameters, *self.table.trained()], self.max_grad_norm)
+            self.network.step(scale)
+            self.table.step(scale)
+            return
         nn.utils.clip_grad_norm_([*self.parameters, *self.table.trained()], self.max_grad_norm)
         self.network.step()
         self.table.step()

@@ -6,6 +6,8 @@ seven numbers for each of its own; over the rows in use, a fortieth of that.
 Letters: V rows, E numbers in a row, U distinct rows of a batch.
 """
 
+import ctypes
+import itertools
 from ctypes import c_double, c_int, c_int64, c_void_p
 from typing import Any
 
@@ -17,7 +19,7 @@ from rubrica.kernels import native
 Floats = NDArray[np.floating[Any]]
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # torch's defaults, which are the paper's
-_PER_THREAD = 1 << 16  # numbers that are worth a second thread
+_PER_THREAD = 1 << 14  # numbers that are worth a second thread
 
 
 def distinct(ids: NDArray[np.integer[Any]], vocab_size: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
@@ -47,6 +49,16 @@ def distinct(ids: NDArray[np.integer[Any]], vocab_size: int) -> tuple[NDArray[np
     return words[:count], index
 
 
+def square_sum(numbers: Floats) -> float:
+    """The sum of the squares, in double precision."""
+    if native.library() is None or numbers.dtype != np.float32:
+        return float(np.square(numbers, dtype=np.float64).sum())
+    result = c_double()
+    run = native.function("square_sum", c_int64, *[c_void_p] * 2)
+    run(numbers.size, numbers.ctypes.data, ctypes.addressof(result))
+    return result.value
+
+
 def adam_rows(
     table: Floats,
     first: Floats,
@@ -57,6 +69,7 @@ def adam_rows(
     step: int,
     lr: float,
     dense: bool,
+    scale: float = 1.0,
     threads: int = 1,
 ) -> None:
     """One step of Adam, in place. Source: D. Kingma and J. Ba, 2015, https://arxiv.org/abs/1412.6980.
@@ -71,17 +84,20 @@ def adam_rows(
         lr: Step size.
         dense: Whether the other rows take their step too, with a gradient of zero, as in Adam's own definition.
             Without it ("lazy") a row moves only when its word is in the batch.
+        scale: What the gradient is multiplied by first, to clip it.
         threads: How many the native core may use; the result does not depend on it.
     """
     if native.library() is not None and table.dtype == np.float32:
-        run = native.function("adam_rows", *[c_int] * 2, *[c_int64] * 3, *[c_void_p] * 5, c_int64, *[c_double] * 4)
-        pointers = [array.ctypes.data for array in (words, gradient, table, first, second)]
+        types = [c_int] * 2, [c_int64] * 3, [c_void_p] * 2, [c_double], [c_void_p] * 3, [c_int64], [c_double] * 4
+        run = native.function("adam_rows", *itertools.chain(*types))
         rows_moved = len(table) if dense else len(words)
         threads = max(1, min(threads, rows_moved * table.shape[1] // _PER_THREAD))
         run(
-            threads, dense, *table.shape, len(words), *pointers, step, lr, BETA1, BETA2, EPSILON
+            threads, dense, *table.shape, len(words), words.ctypes.data, gradient.ctypes.data, scale,
+            table.ctypes.data, first.ctypes.data, second.ctypes.data, step, lr, BETA1, BETA2, EPSILON,
         )  # fmt: skip
         return
+    gradient = gradient * scale
     rows: NDArray[np.int64] | slice = words
     if dense:
         rows, given = slice(None), gradient
@@ -89,5 +105,5 @@ def adam_rows(
         gradient[words] = given
     first[rows] += (1 - BETA1) * (gradient - first[rows])
     second[rows] = BETA2 * second[rows] + (1 - BETA2) * gradient**2
-    scale = np.sqrt(second[rows]) / np.sqrt(1 - BETA2**step) + EPSILON
-    table[rows] -= lr / (1 - BETA1**step) * first[rows] / scale
+    size = np.sqrt(second[rows]) / np.sqrt(1 - BETA2**step) + EPSILON
+    table[rows] -= lr / (1 - BETA1**step) * first[rows] / size
