@@ -6,7 +6,6 @@
 //
 // A word of up to eight bytes is its own key, compared in one instruction; a longer one is hashed and then compared.
 #include <algorithm>
-#include <memory>
 #include <string>
 
 #include "common.h"
@@ -194,15 +193,20 @@ struct Table {
   }
 };
 
-// Words as they are met, with how often.
+// Words as they are met, with how often, and the ids of texts by them.
 class Counter {
  public:
   Counter() : slots_(1 << 12), offsets_{0} {}
 
-  void add(const Token& token, int64_t count = 1) {
+  std::vector<int32_t> ids;
+
+  // Returns the word's place.
+  int32_t add(const Token& token, int64_t count = 1) {
     Slot* slot = table().find(token);
+    int32_t place = slot->id;
     if (slot->size == 0) {
-      *slot = {token.key, static_cast<int32_t>(counts_.size()), token.size};
+      place = static_cast<int32_t>(counts_.size());
+      *slot = {token.key, place, token.size};
       if (token.size <= kShort)  // its bytes may be those of the text, with capitals; its key is what it is
         for (uint32_t i = 0; i < token.size; i++) words_.push_back(static_cast<char>(token.key >> (8 * i)));
       else
@@ -211,12 +215,17 @@ class Counter {
       counts_.push_back(count);
       if (2 * counts_.size() > slots_.size()) grow();
     } else {
-      counts_[slot->id] += count;
+      counts_[place] += count;
     }
+    return place;
   }
 
+  // What another met after these texts.
   void add(const Counter& other) {
-    for (size_t i = 0; i < other.counts_.size(); i++) add(other.word(i), other.counts_[i]);
+    std::vector<int32_t> places(other.counts_.size());
+    for (size_t i = 0; i < places.size(); i++) places[i] = add(other.word(i), other.counts_[i]);
+    ids.reserve(ids.size() + other.ids.size());
+    for (int32_t id : other.ids) ids.push_back(places[id]);
   }
 
   const std::string& words() const { return words_; }
@@ -306,34 +315,61 @@ RUBRICA_API int64_t rubrica_encode(int threads, int lowercase, int64_t max_lengt
   return total;
 }
 
-// Counts the words of N texts. Returns a handle for `rubrica_words_take`, which must follow; `sizes` (2,) says how
-// many words there are and how many bytes they have.
-RUBRICA_API int64_t rubrica_count_words(int threads, int lowercase, int64_t N, const uint8_t* texts,
-                                        const int64_t* starts, const int64_t* ends, const uint8_t* kinds,
-                                        const int32_t* lower, int64_t num_kinds, int64_t* sizes) {
-  const Unicode unicode{kinds, lower, num_kinds};
-  std::vector<Counter> counters(threads);
-  parallel(threads, [&](int thread) {
-    std::string scratch;
-    for (int64_t i = N * thread / threads; i < N * (thread + 1) / threads; i++)
-      each_token(texts + starts[i], texts + ends[i], lowercase, unicode, scratch, [&](const Token& token) {
-        counters[thread].add(token);
-        return true;
-      });
-  });
-  auto all = std::make_unique<Counter>(std::move(counters[0]));
-  for (int i = 1; i < threads; i++) all->add(counters[i]);  // in the order of the texts, as first met
-  sizes[0] = static_cast<int64_t>(all->counts().size());
-  sizes[1] = static_cast<int64_t>(all->words().size());
-  return reinterpret_cast<int64_t>(all.release());
+// A counter of words, to be ended by `rubrica_counter_end`.
+RUBRICA_API int64_t rubrica_counter_start() { return reinterpret_cast<int64_t>(new Counter); }
+
+RUBRICA_API int64_t rubrica_counter_end(void* counter) {
+  delete static_cast<Counter*>(counter);
+  return 0;
 }
 
-// Copies the words out, in the order in which they were first met, and ends the handle.
-RUBRICA_API int64_t rubrica_words_take(void* handle, uint8_t* words, int64_t* offsets, int64_t* counts) {
-  const std::unique_ptr<Counter> all(static_cast<Counter*>(handle));
-  std::copy(all->words().begin(), all->words().end(), words);
-  std::copy(all->offsets().begin(), all->offsets().end(), offsets);
-  std::copy(all->counts().begin(), all->counts().end(), counts);
+// Counts the words of N more texts and numbers them as they are met. `offsets` (N + 1,) says where each text's ids
+// start, of which there is one for each of its first `max_length` tokens. Returns how many ids wait to be taken.
+RUBRICA_API int64_t rubrica_counter_add(void* counter, int threads, int lowercase, int64_t max_length, int64_t N,
+                                        const uint8_t* texts, const int64_t* starts, const int64_t* ends,
+                                        const uint8_t* kinds, const int32_t* lower, int64_t num_kinds,
+                                        int64_t* offsets) {
+  const Unicode unicode{kinds, lower, num_kinds};
+  Counter& all = *static_cast<Counter*>(counter);
+  std::vector<Counter> others(threads - 1);
+  parallel(threads, [&](int thread) {
+    std::string scratch;
+    Counter& mine = thread ? others[thread - 1] : all;
+    for (int64_t i = N * thread / threads; i < N * (thread + 1) / threads; i++) {
+      int64_t length = 0;
+      each_token(texts + starts[i], texts + ends[i], lowercase, unicode, scratch, [&](const Token& token) {
+        const int32_t place = mine.add(token);
+        if (length < max_length) {
+          mine.ids.push_back(place);
+          length++;
+        }
+        return true;
+      });
+      offsets[i + 1] = length;
+    }
+  });
+  for (const Counter& other : others) all.add(other);  // in the order of the texts, as first met
+  offsets[0] = 0;
+  for (int64_t i = 0; i < N; i++) offsets[i + 1] += offsets[i];
+  return static_cast<int64_t>(all.ids.size());
+}
+
+// Takes the ids out, and says how many words there are and how many bytes they have, `sizes` (2,).
+RUBRICA_API int64_t rubrica_counter_ids(void* counter, int32_t* ids, int64_t* sizes) {
+  Counter& all = *static_cast<Counter*>(counter);
+  std::memcpy(ids, all.ids.data(), all.ids.size() * sizeof(int32_t));
+  all.ids.clear();
+  sizes[0] = static_cast<int64_t>(all.counts().size());
+  sizes[1] = static_cast<int64_t>(all.words().size());
+  return 0;
+}
+
+// The words in the order in which they were first met, where each starts, and how often it was.
+RUBRICA_API int64_t rubrica_counter_words(void* counter, uint8_t* words, int64_t* offsets, int64_t* counts) {
+  const Counter& all = *static_cast<Counter*>(counter);
+  std::memcpy(words, all.words().data(), all.words().size());
+  std::memcpy(offsets, all.offsets().data(), all.offsets().size() * sizeof(int64_t));
+  std::memcpy(counts, all.counts().data(), all.counts().size() * sizeof(int64_t));
   return 0;
 }
 

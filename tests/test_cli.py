@@ -156,7 +156,7 @@ def test_data_shows_what_is_there(run, home):
     assert code == 0
     for expected in ("Наука", "120", "first words: <user> the cup", "unknown, lower-cased"):
         assert expected in out
-    assert "made from the texts" in err
+    assert "reading the file" in err
     code, out, err = run("data", home, "--vectors", home / "v.txt", "--json")
     facts = json.loads(out)
     assert facts["splits"]["test"]["rows"] == 30

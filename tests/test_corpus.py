@@ -1,10 +1,9 @@
-"""Texts and labels in numbers, the rows that are kept, the cache, the held-out part."""
-
-import logging
+"""Texts and labels in numbers, the rows that are kept, the held-out part."""
 
 import numpy as np
 import pytest
 
+from rubrica import corpus as corpus_module
 from rubrica.cache import cache_folder
 from rubrica.config import DataConfig
 from rubrica.corpus import build_corpus, hold_out, pretrained_table
@@ -40,47 +39,25 @@ def test_only_rows_in_use_are_kept_with_padding_and_the_unknown_word(tiny_news, 
     assert corpus.vocab.words[corpus.vocab.unknown_id] == "unk"
 
 
-def test_a_second_build_reuses_the_ids_and_says_so(tiny_news, tiny_vectors, caplog):
-    caplog.set_level(logging.INFO, "rubrica")
-    first = build_corpus(tiny_news, tiny_vectors, CONFIG)
-    assert "made from the texts" in caplog.text
-    second = build_corpus(tiny_news, tiny_vectors, CONFIG)
-    assert "reused from" in caplog.text
-    assert first.vocab == second.vocab
-    for name in first.splits:
-        np.testing.assert_array_equal(first.splits[name].tokens.ids, second.splits[name].tokens.ids)
-        np.testing.assert_array_equal(first.splits[name].tokens.offsets, second.splits[name].tokens.offsets)
+@pytest.mark.parametrize("with_vectors", [True, False])
+def test_ids_that_lie_in_a_file_are_those_in_memory(tiny_news, tiny_vectors, monkeypatch, with_vectors):
+    vectors = tiny_vectors if with_vectors else None
+    small = build_corpus(tiny_news, vectors, CONFIG)
+    monkeypatch.setattr(corpus_module, "_STRETCH", 7)
+    monkeypatch.setattr(corpus_module, "_IN_MEMORY", 50)
+    large = build_corpus(tiny_news, vectors, CONFIG)
+    assert isinstance(large.splits["train"].tokens.ids, np.memmap)
+    assert large.vocab == small.vocab
+    np.testing.assert_array_equal(large.rows, small.rows)
+    for name, split in small.splits.items():
+        np.testing.assert_array_equal(large.splits[name].tokens.ids, split.tokens.ids)
+        np.testing.assert_array_equal(large.splits[name].tokens.offsets, split.tokens.offsets)
 
 
-@pytest.mark.parametrize("change", ["text", "words", "case", "length", "no vectors"])
-def test_anything_that_changes_the_ids_misses_the_cache(tiny_news, tiny_vectors, change):
-    build_corpus(tiny_news, tiny_vectors, CONFIG)
-    config = CONFIG
-    if change == "text":
-        tiny_news.splits["test"].texts[0] += " more"
-    if change == "words":
-        tiny_vectors.words[3] = "other"
-    if change == "case":
-        config = DataConfig(lowercase=False)
-    if change == "length":
-        config = DataConfig(lowercase=True, max_length=5)
-    build_corpus(tiny_news, None if change == "no vectors" else tiny_vectors, config)
-    assert len(list((cache_folder() / "ids").iterdir())) == 2
-
-
-def test_texts_that_join_to_the_same_bytes_do_not_share_an_entry():
-    for texts in (["a\0b", "c"], ["a", "b\0c"]):
-        dataset = Dataset("x", {"train": Examples(texts, ["1", "2"])}, (), "", ["1", "2"])
-        assert words_of(build_corpus(dataset, None, CONFIG), "train", 1)[-1] == "c"
-        assert build_corpus(dataset, None, CONFIG).splits["train"].tokens.lengths[0] == (3 if "b" in texts[0] else 1)
-
-
-def test_a_broken_entry_is_made_anew(tiny_news, tiny_vectors):
-    first = build_corpus(tiny_news, tiny_vectors, CONFIG)
-    (entry,) = (cache_folder() / "ids").iterdir()
-    entry.write_bytes(entry.read_bytes()[:50])
-    again = build_corpus(tiny_news, tiny_vectors, CONFIG)
-    np.testing.assert_array_equal(first.splits["train"].tokens.ids, again.splits["train"].tokens.ids)
+def test_the_file_of_ids_goes_with_the_process(tiny_news, monkeypatch):
+    monkeypatch.setattr(corpus_module, "_IN_MEMORY", 50)
+    build_corpus(tiny_news, None, CONFIG)
+    assert not list(cache_folder().iterdir())
 
 
 def test_without_vectors_the_words_are_those_of_train_alone():

@@ -18,6 +18,17 @@ NEWS = st.lists(
 TEXTS = st.lists(ANY_TEXT | NEWS.map("".join), max_size=8)
 
 
+def count(texts, lowercase, max_length):
+    """Words, counts and each text's numbers, counted in two turns."""
+    counter = tokens.WordCounter(lowercase=lowercase, max_length=max_length)
+    numbered = []
+    for part in (texts[:2], texts[2:]):
+        ids, offsets = counter.add(part)
+        numbered += [ids[a:b].tolist() for a, b in pairwise(offsets)]
+    words, counts = counter.words()
+    return words, counts.tolist(), numbered
+
+
 def rule(text, lowercase):
     return tokenize(text.lower() if lowercase else text)
 
@@ -37,8 +48,9 @@ def _threads(request, monkeypatch):
 def test_words_and_ids_are_those_of_the_rule(texts, lowercase, max_length):
     split = [rule(text, lowercase) for text in texts]
     counter = Counter(word for text in split for word in text)
-    words, counts = tokens.count_words(texts, lowercase=lowercase)
-    assert (words, counts.tolist()) == (list(counter), list(counter.values()))
+    words, counts, numbered = count(texts, lowercase, max_length)
+    assert (words, counts) == (list(counter), list(counter.values()))
+    assert [[words[i] for i in text] for text in numbered] == [text[:max_length] for text in split]
     known = words[::2]
     ids, offsets = tokens.encode(texts, tokens.index_words(known), -7, lowercase=lowercase, max_length=max_length)
     place = {word: i for i, word in enumerate(known)}
@@ -49,7 +61,7 @@ def test_words_and_ids_are_those_of_the_rule(texts, lowercase, max_length):
 @pytest.mark.parametrize("lowercase", [False, True])
 def test_every_character_of_unicode_is_read_as_python_reads_it(lowercase):
     texts = ["x" + chr(code) + "y" + chr(code) + "." for code in range(sys.maxunicode + 1)]
-    words, _ = tokens.count_words(texts, lowercase=lowercase)
+    words = count(texts, lowercase, 1)[0]
     assert words == list(dict.fromkeys(word for text in texts for word in rule(text, lowercase)))
 
 
@@ -71,7 +83,7 @@ def test_the_two_ways_are_one(monkeypatch):
     ways = []
     for choice in ("native", "numpy"):
         monkeypatch.setattr(native, "library", (lambda: None) if choice == "numpy" else native.library)
-        words, counts = tokens.count_words(texts, lowercase=True)
+        words, counts, numbered = count(texts, True, 2)
         ids, offsets = tokens.encode(texts, tokens.index_words(words[1:]), 0, lowercase=True, max_length=9)
-        ways.append((words, counts.tolist(), ids.tolist(), offsets.tolist()))
+        ways.append((words, counts, numbered, ids.tolist(), offsets.tolist()))
     assert ways[0] == ways[1]

@@ -5,10 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rubrica.kernels.tokens import WordCounter
 from rubrica.tokenizer import tokenize
 from rubrica.vocab import PAD_ID, Vocab
 
 TEXTS = ["The cup, the cup!", "", "a Cup of oil"]
+
+
+def vocab_of(texts, *, lowercase, min_count=1):
+    counter = WordCounter(lowercase=lowercase, max_length=1)
+    for text in texts:
+        counter.add([text])
+    return Vocab.from_counts(*counter.words(), lowercase=lowercase, min_count=min_count)[0]
 
 
 def test_words_of_vectors_keep_their_place_and_unk_is_found_among_them():
@@ -24,14 +32,14 @@ def test_vectors_without_unk_get_one_more_word_at_the_end():
 
 
 def test_words_of_texts_come_by_frequency_after_padding_and_unknown():
-    vocab = Vocab.from_texts(TEXTS, lowercase=True)
+    vocab = vocab_of(TEXTS, lowercase=True)
     assert vocab.words == ["<pad>", "<unk>", "cup", "the", ",", "!", "a", "of", "oil"]
-    assert Vocab.from_texts(TEXTS, lowercase=True, min_count=2).words == ["<pad>", "<unk>", "cup", "the"]
-    assert "Cup" in Vocab.from_texts(TEXTS, lowercase=False).words
+    assert vocab_of(TEXTS, lowercase=True, min_count=2).words == ["<pad>", "<unk>", "cup", "the"]
+    assert "Cup" in vocab_of(TEXTS, lowercase=False).words
 
 
 def test_no_text_can_hold_the_padding_or_the_unknown_word():
-    vocab = Vocab.from_texts(TEXTS, lowercase=False)
+    vocab = vocab_of(TEXTS, lowercase=False)
     ids = vocab.encode(["<pad> <unk>"], 128).ids
     assert PAD_ID not in ids
     assert set(ids) == {vocab.unknown_id}
@@ -39,14 +47,14 @@ def test_no_text_can_hold_the_padding_or_the_unknown_word():
 
 @pytest.mark.parametrize("max_length", [1, 3, 128])
 def test_only_the_first_tokens_are_kept(max_length):
-    tokens = Vocab.from_texts(TEXTS, lowercase=True).encode(TEXTS, max_length)
+    tokens = vocab_of(TEXTS, lowercase=True).encode(TEXTS, max_length)
     assert tokens.lengths.tolist() == [min(6, max_length), 0, min(4, max_length)]
     assert tokens.offsets.tolist() == [0, *np.cumsum(tokens.lengths)]
 
 
 @given(st.lists(st.text(), max_size=5), st.booleans())
 def test_ids_name_the_tokens_of_each_text(texts, lowercase):
-    vocab = Vocab.from_texts(texts, lowercase=lowercase)
+    vocab = vocab_of(texts, lowercase=lowercase)
     tokens = vocab.encode(texts, 1000)
     assert len(tokens) == len(texts)
     for i, text in enumerate(texts):

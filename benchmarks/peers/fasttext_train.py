@@ -1,6 +1,6 @@
 """FastText as its authors ran AG News (classification-results.sh), from its text file to its saved model.
 
-    python fasttext_train.py TRAIN.txt MODEL.bin SEED
+python fasttext_train.py TRAIN.txt MODEL.bin SEED
 """
 
 import re

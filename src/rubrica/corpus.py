@@ -3,31 +3,31 @@
 Only the rows of words that some text uses are kept. A row that no text uses gets no gradient, and with no gradient
 Adam leaves it where it is, so the rest of a table of a million words changes no result; it only costs time.
 
-The whole step from texts to ids is cached on disk, keyed by the texts, the vectors' words and the settings.
+Texts are read a stretch at a time, so a data set may be larger than memory as long as its texts come from somewhere
+else; ids beyond 64 MB lie in a file that is mapped into memory and goes with the process.
 
-Letters: N texts, V words in use, W words of the vectors, E numbers in a word vector.
+Letters: N texts, V words in use, W words of the vectors.
 """
 
-import json
-import logging
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rubrica.cache import cache_folder, content_key, write_whole
+from rubrica.cache import cache_folder
 from rubrica.config import DataConfig
 from rubrica.data import Dataset
 from rubrica.errors import ConfigError
+from rubrica.kernels.tokens import WordCounter
 from rubrica.vectors import Vectors
 from rubrica.vocab import PAD_ID, UNKNOWN, TokenIds, Vocab
 
-log = logging.getLogger(__name__)
+_STRETCH = 1 << 16  # texts that are strings at a time
+_IN_MEMORY = 1 << 24  # ids that are kept in memory; more are mapped from a file
 
-_FORMAT = b"corpus-1"  # part of every key: raise it when the meaning of an entry changes
+_Numbered = tuple[NDArray[np.int32], NDArray[np.int64]]  # ids of some texts, and where each text's start
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,32 +63,83 @@ class Corpus:
 
 
 def build_corpus(dataset: Dataset, vectors: Vectors | None, config: DataConfig) -> Corpus:
-    """Turn texts and labels into ids and targets, by way of the cache.
+    """Turn texts and labels into ids and targets.
 
     With vectors their words are the vocabulary, in the file's order; without, the words of train are.
     """
     texts = {name: examples.texts for name, examples in dataset.splits.items()}
-    words = vectors.words if vectors is not None else []
-    path = cache_folder() / "ids" / f"{_key(texts, words, vectors is not None, config)}.safetensors"
-    entry = _read_entry(path)
-    if entry is None:
-        entry = _encode(texts, words if vectors is not None else None, config)
-        if write_whole(path, lambda temporary: _write_entry(temporary, entry)):
-            log.info("token ids: made from the texts, kept in %s", path)
+    tokens: dict[str, TokenIds] = {}
+    if vectors is None:
+        first = "train" if "train" in texts else next(iter(texts))
+        counter = WordCounter(lowercase=config.lowercase, max_length=config.max_length)
+        tokens[first] = _gather(counter.add(stretch) for stretch in _stretches(texts[first]))
+        vocab, ids = Vocab.from_counts(*counter.words(), lowercase=config.lowercase, min_count=config.min_count)
+        _renumber(tokens[first].ids, ids)
     else:
-        log.info("token ids: reused from %s", path)
-    known = json.loads(entry["words"].tobytes())
-    unknown_id, table_size = (int(number) for number in entry["numbers"])
+        vocab = Vocab.from_vectors(vectors.words, lowercase=config.lowercase)
+    for name in (name for name in texts if name not in tokens):
+        numbered = (vocab.encode(stretch, config.max_length) for stretch in _stretches(texts[name]))
+        tokens[name] = _gather((found.ids, found.offsets) for found in numbered)
+    rows, table_size = np.arange(len(vocab.words)), len(vocab.words)
+    if vectors is not None:
+        rows = _rows_in_use(vocab, tokens.values())
+        vocab = vocab.take(rows)
     target = {label: i for i, label in enumerate(dataset.labels)}
     splits = {
-        name: Split(
-            TokenIds(entry[f"{name}.ids"], entry[f"{name}.offsets"]),
-            np.array([target[label] for label in examples.labels], np.int64),
-        )
+        name: Split(tokens[name], np.fromiter((target[label] for label in examples.labels), np.int64, len(texts[name])))
         for name, examples in dataset.splits.items()
     }
-    vocab = Vocab(known, unknown_id, config.lowercase)
-    return Corpus(vocab, entry["rows"], table_size, dataset.labels, splits)
+    return Corpus(vocab, rows, table_size, dataset.labels, splits)
+
+
+def _stretches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    for first in range(0, len(texts), _STRETCH):
+        yield texts[first : first + _STRETCH]
+
+
+def _gather(stretches: Iterable[_Numbered]) -> TokenIds:
+    """The ids of all texts in one piece, in memory while they are few."""
+    parts: list[NDArray[np.int32]] = []
+    offsets = [np.zeros(1, np.int64)]
+    file = None
+    for ids, starts in stretches:
+        offsets.append(offsets[-1][-1] + starts[1:])
+        if file is None and offsets[-1][-1] > _IN_MEMORY:
+            cache_folder().mkdir(parents=True, exist_ok=True)
+            file = tempfile.TemporaryFile(dir=cache_folder())  # noqa: SIM115 (closed below)
+            for part in parts:
+                file.write(part.tobytes())
+        if file is None:
+            parts.append(ids)
+        else:
+            file.write(ids.tobytes())
+    whole = np.concatenate(offsets)
+    if file is None:
+        return TokenIds(parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, np.int32), *parts]), whole)
+    with file:
+        file.flush()
+        return TokenIds(np.memmap(file, np.int32, "r+"), whole)
+
+
+def _renumber(ids: NDArray[np.int32], numbers: NDArray[np.int32]) -> None:
+    """Put `numbers[i]` where i was."""
+    for first in range(0, len(ids), _IN_MEMORY):
+        part = ids[first : first + _IN_MEMORY]
+        part[:] = numbers[part]
+
+
+def _rows_in_use(vocab: Vocab, tokens: Iterable[TokenIds]) -> NDArray[np.int64]:
+    """Ids that some text has, with those of padding and unknown words; the texts get their places among them."""
+    used = np.zeros(len(vocab.words), bool)
+    used[[PAD_ID, vocab.unknown_id]] = True
+    everything = list(tokens)
+    for found in everything:
+        for first in range(0, len(found.ids), _IN_MEMORY):
+            used[found.ids[first : first + _IN_MEMORY]] = True
+    places = np.cumsum(used, dtype=np.int32) - 1
+    for found in everything:
+        _renumber(found.ids, places)
+    return np.flatnonzero(used)
 
 
 def pretrained_table(vectors: Vectors) -> NDArray[np.float32]:
@@ -117,56 +168,3 @@ def hold_out(targets: NDArray[np.int64], fraction: float, seed: int) -> tuple[ND
             "raise it, add texts, or set it to 0"
         )
     return np.flatnonzero(~held), np.flatnonzero(held)
-
-
-def _encode(
-    texts: Mapping[str, Sequence[str]], words: Sequence[str] | None, config: DataConfig
-) -> dict[str, NDArray[Any]]:
-    if words is None:
-        first = next(iter(texts.values()))
-        vocab = Vocab.from_texts(texts.get("train", first), lowercase=config.lowercase, min_count=config.min_count)
-    else:
-        vocab = Vocab.from_vectors(words, lowercase=config.lowercase)
-    tokens = {name: vocab.encode(split, config.max_length) for name, split in texts.items()}
-    if words is None:
-        rows = np.arange(len(vocab.words))
-    else:
-        used = [PAD_ID, vocab.unknown_id]
-        rows = np.unique(np.concatenate([used, *(split.ids for split in tokens.values())])).astype(np.int64)
-    position = np.zeros(len(vocab.words), np.int32)
-    position[rows] = np.arange(len(rows), dtype=np.int32)
-    small = vocab.take(rows)
-    entry = {
-        "words": np.frombuffer(json.dumps(small.words).encode(), np.uint8),
-        "numbers": np.array([small.unknown_id, len(vocab.words)]),
-        "rows": rows,
-    }
-    for name, split in tokens.items():
-        entry |= {f"{name}.ids": position[split.ids], f"{name}.offsets": split.offsets}
-    return entry
-
-
-def _key(texts: Mapping[str, Sequence[str]], words: Sequence[str], has_vectors: bool, config: DataConfig) -> str:
-    settings = [config.lowercase, config.max_length, has_vectors, 0 if has_vectors else config.min_count]
-    parts = [_FORMAT, json.dumps([settings, list(texts)]).encode()]
-    for strings in (words, *texts.values()):
-        # Lengths beside the joined text: ["a", "b"] and ["a\0b"] must not share a key.
-        parts.append(np.fromiter(map(len, strings), np.int64, len(strings)).tobytes())
-        parts.append("\0".join(strings).encode("utf-8", "surrogatepass"))
-    return content_key(*parts)
-
-
-def _write_entry(path: Path, entry: dict[str, NDArray[Any]]) -> None:
-    from safetensors.numpy import save_file
-
-    save_file(entry, path)
-
-
-def _read_entry(path: Path) -> dict[str, NDArray[Any]] | None:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError):  # not there, or broken: made anew
-        return None

@@ -82,11 +82,22 @@ class Vocab:
         return cls(words, words.index(UNKNOWN), lowercase)
 
     @classmethod
-    def from_texts(cls, texts: Sequence[str], *, lowercase: bool, min_count: int = 1) -> "Vocab":
-        """The words of the texts, most frequent first; equal counts in the order of appearance."""
-        words, counts = tokens.count_words(texts, lowercase=lowercase)
+    def from_counts(
+        cls, words: Sequence[str], counts: NDArray[np.int64], *, lowercase: bool, min_count: int = 1
+    ) -> "tuple[Vocab, NDArray[np.int32]]":
+        """The words of texts, most frequent first (equal counts in the order given), and the id of each.
+
+        Args:
+            words: Distinct.
+            counts: How often each occurred, (len(words),).
+            lowercase: Whether the texts were lower-cased.
+            min_count: Words that are rarer are unknown.
+        """
         order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts >= min_count)]
-        return cls(["<pad>", "<unk>", *(words[i] for i in order)], 1, lowercase)
+        known = ["<pad>", "<unk>"]
+        ids = np.full(len(words), 1, np.int32)
+        ids[order] = np.arange(len(known), len(known) + len(order), dtype=np.int32)
+        return cls([*known, *(words[i] for i in order)], 1, lowercase), ids
 
     def tokenize(self, text: str) -> list[str]:
         """Split a text as this vocabulary was made: with or without lower-casing."""

@@ -9,11 +9,12 @@ Letters: N texts, V words.
 """
 
 import re
+import weakref
 from collections import Counter
 from collections.abc import Sequence
 from ctypes import c_int, c_int32, c_int64, c_void_p
 from functools import cache
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -89,32 +90,51 @@ def encode(
     return ids[:total].copy(), offsets  # what was not needed of the room goes back
 
 
-def count_words(texts: Sequence[str], *, lowercase: bool) -> tuple[list[str], NDArray[np.int64]]:
-    """The distinct words of the texts in the order of their first appearance, and how often each occurs.
+class WordCounter:
+    """Counts the words of texts and numbers them in the order of their first appearance.
 
     Args:
-        texts: N strings, read whole.
         lowercase: Whether texts are lower-cased before they are split.
+        max_length: How many tokens of a text, from its start, are numbered (all are counted); at least 1.
     """
-    if native.library() is None:
-        counter: Counter[str] = Counter()
-        for text in texts:
-            counter.update(tokenize(text.lower() if lowercase else text))
-        return list(counter), np.fromiter(counter.values(), np.int64, len(counter))
-    data, starts, ends, threads = _prepare(texts, lowercase)
-    sizes = np.empty(2, np.int64)
-    types = [*[c_int] * 2, c_int64, *[c_void_p] * 5, c_int64, c_void_p]
-    handle = native.function("count_words", *types)(
-        threads, lowercase, len(texts), *_addresses(data, starts, ends), *_unicode(data), sizes.ctypes.data
-    )
-    words, offsets, counts = (
-        np.empty(sizes[1], np.uint8),
-        np.empty(sizes[0] + 1, np.int64),
-        np.empty(sizes[0], np.int64),
-    )
-    native.function("words_take", *[c_void_p] * 4)(handle, *_addresses(words, offsets, counts))
-    whole, places = words.tobytes(), offsets.tolist()
-    return [whole[start:end].decode("utf-8", "surrogatepass") for start, end in pairwise(places)], counts
+
+    def __init__(self, *, lowercase: bool, max_length: int) -> None:
+        self.lowercase, self.max_length = lowercase, max_length
+        self._counter: Counter[str] = Counter()
+        self._places: dict[str, int] = {}
+        self._sizes = np.zeros(2, np.int64)
+        if native.library() is not None:
+            self._handle = native.function("counter_start")()
+            weakref.finalize(self, native.function("counter_end", c_void_p), self._handle)
+
+    def add(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Count some texts more. Returns the ids of their words, and where each text's start, (N + 1,)."""
+        if native.library() is None:
+            for text in texts:
+                self._counter.update(tokenize(text.lower() if self.lowercase else text))
+            for word in islice(self._counter, len(self._places), None):
+                self._places[word] = len(self._places)
+            return encode(texts, self._places, 0, lowercase=self.lowercase, max_length=self.max_length)
+        data, starts, ends, threads = _prepare(texts, self.lowercase)
+        offsets = np.empty(len(texts) + 1, np.int64)
+        add = native.function("counter_add", c_void_p, *[c_int] * 2, *[c_int64] * 2, *[c_void_p] * 5, c_int64, c_void_p)
+        count = add(
+            self._handle, threads, self.lowercase, self.max_length, len(texts), *_addresses(data, starts, ends),
+            *_unicode(data), offsets.ctypes.data,
+        )  # fmt: skip
+        ids = np.empty(count, np.int32)
+        native.function("counter_ids", *[c_void_p] * 3)(self._handle, *_addresses(ids, self._sizes))
+        return ids, offsets
+
+    def words(self) -> tuple[list[str], NDArray[np.int64]]:
+        """The distinct words by their number, and how often each occurred."""
+        if native.library() is None:
+            return list(self._counter), np.fromiter(self._counter.values(), np.int64, len(self._counter))
+        count, size = self._sizes
+        data, places, counts = np.empty(size, np.uint8), np.zeros(count + 1, np.int64), np.empty(count, np.int64)
+        native.function("counter_words", *[c_void_p] * 4)(self._handle, *_addresses(data, places, counts))
+        whole = data.tobytes()
+        return [whole[start:end].decode("utf-8", "surrogatepass") for start, end in pairwise(places.tolist())], counts
 
 
 def _prepare(texts: Sequence[str], lowercase: bool) -> tuple[NDArray[np.uint8], Any, Any, int]:
