@@ -3,12 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check clean
+.PHONY: help demo test test-numpy sanitize check clean
 help:
-	@echo "make demo    the seminar's five experiments on the built-in corpus, and three predictions"
-	@echo "make test    the test suite"
-	@echo "make check   ruff and mypy"
-	@echo "make clean   remove the environment and everything that was made"
+	@echo "make demo        the seminar's five experiments on the built-in corpus, and three predictions"
+	@echo "make test        the test suite"
+	@echo "make test-numpy  the same without the native core; and the package, installed without a compiler, answers"
+	@echo "make sanitize    the native core under the address and undefined-behaviour sanitizers (GCC)"
+	@echo "make check       ruff and mypy"
+	@echo "make clean       remove the environment and everything that was made"
 
 demo: $(VENV)/.demo
 	rm -rf demo
@@ -23,6 +25,16 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
+
+test-numpy: $(VENV)/.dev
+	RUBRICA_KERNELS=numpy $(BIN)/python -m pytest
+	rm -rf build/base && $(PYTHON) -m venv build/base
+	CC=/no/compiler CXX=/no/compiler build/base/bin/pip install --quiet .
+	build/base/bin/rubrica info --env --json | grep "no native core"
+	echo "Oil prices climb" | build/base/bin/rubrica predict tests/data/artifact-v1
+
+sanitize: $(VENV)/.dev
+	native/sanitize.sh
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -40,4 +52,4 @@ $(VENV)/.dev: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo runs .pytest_cache .mypy_cache .ruff_cache .hypothesis src/rubrica.egg-info
+	rm -rf $(VENV) build dist demo runs src/rubrica/kernels/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis src/rubrica.egg-info
