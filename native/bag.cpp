@@ -35,36 +35,84 @@ inline int64_t bucket(uint64_t mixed, int64_t B) {
   return static_cast<int64_t>(((mixed >> 32) * static_cast<uint64_t>(B)) >> 32);
 }
 
-// The rows of text i: a word is its id, an n-gram V + its bucket. Returns how many; `rows` has room for all.
+// Hands each row of text i to `put`, with its number: a word's is its id, an n-gram's V + its bucket. Returns how many.
 template <typename Put>
 inline int64_t each_row(const Bag& bag, int64_t i, Put put) {
   const int32_t* ids = bag.ids + bag.offsets[i];
   const int64_t length = bag.offsets[i + 1] - bag.offsets[i];
   int64_t count = length;
-  for (int64_t t = 0; t < length; t++) put(ids[t]);
+  for (int64_t t = 0; t < length; t++) put(bag.words + ids[t] * bag.D, ids[t]);
   if (bag.B == 0) return count;
   for (int64_t t = 0; t < length; t++) {
     uint64_t mixed = mix(0, ids[t]);
     for (int64_t n = 1; n < bag.word_ngrams && t + n < length; n++, count++) {
       mixed = mix(mixed, ids[t + n]);
-      put(bag.V + bucket(mixed, bag.B));
+      const int64_t place = bucket(mixed, bag.B);
+      put(bag.ngrams + place * bag.D, bag.V + place);
     }
   }
   return count;
 }
 
-inline float* row_of(const Bag& bag, int64_t row) {
-  return row < bag.V ? bag.words + row * bag.D : bag.ngrams + (row - bag.V) * bag.D;
+// Rows of texts, one after the other; never smaller than it was.
+class Rows {
+ public:
+  // Room for all rows of text i behind the first `used`.
+  float** room(const Bag& bag, int64_t i, size_t used) {
+    const size_t most = used + (bag.offsets[i + 1] - bag.offsets[i]) * bag.word_ngrams + 1;
+    if (rows_.size() < most) rows_.resize(2 * most);
+    return rows_.data() + used;
+  }
+  float* const* data() const { return rows_.data(); }
+
+ private:
+  std::vector<float*> rows_;
+};
+
+// sum (D) = the sum of rows. Of 16 numbers, a cache line, two sums stay in registers: one would wait for itself.
+template <int WIDTH>
+inline void sum_rows(int64_t D, float* const* rows, size_t count, float* sum) {
+  if constexpr (WIDTH == 16) {
+    constexpr int kVectors = 16 / kLanes;
+    vf even[kVectors] = {}, odd[kVectors] = {};
+    size_t k = 0;
+    for (; k + 2 <= count; k += 2)
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; v++) {
+        even[v] += load(rows[k] + v * kLanes);
+        odd[v] += load(rows[k + 1] + v * kLanes);
+      }
+    for (int v = 0; v < kVectors; v++)
+      store(sum + v * kLanes, even[v] + odd[v] + (k < count ? load(rows[k] + v * kLanes) : vf{}));
+  } else {
+    std::memset(sum, 0, D * sizeof(float));
+    for (size_t k = 0; k < count; k++)
+      for (int64_t j = 0; j < D; j++) sum[j] += rows[k][j];
+  }
 }
 
+// Every row += scale * d.
 template <int WIDTH>
-inline void add_row(int64_t D, float* sum, const float* row) {
-  for (int64_t j = 0; j < (WIDTH ? WIDTH : D); j++) sum[j] += row[j];
+inline void move_rows(int64_t D, float* const* rows, size_t count, float scale, const float* d) {
+  if constexpr (WIDTH == 16) {
+    constexpr int kVectors = 16 / kLanes;
+    vf move[kVectors];
+    for (int v = 0; v < kVectors; v++) move[v] = scale * load(d + v * kLanes);
+    for (size_t k = 0; k < count; k++)
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; v++) store(rows[k] + v * kLanes, load(rows[k] + v * kLanes) + move[v]);
+  } else {
+    for (size_t k = 0; k < count; k++)
+      for (int64_t j = 0; j < D; j++) rows[k][j] += scale * d[j];
+  }
 }
 
-template <int WIDTH>
-inline void move_row(int64_t D, float* row, float scale, const float* d) {
-  for (int64_t j = 0; j < (WIDTH ? WIDTH : D); j++) row[j] += scale * d[j];
+inline float add_up(vf x) {
+  float lanes[kLanes];
+  store(lanes, x);
+  for (int half = kLanes / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; i++) lanes[i] += lanes[i + half];
+  return lanes[0];
 }
 
 // Head, loss and their gradients for one text at a time, on numbers padded to whole vectors.
@@ -82,10 +130,8 @@ class Head {
     for (int64_t c = 0; c < C_; c++) {
       vf sum = {};
       for (int64_t j = 0; j < DP_; j += kLanes) sum += load(weight_ + c * DP_ + j) * load(h + j);
-      float logit = bias_[c];
-      for (int lane = 0; lane < kLanes; lane++) logit += sum[lane];
-      logits[c] = logit;
-      if (logit > logits[best]) best = c;
+      logits[c] = bias_[c] + add_up(sum);
+      if (logits[c] > logits[best]) best = c;
     }
     *right = best == target;
     const float most = logits[best], wanted = logits[target] - most;
@@ -168,6 +214,8 @@ bool together(int threads, Body body) {
   return start.load() > 0;
 }
 
+constexpr int64_t kAhead = 4;  // texts whose ids are fetched before their turn
+
 struct Lesson {
   int64_t count, batch_size;
   const int64_t *texts, *targets;
@@ -185,37 +233,33 @@ bool train(const Bag& bag, const Lesson& lesson, int threads, float* weight, flo
   const bool done = together(threads, [&](int thread) {
     Head head(bag.C, bag.D, weight, bias);
     Buffer h(DP, 0.0f), d_h(DP), logits(head.logits_size());
-    std::vector<float*> rows;
-    std::vector<size_t> ends(size);
+    Rows rows;
+    std::vector<size_t> ends(size + 1);  // of each text's rows of ours
     double my_loss = 0, my_right = 0;
     for (int64_t first = 0, turn = 0; first < lesson.count; first += size, turn ^= 1) {
       const int64_t batch = std::min(size, lesson.count - first);
       float* mine = sums + (turn * threads + thread) * size * DP;
-      rows.clear();
-      size_t summed = 0;
       const auto sum_up = [&](int64_t i) {
-        float* sum = mine + i * DP;
-        std::memset(sum, 0, DP * sizeof(float));
-        for (; summed < ends[i]; summed++) add_row<WIDTH>(bag.D, sum, rows[summed]);
+        sum_rows<WIDTH>(bag.D, rows.data() + ends[i], ends[i + 1] - ends[i], mine + i * DP);
       };
       for (int64_t i = 0; i < batch; i++) {
         const int64_t text = lesson.texts[first + i];
-        const int64_t room = (bag.offsets[text + 1] - bag.offsets[text]) * bag.word_ngrams;
-        size_t used = rows.size();
-        rows.resize(used + room + 1);
-        const int64_t count = each_row(bag, text, [&](int64_t row) {
-          rows[used] = row_of(bag, row);
-          used += ((row & 0xFFFF) * threads >> 16) == thread;  // every row is some thread's own
+        if (first + i + kAhead < lesson.count)
+          __builtin_prefetch(bag.ids + bag.offsets[lesson.texts[first + i + kAhead]]);
+        float** out = rows.room(bag, text, ends[i]);
+        float** const start = out;
+        // Every row is some thread's own. Whatever is written behind the last one of ours is written over.
+        const int64_t count = each_row(bag, text, [&](float* row, int64_t number) {
+          *out = row;
+          out += ((number & 0xFFFF) * threads >> 16) == thread;
         });
-        rows.resize(used);
-        for (size_t k = i ? ends[i - 1] : 0; k < used; k++) __builtin_prefetch(rows[k], 1);
-        ends[i] = used;
+        for (float** row = start; row < out; row++) __builtin_prefetch(*row, 1);
+        ends[i + 1] = ends[i] + (out - start);
         if (thread == 0) counts[turn * size + i] = count;
         if (i) sum_up(i - 1);  // while the rows of this text are on their way
       }
       sum_up(batch - 1);
       barrier.wait();
-      size_t moved = 0;
       for (int64_t i = 0; i < batch; i++) {
         const int64_t text = lesson.texts[first + i], count = counts[turn * size + i];
         const float share = count ? 1.0f / count : 0.0f, lr = lesson.lr_at(first + i);
@@ -228,7 +272,7 @@ bool train(const Bag& bag, const Lesson& lesson, int threads, float* weight, flo
         bool hit;
         my_loss += head.learn(h, lesson.targets[text], lr, logits, d_h, &hit);
         my_right += hit;
-        for (; moved < ends[i]; moved++) move_row<WIDTH>(bag.D, rows[moved], -lr * share, d_h);
+        move_rows<WIDTH>(bag.D, rows.data() + ends[i], ends[i + 1] - ends[i], -lr * share, d_h);
       }
     }
     if (thread == 0) {
@@ -254,26 +298,25 @@ RUBRICA_API int64_t rubrica_bag_features(int threads, int word_ngrams, int64_t N
   const Bag bag{V, B, 0, D, word_ngrams, const_cast<float*>(words), const_cast<float*>(ngrams), ids, offsets};
   const auto run = [&](auto width, int thread) {
     constexpr int WIDTH = decltype(width)::value;
-    std::vector<const float*> rows, before;
-    int64_t last = -1;
-    const auto finish = [&](int64_t i, const std::vector<const float*>& found) {
+    Rows rows[2];  // of this text and of the one before
+    size_t counts[2] = {};
+    const auto finish = [&](int64_t i) {
+      const size_t count = counts[i & 1];
       float* sum = features + i * D;
-      std::memset(sum, 0, D * sizeof(float));
-      for (const float* row : found) add_row<WIDTH>(D, sum, row);
-      const float share = found.empty() ? 0.0f : 1.0f / found.size();
+      sum_rows<WIDTH>(D, rows[i & 1].data(), count, sum);
+      const float share = count ? 1.0f / count : 0.0f;
       for (int64_t j = 0; j < D; j++) sum[j] *= share;
     };
-    for (int64_t i = N * thread / threads; i < N * (thread + 1) / threads; i++) {
-      rows.clear();
-      each_row(bag, i, [&](int64_t row) {
-        rows.push_back(row_of(bag, row));
-        __builtin_prefetch(rows.back());
+    const int64_t first = N * thread / threads, last = N * (thread + 1) / threads;
+    for (int64_t i = first; i < last; i++) {
+      float** out = rows[i & 1].room(bag, i, 0);
+      counts[i & 1] = each_row(bag, i, [&](float* row, int64_t) {
+        *out++ = row;
+        __builtin_prefetch(row);
       });
-      if (last >= 0) finish(last, before);
-      std::swap(rows, before);
-      last = i;
+      if (i > first) finish(i - 1);  // while the rows of this text are on their way
     }
-    if (last >= 0) finish(last, before);
+    if (last > first) finish(last - 1);
   };
   parallel(threads, [&](int thread) {
     if (D == 16) run(std::integral_constant<int, 16>(), thread);
