@@ -11,11 +11,14 @@ import pytest
 import torch
 
 from rubrica import onnx_graph
+from rubrica.artifact import Artifact, expected_shapes
+from rubrica.config import Config
 from rubrica.errors import ArtifactError, MissingExtraError
 from rubrica.export import store
 from rubrica.onnx_graph import TOLERANCE, build_model, export_onnx, largest_difference
 from rubrica.quantization import STORAGES
-from test_runtime import CASES, TEXTS, WORDS, make
+from rubrica.vocab import Vocab
+from test_runtime import CASES, LABELS, TEXTS, WORDS, make
 
 
 def session_of(artifact):
@@ -52,6 +55,47 @@ def test_probabilities_equal_torch_where_the_seminar_starts(name):
         ids, lengths = ragged(4, steps, draw)
         (found,) = session.run(["probabilities"], {"ids": ids, "lengths": lengths})
         np.testing.assert_allclose(found, model(torch.from_numpy(ids), None).softmax(1).detach(), atol=1e-5)
+
+
+def make_bag(word_ngrams, num_buckets=13):
+    settings = [f"model.word_ngrams={word_ngrams}", f"model.num_buckets={num_buckets}", "model.embedding_dim=5"]
+    config = Config().changed(["model.name=bag", *settings])
+    draw = np.random.default_rng(4)
+    shapes = expected_shapes(config, len(WORDS), len(LABELS))
+    tensors = {name: draw.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    return Artifact(config, LABELS, Vocab(WORDS, 1, True), tensors)
+
+
+def bag_logits(artifact, ids):
+    """One text by a plain loop, the hash in Python's own whole numbers."""
+    tensors = {name: tensor.astype(float) for name, tensor in artifact.tensors.items()}
+    rows = [tensors["embedding.weight"][i] for i in ids]
+    for n in range(2, artifact.config.model.word_ngrams + 1):
+        for start in range(len(ids) - n + 1):
+            mixed = 0
+            for i in ids[start : start + n]:
+                mixed = ((mixed ^ (int(i) + 1)) * 0x9E3779B97F4A7C15) % 2**64
+            rows.append(tensors["ngrams.weight"][(mixed >> 32) * artifact.config.model.num_buckets >> 32])
+    features = np.mean(rows, axis=0) if rows else np.zeros(5)
+    return tensors["head.weight"] @ features + tensors["head.bias"]
+
+
+@pytest.mark.parametrize("word_ngrams", [1, 2, 4])
+def test_a_bag_hashes_its_ngrams_as_a_loop_does(word_ngrams):
+    artifact = make_bag(word_ngrams)
+    onnx.checker.check_model(build_model(artifact), full_check=True)
+    session, draw = session_of(artifact), np.random.default_rng(5)
+    for texts, steps in ((1, 1), (3, 2), (5, 30)):
+        ids, lengths = ragged(texts, steps, draw)
+        (logits,) = session.run(["logits"], {"ids": ids, "lengths": lengths})
+        expected = [bag_logits(artifact, row[:length]) for row, length in zip(ids, lengths, strict=True)]
+        np.testing.assert_allclose(logits, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_a_smaller_bag_answers_alike(storage):
+    artifact = store(make_bag(2), storage)
+    assert largest_difference(artifact, build_model(artifact).SerializeToString()) < TOLERANCE
 
 
 @pytest.mark.parametrize("storage", STORAGES)

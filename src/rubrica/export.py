@@ -62,9 +62,12 @@ def shrink(artifact: Artifact, max_bytes: float) -> Artifact:
         RubricaError: If even the last step leaves it larger; the message says how large.
     """
     words = len(artifact.vocab.words)
-    steps: list[tuple[Storage, int]] = [("int8", max(words // 2, 2)), ("int4", min(words, _FEWEST_WORDS))]
-    size = 0
-    for storage, fewest in steps:
+    # A bag hashes its n-grams from ids, so those of the words that stay must not change.
+    bound = artifact.vocab.unknown_id + 1 if artifact.config.model.name == "bag" else 2
+    steps: tuple[tuple[Storage, int], ...] = (("int8", words // 2), ("int4", _FEWEST_WORDS))
+    size = fewest = 0
+    for storage, wanted in steps:
+        fewest = min(words, max(wanted, bound))
         stored = store(artifact, storage)
 
         def size_with(count: int, stored: Artifact = stored) -> int:
@@ -74,7 +77,7 @@ def shrink(artifact: Artifact, max_bytes: float) -> Artifact:
             counts = range(fewest, words + 1)
             return keep_words(stored, counts[bisect_right(counts, max_bytes, key=size_with) - 1])
     raise RubricaError(
-        f"the model cannot be made smaller than {size:,} bytes ({steps[-1][1]:,} words, 4 bits a number), and "
+        f"the model cannot be made smaller than {size:,} bytes ({fewest:,} words, 4 bits a number), and "
         f"{max_bytes:,.0f} were asked for; train with a smaller model.embedding_dim or model.hidden_size"
     )
 
