@@ -1,6 +1,6 @@
-"""Write the tables of the README from `results/*.json`.
+"""Write the tables of the README and the docs from `results/*.json`.
 
-python benchmarks/tables.py           # rewrites README.md and README.ru.md
+python benchmarks/tables.py           # rewrites the pages below
 """
 
 import json
@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-READMES = ("README.md", "README.ru.md")
+PAGES = ("README.md", "README.ru.md", "docs/artifact.md")
 
 
 def load(name):
@@ -93,7 +93,7 @@ def fill(text):
 
 
 def main():
-    for name in READMES:
+    for name in PAGES:
         path = ROOT / name
         path.write_text(fill(path.read_text()))
 
