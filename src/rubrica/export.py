@@ -20,7 +20,7 @@ from rubrica.artifact import Artifact, check_writable, load_artifact, save_artif
 from rubrica.data import Examples
 from rubrica.errors import RubricaError
 from rubrica.onnx_graph import export_onnx
-from rubrica.quantization import TABLES, Storage, from_bfloat16, scale_name, store_table, take_rows, to_bfloat16
+from rubrica.quantization import Storage, scale_name, store_tensors
 from rubrica.runtime import Classifier
 from rubrica.vocab import PAD_ID
 
@@ -31,16 +31,7 @@ _UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9}
 
 def store(artifact: Artifact, storage: Storage) -> Artifact:
     """The model with its tables stored so, and every other weight as it will come back from disk."""
-    scales = {scale_name(name) for name in TABLES}
-    tensors = {name: tensor for name, tensor in artifact.tensors.items() if name not in scales}
-    stored: dict[str, Any] = {}
-    for name, tensor in tensors.items():
-        if name in TABLES:
-            table = take_rows(artifact.tensors, name, np.arange(len(tensor)))
-            stored |= store_table({name: table}, name, storage)
-        else:
-            stored[name] = tensor if storage == "float32" else from_bfloat16(to_bfloat16(tensor))
-    return replace(artifact, tensors=stored, storage=storage)
+    return replace(artifact, tensors=store_tensors(artifact.tensors, storage), storage=storage)
 
 
 def keep_words(artifact: Artifact, count: int) -> Artifact:
@@ -133,7 +124,7 @@ def export_model(
         "storage": after.storage,
         "words": {"before": len(before.vocab.words), "after": len(after.vocab.words)},
         "accuracy": None,
-        "onnx_difference": None,
+        "onnx": None,
         "bytes": {"before": folder_sizes(folder)},
     }
     if examples is not None:
@@ -142,7 +133,8 @@ def export_model(
         ]
         report["accuracy"] = {"texts": len(examples.texts), "before": accuracy[0], "after": accuracy[1]}
     if onnx:
-        vocab, report["onnx_difference"] = export_onnx(after, out)
+        vocab, differences = export_onnx(after, out)
+        report["onnx"] = differences._asdict()
         report["bytes"]["after"] = {path.name: path.stat().st_size for path in (out, vocab)}
     else:
         report["bytes"]["after"] = folder_sizes(save_artifact(after, out))

@@ -17,17 +17,18 @@ import tempfile
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rubrica import forward, metrics
+from rubrica import forward
 from rubrica.artifact import Artifact
 from rubrica.errors import ArtifactError, require
 from rubrica.forward import Weights
 from rubrica.kernels import bag
-from rubrica.quantization import from_bfloat16, scale_name, take_rows
+from rubrica.metrics import softmax
+from rubrica.quantization import from_bfloat16, scale_name, store_tensors, take_rows
 from rubrica.tokenizer import TOKEN_PATTERN
 from rubrica.vocab import PAD_ID, TokenIds
 
@@ -39,6 +40,27 @@ _MAX_BYTES = 2_000_000_000  # protobuf's limit for one file is 2^31
 _CHECKED_BATCHES = (1, 2, 3, 17, 64)
 _CHECKED_STEPS = (1, 2, 3, 4, 5, 8, 31, 64, 128)
 TOLERANCE = 1e-5
+_STEADY = TOLERANCE / 4  # our own float32 is nearer than this to float64, but for networks that multiply rounding
+_UNSTEADY_TEXTS = 0.1  # the share of texts that may differ in such a network; of a trained seminar-gru 4 % do
+
+
+class Differences(NamedTuple):
+    """How far float32 is from the same network in float64, over the texts of the check.
+
+    Probabilities count as they are, logits relative to their size above 1. Not a number is infinitely far.
+    """
+
+    onnx: float
+    """The largest difference in onnxruntime."""
+    ours: float
+    """The largest difference in our own runtime."""
+    share: float
+    """The share of texts that onnxruntime answers with a difference above `TOLERANCE`."""
+
+    @property
+    def passed(self) -> bool:
+        """No text may differ; of a network whose float32 is unsteady anywhere, nearly none."""
+        return self.share <= (0 if self.ours <= _STEADY else _UNSTEADY_TEXTS)
 
 
 class _Graph:
@@ -121,11 +143,11 @@ def metadata(artifact: Artifact) -> dict[str, str]:
     return {name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}
 
 
-def export_onnx(artifact: Artifact, path: Path) -> tuple[Path, float]:
+def export_onnx(artifact: Artifact, path: Path) -> tuple[Path, Differences]:
     """Write a model as one ONNX file, and its words beside it (`NAME.vocab.txt`), after it passed the check.
 
     Returns:
-        The file of words, and the largest difference that the check saw, see `largest_difference`.
+        The file of words, and what the check saw.
 
     Raises:
         ArtifactError: If the graph answers differently from our own runtime, is too large, or cannot be written.
@@ -139,12 +161,12 @@ def export_onnx(artifact: Artifact, path: Path) -> tuple[Path, float]:
     if (size := sum(tensor.nbytes for tensor in artifact.tensors.values())) > _MAX_BYTES:
         raise ArtifactError(path, f"the weights take {size / 1e9:.1f} GB, an ONNX file holds 2; quantize the model")
     content = build_model(artifact).SerializeToString()
-    difference = largest_difference(artifact, content)
-    if not difference <= TOLERANCE:
+    differences = check(artifact, content)
+    if not differences.passed:
         raise ArtifactError(
             path,
-            f"not written: onnxruntime's answers differ by {difference:.1e} from ours, expected {TOLERANCE} at most; "
-            "try another version of onnxruntime",
+            f"not written: onnxruntime's answers are off by {differences.onnx:.1e} (ours by {differences.ours:.1e}), "
+            f"expected {TOLERANCE} at most; try another version of onnxruntime",
         )
     words = ("\n".join(artifact.vocab.words) + "\n").encode("utf-8", "surrogatepass")
     try:
@@ -156,20 +178,18 @@ def export_onnx(artifact: Artifact, path: Path) -> tuple[Path, float]:
                 (Path(folder) / target.name).replace(target)
     except OSError as error:
         raise ArtifactError(path, f"could not be written ({error.strerror}); give another output file") from None
-    return vocab, difference
+    return vocab, differences
 
 
-def largest_difference(artifact: Artifact, content: bytes) -> float:
-    """How far onnxruntime is from our own runtime at most, over many batches of random words and lengths.
-
-    Probabilities count as they are, logits relative to their size above 1. Not a number is infinitely far.
-    """
+def check(artifact: Artifact, content: bytes) -> Differences:
+    """Run a graph in onnxruntime on many batches of random words and lengths."""
     onnxruntime = require("onnxruntime", "onnx")
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors alone; it would warn that a graph without masks does not read `lengths`
+    options.log_severity_level = 3  # errors alone
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    exact = {name: tensor.astype(np.float64) for name, tensor in store_tensors(artifact.tensors, "float32").items()}
     draw = np.random.default_rng(0)
-    largest = 0.0
+    theirs, ours = [], []
     for texts, steps in product(_CHECKED_BATCHES, _CHECKED_STEPS):
         ids = draw.integers(0, len(artifact.vocab.words), (texts, steps))
         lengths = draw.integers(0, steps + 1, texts)
@@ -179,14 +199,19 @@ def largest_difference(artifact: Artifact, content: bytes) -> float:
         tokens = TokenIds(ids[real].astype(np.int32), np.concatenate([[0], np.cumsum(lengths)]))
         # Where padding is read as words, these texts are one batch.
         config = replace(artifact.config, training=replace(artifact.config.training, batch_size=texts))
-        expected = forward.logits(artifact.tensors, config, tokens)
-        logits, probabilities = session.run(["logits", "probabilities"], {"ids": ids, "lengths": lengths})
-        apart = [
-            np.abs(probabilities - metrics.softmax(expected)),
-            np.abs(logits - expected) / np.maximum(1, np.abs(expected)),
-        ]
-        largest = max(largest, float(np.nan_to_num(apart, nan=np.inf).max()))
-    return largest
+        expected = forward.logits(exact, config, tokens)
+        logits = forward.logits(artifact.tensors, config, tokens)
+        ours.append(_apart(expected, logits, softmax(logits)))
+        theirs.append(_apart(expected, *session.run(["logits", "probabilities"], {"ids": ids, "lengths": lengths})))
+    found, own = np.concatenate(theirs), np.concatenate(ours)
+    return Differences(float(found.max()), float(own.max()), float((found > TOLERANCE).mean()))
+
+
+def _apart(expected: forward.Floats, logits: forward.Floats, probabilities: forward.Floats) -> forward.Floats:
+    """The largest difference of each text (B,), see `Differences`."""
+    relative = np.abs(logits - expected) / np.maximum(1, np.abs(expected))
+    apart = np.hstack([relative, np.abs(probabilities - softmax(expected))])
+    return np.where(np.isnan(apart), np.inf, apart).max(axis=1)
 
 
 def _look_up(graph: _Graph, weights: Weights, name: str, rows: str) -> str:
@@ -292,10 +317,10 @@ def _drop_padding(graph: _Graph, x: str, lengths: str) -> str:
 
 def _pool(graph: _Graph, states: str, lengths: str | None, pooling: str) -> str:
     """Features (B, H) of states (T, B, H); zeros where a text has no tokens."""
+    if lengths is None and pooling == "last":
+        return graph.add("Gather", states, graph.constant("minus_one", -1), axis=0)
     time = graph.constant("axis_0", [0])
     if lengths is None:
-        if pooling == "last":
-            return graph.add("Gather", states, graph.constant("minus_one", -1), axis=0)
         return graph.add("ReduceMax" if pooling == "max" else "ReduceMean", states, time, keepdims=0)
     nothing = graph.constant("nothing", 0.0)
     column = graph.add("Unsqueeze", lengths, graph.constant("axis_1", [1]))  # (B, 1)
