@@ -1,6 +1,6 @@
-"""Write the tables of the README from `results/*.json`.
+"""Write the tables of the README and the docs from `results/*.json`.
 
-python benchmarks/tables.py           # rewrites README.md and README.ru.md
+python benchmarks/tables.py           # rewrites the pages below
 """
 
 import json
@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-READMES = ("README.md", "README.ru.md")
+PAGES = ("README.md", "README.ru.md", "docs/artifact.md")
 
 
 def load(name):
@@ -62,7 +62,25 @@ def vectors_read():
     return lines
 
 
-TABLES = {"agnews": agnews, "seminar": seminar, "seminar_step": seminar_step, "vectors_read": vectors_read}
+def artifact_size():
+    """A model folder whole and made smaller; the change is against each seed's own whole model."""
+    lines = ["| | MB | words | accuracy | change, points | worst seed |", "|---|---|---|---|---|---|"]
+    for i, row in enumerate(load("artifact_size")["rows"]):
+        change = f"{row['points_mean']:+.2f} ± {row['points_std']:.2f} | {row['points_worst']:+.2f}" if i else "- | -"
+        lines.append(
+            f"| {row['form']} | {max(row['bytes']) / 1e6:.2f} | {min(row['words']):,} ({row['storage']}) |"
+            f" {percent(row['accuracy_mean'], row['accuracy_std'])} | {change} |"
+        )
+    return lines
+
+
+TABLES = {
+    "agnews": agnews,
+    "artifact_size": artifact_size,
+    "seminar": seminar,
+    "seminar_step": seminar_step,
+    "vectors_read": vectors_read,
+}
 
 
 def fill(text):
@@ -75,7 +93,7 @@ def fill(text):
 
 
 def main():
-    for name in READMES:
+    for name in PAGES:
         path = ROOT / name
         path.write_text(fill(path.read_text()))
 

@@ -13,6 +13,7 @@ from rubrica.config import Config
 from rubrica.errors import ArtifactError
 from rubrica.models import build_model
 from rubrica.quantization import STORAGES
+from rubrica.tensor_file import map_tensors
 from rubrica.vocab import Vocab
 
 LABELS = ["World", "Наука", '"quoted", <b>']
@@ -246,6 +247,19 @@ def test_the_weights_are_mapped_and_cannot_be_written(tmp_path):
     for tensor in loaded.tensors.values():
         assert not tensor.flags.owndata
         assert not tensor.flags.writeable
+
+
+def test_a_file_of_a_foreign_writer_may_lie_at_any_byte(tmp_path):
+    values = np.arange(6, dtype=np.float32)
+    for spaces in range(8):
+        header = b'{"__metadata__":{"by":"someone"},"a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}}'
+        header += b" " * spaces
+        path = tmp_path / f"{spaces}.safetensors"
+        path.write_bytes(len(header).to_bytes(8, "little") + header + values.tobytes())
+        tensors = map_tensors(path)
+        assert list(tensors) == ["a"]
+        assert tensors["a"].flags.aligned
+        np.testing.assert_array_equal(tensors["a"], values.reshape(2, 3))
 
 
 def test_a_table_of_another_storage_is_refused(tmp_path):

@@ -12,6 +12,7 @@ from rubrica.export import export_model, folder_sizes, keep_words, parse_size, s
 from rubrica.quantization import STORAGES, take_rows
 from rubrica.runtime import Classifier
 from rubrica.vocab import Vocab
+from test_onnx_graph import make_bag
 from test_runtime import TEXTS, make
 
 
@@ -68,6 +69,34 @@ def test_the_first_words_stay_with_their_rows_and_the_rest_are_unknown(storage, 
     np.testing.assert_array_equal(Classifier(kept).logits(texts), Classifier(artifact).logits(texts))
     gone = Classifier(kept).logits(["w5 w4321", "w5 never"])
     np.testing.assert_array_equal(gone[0], gone[1])
+
+
+@pytest.mark.parametrize("storage", ["bfloat16", "int8", "int4"])
+def test_a_bag_reads_few_texts_and_many_alike(storage):
+    """Few texts take their rows alone out of the tables, many expand these first; the oracle is a float32 bag."""
+    stored = store(make_bag(2, num_buckets=40), storage)
+    whole = {
+        name: take_rows(stored.tensors, name, np.arange(len(stored.tensors[name])))
+        for name in ("embedding.weight", "ngrams.weight")
+    }
+    texts = [*TEXTS, *(f"{first} {second}" for first in "abcdefghijklmnop" for second in "abcdefghijklmnop")]
+    expected = Classifier(replace(stored, tensors=stored.tensors | whole, storage="float32")).logits(texts)
+    np.testing.assert_allclose(Classifier(stored).logits(texts), expected, atol=1e-6)
+    for text, row in zip(texts, expected, strict=True):
+        np.testing.assert_allclose(Classifier(stored).logits([text]), row[None], atol=1e-6)
+
+
+def test_a_bag_keeps_the_ids_that_its_ngrams_are_hashed_from():
+    bag = make_bag(2, num_buckets=300)
+    bag = replace(bag, vocab=replace(bag.vocab, unknown_id=9))
+    with pytest.raises(RubricaError, match="18 words"):
+        shrink(bag, 500)
+    large = make_large(unknown_id=4000)
+    tensors = {name: bag.tensors[name] for name in ("ngrams.weight", "head.weight", "head.bias")}
+    config = bag.config
+    large = replace(large, config=config, tensors={"embedding.weight": large.tensors["embedding.weight"]} | tensors)
+    with pytest.raises(RubricaError, match="4,001 words"):
+        shrink(large, 500)
 
 
 def test_shrink_takes_the_first_step_that_is_small_enough(tmp_path):

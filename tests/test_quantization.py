@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -27,6 +27,7 @@ def table_of(rows=9, numbers=7, seed=0):
 
 
 @given(arrays(np.float32, 20, elements=st.floats(width=32, allow_nan=False, allow_infinity=False)))
+@example((1 + np.arange(-20, 20) / 256).astype(np.float32))  # half of them are ties
 def test_bfloat16_is_that_of_torch(values):
     expected = torch.from_numpy(values).to(torch.bfloat16)
     np.testing.assert_array_equal(to_bfloat16(values), expected.view(torch.uint16).numpy())
@@ -63,6 +64,8 @@ def test_rows_come_back_as_a_loop_reads_them(storage, numbers):
 
 
 @given(arrays(np.float32, (3, 5), elements=FLOATS), st.sampled_from(["int8", "int4"]))
+@example(np.linspace(-1, 1, 3 * 999, dtype=np.float32).reshape(3, -1), "int4")
+@example(np.linspace(-1, 1, 3 * 999, dtype=np.float32).reshape(3, -1), "int8")
 def test_no_number_moves_by_more_than_half_a_step(table, storage):
     tensors = stored(table, storage)
     got = take_rows(tensors, NAME, np.arange(3)).astype(np.float64)

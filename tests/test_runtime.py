@@ -136,10 +136,11 @@ def test_a_saved_model_answers_where_torch_is_not_installed(tmp_path, name):
     assert rubrica.load(folder).labels == LABELS
 
 
-def test_a_model_of_the_first_format_still_loads_and_answers_as_it_did():
-    """`tests/data/artifact-v1` is kept for ever; a new format gets a folder of its own beside it."""
+@pytest.mark.parametrize("folder", ["artifact-v1", "artifact-v2"])
+def test_a_model_of_every_format_still_loads_and_answers_as_it_did(folder):
+    """These folders are kept for ever; a new format gets one of its own. The second is the first one in int8."""
     data = Path(__file__).parent / "data"
-    expected = json.loads((data / "artifact-v1.json").read_text(encoding="utf-8"))
-    model = rubrica.load(data / "artifact-v1")
+    expected = json.loads((data / f"{folder}.json").read_text(encoding="utf-8"))
+    model = rubrica.load(data / folder)
     assert model.labels == ["Sports", "Business", "Наука"]
     np.testing.assert_allclose(model.predict_proba(list(expected)), list(expected.values()), atol=1e-5)

@@ -20,7 +20,7 @@ from rubrica.artifact import Artifact, check_writable, load_artifact, save_artif
 from rubrica.data import Examples
 from rubrica.errors import RubricaError
 from rubrica.onnx_graph import export_onnx
-from rubrica.quantization import TABLES, Storage, from_bfloat16, scale_name, store_table, take_rows, to_bfloat16
+from rubrica.quantization import Storage, scale_name, store_tensors
 from rubrica.runtime import Classifier
 from rubrica.vocab import PAD_ID
 
@@ -31,16 +31,7 @@ _UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9}
 
 def store(artifact: Artifact, storage: Storage) -> Artifact:
     """The model with its tables stored so, and every other weight as it will come back from disk."""
-    scales = {scale_name(name) for name in TABLES}
-    tensors = {name: tensor for name, tensor in artifact.tensors.items() if name not in scales}
-    stored: dict[str, Any] = {}
-    for name, tensor in tensors.items():
-        if name in TABLES:
-            table = take_rows(artifact.tensors, name, np.arange(len(tensor)))
-            stored |= store_table({name: table}, name, storage)
-        else:
-            stored[name] = tensor if storage == "float32" else from_bfloat16(to_bfloat16(tensor))
-    return replace(artifact, tensors=stored, storage=storage)
+    return replace(artifact, tensors=store_tensors(artifact.tensors, storage), storage=storage)
 
 
 def keep_words(artifact: Artifact, count: int) -> Artifact:
@@ -62,9 +53,12 @@ def shrink(artifact: Artifact, max_bytes: float) -> Artifact:
         RubricaError: If even the last step leaves it larger; the message says how large.
     """
     words = len(artifact.vocab.words)
-    steps: list[tuple[Storage, int]] = [("int8", max(words // 2, 2)), ("int4", min(words, _FEWEST_WORDS))]
-    size = 0
-    for storage, fewest in steps:
+    # A bag hashes its n-grams from ids, so those of the words that stay must not change.
+    bound = artifact.vocab.unknown_id + 1 if artifact.config.model.name == "bag" else 2
+    steps: tuple[tuple[Storage, int], ...] = (("int8", words // 2), ("int4", _FEWEST_WORDS))
+    size = fewest = 0
+    for storage, wanted in steps:
+        fewest = min(words, max(wanted, bound))
         stored = store(artifact, storage)
 
         def size_with(count: int, stored: Artifact = stored) -> int:
@@ -74,7 +68,7 @@ def shrink(artifact: Artifact, max_bytes: float) -> Artifact:
             counts = range(fewest, words + 1)
             return keep_words(stored, counts[bisect_right(counts, max_bytes, key=size_with) - 1])
     raise RubricaError(
-        f"the model cannot be made smaller than {size:,} bytes ({steps[-1][1]:,} words, 4 bits a number), and "
+        f"the model cannot be made smaller than {size:,} bytes ({fewest:,} words, 4 bits a number), and "
         f"{max_bytes:,.0f} were asked for; train with a smaller model.embedding_dim or model.hidden_size"
     )
 
@@ -130,7 +124,7 @@ def export_model(
         "storage": after.storage,
         "words": {"before": len(before.vocab.words), "after": len(after.vocab.words)},
         "accuracy": None,
-        "onnx_difference": None,
+        "onnx": None,
         "bytes": {"before": folder_sizes(folder)},
     }
     if examples is not None:
@@ -139,7 +133,8 @@ def export_model(
         ]
         report["accuracy"] = {"texts": len(examples.texts), "before": accuracy[0], "after": accuracy[1]}
     if onnx:
-        vocab, report["onnx_difference"] = export_onnx(after, out)
+        vocab, differences = export_onnx(after, out)
+        report["onnx"] = differences._asdict()
         report["bytes"]["after"] = {path.name: path.stat().st_size for path in (out, vocab)}
     else:
         report["bytes"]["after"] = folder_sizes(save_artifact(after, out))

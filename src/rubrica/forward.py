@@ -22,6 +22,7 @@ from rubrica.vocab import TokenIds
 Floats = NDArray[np.floating[Any]]
 Weights = dict[str, NDArray[Any]]
 
+_BAG_TABLES = ("embedding.weight", "ngrams.weight")
 _BATCH_NORM_EPS = 1e-5  # torch's default, which the models keep
 _PADDED_BATCH = 256  # texts of similar length that the cnn reads at a time; more only cost memory
 _TOKENS_PER_THREAD = 4096  # that are worth starting another thread for
@@ -43,11 +44,18 @@ def logits(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
 
 
 def _bag_features(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
-    words, ngrams = (
-        table if table.dtype == np.float32 else take_rows(weights, name, np.arange(len(table)))
-        for name, table in ((name, weights[name]) for name in ("embedding.weight", "ngrams.weight"))
-    )
-    return bag.features(bag.Tables(words, ngrams, config.model.word_ngrams), tokens.ids, tokens.offsets)
+    words, ngrams = (weights[name] for name in _BAG_TABLES)
+    tables = bag.Tables(words, ngrams, config.model.word_ngrams)
+    if words.dtype != np.float32 and len(tokens.ids) * tables.word_ngrams < len(words) + len(ngrams):
+        rows, owners = bag.rows_of(tables, tokens.ids, tokens.offsets)  # few texts: their rows alone are expanded
+        is_word = rows < len(words)
+        taken = np.empty((len(rows), config.model.embedding_dim), np.float32)
+        taken[is_word] = take_rows(weights, _BAG_TABLES[0], rows[is_word])
+        taken[~is_word] = take_rows(weights, _BAG_TABLES[1], rows[~is_word] - len(words))
+        return bag.mean_rows(taken, owners, len(tokens))
+    if words.dtype != np.float32:
+        words, ngrams = (take_rows(weights, name, np.arange(len(weights[name]))) for name in _BAG_TABLES)
+    return bag.features(bag.Tables(words, ngrams, tables.word_ngrams), tokens.ids, tokens.offsets)
 
 
 def _recurrent_features(weights: Weights, config: Config, tokens: TokenIds) -> Floats:

@@ -58,6 +58,18 @@ def store_table(tensors: Tensors, name: str, storage: Storage) -> dict[str, NDAr
     return {name: codes if storage == "int8" else _pack(codes), scale_name(name): scale}
 
 
+def store_tensors(tensors: Tensors, storage: Storage) -> dict[str, NDArray[Any]]:
+    """The tensors of a model, whatever they are stored as, with their tables stored so and the others rounded."""
+    stored: dict[str, NDArray[Any]] = {}
+    for name in tensors.keys() - {scale_name(table) for table in TABLES}:
+        if name in TABLES:
+            table = take_rows(tensors, name, np.arange(len(tensors[name])))
+            stored |= store_table({name: table}, name, storage)
+        else:
+            stored[name] = tensors[name] if storage == "float32" else from_bfloat16(to_bfloat16(tensors[name]))
+    return stored
+
+
 def take_rows(tensors: Tensors, name: str, rows: NDArray[np.integer[Any]]) -> Floats:
     """Rows of a table as float32, whatever it is stored as: the only ones that are expanded.
 

@@ -126,10 +126,9 @@ def print_export(report: dict[str, Any]) -> None:
         lines.append(_line(f"accuracy on {scores['texts']:,} texts", figures))
     else:
         lines.append(_line("accuracy", "not measured; --data with texts and labels shows what it costs"))
-    if (difference := report["onnx_difference"]) is not None:
-        lines.append(
-            _line("onnxruntime", f"answers differ by {difference:.1e} at most; docs/artifact.md has its inputs")
-        )
+    if check := report["onnx"]:
+        figures = f"{check['onnx']:.1e} from float64 at most (ours {check['ours']:.1e})"
+        lines.append(_line("onnxruntime", f"answers are {figures}; see docs/artifact.md"))
     _print(sizes, *lines)
 
 

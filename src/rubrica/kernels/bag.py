@@ -19,7 +19,7 @@ from rubrica.kernels import native
 
 Floats = NDArray[np.floating[Any]]
 
-_MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: neighbouring numbers end up far apart
+MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: neighbouring numbers end up far apart
 _TOKENS_PER_THREAD = 1 << 14  # that are worth starting a thread for
 
 
@@ -54,8 +54,8 @@ def features(tables: Tables, ids: NDArray[np.int32], offsets: NDArray[np.int64])
     """
     count, (vocab_size, dim) = len(offsets) - 1, tables.words.shape
     if native.library() is None or tables.words.dtype != np.float32:
-        rows, owners = _rows(tables, ids, offsets)
-        return _means(_take(tables, rows), owners, count)
+        rows, owners = rows_of(tables, ids, offsets)
+        return mean_rows(_take(tables, rows), owners, count)
     means = np.empty((count, dim), np.float32)
     threads = max(1, min(native.num_threads(), len(ids) // _TOKENS_PER_THREAD))
     run = native.function("bag_features", *[c_int] * 2, *[c_int64] * 4, *[c_void_p] * 5)
@@ -114,7 +114,7 @@ def train(
     return outcome[0] / max(1, len(texts)), outcome[1] / max(1, len(texts))
 
 
-def _rows(
+def rows_of(
     tables: Tables, ids: NDArray[np.int32], offsets: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Every row of every text, an n-gram's counted on from V, and the text that each belongs to, in its order."""
@@ -123,10 +123,10 @@ def _rows(
     tokens = ids[offsets[0] : offsets[-1]].astype(np.int64)
     rows, texts = [tokens], [owners]
     if len(tables.ngrams):
-        mixed = (tokens + 1).astype(np.uint64) * _MIX
+        mixed = (tokens + 1).astype(np.uint64) * MIX
         for longer in range(1, tables.word_ngrams):
             whole = owners[longer:] == owners[:-longer]  # not over the end of a text
-            mixed = (mixed[: len(whole)] ^ (tokens[longer:] + 1).astype(np.uint64)) * _MIX
+            mixed = (mixed[: len(whole)] ^ (tokens[longer:] + 1).astype(np.uint64)) * MIX
             buckets = ((mixed >> np.uint64(32)) * np.uint64(len(tables.ngrams))) >> np.uint64(32)
             rows.append(len(tables.words) + buckets[whole].astype(np.int64))
             texts.append(owners[longer:][whole])
@@ -142,7 +142,8 @@ def _take(tables: Tables, rows: NDArray[np.int64]) -> Floats:
     return taken
 
 
-def _means(taken: Floats, owners: NDArray[np.int64], count: int) -> Floats:
+def mean_rows(taken: Floats, owners: NDArray[np.int64], count: int) -> Floats:
+    """The mean (N, D) of the rows that belong to each of N texts."""
     sums = np.zeros((count, taken.shape[1]), taken.dtype)
     np.add.at(sums, owners, taken)
     return sums / np.maximum(np.bincount(owners, minlength=count), 1).astype(taken.dtype)[:, None]
@@ -164,8 +165,8 @@ def _train_numpy(
         batch = texts[first : first + batch_size]
         parts = [ids[offsets[text] : offsets[text + 1]] for text in batch]
         ends = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
-        rows, owners = _rows(tables, np.concatenate(parts), ends)
-        means = _means(_take(tables, rows), owners, len(batch))
+        rows, owners = rows_of(tables, np.concatenate(parts), ends)
+        means = mean_rows(_take(tables, rows), owners, len(batch))
         moves = np.empty_like(means)
         for i, (h, target) in enumerate(zip(means, targets[batch], strict=True)):
             rate = lr + (lr_end - lr) * (first + i) / len(texts)
