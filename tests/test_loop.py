@@ -158,12 +158,12 @@ def test_long_gradients_are_clipped(small, monkeypatch):
     model, config = make(small, "training.max_grad_norm=1e-3", "training.epochs=1")
     optimizer, norms = loop.Optimizer(model, config), []
 
-    def record():
-        gradients = [tensor.grad for tensor in (*optimizer.parameters, *optimizer.table.trained())]
+    def record(scale):
+        gradients = [scale * tensor.grad for tensor in (*optimizer.parameters, *optimizer.table.trained())]
         norms.append(torch.cat([gradient.flatten() for gradient in gradients]).norm().item())
 
     monkeypatch.setattr(optimizer.table, "step", record)
-    monkeypatch.setattr(optimizer.network, "step", lambda: None)
+    monkeypatch.setattr(optimizer.network, "step", lambda scale: None)
     loop.update(model, optimizer, small.split, np.arange(32), config)
     assert norms == [pytest.approx(1e-3, rel=1e-3)]
 
@@ -181,3 +181,21 @@ def test_an_accelerator_learns_the_same(small):
     model, config = make(small)
     history = fit(model.cuda(), small.split, np.arange(160), config)
     np.testing.assert_allclose(history.losses, on_cpu.losses, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("name", "during"), [("gru", 1), ("cnn", 2)])
+def test_torch_keeps_out_of_the_way_of_the_kernels_and_comes_back(small, name, during):
+    before, seen = torch.get_num_threads(), []
+    torch.set_num_threads(2)
+    try:
+        model, config = make(small, f"model.name={name}", "training.epochs=1")
+
+        def validate():
+            seen.append(torch.get_num_threads())
+            return 1.0, 0.5
+
+        fit(model, small.split, np.arange(64), config, validate=validate)
+        assert seen == [during]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -6,10 +6,11 @@ parameters are those of `cells.py`; the derivatives are written out by hand (P. 
 time", Proc. IEEE 78, 1990). `native/recurrent.cpp` does the same in float32; what follows is plain numpy, in any
 float type, and what it is held to.
 
-Letters: B texts, U distinct words, E numbers in a word vector, H hidden units, G gates. Texts are walked longest first, so that those
-still running at step t are the first n of them.
+Letters: B texts, U distinct words, E numbers in a word vector, H hidden units, G gates. Texts are walked longest
+first, so that those still running at step t are the first n of them.
 """
 
+import threading
 from collections import deque
 from ctypes import c_int, c_int64, c_void_p
 from typing import Any, NamedTuple
@@ -118,11 +119,11 @@ def backward(
     """
     if not _is_native(vectors):
         d_projected, d_w_hh, d_b_hh = _backward_numpy(reading, len(vectors), w_hh, kept, d_features)
-        d_vectors = d_projected @ w_ih if trains else None
-        return d_vectors, d_projected.T @ vectors, d_projected.sum(axis=0), d_w_hh, d_b_hh
+        d_x = d_projected @ w_ih if trains else None
+        return d_x, d_projected.T @ vectors, d_projected.sum(axis=0), d_w_hh, d_b_hh
     saved, best, threads = kept
     cell, (batch, hidden) = CELLS.index(reading.cell), d_features.shape
-    d_vectors = np.empty_like(vectors) if trains else None
+    d_vectors: Floats | None = np.empty_like(vectors) if trains else None
     d_w_ih, d_b_ih = np.empty_like(w_ih), np.empty(len(w_ih), np.float32)
     d_w_hh, d_b_hh = np.empty_like(w_hh), np.empty(len(w_hh), np.float32)
     run = native.function("recurrent_backward", *[c_int] * 3, *[c_int64] * 4, *[c_void_p] * 14)
@@ -131,7 +132,8 @@ def backward(
         *_addresses(reading.rows, reading.starts, reading.lengths, vectors, w_ih, w_hh, saved, best, d_features),
         *_addresses(d_vectors, d_w_ih, d_b_ih, d_w_hh, d_b_hh),
     )  # fmt: skip
-    _SPARE.append(saved)
+    with _LOCK:
+        _SPARE.append(saved)
     return d_vectors, d_w_ih, d_b_ih, d_w_hh, d_b_hh
 
 
@@ -142,15 +144,16 @@ def _is_native(array: Floats) -> bool:
 # What earlier passes are done with. A training update needs millions of numbers, and the system would hand them out
 # page by page again.
 _SPARE: deque[NDArray[np.float32]] = deque(maxlen=4)
+_LOCK = threading.Lock()
 
 
 def _take(size: int) -> NDArray[np.float32]:
     """Room for at least `size` numbers that starts at a cache line: a vector that crosses two costs twice the time."""
-    for _ in range(len(_SPARE)):
-        spare = _SPARE.popleft()
-        if len(spare) >= size:
-            return spare
-        _SPARE.append(spare)
+    with _LOCK:
+        for i, spare in enumerate(_SPARE):
+            if len(spare) >= size:
+                del _SPARE[i]
+                return spare
     whole = np.empty(size + size // 4 + 16, np.float32)
     return whole[-whole.ctypes.data % 64 // 4 :]
 
