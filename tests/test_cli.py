@@ -160,7 +160,7 @@ def test_data_shows_what_is_there(run, home):
     code, out, err = run("data", home, "--vectors", home / "v.txt", "--json")
     facts = json.loads(out)
     assert facts["splits"]["test"]["rows"] == 30
-    assert "reused from" in err
+    assert "reading from the cache" in err
     example = facts["examples"][0]
     assert len(example["tokens"]) == len(example["ids"])
     assert facts["unknown"]["test"]["share_as_written"] > 0
