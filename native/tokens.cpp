@@ -8,6 +8,10 @@
 #include <algorithm>
 #include <string>
 
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
 #include "common.h"
 
 namespace rubrica {
@@ -107,10 +111,107 @@ inline void append(std::string& out, int32_t code) {
   put(0x80 | (code & 0x3F));
 }
 
-// Walks a text and hands each token to `emit`, which says whether to go on. `scratch` keeps what had to be rewritten.
+// Which of 64 ASCII characters are of a word, and which are white space, a bit each.
+struct Masks {
+  uint64_t word, space;
+};
+
+inline Masks masks_of(const uint8_t* p) {
+#if defined(__AVX512BW__)
+  const __m512i c = _mm512_loadu_si512(p);
+  const auto within = [](__m512i x, int first, int last) {
+    return _mm512_cmple_epu8_mask(_mm512_sub_epi8(x, _mm512_set1_epi8(static_cast<char>(first))),
+                                  _mm512_set1_epi8(static_cast<char>(last - first)));
+  };
+  const __m512i small = _mm512_or_si512(c, _mm512_set1_epi8(32));
+  return {within(small, 'a', 'z') | within(c, '0', '9') | within(c, '_', '_'),
+          within(c, ' ', ' ') | within(c, 9, 13) | within(c, 28, 31)};
+#elif defined(__SSE2__)
+  Masks masks{0, 0};
+  for (int part = 0; part < 4; part++) {
+    const __m128i c = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p) + part);
+    const auto within = [](__m128i x, int first, int last) {
+      const __m128i y = _mm_sub_epi8(x, _mm_set1_epi8(static_cast<char>(first)));
+      return _mm_cmpeq_epi8(y, _mm_min_epu8(y, _mm_set1_epi8(static_cast<char>(last - first))));
+    };
+    const auto bits = [&](__m128i a, __m128i b, __m128i d) {
+      return static_cast<uint64_t>(_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(a, b), d))) << (16 * part);
+    };
+    const __m128i small = _mm_or_si128(c, _mm_set1_epi8(32));
+    masks.word |= bits(within(small, 'a', 'z'), within(c, '0', '9'), within(c, '_', '_'));
+    masks.space |= bits(within(c, ' ', ' '), within(c, 9, 13), within(c, 28, 31));
+  }
+  return masks;
+#else
+  Masks masks{0, 0};
+  for (int i = 0; i < 64; i++) {
+    masks.word |= static_cast<uint64_t>(kAscii.of[p[i]] == kWord) << i;
+    masks.space |= static_cast<uint64_t>(kAscii.of[p[i]] == kSpace) << i;
+  }
+  return masks;
+#endif
+}
+
+inline bool is_ascii(const uint8_t* p, const uint8_t* end) {
+  uint8_t all = 0;
+  for (; p < end; p++) all |= *p;
+  return all < 128;
+}
+
+// A token of ASCII characters at p; bytes before `limit` may be read.
+inline Token ascii_token(const uint8_t* p, uint32_t size, const uint8_t* limit, bool lowercase, std::string& scratch) {
+  if (size <= kShort) {
+    const uint64_t key = first_bytes(p, size, limit);
+    return {lowercase ? lower_ascii(key) : key, p, size};
+  }
+  if (!lowercase) return make_token(p, size);
+  scratch.assign(reinterpret_cast<const char*>(p), size);
+  for (char& c : scratch) c |= c >= 'A' && c <= 'Z' ? 32 : 0;
+  return make_token(reinterpret_cast<const uint8_t*>(scratch.data()), size);
+}
+
+// Walks a text of ASCII characters by the places where the kind of a character changes, 64 characters at a time: a
+// loop that looks at one character after the other is mispredicted at the end of nearly every token.
 template <typename Emit>
-void each_token(const uint8_t* p, const uint8_t* end, bool lowercase, const Unicode& unicode, std::string& scratch,
-                Emit emit) {
+void each_ascii_token(const uint8_t* p, const uint8_t* end, const uint8_t* limit, bool lowercase, std::string& scratch,
+                      Emit emit) {
+  uint64_t word_before = 0, space_before = 1;
+  const uint8_t* open = nullptr;  // a token that began in an earlier block
+  const auto take = [&](const uint8_t* first, const uint8_t* last) {
+    return emit(ascii_token(first, static_cast<uint32_t>(last - first), limit, lowercase, scratch));
+  };
+  for (; p < end; p += 64) {
+    uint8_t rest[64];
+    const uint8_t* block = p;
+    if (end - p < 64) {
+      std::memset(rest, ' ', 64);
+      std::memcpy(rest, p, end - p);
+      block = rest;
+    }
+    const Masks now = masks_of(block);
+    const uint64_t word = now.word << 1 | word_before, space = now.space << 1 | space_before;  // of what stands before
+    const uint64_t change = (now.word ^ word) | (now.space ^ space);
+    uint64_t starts = change & ~now.space, ends = change & ~space;
+    word_before = now.word >> 63, space_before = now.space >> 63;
+    if (open != nullptr && ends != 0) {
+      if (!take(open, p + __builtin_ctzll(ends))) return;
+      ends &= ends - 1;
+      open = nullptr;
+    }
+    for (; ends != 0; ends &= ends - 1, starts &= starts - 1)
+      if (!take(p + __builtin_ctzll(starts), p + __builtin_ctzll(ends))) return;
+    if (starts != 0) open = p + __builtin_ctzll(starts);
+  }
+  if (open != nullptr) take(open, end);
+}
+
+// Walks a text and hands each token to `emit`, which says whether to go on. `scratch` keeps what had to be rewritten;
+// bytes before `limit` may be read.
+template <typename Emit>
+void each_token(const uint8_t* p, const uint8_t* end, const uint8_t* limit, bool lowercase, const Unicode& unicode,
+                std::string& scratch, Emit emit) {
+  if (unicode.kinds == nullptr || is_ascii(p, end))
+    return each_ascii_token(p, end, limit, lowercase, scratch, emit);
   while (p < end) {
     const uint8_t kind = kAscii.of[*p];
     if (kind == kSpace) {
@@ -122,19 +223,8 @@ void each_token(const uint8_t* p, const uint8_t* end, bool lowercase, const Unic
       do p++;
       while (p < end && kAscii.of[*p] == kind);
       if (p == end || kAscii.of[*p] != kWide) {
-        const uint32_t size = static_cast<uint32_t>(p - start);
-        Token token{0, start, size};
-        if (size <= kShort) {
-          token.key = first_bytes(start, size, end);
-          if (lowercase) token.key = lower_ascii(token.key);
-        } else if (lowercase && kind == kWord) {
-          scratch.assign(reinterpret_cast<const char*>(start), size);
-          for (char& c : scratch) c |= c >= 'A' && c <= 'Z' ? 32 : 0;
-          token = make_token(reinterpret_cast<const uint8_t*>(scratch.data()), size);
-        } else {
-          token = make_token(start, size);
-        }
-        if (!emit(token)) return;
+        const auto size = static_cast<uint32_t>(p - start);
+        if (!emit(ascii_token(start, size, limit, lowercase, scratch))) return;
         continue;
       }
       p = start;  // a character beyond ASCII may belong to the token
@@ -291,11 +381,12 @@ RUBRICA_API int64_t rubrica_encode(int threads, int lowercase, int64_t max_lengt
   }
   parallel(threads, [&](int thread) {
     std::string scratch;
+    const uint8_t* limit = texts + (N ? ends[N - 1] : 0);
     int32_t* out = ids + room[thread];
     for (int64_t i = N * thread / threads; i < N * (thread + 1) / threads; i++) {
       int64_t length = 0;
       if (max_length > 0)
-        each_token(texts + starts[i], texts + ends[i], lowercase, unicode, scratch, [&](const Token& token) {
+        each_token(texts + starts[i], texts + ends[i], limit, lowercase, unicode, scratch, [&](const Token& token) {
           const Slot* slot = table.find(token);
           out[length++] = slot->size ? slot->id : unknown_id;
           return length < max_length;
@@ -334,10 +425,11 @@ RUBRICA_API int64_t rubrica_counter_add(void* counter, int threads, int lowercas
   std::vector<Counter> others(threads - 1);
   parallel(threads, [&](int thread) {
     std::string scratch;
+    const uint8_t* limit = texts + (N ? ends[N - 1] : 0);
     Counter& mine = thread ? others[thread - 1] : all;
     for (int64_t i = N * thread / threads; i < N * (thread + 1) / threads; i++) {
       int64_t length = 0;
-      each_token(texts + starts[i], texts + ends[i], lowercase, unicode, scratch, [&](const Token& token) {
+      each_token(texts + starts[i], texts + ends[i], limit, lowercase, unicode, scratch, [&](const Token& token) {
         const int32_t place = mine.add(token);
         if (length < max_length) {
           mine.ids.push_back(place);
