@@ -3,11 +3,16 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
 # One thread: the tests are small, and torch's results depend on the number.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A busy machine is no failure.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)
@@ -57,3 +62,36 @@ def tiny_news():
         return Examples(texts, labels)
 
     return Dataset("tiny", {"train": examples(160), "test": examples(40)}, ("text",), "label", list(keys))
+
+
+@pytest.fixture(scope="session")
+def instruction_sets():
+    """The native core of each instruction set that this processor has, as contexts in which the kernels run on it.
+
+    Without a compiler there is numpy alone, in the one context that is left.
+    """
+    from unittest.mock import patch
+
+    from rubrica.kernels import native
+
+    class Live:
+        """The functions of one library, where the kernels look for those of the best."""
+
+        def __init__(self, library):
+            self.patch = patch.object(native, "library", lambda: library)
+
+        def __enter__(self):
+            native.function.cache_clear()
+            self.patch.start()
+
+        def __exit__(self, *error):
+            self.patch.stop()
+            native.function.cache_clear()
+
+    best = native.library()
+    if best is None:
+        return [Live(None)]
+    level = best.rubrica_cpu_level()
+    files = sorted(native.FOLDER.glob("librubrica-*"))
+    names = [path for path in files if path.stem.endswith("baseline") or int(path.stem[-1]) <= level]
+    return [*(Live(native._load(path)[0]) for path in names), Live(None)]

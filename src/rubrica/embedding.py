@@ -125,6 +125,6 @@ _FIRST_ROW = np.zeros(1, np.int64)
 
 
 def clip_scale(tensors: Sequence[Tensor], max_norm: float) -> float:
-    """What to multiply the gradients on the CPU with, so that their common L2 norm is at most `max_norm`, as in torch."""
+    """What to multiply gradients on the CPU with, so that their common L2 norm is at most `max_norm`, as torch does."""
     norm = math.sqrt(sum(square_sum(tensor.grad.numpy()) for tensor in tensors if tensor.grad is not None))
     return min(1.0, max_norm / (norm + 1e-6))

@@ -8,7 +8,6 @@ Letters: N texts, B texts of a batch, T tokens.
 """
 
 import copy
-import functools
 import logging
 import random
 import time
@@ -120,8 +119,11 @@ class Optimizer:
         assert isinstance(table, WordTable)  # every network of ours holds one
         self.parameters = [parameter for parameter in model.parameters() if parameter is not table.weight]
         on_cpu = table.weight.device.type == "cpu"
-        kind = KernelAdam if on_cpu else functools.partial(torch.optim.Adam, fused=True)
-        self.network = kind(self.parameters, lr=settings.lr)
+        self.network: KernelAdam | torch.optim.Adam
+        if on_cpu:
+            self.network = KernelAdam(self.parameters, settings.lr)
+        else:
+            self.network = torch.optim.Adam(self.parameters, lr=settings.lr, fused=True)
         self.table = TableAdam(table, settings.lr, dense=settings.dense_updates)
         self.max_grad_norm = settings.max_grad_norm
 

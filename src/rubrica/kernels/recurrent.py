@@ -6,8 +6,8 @@ parameters are those of `cells.py`; the derivatives are written out by hand (P. 
 time", Proc. IEEE 78, 1990). `native/recurrent.cpp` does the same in float32; what follows is plain numpy, in any
 float type, and what it is held to.
 
-Letters: B texts, U distinct words, E numbers in a word vector, H hidden units, G gates. Texts are walked longest first, so that those
-still running at step t are the first n of them.
+Letters: B texts, U distinct words, E numbers in a word vector, H hidden units, G gates. Texts are walked longest
+first, so that those still running at step t are the first n of them.
 """
 
 from collections import deque
@@ -118,11 +118,11 @@ def backward(
     """
     if not _is_native(vectors):
         d_projected, d_w_hh, d_b_hh = _backward_numpy(reading, len(vectors), w_hh, kept, d_features)
-        d_vectors = d_projected @ w_ih if trains else None
-        return d_vectors, d_projected.T @ vectors, d_projected.sum(axis=0), d_w_hh, d_b_hh
+        d_x = d_projected @ w_ih if trains else None
+        return d_x, d_projected.T @ vectors, d_projected.sum(axis=0), d_w_hh, d_b_hh
     saved, best, threads = kept
     cell, (batch, hidden) = CELLS.index(reading.cell), d_features.shape
-    d_vectors = np.empty_like(vectors) if trains else None
+    d_vectors: Floats | None = np.empty_like(vectors) if trains else None
     d_w_ih, d_b_ih = np.empty_like(w_ih), np.empty(len(w_ih), np.float32)
     d_w_hh, d_b_hh = np.empty_like(w_hh), np.empty(len(w_hh), np.float32)
     run = native.function("recurrent_backward", *[c_int] * 3, *[c_int64] * 4, *[c_void_p] * 14)

@@ -1,0 +1,131 @@
+"""The recurrent kernel on texts of all lengths: native on each instruction set = numpy = the formulas by autograd."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from rubrica.cells import GRU, LSTM, RNN
+from rubrica.kernels import recurrent as kernel
+from rubrica.pooling import POOLINGS
+
+LAYERS = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
+LENGTHS = st.lists(st.integers(0, 12), min_size=1, max_size=70)
+NAMES = ("features", "vectors", "w_ih", "b_ih", "w_hh", "b_hh")
+
+
+class Case:
+    """Texts of given lengths with random words, parameters and a random gradient of the features."""
+
+    def __init__(self, cell, pooling, lengths, hidden, *, num_words=9, dim=5, gap=0, bound=0.6):
+        draw = np.random.default_rng(len(lengths) + hidden)
+        self.layer = LAYERS[cell](dim, hidden).double()
+        for parameter in self.layer.parameters():
+            parameter.data = torch.from_numpy(draw.uniform(-bound, bound, parameter.shape))
+        self.vectors = draw.normal(size=(num_words, dim))
+        lengths = np.array(lengths, np.int64)
+        starts = np.concatenate([[0], np.cumsum(lengths + gap)[:-1]]).astype(np.int64)
+        rows = draw.integers(0, num_words, int((lengths + gap).sum())).astype(np.int32)
+        self.reading = kernel.Reading(cell, pooling, rows, starts, lengths)
+        self.d_features = draw.normal(size=(len(lengths), hidden))
+
+    def by_kernel(self, dtype, *, threads=1, trains=True):
+        vectors, d_features = self.vectors.astype(dtype), self.d_features.astype(dtype)
+        w_ih, w_hh, b_ih, b_hh = (parameter.detach().numpy().astype(dtype) for parameter in self.layer.parameters())
+        projected = kernel.project(self.reading.cell, vectors, w_ih, b_ih, threads=threads)
+        features, kept = kernel.forward(self.reading, projected, w_hh, b_hh, keep=True, threads=threads)
+        alone, _ = kernel.forward(self.reading, projected, w_hh, b_hh, threads=threads)
+        np.testing.assert_array_equal(features, alone)  # whether they are kept changes no number
+        return features, *kernel.backward(self.reading, vectors, w_ih, w_hh, kept, d_features, trains=trains)
+
+    def by_autograd(self):
+        """Text by text, so that nothing of a batch is shared with the kernel."""
+        vectors = torch.from_numpy(self.vectors).requires_grad_()
+        features = torch.zeros(self.d_features.shape, dtype=torch.double)
+        for i, (start, length) in enumerate(zip(self.reading.starts, self.reading.lengths, strict=True)):
+            if length:
+                words = torch.from_numpy(self.reading.rows[start : start + length].astype(np.int64))
+                features[i] = POOLINGS[self.reading.pooling](self.layer(vectors[words][:, None]), None)[0]
+        parameters = [getattr(self.layer, f"{name}_l0") for name in ("weight_ih", "bias_ih", "weight_hh", "bias_hh")]
+        if not features.requires_grad:
+            return [features.numpy(), *(np.zeros(tensor.shape) for tensor in (vectors, *parameters))]
+        gradients = torch.autograd.grad(features, [vectors, *parameters], torch.from_numpy(self.d_features))
+        return [tensor.detach().numpy() for tensor in (features, *gradients)]
+
+
+def assert_close(got, expected, tolerance):
+    for name, a, b in zip(NAMES, got, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * max(1.0, np.abs(b).max(initial=0)), err_msg=name)
+
+
+CASES = given(
+    cell=st.sampled_from(kernel.CELLS),
+    pooling=st.sampled_from(kernel.POOLINGS),
+    lengths=LENGTHS,
+    hidden=st.integers(1, 20),
+)
+
+
+@CASES
+@settings(max_examples=40)
+@example(cell="gru", pooling="max", lengths=[0], hidden=3)
+@example(cell="lstm", pooling="average", lengths=[0, 0], hidden=17)
+def test_numpy_equals_autograd(cell, pooling, lengths, hidden):
+    case = Case(cell, pooling, lengths, hidden, gap=1)
+    assert_close(case.by_kernel(np.float64), case.by_autograd(), 1e-10)
+
+
+@CASES
+@settings(max_examples=100)
+@example(cell="gru", pooling="max", lengths=[0], hidden=3)
+@example(cell="gru", pooling="last", lengths=[1], hidden=64)
+@example(cell="lstm", pooling="average", lengths=[12] * 65, hidden=33)
+def test_native_equals_numpy_on_every_instruction_set_and_number_of_threads(
+    instruction_sets, cell, pooling, lengths, hidden
+):
+    case = Case(cell, pooling, lengths, hidden, gap=2)
+    expected = case.by_kernel(np.float64)
+    for library in instruction_sets:
+        with library:
+            for threads in (1, 2, 3):
+                got = case.by_kernel(np.float32, threads=threads)
+                assert_close(got, expected, 2e-5)
+                for name, a, b in zip(NAMES, got, case.by_kernel(np.float32, threads=threads), strict=True):
+                    assert a.tobytes() == b.tobytes(), f"{name}: two runs, two results"
+                assert case.by_kernel(np.float32, threads=threads, trains=False)[1] is None
+
+
+@pytest.mark.parametrize("hidden", [48, 50, 64, 100, 130])
+@pytest.mark.parametrize("cell", kernel.CELLS)
+def test_sizes_of_use(instruction_sets, cell, hidden):
+    lengths = [40 - i % 7 for i in range(33)] + [0]
+    case = Case(cell, "max", lengths, hidden, num_words=150, dim=50, bound=1 / np.sqrt(hidden))
+    expected = case.by_kernel(np.float64)
+    for library in instruction_sets:
+        with library:
+            assert_close(case.by_kernel(np.float32, threads=2), expected, 1e-4)
+
+
+@pytest.mark.parametrize("pooling", kernel.POOLINGS)
+@pytest.mark.parametrize("cell", kernel.CELLS)
+def test_one_word_all_along_a_very_long_text(instruction_sets, cell, pooling):
+    case = Case(cell, pooling, [3000, 1, 0], 5, num_words=1, bound=0.3)
+    expected = case.by_kernel(np.float64)
+    for library in instruction_sets:
+        with library:
+            assert_close(case.by_kernel(np.float32, threads=2), expected, 1e-4)
+
+
+@pytest.mark.parametrize("cell", kernel.CELLS)
+def test_what_saturates_keeps_to_the_ends_and_what_is_nan_stays_nan(instruction_sets, cell):
+    case = Case(cell, "last", [3, 2], 7, bound=300.0)
+    for library in instruction_sets:
+        with library:
+            features = case.by_kernel(np.float32)[0]
+            np.testing.assert_allclose(features, case.by_kernel(np.float64)[0], atol=1e-6)
+            assert np.abs(features).max() <= 1
+    case.vectors[:] = np.nan
+    for library in instruction_sets:
+        with library:
+            assert np.isnan(case.by_kernel(np.float32)[0]).all()
