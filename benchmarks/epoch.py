@@ -30,8 +30,8 @@ from rubrica.data import read_dataset
 from rubrica.kernels import native
 from rubrica.loop import Optimizer, _batches, seed_everything, to_tensors, update
 from rubrica.models import build_model
+from rubrica.network import initial_table
 from rubrica.pooling import pool_max
-from rubrica.training import initial_table
 
 UPDATES, PAIRS, WARM_UP = 150, 5, 10
 NETWORKS = (("gru", 48), ("gru", 64), ("rnn", 64), ("lstm", 64))
@@ -82,12 +82,13 @@ def measure(corpus, name, hidden):
     theirs, optimizer = Theirs(ours, config).train(), Optimizer(ours, config)
     split = corpus.splits["train"]
     batches = _batches(split, np.arange(len(split.targets)), config, epoch=0)
-    seconds = {"ours": [], "torch": []}
+    seconds, torch_threads = {"ours": [], "torch": []}, torch.get_num_threads()
     for turn in range(PAIRS + 1):
         start = turn * UPDATES
         chosen = batches[start : start + (UPDATES if turn else WARM_UP)]
         losses = {}
         for side in ("ours", "torch") if turn % 2 else ("torch", "ours"):
+            torch.set_num_threads(1 if side == "ours" else torch_threads)  # as `loop.fit` does, and as torch comes
             started = time.perf_counter()
             if side == "ours":
                 losses[side] = [float(update(ours, optimizer, split, batch, config)[0]) for batch in chosen]
@@ -97,6 +98,7 @@ def measure(corpus, name, hidden):
                 seconds[side].append((time.perf_counter() - started) / len(chosen) * len(batches))
         if turn == 0:  # the same start and texts give the same losses, or the race is between different things
             np.testing.assert_allclose(losses["ours"], losses["torch"], rtol=1e-3)
+    torch.set_num_threads(torch_threads)
     return {side: np.array(values) for side, values in seconds.items()}, len(batches)
 
 

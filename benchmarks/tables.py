@@ -54,6 +54,26 @@ def seminar_step():
     return lines
 
 
+def epoch():
+    """An epoch of the recurrent networks, ours and on torch's layers."""
+    lines = ["| | ours, s | torch, s | ratio (least-most) |", "|---|---|---|---|"]
+    for row in load("epoch")["rows"]:
+        lines.append(
+            f"| `{row['network']}`, {row['hidden_size']} units | {row['ours_s']:.1f} | {row['torch_s']:.1f} |"
+            f" {row['ratio']:.1f} ({row['ratio_min']:.1f}-{row['ratio_max']:.1f}) |"
+        )
+    return lines
+
+
+def seminar_whole():
+    """The five experiments from the command to the report."""
+    result = load("seminar_whole")
+    lines = ["| | as written, minutes | ours, seconds | ratio |", "|---|---|---|---|"]
+    seconds, ratio = result["as_written_s"], result["ratio"]
+    lines.append(f"| five experiments | {seconds / 60:.0f} | {result['ours_s']:.0f} | {ratio:.0f} |")
+    return lines
+
+
 def vectors_read():
     """Reading 400,000 x 50."""
     lines = ["| | seconds (least-most) |", "|---|---|"]
@@ -77,8 +97,10 @@ def artifact_size():
 TABLES = {
     "agnews": agnews,
     "artifact_size": artifact_size,
+    "epoch": epoch,
     "seminar": seminar,
     "seminar_step": seminar_step,
+    "seminar_whole": seminar_whole,
     "vectors_read": vectors_read,
 }
 

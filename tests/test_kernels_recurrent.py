@@ -1,5 +1,10 @@
 """The recurrent kernel on texts of all lengths: native on each instruction set = numpy = the formulas by autograd."""
 
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -129,3 +134,39 @@ def test_what_saturates_keeps_to_the_ends_and_what_is_nan_stays_nan(instruction_
     for library in instruction_sets:
         with library:
             assert np.isnan(case.by_kernel(np.float32)[0]).all()
+
+
+def test_callers_on_several_threads_do_not_disturb_each_other():
+    case = Case("gru", "max", [9, 4, 12, 7] * 20, 17)
+    expected = case.by_kernel(np.float32, threads=3)
+    with ThreadPoolExecutor(4) as pool:
+        for got in pool.map(lambda _: case.by_kernel(np.float32, threads=3), range(40)):
+            for a, b in zip(got, expected, strict=True):
+                assert a.tobytes() == b.tobytes()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_forked_child_has_threads_of_its_own():
+    script = """
+import os
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from rubrica.kernels import recurrent as kernel
+
+def project():
+    draw = np.random.default_rng(0)
+    arrays = [draw.normal(size=size).astype(np.float32) for size in ((70, 5), (9, 5), 9)]
+    return kernel.project("gru", *arrays, threads=3).tobytes()
+
+before = project()
+child = os.fork()
+if child == 0:
+    os._exit(0 if project() == before else 1)
+assert os.waitpid(child, 0)[1] == 0
+assert project() == before
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True, timeout=60)

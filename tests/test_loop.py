@@ -181,3 +181,21 @@ def test_an_accelerator_learns_the_same(small):
     model, config = make(small)
     history = fit(model.cuda(), small.split, np.arange(160), config)
     np.testing.assert_allclose(history.losses, on_cpu.losses, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("name", "during"), [("gru", 1), ("cnn", 2)])
+def test_torch_keeps_out_of_the_way_of_the_kernels_and_comes_back(small, name, during):
+    before, seen = torch.get_num_threads(), []
+    torch.set_num_threads(2)
+    try:
+        model, config = make(small, f"model.name={name}", "training.epochs=1")
+
+        def validate():
+            seen.append(torch.get_num_threads())
+            return 1.0, 0.5
+
+        fit(model, small.split, np.arange(64), config, validate=validate)
+        assert seen == [during]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -103,22 +103,20 @@ class KernelAdam:
 
     def __init__(self, parameters: Sequence[Tensor], lr: float) -> None:
         self.parameters, self.lr, self.num_steps = parameters, lr, 0
-        self.moments = [
-            np.zeros((2, 1, parameter.numel()), parameter.detach().numpy().dtype) for parameter in parameters
-        ]
+        # A parameter is a table of one row; these arrays are the parameters' own memory.
+        self.rows = [parameter.detach().view(1, -1).numpy() for parameter in parameters]
+        self.moments = [(np.zeros_like(row), np.zeros_like(row)) for row in self.rows]
 
     def step(self, scale: float = 1.0) -> None:
         """Move every parameter that has a gradient by it, times `scale`, and drop it."""
         self.num_steps += 1
-        for parameter, (first, second) in zip(self.parameters, self.moments, strict=True):
-            if parameter.grad is None:
-                continue
-            # A parameter is a table of one row.
-            row, gradient = parameter.detach().view(1, -1).numpy(), parameter.grad.reshape(1, -1).numpy()
-            adam_rows(
-                row, first, second, _FIRST_ROW, gradient, step=self.num_steps, lr=self.lr, dense=False, scale=scale
-            )
-            parameter.grad = None
+        for parameter, row, (first, second) in zip(self.parameters, self.rows, self.moments, strict=True):
+            if parameter.grad is not None:
+                gradient = parameter.grad.contiguous().numpy().reshape(1, -1)
+                adam_rows(
+                    row, first, second, _FIRST_ROW, gradient, step=self.num_steps, lr=self.lr, dense=False, scale=scale
+                )
+                parameter.grad = None
 
 
 _FIRST_ROW = np.zeros(1, np.int64)
@@ -126,5 +124,5 @@ _FIRST_ROW = np.zeros(1, np.int64)
 
 def clip_scale(tensors: Sequence[Tensor], max_norm: float) -> float:
     """What to multiply gradients on the CPU with, so that their common L2 norm is at most `max_norm`, as torch does."""
-    norm = math.sqrt(sum(square_sum(tensor.grad.numpy()) for tensor in tensors if tensor.grad is not None))
+    norm = math.sqrt(sum(square_sum(tensor.grad.contiguous().numpy()) for tensor in tensors if tensor.grad is not None))
     return min(1.0, max_norm / (norm + 1e-6))

@@ -65,6 +65,10 @@ def fit(
     optimizer = Optimizer(model, config)
     history = History()
     best_loss, best_state, epochs_since_best = float("inf"), None, 0
+    torch_threads = torch.get_num_threads()
+    if optimizer.on_cpu and getattr(model, "runs_in_kernels", False):
+        # What is left to torch is tiny, and each time its threads meet, the kernels' threads wait for a core.
+        torch.set_num_threads(1)
     waiting: list[Tensor] = []  # loss and accuracy of updates that the device may still be computing
     model.train()
     try:
@@ -99,6 +103,8 @@ def fit(
         history.interrupted = True
         kept = "the best epoch's" if best_state else "the last"
         log.warning("%s: interrupted after %d updates; %s weights are kept", title, len(history.losses), kept)
+    finally:
+        torch.set_num_threads(torch_threads)
     history.train_seconds += time.perf_counter() - started
     if best_state is not None:
         model.load_state_dict(best_state)
@@ -118,9 +124,9 @@ class Optimizer:
         table = model.get_submodule("embedding")
         assert isinstance(table, WordTable)  # every network of ours holds one
         self.parameters = [parameter for parameter in model.parameters() if parameter is not table.weight]
-        on_cpu = table.weight.device.type == "cpu"
+        self.on_cpu = table.weight.device.type == "cpu"
         self.network: KernelAdam | torch.optim.Adam
-        if on_cpu:
+        if self.on_cpu:
             self.network = KernelAdam(self.parameters, settings.lr)
         else:
             self.network = torch.optim.Adam(self.parameters, lr=settings.lr, fused=True)

@@ -10,6 +10,7 @@ Letters: B texts, U distinct words, E numbers in a word vector, H hidden units, 
 first, so that those still running at step t are the first n of them.
 """
 
+import threading
 from collections import deque
 from ctypes import c_int, c_int64, c_void_p
 from typing import Any, NamedTuple
@@ -131,7 +132,8 @@ def backward(
         *_addresses(reading.rows, reading.starts, reading.lengths, vectors, w_ih, w_hh, saved, best, d_features),
         *_addresses(d_vectors, d_w_ih, d_b_ih, d_w_hh, d_b_hh),
     )  # fmt: skip
-    _SPARE.append(saved)
+    with _LOCK:
+        _SPARE.append(saved)
     return d_vectors, d_w_ih, d_b_ih, d_w_hh, d_b_hh
 
 
@@ -142,15 +144,16 @@ def _is_native(array: Floats) -> bool:
 # What earlier passes are done with. A training update needs millions of numbers, and the system would hand them out
 # page by page again.
 _SPARE: deque[NDArray[np.float32]] = deque(maxlen=4)
+_LOCK = threading.Lock()
 
 
 def _take(size: int) -> NDArray[np.float32]:
     """Room for at least `size` numbers that starts at a cache line: a vector that crosses two costs twice the time."""
-    for _ in range(len(_SPARE)):
-        spare = _SPARE.popleft()
-        if len(spare) >= size:
-            return spare
-        _SPARE.append(spare)
+    with _LOCK:
+        for i, spare in enumerate(_SPARE):
+            if len(spare) >= size:
+                del _SPARE[i]
+                return spare
     whole = np.empty(size + size // 4 + 16, np.float32)
     return whole[-whole.ctypes.data % 64 // 4 :]
 

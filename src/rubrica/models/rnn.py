@@ -26,6 +26,8 @@ class RecurrentClassifier(nn.Module):
         init: How the recurrent parameters start, see `cells.Recurrent`.
     """
 
+    runs_in_kernels = True  # on the CPU next to nothing is left to torch
+
     def __init__(
         self,
         embedding: WordTable,
