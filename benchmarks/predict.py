@@ -16,6 +16,7 @@ import os
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,15 @@ def seconds_of(call):
     started = time.perf_counter()
     count = len(call())
     return time.perf_counter() - started, count
+
+
+def label_file(model, path):
+    return model.predict(list(iter_lines(path)))
+
+
+def label_peers_file(peer, path):
+    with path.open() as file:
+        return fasttext_train.predict(peer, file.readlines())
 
 
 def main():
@@ -56,16 +66,13 @@ def main():
         ours_file.write_text("\n".join(texts) + "\n")
         peers_file.write_text("".join(lines))
 
-        def peer_file():
-            with peers_file.open() as file:
-                return fasttext_train.predict(peer, file.readlines())
-
         rows = []
         for name, model in models.items():
-            for task, threads, ours, theirs in (
-                ("list", 1, lambda: model.predict(texts), lambda: fasttext_train.predict(peer, lines)),
-                ("file", 2, lambda: model.predict(list(iter_lines(ours_file))), peer_file),
-            ):
+            tasks = (
+                ("list", 1, partial(model.predict, texts), partial(fasttext_train.predict, peer, lines)),
+                ("file", 2, partial(label_file, model, ours_file), partial(label_peers_file, peer, peers_file)),
+            )
+            for task, threads, ours, theirs in tasks:
                 os.environ["RUBRICA_THREADS"] = str(threads)
                 pairs = [(seconds_of(ours), seconds_of(theirs)) for _ in range(PAIRS + 1)][1:]
                 ratios = [their[0] / our[0] for our, their in pairs]

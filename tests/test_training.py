@@ -1,11 +1,14 @@
 """From texts to a saved model."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 import rubrica
+from rubrica import bag as bag_module
 from rubrica.config import Config, load_recipe
 from rubrica.corpus import build_corpus
 from rubrica.data import Dataset, Examples
@@ -17,10 +20,13 @@ from rubrica.vectors import Vectors, save_vectors
 QUICK = Config().changed(["training.epochs=8", "training.batch_size=16", "training.lr=0.02", "model.hidden_size=16"])
 
 
-@pytest.mark.parametrize("name", ["cnn", "rnn", "gru", "lstm"])
+QUICK_BAG = load_recipe("bag").changed(["training.epochs=30", "training.lr=1.0", "model.num_buckets=1000"])
+
+
+@pytest.mark.parametrize("name", ["bag", "cnn", "rnn", "gru", "lstm"])
 @pytest.mark.parametrize("with_vectors", [True, False])
 def test_every_model_learns_what_can_be_learned(tiny_news, tiny_vectors, name, with_vectors):
-    config = QUICK.changed([f"model.name={name}"])
+    config = QUICK_BAG if name == "bag" else QUICK.changed([f"model.name={name}"])
     model = train(tiny_news, config=config, vectors=tiny_vectors if with_vectors else None)
     test = tiny_news.splits["test"]
     assert model.artifact.metrics["test"]["accuracy"] > 0.9
@@ -38,8 +44,9 @@ def test_a_saved_seminar_model_scores_test_as_the_training_did(tiny_news, tiny_v
     assert loaded.config.model.embedding_dim == tiny_vectors.dim
 
 
-def test_the_saved_settings_repeat_the_training(tiny_news, tmp_path):
-    first = train(tiny_news, config=QUICK, out=tmp_path / "model")
+@pytest.mark.parametrize("config", [QUICK, QUICK_BAG], ids=["gru", "bag"])
+def test_the_saved_settings_repeat_the_training(tiny_news, tmp_path, config):
+    first = train(tiny_news, config=config, out=tmp_path / "model")
     again = train(tiny_news, config=load_recipe(str(tmp_path / "model" / "config.json")))
     for name, tensor in first.artifact.tensors.items():
         np.testing.assert_array_equal(tensor, again.artifact.tensors[name])
@@ -107,3 +114,38 @@ def test_one_class_is_nothing_to_learn():
     dataset = Dataset("x", {"train": Examples(["a", "b"], ["1", "1"])}, ("text",), "label", ["1"])
     with pytest.raises(DataError, match="one class only"):
         train(dataset)
+
+
+def test_a_network_is_compared_with_a_bag_on_the_same_texts(tiny_news, tmp_path):
+    model = train(tiny_news, config=QUICK, out=tmp_path / "model")
+    bag = load_recipe("bag").changed([f"training.seed={QUICK.training.seed}"])
+    alone = train(tiny_news, config=bag).artifact.metrics
+    expected = {split: alone[split]["accuracy"] for split in ("validation", "test")}
+    assert model.artifact.metrics["bag"] == expected
+    assert "bag" not in alone
+    assert json.loads((tmp_path / "model" / "metrics.json").read_text())["bag"] == expected
+
+
+def test_a_bag_is_trained_without_torch(tmp_path):
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import rubrica; from rubrica.config import load_recipe\n"
+        "model = rubrica.train('mini-news', config=load_recipe('bag'), out=sys.argv[1])\n"
+        "assert model.artifact.metrics['test']['accuracy'] > 0.85, model.artifact.metrics\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "model")], check=True)
+
+
+def test_an_interrupted_bag_keeps_what_it_learned(tiny_news, monkeypatch):
+    original, calls = bag_module.train, []
+
+    def impatient(*args, **settings):
+        calls.append(args)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return original(*args, **settings)
+
+    monkeypatch.setattr(bag_module, "train", impatient)
+    metrics = train(tiny_news, config=QUICK_BAG).artifact.metrics
+    assert metrics["interrupted"]
+    assert metrics["steps"] == 2 * -(-metrics["train_texts"] // QUICK_BAG.training.batch_size)

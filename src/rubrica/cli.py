@@ -247,7 +247,9 @@ def train(
     for split in ("validation", "test"):
         if scores := metrics.get(split):
             accuracy, macro_f1 = scores["accuracy"], scores["macro_f1"]
-            click.echo(f"{split}: accuracy {accuracy:.4f}, macro-F1 {macro_f1:.4f}, {scores['texts']} texts", err=True)
+            line = f"{split}: accuracy {accuracy:.4f}, macro-F1 {macro_f1:.4f}, {scores['texts']} texts"
+            bag = metrics.get("bag", {}).get(split)
+            click.echo(line if bag is None else f"{line} (a bag of words: {bag:.4f})", err=True)
     click.echo(f"trained in {metrics['train_seconds']:.1f} s; the model is in {out}", err=True)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rubrica import metrics
 from rubrica.artifact import Artifact, check_writable, save_artifact
-from rubrica.config import Config
+from rubrica.config import Config, load_recipe
 from rubrica.corpus import Corpus, Split, build_corpus, hold_out, pretrained_table
 from rubrica.data import Dataset, check_trainable, read_dataset
 from rubrica.errors import require
@@ -44,7 +44,7 @@ def train(
         label_column: The column that holds the label.
 
     Returns:
-        The model, ready to answer. `artifact.metrics` holds its scores on validation and test.
+        The model, ready to answer. `artifact.metrics` holds its scores on validation and test, and a bag's.
 
     Raises:
         RubricaError: If the data, the vectors, the settings or the output folder cannot be used.
@@ -60,6 +60,8 @@ def train(
         vectors = load_vectors(vectors)
     corpus = build_corpus(data, vectors, config.data)
     artifact = train_corpus(corpus, vectors, config, title=config.model.name)
+    if config.model.name != "bag" and not artifact.metrics["interrupted"]:
+        artifact.metrics["bag"] = _bag_accuracy(corpus, config)
     if out is not None:
         save_artifact(artifact, out)
     return Classifier(artifact)
@@ -98,6 +100,14 @@ def train_corpus(corpus: Corpus, vectors: Vectors | None, config: Config, *, tit
     if test := corpus.splits.get("test"):
         scores["test"] = _score(trained, corpus, test, np.arange(len(test.targets)), config)
     return build_artifact(trained, corpus, vectors, config, scores)
+
+
+def _bag_accuracy(corpus: Corpus, config: Config) -> dict[str, float]:
+    """Accuracy of a bag on the same validation and test texts: what a network has to be better than."""
+    recipe = load_recipe("bag")
+    settings = replace(recipe, data=config.data, training=replace(recipe.training, seed=config.training.seed))
+    scores = train_corpus(corpus, None, settings, title="bag, for comparison").metrics
+    return {split: scores[split]["accuracy"] for split in ("validation", "test") if split in scores}
 
 
 def _trainer(config: Config) -> Callable[..., Trained]:
