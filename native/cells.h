@@ -31,7 +31,7 @@ inline vf cell_step(ptrdiff_t HP, ptrdiff_t j, const float* x, const float* gate
       store(gate, r), store(gate + kLanes, z), store(gate + 2 * kLanes, n);
       store(kept + 3 * HP + j, load(gates + 2 * kLanes));
     }
-    return n + z * (h_before - n);
+    return (1.0f - z) * n + z * h_before;  // 1 - z is exact near 1, z * n is not
   } else {
     const vf i = sigmoid(load(x) + load(gates)), f = sigmoid(load(x + kLanes) + load(gates + kLanes));
     const vf g = tanh(load(x + 2 * kLanes) + load(gates + 2 * kLanes)), o = sigmoid(load(x + 3 * kLanes) + load(gates + 3 * kLanes));

@@ -148,7 +148,7 @@ void forward_group(const Problem& p, const Group& group, const float* projected,
   std::vector<const float*> x(size);
   std::vector<float*> h(size);
   float* before = states ? states : turn;
-  std::fill_n(before, group.steps() ? size * HP : 0, 0.0f);
+  std::fill_n(before, group.running_at(0) * HP, 0.0f);  // empty texts, the last ones, have no state
   for (ptrdiff_t t = 0; t < group.steps(); t++) {
     const ptrdiff_t running = group.running[t], going_on = group.running_at(t + 1);
     float* next = states ? states + (group.start[t] + running) * HP : turn + (t + 1) % 2 * size * HP;

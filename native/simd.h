@@ -121,10 +121,13 @@ inline void split_exp(vf x, vf& scale, vf& rest) {
   scale = reinterpret_cast<vf>((reinterpret_cast<vu>(shifted) << 23) + (127u << 23));
 }
 
+// By way of the smaller of the two sides: 1 / (1 + e^-x) near 1 would be a number above 1 turned over, with half the
+// digits of what is missing to 1, and that is what the gradient of a saturated gate is made of.
 inline vf sigmoid(vf x) {
   vf scale, rest;
-  split_exp(-x, scale, rest);
-  return divide(broadcast(1.0f), scale * rest + (scale + 1.0f));
+  split_exp(x < 0.0f ? x : -x, scale, rest);
+  const vf power = scale * rest + scale, side = divide(power, power + 1.0f);
+  return x < 0.0f ? side : 1.0f - side;
 }
 
 inline vf tanh(vf x) {

@@ -180,7 +180,9 @@ def _running(lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[int]]:
 
 
 def _sigmoid(x: Floats) -> Floats:
-    return 0.5 * (1 + np.tanh(0.5 * x))  # the same function, without overflow in exp
+    power = np.exp(-np.abs(x))  # no overflow, and near either end what is missing to it keeps its digits
+    side = power / (1 + power)
+    return np.where(x < 0, side, 1 - side)
 
 
 def _forward_numpy(
@@ -204,7 +206,7 @@ def _forward_numpy(
             r, z = np.split(_sigmoid(x[:, : 2 * hidden] + gates[:, : 2 * hidden]), 2, axis=1)
             h_n = gates[:, 2 * hidden :]
             new = np.tanh(x[:, 2 * hidden :] + r * h_n)
-            h, values = new + z * (h[:n] - new), (r, z, new, h_n)
+            h, values = (1 - z) * new + z * h[:n], (r, z, new, h_n)
         else:
             x_i, x_f, x_g, x_o = np.split(x + gates, 4, axis=1)
             i, f, g, o = _sigmoid(x_i), _sigmoid(x_f), np.tanh(x_g), _sigmoid(x_o)
