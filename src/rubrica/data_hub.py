@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from rubrica.errors import DataError, require
 
@@ -70,6 +68,10 @@ def read_hub(name: str) -> dict[str, Any]:
 
 def _answers(endpoint: str) -> bool:
     """Whether the hub, or the proxy on the way to it, takes a connection."""
+    # Ten milliseconds that a local file need not wait for.
+    from urllib.parse import urlsplit
+    from urllib.request import getproxies, proxy_bypass
+
     url = urlsplit(endpoint)
     if (proxy := getproxies().get(url.scheme)) and not proxy_bypass(url.hostname or ""):
         url = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
