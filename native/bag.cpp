@@ -124,8 +124,9 @@ class Head {
     std::memcpy(bias_, bias, C * sizeof(float));
   }
   // Sequential SGD on the head; h (DP) is the features, d_h (DP) comes back as the gradient by them, of the head as
-  // it was; `logits` (CP) is room to work in. Returns the loss in nats.
-  float learn(const float* h, int64_t target, float lr, float* logits, float* d_h, bool* right) {
+  // it was; `logits` (CP) is room to work in. `smoothing` is the share of the target that goes to all classes alike.
+  // Returns -log of the target's probability.
+  float learn(const float* h, int64_t target, float lr, float smoothing, float* logits, float* d_h, bool* right) {
     int64_t best = 0;
     for (int64_t c = 0; c < C_; c++) {
       vf sum = {};
@@ -145,7 +146,7 @@ class Head {
     for (int64_t c = 0; c < C_; c++) total += logits[c];
     std::memset(d_h, 0, DP_ * sizeof(float));
     for (int64_t c = 0; c < C_; c++) {
-      const float d = logits[c] / total - (c == target ? 1.0f : 0.0f), step = -lr * d;
+      const float d = logits[c] / total - (c == target ? 1.0f - smoothing : 0.0f) - smoothing / C_, step = -lr * d;
       float* w = weight_ + c * DP_;
       for (int64_t j = 0; j < DP_; j += kLanes) {
         const vf before = load(w + j);
@@ -219,7 +220,7 @@ constexpr int64_t kAhead = 4;  // texts whose ids are fetched before their turn
 struct Lesson {
   int64_t count, batch_size;
   const int64_t *texts, *targets;
-  float lr, lr_end;
+  float lr, lr_end, smoothing;
   float lr_at(int64_t i) const { return lr + (lr_end - lr) * static_cast<float>(i) / static_cast<float>(count); }
 };
 
@@ -270,7 +271,7 @@ bool train(const Bag& bag, const Lesson& lesson, int threads, float* weight, flo
           store(h + j, sum * share);
         }
         bool hit;
-        my_loss += head.learn(h, lesson.targets[text], lr, logits, d_h, &hit);
+        my_loss += head.learn(h, lesson.targets[text], lr, lesson.smoothing, logits, d_h, &hit);
         my_right += hit;
         move_rows<WIDTH>(bag.D, rows.data() + ends[i], ends[i + 1] - ends[i], -lr * share, d_h);
       }
@@ -330,10 +331,11 @@ RUBRICA_API int64_t rubrica_bag_features(int threads, int word_ngrams, int64_t N
 // Returns -1 where the system grants no threads.
 RUBRICA_API int64_t rubrica_bag_train(int threads, int word_ngrams, int64_t V, int64_t B, int64_t C, int64_t D,
                                       const int32_t* ids, const int64_t* offsets, const int64_t* targets, int64_t count,
-                                      const int64_t* texts, int64_t batch_size, double lr, double lr_end, float* words,
-                                      float* ngrams, float* weight, float* bias, double* outcome) {
+                                      const int64_t* texts, int64_t batch_size, double lr, double lr_end, double smoothing,
+                                      float* words, float* ngrams, float* weight, float* bias, double* outcome) {
   const Bag bag{V, B, C, D, word_ngrams, words, ngrams, ids, offsets};
-  const Lesson lesson{count, batch_size, texts, targets, static_cast<float>(lr), static_cast<float>(lr_end)};
+  const Lesson lesson{count, batch_size, texts, targets, static_cast<float>(lr), static_cast<float>(lr_end),
+                      static_cast<float>(smoothing)};
   const auto run = D == 16 ? train<16> : train<0>;
   return run(bag, lesson, threads, weight, bias, outcome) ? 0 : -1;
 }

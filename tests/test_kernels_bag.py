@@ -56,8 +56,8 @@ def test_features_are_the_mean_of_the_rows(texts, sizes, dtype):
     np.testing.assert_allclose(bag.features(tables, ids, offsets), expected, atol=10 * tolerance)
 
 
-@given(texts=TEXTS, sizes=SIZES, batch_size=st.integers(1, 4))
-def test_a_batch_moves_rows_and_head_by_torchs_gradients(texts, sizes, batch_size):
+@given(texts=TEXTS, sizes=SIZES, batch_size=st.integers(1, 4), smoothing=st.sampled_from([0.0, 0.1]))
+def test_a_batch_moves_rows_and_head_by_torchs_gradients(texts, sizes, batch_size, smoothing):
     """In float64: rows by the gradient at the batch's start, the head by each text's in turn."""
     tables, head, ids, offsets, targets = problem(texts, sizes, np.float64)
     wanted, wanted_head = copy(tables, head)
@@ -71,15 +71,17 @@ def test_a_batch_moves_rows_and_head_by_torchs_gradients(texts, sizes, batch_siz
             weight, bias = (torch.tensor(array, requires_grad=True) for array in wanted_head)
             rows = [leaves[table][row] for table, row in rows_of(texts[text], tables)]
             h = torch.stack(rows).mean(0) if rows else torch.zeros(sizes[0], dtype=torch.float64)
-            loss = torch.nn.functional.cross_entropy(weight @ h + bias, torch.tensor(targets[text]))
-            loss.backward()
-            losses.append(loss.item())
+            logits, target = weight @ h + bias, torch.tensor(targets[text])
+            torch.nn.functional.cross_entropy(logits, target, label_smoothing=smoothing).backward()
+            losses.append(torch.nn.functional.cross_entropy(logits, target).item())
             for array, leaf in zip(wanted_head, (weight, bias), strict=True):
                 array -= lr * leaf.grad.numpy()
             for name, leaf in leaves.items():
                 if leaf.grad is not None:
                     getattr(wanted, name)[:] -= lr * leaf.grad.numpy()
-    loss, _ = bag.train(tables, head, ids, offsets, targets, order, batch_size=batch_size, lr=0.5, lr_end=0.1)
+    loss, _ = bag.train(
+        tables, head, ids, offsets, targets, order, batch_size=batch_size, lr=0.5, lr_end=0.1, smoothing=smoothing
+    )
     assert loss == pytest.approx(np.mean(losses), abs=1e-10)
     for found, expected in zip((*tables[:2], *head), (*wanted[:2], *wanted_head), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-10)
@@ -91,7 +93,7 @@ def test_native_is_numpy(texts, sizes, batch_size, threads):
     doubles = [bag.Tables(*(table.astype(np.float64) for table in tables[:2]), tables.word_ngrams)]
     doubles.append(bag.Head(*(array.astype(np.float64) for array in head)))
     order = np.random.default_rng(1).permutation(len(texts))
-    settings = {"batch_size": batch_size, "lr": 0.5, "lr_end": 0.1}
+    settings = {"batch_size": batch_size, "lr": 0.5, "lr_end": 0.1, "smoothing": 0.2}
     twin = bag.train(*doubles, ids, offsets, targets, order, **settings)
     again = copy(tables, head)
     found = bag.train(tables, head, ids, offsets, targets, order, **settings, threads=threads)

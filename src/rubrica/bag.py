@@ -41,7 +41,7 @@ def train_bag(
     Args:
         corpus: Texts in numbers.
         vectors: The words start at them where the config says so.
-        config: The settings; of `training` epochs, batch_size, lr and seed are read.
+        config: The settings; of `training` epochs, batch_size, lr, label_smoothing and seed are read.
         rows: Which texts of train to learn from.
         validate: Returns loss and accuracy on held-out texts; called after each epoch.
         title: What the progress bar is called.
@@ -73,7 +73,8 @@ def train_bag(
                     loss, accuracy = train(
                         tables, head, split.tokens.ids, split.tokens.offsets, split.targets, texts,
                         batch_size=settings.batch_size, lr=settings.lr * (1 - done / total),
-                        lr_end=settings.lr * (1 - (done + len(texts)) / total), threads=native.num_threads(),
+                        lr_end=settings.lr * (1 - (done + len(texts)) / total), smoothing=settings.label_smoothing,
+                        threads=native.num_threads(),
                     )  # fmt: skip
                     history.steps += -(-len(texts) // settings.batch_size)
                     history.record(epoch, loss=loss, accuracy=accuracy)

@@ -95,6 +95,8 @@ class TrainingConfig:
     """Adam moves every row of the embedding table in every update, as the seminar's did; else only the batch's."""
     lr: float = 3e-3
     """Adam's step size; above 0."""
+    label_smoothing: float = 0.0
+    """Share of a target that goes to all classes alike, so that no text is ever learned by heart; from 0 up to 1."""
     max_grad_norm: float = 1.0
     """Longer gradients are scaled down to this L2 norm; above 0."""
     freeze_steps: int = 0
@@ -114,6 +116,10 @@ class TrainingConfig:
         for name in ("freeze_steps", "freeze_epochs", "patience", "seed"):
             _refuse(getattr(self, name) < 0, f"training.{name} is {getattr(self, name)}; give 0 or more")
         _refuse(self.seed >= 2**63, f"training.seed is {self.seed}; give less than 2^63, which is what torch takes")
+        _refuse(
+            not 0 <= self.label_smoothing < 1,
+            f"training.label_smoothing is {self.label_smoothing}; give a share from 0 up to, not with, 1",
+        )
         for name in ("lr", "max_grad_norm"):
             _refuse(not getattr(self, name) > 0, f"training.{name} is {getattr(self, name)}; give more than 0")
         _refuse(

@@ -152,7 +152,7 @@ def update(
     """One step of the optimizer on the texts of a batch; returns their loss and accuracy before it."""
     ids, lengths, targets = to_tensors(model, split, batch, config)
     logits = model(ids, lengths)
-    loss = F.cross_entropy(logits, targets)
+    loss = F.cross_entropy(logits, targets, label_smoothing=config.training.label_smoothing)
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     accuracy = (logits.detach().argmax(dim=1) == targets).to(loss.dtype).mean()

@@ -75,6 +75,7 @@ def train(
     batch_size: int,
     lr: float,
     lr_end: float,
+    smoothing: float = 0.0,
     threads: int = 1,
 ) -> tuple[float, float]:
     """SGD on some texts, in their order; rows and head move in place.
@@ -89,6 +90,7 @@ def train(
         batch_size: Texts whose rows move together.
         lr: Step size on the loss of one text, at the first one...
         lr_end: ... from where it falls linearly to this.
+        smoothing: The share of a target that goes to all classes alike, from 0 up to, not with, 1.
         threads: Part of what bit-identical results depend on.
 
     Returns:
@@ -98,15 +100,15 @@ def train(
         RubricaError: If the system grants fewer threads.
     """
     if native.library() is None or tables.words.dtype != np.float32:
-        return _train_numpy(tables, head, ids, offsets, targets, texts, batch_size, lr, lr_end)
+        return _train_numpy(tables, head, ids, offsets, targets, texts, batch_size, lr, lr_end, smoothing)
     outcome = np.empty(2)
     run = native.function(
-        "bag_train", *[c_int] * 2, *[c_int64] * 4, *[c_void_p] * 3, c_int64, c_void_p, c_int64, *[c_double] * 2,
+        "bag_train", *[c_int] * 2, *[c_int64] * 4, *[c_void_p] * 3, c_int64, c_void_p, c_int64, *[c_double] * 3,
         *[c_void_p] * 5,
     )  # fmt: skip
     failed = run(
         threads, tables.word_ngrams, len(tables.words), len(tables.ngrams), *head.weight.shape, ids.ctypes.data,
-        offsets.ctypes.data, targets.ctypes.data, len(texts), texts.ctypes.data, batch_size, lr, lr_end,
+        offsets.ctypes.data, targets.ctypes.data, len(texts), texts.ctypes.data, batch_size, lr, lr_end, smoothing,
         *[array.ctypes.data for array in (*tables[:2], *head, outcome)],
     )  # fmt: skip
     if failed:
@@ -159,6 +161,7 @@ def _train_numpy(
     batch_size: int,
     lr: float,
     lr_end: float,
+    smoothing: float,
 ) -> tuple[float, float]:
     loss = right = 0.0
     for first in range(0, len(texts), batch_size):
@@ -175,7 +178,8 @@ def _train_numpy(
             d /= d.sum()
             loss -= float(np.log(d[target]))
             right += bool(logits.argmax() == target)
-            d[target] -= 1
+            d[target] -= 1 - smoothing
+            d -= smoothing / len(d)
             moves[i] = -rate * (d @ head.weight)
             head.weight[:] -= rate * np.outer(d, h)
             head.bias[:] -= rate * d
