@@ -54,23 +54,35 @@ def seminar_step():
     return lines
 
 
-def epoch():
-    """An epoch of the recurrent networks, ours and on torch's layers."""
-    lines = ["| | ours, s | torch, s | ratio (least-most) |", "|---|---|---|---|"]
+def spread(row):
+    return f"{row['ratio']:.1f} ({row['ratio_min']:.1f}-{row['ratio_max']:.1f})"
+
+
+def speed():
+    """What this page says of speed, each row from the script of its name."""
+    lines = ["| | ours | beside it | ratio (least-most) |", "|---|---|---|---|"]
+    bag = load("bag")
+    ours, theirs = (row["seconds_median"] for row in bag["rows"])
+    lines.append(f"| `bag`: a CSV to a saved model | {ours:.2f} s | fastText, {theirs:.2f} s | {spread(bag)} |")
     for row in load("epoch")["rows"]:
+        name = f"`{row['network']}`, {row['hidden_size']} units: an epoch"
+        lines.append(f"| {name} | {row['ours_s']:.1f} s | torch's own layer, {row['torch_s']:.1f} s | {spread(row)} |")
+    seminar = load("seminar_whole")
+    lines.append(
+        f"| `rubrica seminar`: the five experiments | {seminar['ours_s']:.0f} s |"
+        f" as written, {seminar['as_written_s'] / 60:.0f} min | {spread(seminar)} |"
+    )
+    for row in load("predict")["rows"]:
+        where = "a list, one thread" if row["from"] == "list" else "a file, two cores"
         lines.append(
-            f"| `{row['network']}`, {row['hidden_size']} units | {row['ours_s']:.1f} | {row['torch_s']:.1f} |"
-            f" {row['ratio']:.1f} ({row['ratio_min']:.1f}-{row['ratio_max']:.1f}) |"
+            f"| `{row['model'].split()[0]}`: labels of {where} | {row['texts_per_second'] / 1000:.0f} thousand/s |"
+            f" fastText, {row['fasttext_per_second'] / 1000:.0f} thousand/s | {spread(row)} |"
         )
-    return lines
-
-
-def seminar_whole():
-    """The five experiments from the command to the report."""
-    result = load("seminar_whole")
-    lines = ["| | as written, minutes | ours, seconds | ratio |", "|---|---|---|---|"]
-    seconds, ratio = result["as_written_s"], result["ratio"]
-    lines.append(f"| five experiments | {seconds / 60:.0f} | {result['ours_s']:.0f} | {ratio:.0f} |")
+    start = next(row for row in load("startup")["rows"] if "predict" in row["command"])
+    lines.append(
+        f"| `echo text \\| rubrica predict`: the whole process | {start['median_s']:.2f} s |"
+        f" `import numpy`, {start['numpy_median_s']:.2f} s | {1 / start['ratio']:.2f} |"
+    )
     return lines
 
 
@@ -97,10 +109,9 @@ def artifact_size():
 TABLES = {
     "agnews": agnews,
     "artifact_size": artifact_size,
-    "epoch": epoch,
     "seminar": seminar,
     "seminar_step": seminar_step,
-    "seminar_whole": seminar_whole,
+    "speed": speed,
     "vectors_read": vectors_read,
 }
 
