@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import rubrica
+from rubrica import bag, corpus
 from rubrica.config import Config, load_recipe
 from rubrica.corpus import build_corpus
 from rubrica.data import Dataset, Examples
@@ -107,3 +108,19 @@ def test_one_class_is_nothing_to_learn():
     dataset = Dataset("x", {"train": Examples(["a", "b"], ["1", "1"])}, ("text",), "label", ["1"])
     with pytest.raises(DataError, match="one class only"):
         train(dataset)
+
+
+@pytest.mark.parametrize("name", ["bag", "gru"])
+def test_ids_in_a_file_and_scores_in_stretches_change_nothing(tiny_news, monkeypatch, name):
+    config = QUICK.changed([f"model.name={name}"])
+    expected = train(tiny_news, config=config).artifact
+    monkeypatch.setattr(corpus, "_IN_MEMORY", 50)
+    monkeypatch.setattr(corpus, "_STRETCH", 7)
+    monkeypatch.setattr(corpus, "_RENUMBERED", 11)
+    monkeypatch.setattr(bag, "_SCORED", 3)
+    found = train(tiny_news, config=config).artifact
+    for tensor, values in expected.tensors.items():
+        np.testing.assert_array_equal(found.tensors[tensor], values)
+    for split in ("validation", "test"):
+        assert found.metrics[split]["confusion"] == expected.metrics[split]["confusion"]
+        assert found.metrics[split]["loss"] == pytest.approx(expected.metrics[split]["loss"], rel=1e-6)

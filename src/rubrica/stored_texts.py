@@ -1,6 +1,7 @@
 """Texts that lie on disk instead of in memory."""
 
 import mmap
+import weakref
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
@@ -18,6 +19,7 @@ class StoredTexts(Sequence[str]):
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
         self._file = unnamed_file()
+        weakref.finalize(self, self._file.close)
         self._map: mmap.mmap | None = None
         self._starts = array("q", [0])  # of each text in the file, and where the last one ends
         self.extend(texts)
