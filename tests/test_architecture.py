@@ -29,7 +29,7 @@ FLOORS = [
         "kernels.recurrent",
         "kernels.bag",
     ],
-    ["vocab", "batching", "mini_news", "data_files", "data_hub", "data"],
+    ["vocab", "batching", "mini_news", "large_files", "stored_texts", "csv_lines", "data_files", "data_hub", "data"],
     ["vectors_files", "vectors_hub", "vectors"],
     ["corpus", "overview", "artifact", "report", "environment", "tables"],
     ["forward", "runtime", "answers", "onnx_graph", "export"],

@@ -54,6 +54,33 @@ def test_ids_that_lie_in_a_file_are_those_in_memory(tiny_news, tiny_vectors, mon
         np.testing.assert_array_equal(large.splits[name].tokens.offsets, split.tokens.offsets)
 
 
+class Slices:
+    """Texts that are made when a few of them are asked for, and never all at once."""
+
+    def __init__(self, texts, most):
+        self.texts, self.most = texts, most
+
+    def __len__(self):
+        return len(self.texts)
+
+    def __getitem__(self, index):
+        assert len(range(*index.indices(len(self)))) <= self.most
+        return self.texts[index]
+
+
+@pytest.mark.parametrize("with_vectors", [True, False])
+def test_of_the_texts_only_stretches_are_taken(tiny_news, tiny_vectors, monkeypatch, with_vectors):
+    vectors = tiny_vectors if with_vectors else None
+    expected = build_corpus(tiny_news, vectors, CONFIG)
+    monkeypatch.setattr(corpus_module, "_STRETCH", 7)
+    splits = {name: Examples(Slices(part.texts, 7), part.labels) for name, part in tiny_news.splits.items()}
+    corpus = build_corpus(Dataset("x", splits, (), "", tiny_news.labels), vectors, CONFIG)
+    assert corpus.vocab == expected.vocab
+    for name, split in expected.splits.items():
+        np.testing.assert_array_equal(corpus.splits[name].tokens.ids, split.tokens.ids)
+        np.testing.assert_array_equal(corpus.splits[name].targets, split.targets)
+
+
 def test_the_file_of_ids_goes_with_the_process(tiny_news, monkeypatch):
     monkeypatch.setattr(corpus_module, "_IN_MEMORY", 50)
     build_corpus(tiny_news, None, CONFIG)

@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,8 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rubrica import csv_lines, data_files, large_files
+from rubrica import data as data_module
+from rubrica.cache import cache_folder
 from rubrica.data import Dataset, Examples, check_trainable, iter_lines, read_dataset, read_texts
 from rubrica.errors import DataError, MissingExtraError
+from rubrica.stored_texts import StoredTexts
 
 TEXTS = [
     "null",
@@ -61,6 +66,25 @@ def rows_of(examples):
     return list(zip(examples.texts, examples.labels, strict=True))
 
 
+@contextmanager
+def everything_large():
+    """Files of any size are mapped and read in tiny parts, and every text is stored."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (data_module, data_files, large_files):
+            patch.setattr(module, "LARGE_BYTES", 0)
+        patch.setattr(large_files, "_STRETCH_BYTES", 8)
+        patch.setattr(data_files, "_BLOCK_BYTES", 40)  # so that some rows are longer than a block
+        patch.setattr(data_files, "_PART_ROWS", 2)
+        yield
+
+
+@pytest.fixture(params=["small", "large"])
+def size(request):
+    """Both ways of reading a file: whole, and in parts."""
+    with everything_large() if request.param == "large" else nullcontext():
+        yield request.param
+
+
 # Every format
 
 
@@ -85,22 +109,24 @@ FORMATS = {
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_format_gives_the_same_rows(tmp_path, name):
+def test_every_format_gives_the_same_rows(tmp_path, name, size):
     dataset = read_dataset(write(tmp_path / name, FORMATS[name]))
     assert rows_of(dataset.splits["train"]) == ROWS
     assert (list(dataset.splits), dataset.labels) == (["train"], ["neg", "pos"])
     assert (dataset.text_columns, dataset.label_column) == (("text",), "label")
     assert dataset.name == str(tmp_path / name)
-    assert read_texts(tmp_path / name) == TEXTS
+    texts = read_texts(tmp_path / name)
+    assert list(texts) == TEXTS
+    assert type(texts) is type(dataset.splits["train"].texts) is (StoredTexts if size == "large" else list)
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.ft", "a.txt.gz"])
-def test_fasttext_labels_stand_before_or_after_the_text(tmp_path, name):
+def test_fasttext_labels_stand_before_or_after_the_text(tmp_path, name, size):
     data = "__label__x  two  words \r\n\n\u2028__label__y a\u2028b\nlast __label__x\n__label__y\n".encode()
     path = write(tmp_path / name, gzip.compress(data) if name.endswith("gz") else data)
     expected = [("two  words", "x"), ("a\u2028b", "y"), ("last", "x"), ("", "y")]
     assert rows_of(read_dataset(path).splits["train"]) == expected
-    assert read_texts(path) == ["two  words", "", "a\u2028b", "last", ""]
+    assert list(read_texts(path)) == ["two  words", "", "a\u2028b", "last", ""]
 
 
 cells = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -129,6 +155,25 @@ def test_jsonl_round_trip(folder, rows, ascii_only):
     assert rows_of(read_dataset(path).splits["train"]) == rows
 
 
+@settings(deadline=None, max_examples=100)
+@given(rows=row_lists, quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]), stretch=st.integers(1, 99))
+def test_a_large_csv_is_the_small_one(folder, rows, quoting, stretch):
+    path = write(folder / "a.csv", csv_bytes(rows, quoting=quoting))
+    with everything_large(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(large_files, "_STRETCH_BYTES", stretch)
+        assert rows_of(read_dataset(path).splits["train"]) == rows
+
+
+@settings(deadline=None, max_examples=300)
+@given(text=st.text(st.sampled_from('ab",\r\n'), min_size=1, max_size=40), stretch=st.integers(1, 20))
+def test_the_slow_pass_sees_the_same_records_in_pages(folder, text, stretch):
+    path = write(folder / "a.csv", text)
+    expected = list(csv_lines._iter_records(path, text.encode(), ","))
+    with everything_large(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(large_files, "_STRETCH_BYTES", stretch)
+        assert list(csv_lines._iter_records(path, large_files.read_data(path), ",")) == expected
+
+
 @settings(deadline=None, max_examples=50)
 @given(rows=row_lists)
 def test_parquet_round_trip(folder, rows):
@@ -154,6 +199,61 @@ def test_real_data_as_the_csv_module_reads_it(shared, name):
         with path.open(encoding="utf-8", newline="") as stream:
             expected = [(row["text"], row["label"]) for row in csv.DictReader(stream)]
         assert rows_of(read_dataset(path).splits["train"]) == expected
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".jsonl", ".parquet", ".txt"])
+def test_a_fault_deep_in_a_large_file(tmp_path, suffix, monkeypatch):
+    for module in (data_module, data_files, large_files):
+        monkeypatch.setattr(module, "LARGE_BYTES", 1 << 10)
+    monkeypatch.setattr(large_files, "_STRETCH_BYTES", 1 << 10)
+    monkeypatch.setattr(data_files, "_BLOCK_BYTES", 1 << 10)
+    monkeypatch.setattr(data_files, "_PART_ROWS", 100)
+    rows = [(f"text\n{i} " * (i % 3), f"{i % 4}") for i in range(3000)]
+    rows[2995] = ("bad", " ")
+    table = dict(zip(("text", "label"), zip(*rows, strict=True), strict=True))
+    csv_line = f" line {csv_bytes(rows[:2995]).count(bytes([10])) + 1}"
+    content, where = {
+        ".csv": (csv_bytes(rows), csv_line),
+        ".csv.gz": (gzip.compress(csv_bytes(rows), compresslevel=0), csv_line),
+        ".jsonl": (jsonl_bytes(rows), " line 2996"),
+        ".parquet": (parquet_bytes(table), ": row 2996"),
+        ".txt": ("".join(f"__label__{label.strip()} {' '.join(text.split())}\n" for text, label in rows), " line 2996"),
+    }[suffix]
+    path = write(tmp_path / f"a{suffix}", content)
+    with pytest.raises(DataError) as caught:
+        read_dataset(path)
+    assert str(caught.value) == f'{path}{where}: no label in "label"; add one or remove the row'
+
+
+def test_a_large_hub_data_set_is_taken_in_parts(monkeypatch):
+    splits = {
+        "train": pa.table({"text": TEXTS, "label": LABELS}),
+        "test": pa.table({"text": ["a"] * 5, "label": ["neg"] * 5}),
+    }
+    monkeypatch.setattr(data_module, "read_hub", lambda name: splits)
+    with everything_large():
+        dataset = read_dataset("some/name")
+        assert rows_of(dataset.splits["train"]) == ROWS
+        splits["test"] = pa.table({"text": ["a"] * 5, "label": ["neg"] * 4 + ["new"]})
+        with pytest.raises(DataError, match='some/name: row 5: label "new" of the test split'):
+            read_dataset("some/name")
+
+
+def test_shards_of_a_large_data_set_add_up_and_leave_nothing_behind(tmp_path):
+    for shard in range(3):
+        write(tmp_path / f"train-0000{shard}-of-00003.csv", csv_bytes(ROWS))
+    with everything_large():
+        examples = read_dataset(tmp_path).splits["train"]
+        assert not list(cache_folder().iterdir())
+    assert rows_of(examples) == ROWS * 3
+    assert len({id(label) for label in examples.labels}) == len(set(LABELS))
+
+
+def test_a_row_longer_than_a_block_in_a_large_file(tmp_path):
+    rows = [("short", "a"), ("long " * 1000, "b"), ("short", "a"), ("line\n" * 500, "b")] * 3
+    path = write(tmp_path / "a.csv", csv_bytes(rows))
+    with everything_large():
+        assert rows_of(read_dataset(path).splits["train"]) == rows
 
 
 # Columns and labels
@@ -205,7 +305,7 @@ def test_joined_columns_leave_out_what_is_empty(tmp_path):
     ],
 )
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
-def test_labels_become_strings_and_classes_get_an_order(tmp_path, suffix, values, spelled, classes):
+def test_labels_become_strings_and_classes_get_an_order(tmp_path, suffix, values, spelled, classes, size):
     rows = [(f"text {value}", value) for value in values]
     make = {".jsonl": lambda: jsonl_bytes(rows), ".parquet": lambda: parquet_bytes(table)}
     table = {"text": [text for text, _ in rows], "label": values}
@@ -213,7 +313,7 @@ def test_labels_become_strings_and_classes_get_an_order(tmp_path, suffix, values
     assert (dataset.splits["train"].labels, dataset.labels) == (spelled, classes)
 
 
-def test_jsonl_may_mix_strings_and_integers(tmp_path):
+def test_jsonl_may_mix_strings_and_integers(tmp_path, size):
     path = write(tmp_path / "a.jsonl", jsonl_bytes([("2024-01-01", 3), ("b", "3"), ("c", "x")]))
     assert rows_of(read_dataset(path).splits["train"]) == [("2024-01-01", "3"), ("b", "3"), ("c", "x")]
 
@@ -272,7 +372,7 @@ def test_splits_share_their_columns(tmp_path):
         read_dataset(tmp_path)
 
 
-def test_a_test_split_with_secret_labels_is_left_out(tmp_path, caplog):
+def test_a_test_split_with_secret_labels_is_left_out(tmp_path, caplog, size):
     names = class_label("no", "yes")
     write(tmp_path / "train.parquet", parquet_bytes({"label": [0, 1], "text": ["a", "b"]}, names))
     write(tmp_path / "test.parquet", parquet_bytes({"label": [-1, -1], "text": ["a", "b"]}, names))
@@ -364,7 +464,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("name", "content", "where", "what"), FAULTS)
-def test_a_fault_is_named_with_its_place(tmp_path, name, content, where, what):
+def test_a_fault_is_named_with_its_place(tmp_path, name, content, where, what, size):
     path = write(tmp_path / name, content)
     with pytest.raises(DataError) as caught:
         read_dataset(path)
@@ -448,7 +548,7 @@ def test_a_faulty_folder(tmp_path, files, what):
         ("dev.txt", b"__label__pos a\n__label__new b\n", " line 2"),
     ],
 )
-def test_a_label_that_train_does_not_have(tmp_path, name, content, where):
+def test_a_label_that_train_does_not_have(tmp_path, name, content, where, size):
     write(tmp_path / "train.csv", csv_bytes(ROWS))
     path = write(tmp_path / name, content)
     with pytest.raises(DataError, match="does not occur in train") as caught:

@@ -9,6 +9,7 @@ import pytest
 
 import rubrica
 from rubrica import bag as bag_module
+from rubrica import corpus as corpus_module
 from rubrica.config import Config, load_recipe
 from rubrica.corpus import build_corpus
 from rubrica.data import Dataset, Examples
@@ -149,3 +150,19 @@ def test_an_interrupted_bag_keeps_what_it_learned(tiny_news, monkeypatch):
     metrics = train(tiny_news, config=QUICK_BAG).artifact.metrics
     assert metrics["interrupted"]
     assert metrics["steps"] == 2 * -(-metrics["train_texts"] // QUICK_BAG.training.batch_size)
+
+
+@pytest.mark.parametrize("name", ["bag", "gru"])
+def test_ids_in_a_file_and_scores_in_stretches_change_nothing(tiny_news, monkeypatch, name):
+    config = QUICK.changed([f"model.name={name}"])
+    expected = train(tiny_news, config=config).artifact
+    monkeypatch.setattr(corpus_module, "_IN_MEMORY", 50)
+    monkeypatch.setattr(corpus_module, "_STRETCH", 7)
+    monkeypatch.setattr(corpus_module, "_RENUMBERED", 11)
+    monkeypatch.setattr(bag_module, "_SCORED", 3)
+    found = train(tiny_news, config=config).artifact
+    for tensor, values in expected.tensors.items():
+        np.testing.assert_array_equal(found.tensors[tensor], values)
+    for split in ("validation", "test"):
+        assert found.metrics[split]["confusion"] == expected.metrics[split]["confusion"]
+        assert found.metrics[split]["loss"] == pytest.approx(expected.metrics[split]["loss"], rel=1e-6)

@@ -1,14 +1,19 @@
-"""Where derived files lie between runs: token ids and memory-mapped vectors.
+"""Where derived files lie: memory-mapped vectors between runs, texts and token ids that are too many for memory.
 
 The folder is `$RUBRICA_CACHE`, else `$XDG_CACHE_HOME/rubrica`, else `~/.cache/rubrica`. Every entry is keyed
-by what it was made from, so nothing in it can go stale and all of it may be deleted at any time.
+by what it was made from, so nothing in it can go stale and all of it may be deleted at any time. Texts and ids have
+no name there: they go with the process, however it ends.
 """
 
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
+
+from rubrica.errors import FileError
 
 
 def cache_folder() -> Path:
@@ -50,3 +55,28 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> bool:
     finally:
         if temporary is not None:  # what failed, or was interrupted, half-way
             temporary.unlink(missing_ok=True)
+
+
+def unnamed_file() -> IO[bytes]:
+    """An empty file that nothing else can find and that is gone when the last who reads it is.
+
+    Raises:
+        FileError: If the folder cannot be written.
+    """
+    with cache_faults():
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryFile(dir=cache_folder())
+
+
+@contextmanager
+def cache_faults() -> Iterator[None]:
+    """Say what can be done where there is no room, or no permission, to write what must be written.
+
+    Raises:
+        FileError: In place of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        problem = f"cannot be written ({error.strerror}); make room, or set RUBRICA_CACHE to another folder"
+        raise FileError(cache_folder(), problem) from None

@@ -9,14 +9,13 @@ else; ids beyond 64 MB lie in a file that is mapped into memory and goes with th
 Letters: N texts, V words in use, W words of the vectors.
 """
 
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rubrica.cache import cache_folder
+from rubrica.cache import cache_faults, unnamed_file
 from rubrica.config import DataConfig
 from rubrica.data import Dataset
 from rubrica.errors import ConfigError
@@ -26,6 +25,7 @@ from rubrica.vocab import PAD_ID, UNKNOWN, TokenIds, Vocab
 
 _STRETCH = 1 << 16  # texts that are strings at a time
 _IN_MEMORY = 1 << 24  # ids that are kept in memory; more are mapped from a file
+_RENUMBERED = 1 << 20  # ids at a time: 4 MB, which the processor's cache holds
 
 _Numbered = tuple[NDArray[np.int32], NDArray[np.int64]]  # ids of some texts, and where each text's start
 
@@ -105,26 +105,26 @@ def _gather(stretches: Iterable[_Numbered]) -> TokenIds:
     for ids, starts in stretches:
         offsets.append(offsets[-1][-1] + starts[1:])
         if file is None and offsets[-1][-1] > _IN_MEMORY:
-            cache_folder().mkdir(parents=True, exist_ok=True)
-            file = tempfile.TemporaryFile(dir=cache_folder())  # noqa: SIM115 (closed below)
-            for part in parts:
-                file.write(part.tobytes())
-        if file is None:
-            parts.append(ids)
-        else:
-            file.write(ids.tobytes())
+            file = unnamed_file()
+        parts.append(ids)
+        if file is not None:
+            with cache_faults():
+                for part in parts:
+                    file.write(part.data)
+            parts.clear()
     whole = np.concatenate(offsets)
     if file is None:
         return TokenIds(parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, np.int32), *parts]), whole)
     with file:
-        file.flush()
+        with cache_faults():
+            file.flush()
         return TokenIds(np.memmap(file, np.int32, "r+"), whole)
 
 
 def _renumber(ids: NDArray[np.int32], numbers: NDArray[np.int32]) -> None:
     """Put `numbers[i]` where i was."""
-    for first in range(0, len(ids), _IN_MEMORY):
-        part = ids[first : first + _IN_MEMORY]
+    for first in range(0, len(ids), _RENUMBERED):
+        part = ids[first : first + _RENUMBERED]
         part[:] = numbers[part]
 
 
@@ -134,8 +134,8 @@ def _rows_in_use(vocab: Vocab, tokens: Iterable[TokenIds]) -> NDArray[np.int64]:
     used[[PAD_ID, vocab.unknown_id]] = True
     everything = list(tokens)
     for found in everything:
-        for first in range(0, len(found.ids), _IN_MEMORY):
-            used[found.ids[first : first + _IN_MEMORY]] = True
+        for first in range(0, len(found.ids), _RENUMBERED):
+            used[found.ids[first : first + _RENUMBERED]] = True
     places = np.cumsum(used, dtype=np.int32) - 1
     for found in everything:
         _renumber(found.ids, places)

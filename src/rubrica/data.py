@@ -10,16 +10,19 @@ Nothing is guessed from values: in a CSV the texts `null`, `NA` and `1.0` are te
 
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path
 from types import NoneType
 from typing import Any
 
-from rubrica.data_files import FORMATS, Table, arrow_table, file_suffix, iter_lines, quote_names, read_file, read_lines
+from rubrica.data_files import FORMATS, Table, arrow_parts, file_suffix, iter_lines, read_lines, read_parts
 from rubrica.data_hub import read_hub
-from rubrica.errors import DataError, nearest
+from rubrica.errors import DataError, nearest, quote_names
+from rubrica.large_files import LARGE_BYTES
 from rubrica.mini_news import TOPICS, build_mini_news
+from rubrica.stored_texts import StoredTexts
 
 __all__ = ["SPLITS", "Dataset", "Examples", "read_dataset", "read_texts", "iter_lines", "check_trainable"]
 
@@ -49,9 +52,14 @@ _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?(:[\w.-]+)?")
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Texts and what the user wrote as their labels (the integer 3 is "3"); two lists of one length."""
+    """Texts and what the user wrote as their labels (the integer 3 is "3"); as many of the one as of the other.
 
-    texts: list[str]
+    Args:
+        texts: A list; of more than 64 MB a `StoredTexts`, whose slices are lists.
+        labels: Equal ones are one string, so that a label costs 8 bytes.
+    """
+
+    texts: Sequence[str]
     labels: list[str]
 
 
@@ -100,29 +108,24 @@ def read_dataset(
     if path is None and name == MINI_NEWS:
         splits = {split: Examples(*columns) for split, columns in build_mini_news().items()}
         return Dataset(name, splits, ("text",), "label", list(TOPICS))
-    tables = _hub_tables(name) if path is None else _local_tables(path, delimiter)
-    first = next(iter(tables.values()))[0]
-    texts_from, labels_from = _find_columns(first, _as_tuple(text_columns), label_column)
-    splits, classes = {}, list[str]()
-    for split, shards in tables.items():
-        examples = Examples([], [])
-        for table in shards:
-            if splits and _is_unlabeled(table, labels_from):
-                log.warning("%s: the %s split has no labels and is left out", table.path, split)
-                continue
-            labels = _labels(table, _named(table, labels_from))
-            if splits:
-                _check_known(table, split, labels, classes)
-            examples.texts.extend(_texts(table, [_named(table, column) for column in texts_from]))
-            examples.labels.extend(labels)
+    splits, classes, found = {}, list[str](), None
+    for split, tables in (_hub_parts(name) if path is None else _local_parts(path, delimiter)).items():
+        first = next(tables)
+        found = found or _find_columns(first, _as_tuple(text_columns), label_column)
+        if splits and _is_unlabeled(first, found[1]):
+            log.warning("%s: the %s split has no labels and is left out", first.path, split)
+            continue
+        known = (split, classes) if splits else None
+        examples = _gather(_columns(table, *found, known) for table in chain([first], tables))
         if not splits:
-            classes = shards[0].class_names.get(labels_from) or _in_target_order(examples.labels)
+            classes = first.class_names.get(found[1]) or _in_target_order(examples.labels)
         if examples.texts:
             splits[split] = examples
-    return Dataset(name, splits, texts_from, labels_from, classes)
+    assert found is not None  # there is at least one split, and of each at least one table
+    return Dataset(name, splits, *found, classes)
 
 
-def read_texts(source: str | Path, *, text_columns: Sequence[str] = (), delimiter: str | None = None) -> list[str]:
+def read_texts(source: str | Path, *, text_columns: Sequence[str] = (), delimiter: str | None = None) -> Sequence[str]:
     """Read the texts of one file, to predict them: labels may be there or not, and in a `.txt` a line is a text.
 
     Raises:
@@ -132,15 +135,16 @@ def read_texts(source: str | Path, *, text_columns: Sequence[str] = (), delimite
     if path.is_dir():
         raise DataError(path, "a folder, expected one file of texts")
     if file_suffix(path) in (".txt", ".ft"):
-        return read_lines(path)
-    table = read_file(path, delimiter)
+        return _gather((lines, []) for lines in read_lines(path)).texts
+    tables = read_parts(path, delimiter)
+    table = next(tables)
     names = list(table.columns)
     columns = tuple(_named(table, name) for name in _as_tuple(text_columns)) or _find_texts(names)
     if not columns and len(names) == 2 and (label := _find_label(names)):
         columns = tuple(name for name in names if name != label)
     if not columns:
         raise _no_column(table, "texts", "--text-column")
-    return _texts(table, columns)
+    return _gather((_texts(part, columns), []) for part in chain([table], tables)).texts
 
 
 def check_trainable(dataset: Dataset) -> None:
@@ -173,9 +177,9 @@ def _local_path(source: str | Path) -> Path | None:
     return None
 
 
-def _local_tables(path: Path, delimiter: str | None) -> dict[str, list[Table]]:
+def _local_parts(path: Path, delimiter: str | None) -> dict[str, Iterator[Table]]:
     if not path.is_dir():
-        return {"train": [read_file(path, delimiter)]}
+        return {"train": read_parts(path, delimiter)}
     files = _split_files(path)
     if not files:  # `hf download` keeps the files of a data set one folder deeper
         folders = [folder for folder in sorted(path.iterdir()) if folder.is_dir()]
@@ -187,7 +191,8 @@ def _local_tables(path: Path, delimiter: str | None) -> dict[str, list[Table]]:
         present = ", ".join(f"{split}.*" for split in files) or "neither"
         formats = " ".join(FORMATS)
         raise DataError(path, f"found {present}, expected train.* and test.* in one of the formats {formats}")
-    return {split: [read_file(file, delimiter) for file in files[split]] for split in SPLITS if split in files}
+    shards = {split: map(read_parts, files[split], repeat(delimiter)) for split in SPLITS if split in files}
+    return {split: chain.from_iterable(parts) for split, parts in shards.items()}
 
 
 def _split_files(folder: Path) -> dict[str, list[Path]]:
@@ -210,15 +215,38 @@ def _split_files(folder: Path) -> dict[str, list[Path]]:
     return files
 
 
-def _hub_tables(name: str) -> dict[str, list[Table]]:
+def _hub_parts(name: str) -> dict[str, Iterator[Table]]:
     found = {_SPLIT_NAMES.get(split): table for split, table in read_hub(name).items()}
-    tables = {split: [arrow_table(name, found[split])] for split in SPLITS if split in found}
-    if "train" not in tables and len(tables) != 1:
-        raise DataError(name, f"found splits {', '.join(tables) or 'of other names'}, expected train and test")
-    return tables
+    parts = {split: arrow_parts(name, found[split]) for split in SPLITS if split in found}
+    if "train" not in parts and len(parts) != 1:
+        raise DataError(name, f"found splits {', '.join(parts) or 'of other names'}, expected train and test")
+    return parts
 
 
-# From a table to texts and labels
+# From tables to texts and labels
+
+
+def _gather(parts: Iterable[tuple[list[str], list[str]]]) -> Examples:
+    """The texts and labels of all parts: a list of texts while they are few, then a file of them."""
+    texts: list[str] | StoredTexts = []
+    labels, known, size = list[str](), dict[str, str](), 0
+    for more, spelled in parts:
+        size += sum(map(len, more))
+        if size > LARGE_BYTES and isinstance(texts, list):
+            texts = StoredTexts(texts)
+        texts.extend(more)
+        labels.extend(known.setdefault(label, label) for label in spelled)
+    return Examples(texts, labels)
+
+
+def _columns(
+    table: Table, texts_from: Sequence[str], labels_from: str, known: tuple[str, list[str]] | None
+) -> tuple[list[str], list[str]]:
+    """Texts and labels of a table; `known` is its split and the classes of train, where it must have no others."""
+    labels = _labels(table, _named(table, labels_from))
+    if known is not None:
+        _check_known(table, known[0], labels, known[1])
+    return _texts(table, [_named(table, column) for column in texts_from]), labels
 
 
 def _find_columns(table: Table, text_columns: tuple[str, ...], label_column: str | None) -> tuple[tuple[str, ...], str]:

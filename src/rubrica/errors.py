@@ -79,3 +79,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
     known = list(known)
     close = get_close_matches(word, known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+
+
+def quote_names(names: Iterable[str]) -> str:
+    """Names of columns for a message, each short and on one line; a file without a header may have long ones."""
+    return ", ".join(f'"{" ".join(name.split())[:40]}"' for name in names)

@@ -1,6 +1,7 @@
 """What is in a data set, as the seminar looked at it first: rows, classes, texts, tokens, ids, unknown words."""
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
@@ -65,7 +66,7 @@ def _example(text: str, label: str, vocab: Vocab, config: DataConfig) -> dict[st
     }
 
 
-def _unknown(vocab: Vocab, texts: list[str], config: DataConfig) -> dict[str, Any]:
+def _unknown(vocab: Vocab, texts: Sequence[str], config: DataConfig) -> dict[str, Any]:
     """The share of tokens without an id, as written and lower-cased, and the most frequent that the model meets."""
     facts: dict[str, Any] = {}
     for name, lowercase in (("share_as_written", False), ("share_lowercased", True)):

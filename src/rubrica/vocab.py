@@ -44,7 +44,8 @@ class TokenIds:
 
     def take(self, rows: NDArray[np.int64]) -> "TokenIds":
         """The ids of some texts, in the given order."""
-        starts, lengths = self.offsets[rows], self.lengths[rows]
+        starts = self.offsets[rows]
+        lengths = self.offsets[rows + 1] - starts
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         places = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
         return TokenIds(self.ids[places], offsets)

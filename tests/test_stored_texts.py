@@ -1,0 +1,50 @@
+"""Texts on disk behave as a list of them does."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rubrica.cache import cache_folder
+from rubrica.errors import FileError
+from rubrica.stored_texts import StoredTexts
+
+TEXTS = ["a", "", "café 🎉", "\ud83d", "a\0b", "line\nbreak", ""]
+
+
+@given(
+    parts=st.lists(st.lists(st.text(st.characters(), max_size=3), max_size=4), max_size=4),
+    first=st.none() | st.integers(-9, 9),
+    last=st.none() | st.integers(-9, 9),
+    step=st.none() | st.integers(-3, 3).filter(bool),
+)
+def test_stored_texts_are_read_like_a_list(parts, first, last, step):
+    stored, expected = StoredTexts(), []
+    for part in parts:
+        stored.extend(part)
+        expected.extend(part)
+        assert stored[first:last:step] == expected[first:last:step]
+    assert list(stored) == expected
+    assert list(reversed(stored)) == expected[::-1]
+    assert len(stored) == len(expected)
+
+
+def test_one_text_and_none():
+    stored = StoredTexts(TEXTS)
+    assert [stored[i] for i in range(-len(TEXTS), len(TEXTS))] == TEXTS * 2
+    with pytest.raises(IndexError):
+        stored[len(TEXTS)]
+    assert "a\0b" in stored
+    assert not StoredTexts()
+
+
+def test_the_file_has_no_name():
+    stored = StoredTexts(TEXTS)
+    assert not list(cache_folder().iterdir())
+    assert stored[0] == "a"
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("RUBRICA_CACHE", str(tmp_path / "file"))
+    with pytest.raises(FileError, match=r"file: cannot be written \(.*\); make room, or set RUBRICA_CACHE to another"):
+        StoredTexts(TEXTS)
