@@ -167,7 +167,7 @@ def test_a_gpu_learns_the_same(small, exact, name, pooling):
     settings = [f"model.name={name}", f"model.pooling={pooling}", "training.freeze_steps=3"]
     _, on_cpu, expected = run(small, *settings)
     _, history, logits = run(small, *settings, device="cuda")
-    np.testing.assert_allclose(history.losses, on_cpu.losses, rtol=1e-3)
+    np.testing.assert_allclose(history.losses, on_cpu.losses, rtol=1e-2 if name == "cnn" else 1e-3)
     np.testing.assert_allclose(logits, expected, rtol=1e-2, atol=10 * tolerance(name))
 
 
