@@ -34,7 +34,7 @@ FLOORS = [
     ["corpus", "overview", "artifact", "report", "environment", "tables"],
     ["forward", "runtime", "answers", "onnx_graph", "export"],
     ["masking", "pooling", "embedding", "bptt", "cells", "models.cnn", "models.rnn", "models"],
-    ["history", "bag", "freezing", "loop", "network", "training", "seminar"],
+    ["history", "bag", "freezing", "device_split", "loop", "network", "training", "seminar"],
     ["cli", "__main__"],
 ]
 ORDER = {module: place for place, module in enumerate(module for floor in FLOORS for module in floor)}

@@ -175,14 +175,6 @@ def test_devices_by_name():
         choose_device("gpu")
 
 
-@pytest.mark.gpu
-def test_an_accelerator_learns_the_same(small):
-    _, on_cpu = run(small)
-    model, config = make(small)
-    history = fit(model.cuda(), small.split, np.arange(160), config)
-    np.testing.assert_allclose(history.losses, on_cpu.losses, rtol=1e-3)
-
-
 @pytest.mark.parametrize(("name", "during"), [("gru", 1), ("cnn", 2)])
 def test_torch_keeps_out_of_the_way_of_the_kernels_and_comes_back(small, name, during):
     before, seen = torch.get_num_threads(), []

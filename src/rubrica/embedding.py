@@ -20,6 +20,11 @@ from rubrica.kernels import native
 from rubrica.kernels.rows import BETA1, BETA2, EPSILON, adam_rows, distinct, square_sum
 
 
+def on_cpu(tensor: Tensor) -> bool:
+    """Whether the kernels of `kernels/` compute with it. The tests send the CPU the accelerator's way here."""
+    return tensor.device.type == "cpu"
+
+
 class WordTable(nn.Module):
     """Word vectors by id.
 
@@ -35,7 +40,7 @@ class WordTable(nn.Module):
 
     def forward(self, ids: Int[Tensor, "B T"]) -> tuple[Float[Tensor, "U E"], Int[Tensor, "B T"]]:
         """Vectors, and which of them stands where. The gradient of the last call is kept for `TableAdam`."""
-        if ids.device.type != "cpu":
+        if not on_cpu(ids):
             self.words, self.vectors = ids.flatten(), self.weight
             return self.weight, ids
         words, index = distinct(ids.numpy(), len(self.weight))
@@ -61,6 +66,7 @@ class TableAdam:
         self.table, self.lr, self.dense = table, lr, dense
         self.first, self.second = torch.zeros_like(table.weight), torch.zeros_like(table.weight)
         self.num_steps = 0
+        self.steps_on_device = torch.zeros((), device=table.weight.device)
 
     def trained(self) -> list[Tensor]:
         """What holds the gradient, for clipping; nothing while the table is frozen."""
@@ -73,24 +79,31 @@ class TableAdam:
         words, vectors, weight = self.table.words, self.table.vectors, self.table.weight
         if words is None or vectors is None or vectors.grad is None:
             return
-        self.num_steps += 1
         gradient, vectors.grad, self.table.vectors = vectors.grad, None, None
-        if weight.device.type == "cpu":
+        if on_cpu(weight):
+            self.num_steps += 1
             adam_rows(
                 weight.numpy(), self.first.numpy(), self.second.numpy(), words.numpy(), gradient.numpy(),
                 step=self.num_steps, lr=self.lr, dense=self.dense, scale=scale, threads=native.num_threads(),
             )  # fmt: skip
             return
-        # Every row is computed, and without `dense` only the used ones are written: nothing waits for the device.
+        # Every row is computed, and without `dense` only the used ones are written: nothing waits for the device. The
+        # steps are counted there too, so that the same commands are right at every step.
+        self.steps_on_device += 1
         used = torch.ones(len(weight), 1, dtype=torch.bool, device=weight.device)
         if not self.dense:
             used = torch.zeros_like(used).index_fill_(0, words, value=True)
         first = torch.lerp(self.first, gradient, 1 - BETA1)
         second = BETA2 * self.second + (1 - BETA2) * gradient.square()
-        change = first / (second.sqrt() / np.sqrt(1 - BETA2**self.num_steps) + EPSILON)
+        change = first / (second / _weight_so_far(BETA2, self.steps_on_device)).sqrt().add_(EPSILON)
         self.first.copy_(torch.where(used, first, self.first))
         self.second.copy_(torch.where(used, second, self.second))
-        weight.sub_(torch.where(used, change, 0.0), alpha=self.lr / (1 - BETA1**self.num_steps))
+        weight.sub_(torch.where(used, change, 0.0) * (self.lr / _weight_so_far(BETA1, self.steps_on_device)))
+
+
+def _weight_so_far(beta: float, steps: Float[Tensor, ""]) -> Float[Tensor, ""]:
+    """1 - beta^steps, which Adam divides its averages by, without the difference of two nearly equal numbers."""
+    return -torch.expm1(steps * math.log(beta))
 
 
 class KernelAdam:

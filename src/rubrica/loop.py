@@ -22,9 +22,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rubrica.batching import iter_rows, pad_batch, similar_batches
+from rubrica.bptt import join_weights
+from rubrica.cells import Recurrent
 from rubrica.config import Config
 from rubrica.corpus import Split
-from rubrica.embedding import KernelAdam, TableAdam, WordTable, clip_scale
+from rubrica.device_split import MOST_IDS, DeviceBatch, DeviceSplit
+from rubrica.embedding import KernelAdam, TableAdam, WordTable, clip_scale, on_cpu
 from rubrica.errors import ConfigError
 from rubrica.freezing import build_schedule
 from rubrica.history import History
@@ -69,13 +72,16 @@ def fit(
     if optimizer.on_cpu and getattr(model, "runs_in_kernels", False):
         # What is left to torch is tiny, and each time its threads meet, the kernels' threads wait for a core.
         torch.set_num_threads(1)
+    stays = optimizer.on_cpu or len(split.tokens.ids) > MOST_IDS
+    device_split = None if stays else DeviceSplit(split, optimizer.device)
     waiting: list[Tensor] = []  # loss and accuracy of updates that the device may still be computing
     model.train()
     try:
         with progress_bar(title, settings.epochs * steps_per_epoch) as advance:
             note, started = "", time.perf_counter()
             for epoch in range(settings.epochs):
-                for batch in _batches(split, rows, config, epoch):
+                batches = _batches(split, rows, config, epoch)
+                for batch in device_split.send(batches) if device_split else batches:
                     step = len(history.losses) + len(waiting)
                     freezing.apply(optimizer.table.table, step)
                     waiting.append(update(model, optimizer, split, batch, config))
@@ -124,11 +130,14 @@ class Optimizer:
         table = model.get_submodule("embedding")
         assert isinstance(table, WordTable)  # every network of ours holds one
         self.parameters = [parameter for parameter in model.parameters() if parameter is not table.weight]
-        self.on_cpu = table.weight.device.type == "cpu"
+        self.device, self.on_cpu = table.weight.device, on_cpu(table.weight)
         self.network: KernelAdam | torch.optim.Adam
         if self.on_cpu:
             self.network = KernelAdam(self.parameters, settings.lr)
         else:
+            for module in model.modules():
+                if isinstance(module, Recurrent):
+                    join_weights(module)
             self.network = torch.optim.Adam(self.parameters, lr=settings.lr, fused=True)
         self.table = TableAdam(table, settings.lr, dense=settings.dense_updates)
         self.max_grad_norm = settings.max_grad_norm
@@ -147,7 +156,7 @@ class Optimizer:
 
 
 def update(
-    model: nn.Module, optimizer: Optimizer, split: Split, batch: NDArray[np.int64], config: Config
+    model: nn.Module, optimizer: Optimizer, split: Split, batch: NDArray[np.int64] | DeviceBatch, config: Config
 ) -> Float[Tensor, "2"]:
     """One step of the optimizer on the texts of a batch; returns their loss and accuracy before it."""
     ids, lengths, targets = to_tensors(model, split, batch, config)
@@ -171,7 +180,7 @@ def _batches(split: Split, rows: NDArray[np.int64], config: Config, epoch: int) 
 def _collect(waiting: list[Tensor], history: History) -> None:
     """Wait for the updates under way and take their losses into the history."""
     if waiting:
-        losses, accuracies = torch.stack(waiting).double().unbind(1)
+        losses, accuracies = torch.stack(waiting).cpu().double().unbind(1)
         history.losses.extend(losses.tolist())
         history.accuracies.extend(accuracies.tolist())
         history.steps = len(history.losses)
@@ -200,9 +209,12 @@ def compute_logits(model: nn.Module, split: Split, rows: NDArray[np.int64], conf
 
 
 def to_tensors(
-    model: nn.Module, split: Split, batch: NDArray[np.int64], config: Config
+    model: nn.Module, split: Split, batch: NDArray[np.int64] | DeviceBatch, config: Config
 ) -> tuple[Int[Tensor, "B T"], Int[Tensor, " B"] | None, Int[Tensor, " B"]]:
     """Padded ids, lengths and targets of a batch on the model's device; no lengths where padding is read as words."""
+    if isinstance(batch, DeviceBatch):  # it is there already
+        ids_there, lengths_there, targets = batch.gather()
+        return ids_there, lengths_there if config.model.mask_padding else None, targets
     device = next(model.parameters()).device
     ids, lengths = pad_batch(split.tokens, batch)
     known_lengths = torch.from_numpy(lengths).to(device) if config.model.mask_padding else None

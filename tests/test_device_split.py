@@ -1,0 +1,187 @@
+"""The accelerator's way: on the CPU, where the kernels are its oracle, and with `-m gpu` on a GPU."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from rubrica import loop
+from rubrica.batching import pad_batch, similar_batches
+from rubrica.bptt import join_weights
+from rubrica.cells import GRU, LSTM, RNN
+from rubrica.config import Config
+from rubrica.corpus import Split, build_corpus
+from rubrica.device_split import DeviceSplit
+from rubrica.embedding import TableAdam, WordTable
+from rubrica.loop import Optimizer, compute_logits, fit, seed_everything
+from rubrica.models import build_model
+from rubrica.network import initial_table
+from rubrica.vocab import TokenIds
+
+
+@pytest.fixture
+def accelerators_way(monkeypatch):
+    """Sends tensors of the CPU where those of a GPU go."""
+    for module in ("embedding", "bptt", "loop"):
+        monkeypatch.setattr(f"rubrica.{module}.on_cpu", lambda tensor: False)
+
+
+@pytest.fixture
+def small(tiny_news, tiny_vectors):
+    """A corpus of 160 texts: 5 updates of 32 an epoch."""
+    settings = ["training.batch_size=32", "training.epochs=2", "model.hidden_size=8", "training.device=cpu"]
+    config = Config().changed(settings)
+    corpus = build_corpus(tiny_news, tiny_vectors, config.data)
+    return SimpleNamespace(corpus=corpus, vectors=tiny_vectors, config=config, split=corpus.splits["train"])
+
+
+def run(small, *settings, device="cpu"):
+    config = small.config.changed(settings)
+    seed_everything(0)
+    model = build_model(config.model, initial_table(small.corpus, small.vectors, config), 4).to(device)
+    history = fit(model, small.split, np.arange(160), config)
+    return model, history, compute_logits(model, small.split, np.arange(160), config)
+
+
+TEXTS = st.lists(st.lists(st.integers(1, 99), max_size=9), min_size=1, max_size=12)
+
+
+@given(texts=TEXTS, size=st.integers(1, 5), multiple=st.sampled_from([1, 4, 8]), seed=st.integers(0, 99))
+def test_what_is_gathered_is_what_the_host_pads(texts, size, multiple, seed):
+    offsets = np.cumsum([0, *map(len, texts)]).astype(np.int64)
+    split = Split(
+        TokenIds(np.array([i for text in texts for i in text], np.int32), offsets), np.arange(len(texts))[::-1].copy()
+    )
+    draw = np.random.default_rng(seed)
+    batches = similar_batches(draw.permutation(len(texts)), split.tokens.lengths, size, draw)
+    sent = list(DeviceSplit(split, torch.device("cpu")).send(batches, multiple))
+    assert len(sent) == len(batches)
+    for there, batch in zip(sent, batches, strict=True):
+        ids, lengths, targets = there.gather()
+        expected_ids, expected_lengths = pad_batch(split.tokens, batch)
+        longest = expected_ids.shape[1]
+        assert ids.shape[1] % multiple == 0
+        assert ids.shape[1] - longest < multiple
+        assert ids.dtype == torch.int64
+        np.testing.assert_array_equal(ids[:, :longest], expected_ids)
+        assert not ids[:, longest:].any()
+        np.testing.assert_array_equal(lengths, expected_lengths)
+        np.testing.assert_array_equal(targets, split.targets[batch])
+
+
+CASES = [(name, pooling) for name in ("rnn", "gru", "lstm") for pooling in ("last", "max", "average")]
+CASES += [("cnn", "max"), ("cnn", "average")]
+
+
+def tolerance(name):
+    """BatchNorm takes the mean away, so a bias before it has a gradient of rounding alone, which Adam scales up; the
+    loss does not see it, the running mean lags behind it.
+    """
+    return 0.03 if name == "cnn" else 1e-3
+
+
+@pytest.mark.parametrize("extra", [[], ["model.mask_padding=false"], ["training.dense_updates=true"]])
+@pytest.mark.parametrize(("name", "pooling"), CASES)
+def test_a_training_goes_the_accelerators_way_to_the_same_place(small, request, name, pooling, extra):
+    settings = [f"model.name={name}", f"model.pooling={pooling}", "training.freeze_steps=3", *extra]
+    _, kernels, expected = run(small, *settings)
+    request.getfixturevalue("accelerators_way")
+    model, history, logits = run(small, *settings)
+    assert isinstance(Optimizer(model, small.config).network, torch.optim.Adam)  # the way was the other one
+    np.testing.assert_allclose(history.losses, kernels.losses, rtol=1e-4)
+    assert history.accuracies == pytest.approx(kernels.accuracies, abs=1e-6)
+    np.testing.assert_allclose(logits, expected, rtol=1e-2, atol=tolerance(name))
+
+
+def test_a_split_too_large_for_the_device_stays_with_the_host(small, accelerators_way, monkeypatch):
+    _, there, _ = run(small)
+    batches = []
+    original = loop.update
+
+    def watched(model, optimizer, split, batch, config):
+        batches.append(type(batch))
+        return original(model, optimizer, split, batch, config)
+
+    monkeypatch.setattr(loop, "update", watched)
+    monkeypatch.setattr(loop, "MOST_IDS", 10)
+    _, here, _ = run(small)
+    assert set(batches) == {np.ndarray}
+    assert here.losses == there.losses
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_adam_on_the_whole_table_is_torchs(accelerators_way, dense):
+    """`torch.optim.Adam` moves every row, `SparseAdam` those of the batch."""
+    start = torch.randn(9, 3, dtype=torch.float64)
+    table, theirs = (
+        WordTable(start.clone()),
+        nn.Embedding.from_pretrained(start.clone(), freeze=False, sparse=not dense),
+    )
+    ours = TableAdam(table, 0.1, dense=dense)
+    kind = torch.optim.Adam if dense else torch.optim.SparseAdam
+    optimizer = kind(theirs.parameters(), lr=0.1)
+    for step in range(30):
+        ids = torch.randint(step % 5, 9, (2, 3))
+        vectors, index = table(ids)
+        nn.functional.embedding(index, vectors).pow(2).sum().backward()
+        ours.step()
+        optimizer.zero_grad()
+        theirs(ids).pow(2).sum().backward()
+        optimizer.step()
+        # The weight of the averages so far is counted in float32.
+        torch.testing.assert_close(table.weight, theirs.weight, rtol=1e-6, atol=1e-6)
+    assert not torch.allclose(table.weight, start, atol=0.1)
+
+
+@pytest.mark.parametrize("cell", [RNN, GRU, LSTM])
+def test_joined_weights_are_the_same_parameters(cell):
+    layer = cell(5, 4)
+    before = {name: (id(parameter), parameter.detach().clone()) for name, parameter in layer.named_parameters()}
+    state = torch.get_rng_state()
+    join_weights(layer)
+    assert torch.equal(torch.get_rng_state(), state)
+    for name, parameter in layer.named_parameters():
+        assert id(parameter) == before[name][0]
+        assert torch.equal(parameter, before[name][1])
+
+
+@pytest.fixture
+def exact():
+    """Float32 as it is on the CPU; the GPU rounds factors to 10 bits where it may."""
+    places = (torch.backends.cudnn.rnn, torch.backends.cudnn.conv, torch.backends.cuda.matmul)
+    before = [place.fp32_precision for place in places]
+    for place in places:
+        place.fp32_precision = "ieee"
+    yield
+    for place, value in zip(places, before, strict=True):
+        place.fp32_precision = value
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("name", "pooling"), CASES)
+def test_a_gpu_learns_the_same(small, exact, name, pooling):
+    settings = [f"model.name={name}", f"model.pooling={pooling}", "training.freeze_steps=3"]
+    _, on_cpu, expected = run(small, *settings)
+    _, history, logits = run(small, *settings, device="cuda")
+    np.testing.assert_allclose(history.losses, on_cpu.losses, rtol=1e-2 if name == "cnn" else 1e-3)
+    np.testing.assert_allclose(logits, expected, rtol=1e-2, atol=10 * tolerance(name))
+
+
+@pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
+@pytest.mark.parametrize("name", ["cnn", "rnn", "gru", "lstm"])
+def test_no_update_waits_for_the_gpu(small, name):
+    config = small.config.changed([f"model.name={name}"])
+    model = build_model(config.model, initial_table(small.corpus, small.vectors, config), 4).cuda()
+    optimizer = Optimizer(model, config)
+    batches = list(DeviceSplit(small.split, torch.device("cuda")).send([np.arange(32), np.arange(32, 96)]))
+    loop.update(model, optimizer, small.split, batches[0], config)  # sets itself up
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        loop.update(model, optimizer, small.split, batches[1], config)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

@@ -1,0 +1,35 @@
+"""benchmarks/gpu.py must be ready whenever a GPU is at hand: here all of it runs on the CPU."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
+
+
+def run(*arguments):
+    hidden = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.run([sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True, env=hidden)
+
+
+def test_the_gpu_benchmark_runs_on_the_cpu_and_writes_nothing(tmp_path, tiny_news):
+    train = tiny_news.splits["train"]
+    lines = [f'"{label}","{text}"' for label, text in zip(train.labels, train.texts, strict=True)]
+    (tmp_path / "train.csv").write_text("\n".join(["label,text", *lines]) + "\n")
+    results = SCRIPT.parent / "results"
+    before = sorted((path, path.stat().st_mtime_ns) for path in results.iterdir())
+    done = run(tmp_path, "--check-on-cpu")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("off by") == 11 + 4 + 4
+    assert done.stdout.count("s an epoch") == 4 * 3
+    assert done.stdout.count("; equal") == 4
+    assert "error" not in done.stdout
+    assert sorted((path, path.stat().st_mtime_ns) for path in results.iterdir()) == before
+
+
+def test_without_a_gpu_it_says_so():
+    done = run("mini-news")
+    assert done.returncode == 1
+    assert done.stderr.startswith("torch sees no GPU;")
+    assert done.stderr.count("\n") == 1
