@@ -21,7 +21,7 @@ from rubrica.history import Trained
 from rubrica.runtime import Classifier
 from rubrica.tokenizer import is_token
 from rubrica.vectors import Vectors, load_vectors
-from rubrica.vocab import Vocab
+from rubrica.vocab import TokenIds, Vocab
 
 
 def train(
@@ -74,6 +74,8 @@ def train_corpus(corpus: Corpus, vectors: Vectors | None, config: Config, *, tit
     """
     if vectors is not None:
         config = replace(config, model=replace(config.model, embedding_dim=vectors.dim))
+        if config.model.name == "bag" and config.model.embedding == "pretrained":
+            corpus = _with_all_words(corpus, vectors)
     train_split = corpus.splits["train"]
     rows = np.arange(len(train_split.targets))
     if held_out := corpus.splits.get("validation"):
@@ -132,20 +134,34 @@ def build_artifact(
     """
     vocab, tensors = corpus.vocab, trained.tensors
     if vectors is not None and config.model.embedding == "pretrained":
-        vocab, table = _whole_table(corpus, vectors, tensors["embedding.weight"])
+        rows = _words_to_keep(corpus, vectors)
+        table = pretrained_table(vectors)[rows]
+        table[np.searchsorted(rows, corpus.rows)] = tensors["embedding.weight"]
+        vocab = Vocab.from_vectors(vectors.words, lowercase=vocab.lowercase).take(rows)
         tensors = tensors | {"embedding.weight": table}
     source = Path(vectors.source).name if vectors else None
     return Artifact(config, corpus.labels, vocab, tensors, scores, trained.history.records, source)
 
 
-def _whole_table(corpus: Corpus, vectors: Vectors, trained: NDArray[np.float32]) -> tuple[Vocab, NDArray[np.float32]]:
-    vocab = Vocab.from_vectors(vectors.words, lowercase=corpus.vocab.lowercase)
-    keep = np.fromiter((is_token(word) and (not vocab.lowercase or word == word.lower()) for word in vocab.words), bool)
+def _words_to_keep(corpus: Corpus, vectors: Vectors) -> NDArray[np.int64]:
+    """Places, among the words of the vectors, of those in use and those that some text may yet hold."""
+    words, lowercase = vectors.words, corpus.vocab.lowercase
+    keep = np.zeros(corpus.table_size, bool)
+    keep[: len(words)] = [is_token(word) and (not lowercase or word == word.lower()) for word in words]
     keep[corpus.rows] = True
-    rows = np.flatnonzero(keep)
-    table = pretrained_table(vectors)[rows]
-    table[np.searchsorted(rows, corpus.rows)] = trained
-    return vocab.take(rows), table
+    return np.flatnonzero(keep)
+
+
+def _with_all_words(corpus: Corpus, vectors: Vectors) -> Corpus:
+    """The corpus in the numbers of the model to be saved: a bag's n-grams are hashed from them."""
+    rows = _words_to_keep(corpus, vectors)
+    places = np.searchsorted(rows, corpus.rows).astype(np.int32)
+    vocab = Vocab.from_vectors(vectors.words, lowercase=corpus.vocab.lowercase).take(rows)
+    splits = {
+        name: Split(TokenIds(places[split.tokens.ids], split.tokens.offsets), split.targets)
+        for name, split in corpus.splits.items()
+    }
+    return Corpus(vocab, rows, corpus.table_size, corpus.labels, splits)
 
 
 def _score(trained: Trained, corpus: Corpus, split: Split, rows: NDArray[np.int64], config: Config) -> dict[str, Any]:
