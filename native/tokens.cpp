@@ -427,7 +427,10 @@ RUBRICA_API int64_t rubrica_counter_add(void* counter, int threads, int lowercas
     std::string scratch;
     const uint8_t* limit = texts + (N ? ends[N - 1] : 0);
     Counter& mine = thread ? others[thread - 1] : all;
-    for (int64_t i = N * thread / threads; i < N * (thread + 1) / threads; i++) {
+    // A vector that grows touches every page twice; room that is not used is never touched.
+    const int64_t first = N * thread / threads, last = N * (thread + 1) / threads;
+    if (first < last) mine.ids.reserve(mine.ids.size() + (ends[last - 1] - starts[first]) / 4);
+    for (int64_t i = first; i < last; i++) {
       int64_t length = 0;
       each_token(texts + starts[i], texts + ends[i], limit, lowercase, unicode, scratch, [&](const Token& token) {
         const int32_t place = mine.add(token);
