@@ -255,7 +255,7 @@ def waits(data, device, settings):
     first, second = DeviceSplit(data.split, device).send(batches)
     update(model, optimizer, data.split, first, config)
     if device.type != "cuda":
-        return None
+        return "not watched on the CPU"
     torch.cuda.set_sync_debug_mode("error")
     try:
         update(model, optimizer, data.split, second, config)
