@@ -5,9 +5,9 @@ Claims: none yet. This script has run on a CPU alone (`--check-on-cpu`); `result
 Checked, in float32 with TF32 off, and nothing is timed where it does not hold:
 - logits and gradients of every network and pooling on ragged texts, one of them empty, within 1e-4 of the largest
   number compared (TF32 would be off by 1e-3);
-- the losses of 50 updates on the data, the table frozen for 20: the first 10 within 1e-3 (the cnn 1e-2), the mean of
-  all within 2 %. Two float32 ways on one CPU differed by 1e-6 (the cnn 2e-4) and 0.2 %: Adam makes much of little, most
-  of all where a bias stands before BatchNorm and its gradient is rounding alone.
+- the losses of 50 updates on the data, the table frozen for 20: the first 10 within 1e-3 (the cnn 1e-2), half of
+  all within 1 %. Two float32 ways on one CPU differed by 1e-6 (the cnn 2e-4), some later losses of the cnn by 2 %: Adam
+  makes much of little, most of all where a bias stands before BatchNorm and its gradient is rounding alone.
 Written down: whether an update waits for the device (by torch's own watch, which does not see everything).
 
 Measured, with TF32 as torch sets it: seconds of an epoch, the median of five after one to warm up; tokens/s without
@@ -52,7 +52,7 @@ POOLINGS = {"cnn": ("max", "average")}
 BATCH_SIZES, EPOCHS, SCORED_AFTER = (64, 256, 1024), 6, 3
 UPDATES, FIRST, FROZEN = 50, 10, 20
 CLOSE = 1e-4  # a share of the largest number
-LOSSES_CLOSE, MEAN_CLOSE = {"cnn": 1e-2}, 0.02
+LOSSES_CLOSE, MEDIAN_CLOSE = {"cnn": 1e-2}, 0.01
 MULTIPLE = 8  # of the steps of a graph
 
 
@@ -214,13 +214,11 @@ def losses(data, device, way, multiple, updates, *settings):
 
 
 def compare(name, expected, found):
-    first = float(np.abs(found / expected - 1)[:FIRST].max())
-    mean = float(abs(found.mean() / expected.mean() - 1))
-    return {
-        "first_off_by": first,
-        "mean_off_by": mean,
-        "holds": first < LOSSES_CLOSE.get(name, 1e-3) and mean < MEAN_CLOSE,
-    }
+    """How far apart the losses of two trainings are, as shares."""
+    shares = np.abs(found / expected - 1)
+    first, median = float(shares[:FIRST].max()), float(np.median(shares))
+    holds = first < LOSSES_CLOSE.get(name, 1e-3) and median < MEDIAN_CLOSE
+    return {"first_off_by": first, "median_off_by": median, "holds": holds}
 
 
 def check_training(data, device):
@@ -233,19 +231,20 @@ def check_training(data, device):
             row = {"network": name, **compare(name, expected, losses(data, device, "eager", 1, UPDATES, settings))}
             row["waits"] = waits(data, device, settings)
         rows.append(row)
-        print(f"{name:4} losses off by {row['first_off_by']:.1e}, their mean by {row['mean_off_by']:.1e}; "
+        print(f"{name:4} losses off by {row['first_off_by']:.1e}, half of all by at most {row['median_off_by']:.1e}; "
               f"{row['waits'] or 'no update waits'}", flush=True)  # fmt: skip
     return rows
 
 
 def check_graphs(data, device, name):
     """Losses of graphs against eager's on the same shapes."""
-    settings = f"model.name={name}"
+    settings = (f"model.name={name}", "training.batch_size=16")  # so that shapes come again with other texts
     with exact_float32(), accelerators_way(device):
-        eager, graphs = (losses(data, device, way, MULTIPLE, 3 * UPDATES, settings) for way in ("eager", "graphs"))
+        eager, graphs = (losses(data, device, way, MULTIPLE, 3 * UPDATES, *settings) for way in ("eager", "graphs"))
     row = {"network": name, **compare(name, eager, graphs)}
-    print(f"{name:4} losses by graphs off by {row['first_off_by']:.1e}, their mean by {row['mean_off_by']:.1e}; "
-          f"{'equal' if row['holds'] else 'not equal, and not timed'}", flush=True)  # fmt: skip
+    verdict = "equal" if row["holds"] else "not equal, and not timed"
+    print(f"{name:4} losses by graphs off by {row['first_off_by']:.1e}, half of all by at most "
+          f"{row['median_off_by']:.1e}; {verdict}", flush=True)  # fmt: skip
     return row
 
 
@@ -256,7 +255,7 @@ def waits(data, device, settings):
     first, second = DeviceSplit(data.split, device).send(batches)
     update(model, optimizer, data.split, first, config)
     if device.type != "cuda":
-        return None
+        return "not watched on the CPU"
     torch.cuda.set_sync_debug_mode("error")
     try:
         update(model, optimizer, data.split, second, config)

@@ -66,7 +66,7 @@ class TableAdam:
         self.table, self.lr, self.dense = table, lr, dense
         self.first, self.second = torch.zeros_like(table.weight), torch.zeros_like(table.weight)
         self.num_steps = 0
-        self.steps_on_device = torch.zeros((), device=table.weight.device)
+        self.steps_on_device = table.weight.new_zeros(())
 
     def trained(self) -> list[Tensor]:
         """What holds the gradient, for clipping; nothing while the table is frozen."""
