@@ -106,9 +106,27 @@ def artifact_size():
     return lines
 
 
+def growth():
+    """1, 10 and 100 times the corpus: microseconds a text, against the smallest size, and memory."""
+    lines = [
+        "| | texts | numbering, us a text | ratio | an epoch, us a text | ratio (least-most) | file of ids, MB |"
+        " memory, MB |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in load("growth")["rows"]:
+        lines.append(
+            f"| {row['model']}, {row['times']:.0f}x | {row['texts']:,.0f} | {row['numbering_us']:.2f} |"
+            f" {row['numbering_ratio']:.2f} | {row['epoch_us']:.2f} | {row['epoch_ratio']:.2f}"
+            f" ({row['epoch_ratio_min']:.2f}-{row['epoch_ratio_max']:.2f}) | {row['id_file_bytes'] / 1e6:,.0f} |"
+            f" {max(row['anon_numbering'], row['anon_training']) / 1e6:,.0f} |"
+        )
+    return lines
+
+
 TABLES = {
     "agnews": agnews,
     "artifact_size": artifact_size,
+    "growth": growth,
     "seminar": seminar,
     "seminar_step": seminar_step,
     "speed": speed,

@@ -215,7 +215,10 @@ bool together(int threads, Body body) {
   return start.load() > 0;
 }
 
-constexpr int64_t kAhead = 4;  // texts whose ids are fetched before their turn
+// Texts are taken in random order from ids that may be gigabytes, so they are fetched before their turn: the ids of
+// this many texts ahead, and of twice as many where they start. A news text is three lines of 64 bytes.
+constexpr int64_t kAhead = 8;
+constexpr int64_t kLinesAhead = 4;
 
 struct Lesson {
   int64_t count, batch_size;
@@ -245,8 +248,14 @@ bool train(const Bag& bag, const Lesson& lesson, int threads, float* weight, flo
       };
       for (int64_t i = 0; i < batch; i++) {
         const int64_t text = lesson.texts[first + i];
-        if (first + i + kAhead < lesson.count)
-          __builtin_prefetch(bag.ids + bag.offsets[lesson.texts[first + i + kAhead]]);
+        if (const int64_t next = first + i + 2 * kAhead; next < lesson.count) {
+          __builtin_prefetch(bag.offsets + lesson.texts[next]);
+          __builtin_prefetch(lesson.targets + lesson.texts[next]);
+        }
+        if (const int64_t next = first + i + kAhead; next < lesson.count) {
+          const char* ids = reinterpret_cast<const char*>(bag.ids + bag.offsets[lesson.texts[next]]);
+          for (int64_t line = 0; line < kLinesAhead; line++) __builtin_prefetch(ids + 64 * line);
+        }
         float** out = rows.room(bag, text, ends[i]);
         float** const start = out;
         // Every row is some thread's own. Whatever is written behind the last one of ours is written over.

@@ -26,12 +26,12 @@ class StoredTexts(Sequence[str]):
 
     def extend(self, texts: Iterable[str]) -> None:
         """Put some more behind them."""
-        parts = [text.encode("utf-8", "surrogatepass") for text in texts]
         with cache_faults():
-            self._file.write(b"".join(parts))
+            for text in texts:
+                data = text.encode("utf-8", "surrogatepass")
+                self._file.write(data)
+                self._starts.append(self._starts[-1] + len(data))
             self._file.flush()
-        for part in parts:
-            self._starts.append(self._starts[-1] + len(part))
         self._map = None
 
     def __len__(self) -> int:
