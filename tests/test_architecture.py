@@ -27,6 +27,7 @@ FLOORS = [
         "kernels.tokens",
         "kernels.rows",
         "kernels.recurrent",
+        "kernels.learn",
         "kernels.bag",
     ],
     ["vocab", "batching", "mini_news", "data_files", "data_hub", "data"],
