@@ -27,6 +27,40 @@ RUBRICA_API int64_t rubrica_distinct(int64_t N, int64_t V, const int64_t* ids, i
   return count;
 }
 
+// Texts `ids[starts[b]]` ... of `lengths[b]` tokens each, and behind them padding (id 0) up to `steps`, if that is more:
+// their distinct words in the order of their first appearance into `words`, the rows of table (V, E) of those into
+// `vectors`, and where each token stands among them into `index`, text after text. There must be room for as many
+// words as tokens, or V. Returns how many words there are; -1 if an id is out of [0, V).
+RUBRICA_API int64_t rubrica_take_words(int64_t B, int64_t V, int64_t E, int64_t steps, const int32_t* ids,
+                                       const int64_t* starts, const int64_t* lengths, const float* table, int64_t* words,
+                                       int32_t* index, float* vectors) {
+  static thread_local std::vector<int32_t> place;  // all -1 between two calls
+  if (place.size() < static_cast<size_t>(V)) place.resize(V, -1);
+  int32_t count = 0;
+  bool known = true;
+  const auto see = [&](int64_t id) {
+    if (id < 0 || id >= V) {
+      known = false;
+      return;
+    }
+    if (place[id] < 0) {
+      for (int64_t j = 0; j < E; j += 16) __builtin_prefetch(table + id * E + j);
+      place[id] = count;
+      words[count++] = id;
+    }
+    *index++ = place[id];
+  };
+  for (int64_t b = 0; b < B; b++) {
+    for (int64_t t = 0; t < lengths[b]; t++) see(ids[starts[b] + t]);
+    for (int64_t t = lengths[b]; t < steps; t++) see(0);
+  }
+  for (int32_t i = 0; i < count; i++) {
+    place[words[i]] = -1;
+    std::memcpy(vectors + i * E, table + words[i] * E, E * sizeof(float));
+  }
+  return known ? count : -1;
+}
+
 namespace {
 
 // Numbers too small for a normal float count as zero while this lives: a mean of gradients that has not been fed for 800

@@ -27,6 +27,7 @@ FLOORS = [
         "kernels.tokens",
         "kernels.rows",
         "kernels.recurrent",
+        "kernels.learn",
         "kernels.bag",
     ],
     ["vocab", "batching", "mini_news", "large_files", "stored_texts", "csv_lines", "data_files", "data_hub", "data"],

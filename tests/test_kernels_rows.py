@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rubrica.kernels.rows import adam_rows, distinct, square_sum
+from rubrica.kernels.rows import adam_rows, distinct, square_sum, take_words
 
 
 def everywhere(instruction_sets):
@@ -112,3 +112,28 @@ def test_dense_adam_goes_on_when_a_mean_has_faded_to_nothing(instruction_sets):
             expected = weight.detach().numpy()
         np.testing.assert_allclose(table, expected, rtol=0, atol=1e-5)
         assert (table[1] == 1).all()
+
+
+@given(
+    lengths=st.lists(st.integers(0, 9), min_size=1, max_size=20), steps=st.integers(0, 12), seed=st.integers(0, 1000)
+)
+def test_words_of_texts_native_equals_numpy(instruction_sets, lengths, steps, seed):
+    draw = np.random.default_rng(seed)
+    ids, table = draw.integers(0, 20, 50).astype(np.int32), draw.normal(size=(20, 19))
+    lengths = np.array(lengths, np.int64)
+    starts = draw.integers(0, 40, len(lengths))
+    padded = [[*ids[s : s + n], *[0] * max(0, steps - n)] for s, n in zip(starts, lengths, strict=True)]
+    everything = [word for text in padded for word in text]
+    expected = take_words(ids, starts, lengths, table, steps=steps)
+    assert expected[0].tolist() == list(dict.fromkeys(everything))
+    assert expected[0][expected[1]].tolist() == everything
+    np.testing.assert_array_equal(expected[2], table[expected[0]])
+    for library in instruction_sets:
+        with library:
+            got = take_words(ids, starts, lengths, table.astype(np.float32), steps=steps)
+            for a, b in zip(got, expected, strict=True):
+                np.testing.assert_array_equal(a, b.astype(a.dtype))
+            with pytest.raises(IndexError, match=r"an id is out of 0\.\.19"):
+                take_words(ids + 20, starts, lengths + 1, table.astype(np.float32))
+            again = take_words(ids, starts, lengths, table.astype(np.float32), steps=steps)
+            np.testing.assert_array_equal(again[1], expected[1])

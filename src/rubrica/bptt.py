@@ -15,12 +15,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from rubrica.embedding import on_cpu
 from rubrica.kernels import native
 from rubrica.kernels import recurrent as kernel
+from rubrica.kernels.learn import Weights, learn
 from rubrica.pooling import POOLINGS
 
 _PRODUCTS_PER_THREAD = 5_000_000  # multiplications that are worth starting another thread for
@@ -72,13 +74,36 @@ def join_weights(layer: nn.Module) -> None:
         parameter.data = joined.get_parameter(name).data
 
 
+def learn_texts(
+    reading: kernel.Reading,
+    targets: NDArray[np.int64],
+    vectors: NDArray[np.floating[Any]],
+    weights: Sequence[NDArray[np.floating[Any]]],
+    gradients: Sequence[NDArray[np.floating[Any]]],
+    *,
+    trains: bool,
+) -> tuple[Float[Tensor, "2"], Float[Tensor, "U E"] | None]:
+    """Loss and accuracy of a batch on the CPU and the gradient by the vectors, see `kernels.learn`.
+
+    Nothing is recorded: where an update takes two milliseconds, autograd and what is between its calls take a third.
+    """
+    places = Weights(*weights)
+    threads = _useful_threads(reading, places.w_hh.size)
+    scores, d_vectors = learn(reading, targets, vectors, places, Weights(*gradients), trains=trains, threads=threads)
+    return torch.from_numpy(scores), None if d_vectors is None else torch.from_numpy(d_vectors)
+
+
+def _useful_threads(reading: kernel.Reading, products_per_token: int) -> int:
+    products = int(reading.lengths.sum()) * products_per_token
+    return max(1, min(native.num_threads(), products // _PRODUCTS_PER_THREAD))
+
+
 class _Read(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, vectors: Tensor, w_ih: Tensor, b_ih: Tensor, w_hh: Tensor, b_hh: Tensor, reading: kernel.Reading
     ) -> Tensor:
-        products = int(reading.lengths.sum()) * w_hh.numel()
-        threads = max(1, min(native.num_threads(), products // _PRODUCTS_PER_THREAD))
+        threads = _useful_threads(reading, w_hh.numel())
         x, w_x, b_x, w_h, b_h = (tensor.detach().numpy() for tensor in (vectors, w_ih, b_ih, w_hh, b_hh))
         projected = kernel.project(reading.cell, x, w_x, b_x, threads=threads)
         features, kept = kernel.forward(reading, projected, w_h, b_h, keep=any(ctx.needs_input_grad), threads=threads)

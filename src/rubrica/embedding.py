@@ -10,14 +10,17 @@ Letters: V words, E numbers in a word vector, U distinct words of a batch, B tex
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rubrica.kernels import native
-from rubrica.kernels.rows import BETA1, BETA2, EPSILON, adam_rows, distinct, square_sum
+from rubrica.kernels.rows import BETA1, BETA2, EPSILON, adam_rows, distinct, square_sum, take_words
+from rubrica.vocab import TokenIds
 
 
 def on_cpu(tensor: Tensor) -> bool:
@@ -50,6 +53,24 @@ class WordTable(nn.Module):
         if torch.is_grad_enabled() and self.weight.requires_grad:
             self.vectors.requires_grad_()
         return self.vectors, torch.from_numpy(index)
+
+    def take(
+        self, texts: TokenIds, rows: NDArray[np.int64], *, masked: bool
+    ) -> tuple[NDArray[np.floating[Any]], NDArray[np.int32], NDArray[np.int64]]:
+        """On the CPU: vectors (U, E), which of them stands where, text after text, and the texts' lengths.
+
+        Args:
+            texts: Ids of many texts.
+            rows: Which of them, (B,).
+            masked: Whether a text ends where it ends; else it is padded to the longest.
+        """
+        starts = texts.offsets[rows]
+        lengths = texts.offsets[rows + 1] - starts
+        steps = 0 if masked else max(1, int(lengths.max(initial=0)))
+        words, index, vectors = take_words(texts.ids, starts, lengths, self.weight.detach().numpy(), steps=steps)
+        self.words, self.vectors = torch.from_numpy(words), torch.from_numpy(vectors)
+        self.vectors.requires_grad_(self.weight.requires_grad)
+        return vectors, index, lengths if masked else np.full(len(rows), steps)
 
 
 class TableAdam:
@@ -109,33 +130,43 @@ def _weight_so_far(beta: float, steps: Float[Tensor, ""]) -> Float[Tensor, ""]:
 class KernelAdam:
     """Adam on whole parameters on the CPU, by the same kernel as the table's.
 
+    It lays them in one piece of memory, and their gradients too, so that a step is one call for all of them; what
+    `parameter` and `parameter.grad` show is in these pieces from then on.
+
     Args:
-        parameters: What it moves.
+        parameters: What it moves, all of one type.
         lr: Step size.
     """
 
     def __init__(self, parameters: Sequence[Tensor], lr: float) -> None:
         self.parameters, self.lr, self.num_steps = parameters, lr, 0
-        # A parameter is a table of one row; these arrays are the parameters' own memory.
-        self.rows = [parameter.detach().view(1, -1).numpy() for parameter in parameters]
-        self.moments = [(np.zeros_like(row), np.zeros_like(row)) for row in self.rows]
+        numbers = torch.cat([parameter.detach().flatten() for parameter in parameters])
+        self.gradient = torch.zeros_like(numbers)
+        sizes = [parameter.numel() for parameter in parameters]
+        for parameter, place, gradient in zip(
+            parameters, torch.split(numbers, sizes), torch.split(self.gradient, sizes), strict=True
+        ):
+            parameter.data, parameter.grad = place.view(parameter.shape), gradient.view(parameter.shape)
+        self.arrays = [parameter.detach().numpy() for parameter in parameters]
+        self.gradients = [parameter.grad.numpy() for parameter in parameters if parameter.grad is not None]
+        # To the kernel all of them are a table of one row.
+        self.row, self.row_gradient = numbers.numpy()[None], self.gradient.numpy()[None]
+        self.first, self.second = np.zeros_like(self.row), np.zeros_like(self.row)
 
     def step(self, scale: float = 1.0) -> None:
-        """Move every parameter that has a gradient by it, times `scale`, and drop it."""
+        """Move every parameter by its gradient times `scale`, and set that to zero."""
         self.num_steps += 1
-        for parameter, row, (first, second) in zip(self.parameters, self.rows, self.moments, strict=True):
-            if parameter.grad is not None:
-                gradient = parameter.grad.contiguous().numpy().reshape(1, -1)
-                adam_rows(
-                    row, first, second, _FIRST_ROW, gradient, step=self.num_steps, lr=self.lr, dense=False, scale=scale
-                )
-                parameter.grad = None
+        adam_rows(
+            self.row, self.first, self.second, _FIRST_ROW, self.row_gradient,
+            step=self.num_steps, lr=self.lr, dense=False, scale=scale,
+        )  # fmt: skip
+        self.row_gradient.fill(0)
 
 
 _FIRST_ROW = np.zeros(1, np.int64)
 
 
-def clip_scale(tensors: Sequence[Tensor], max_norm: float) -> float:
+def clip_scale(gradients: Sequence[Tensor], max_norm: float) -> float:
     """What to multiply gradients on the CPU with, so that their common L2 norm is at most `max_norm`, as torch does."""
-    norm = math.sqrt(sum(square_sum(tensor.grad.contiguous().numpy()) for tensor in tensors if tensor.grad is not None))
+    norm = math.sqrt(sum(square_sum(gradient.contiguous().numpy()) for gradient in gradients))
     return min(1.0, max_norm / (norm + 1e-6))

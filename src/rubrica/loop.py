@@ -31,6 +31,7 @@ from rubrica.embedding import KernelAdam, TableAdam, WordTable, clip_scale, on_c
 from rubrica.errors import ConfigError
 from rubrica.freezing import build_schedule
 from rubrica.history import History
+from rubrica.models.rnn import RecurrentClassifier
 from rubrica.progress import progress_bar
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ def fit(
     history = History()
     best_loss, best_state, epochs_since_best = float("inf"), None, 0
     torch_threads = torch.get_num_threads()
-    if optimizer.on_cpu and getattr(model, "runs_in_kernels", False):
+    if optimizer.on_cpu and isinstance(model, RecurrentClassifier):
         # What is left to torch is tiny, and each time its threads meet, the kernels' threads wait for a core.
         torch.set_num_threads(1)
     stays = optimizer.on_cpu or len(split.tokens.ids) > MOST_IDS
@@ -145,7 +146,8 @@ class Optimizer:
     def step(self) -> None:
         """Move all parameters by their gradients, and drop these."""
         if isinstance(self.network, KernelAdam):
-            scale = clip_scale([*self.parameters, *self.table.trained()], self.max_grad_norm)
+            of_table = [vectors.grad for vectors in self.table.trained() if vectors.grad is not None]
+            scale = clip_scale([self.network.gradient, *of_table], self.max_grad_norm)
             self.network.step(scale)
             self.table.step(scale)
             return
@@ -159,9 +161,17 @@ def update(
     model: nn.Module, optimizer: Optimizer, split: Split, batch: NDArray[np.int64] | DeviceBatch, config: Config
 ) -> Float[Tensor, "2"]:
     """One step of the optimizer on the texts of a batch; returns their loss and accuracy before it."""
+    network, smoothing = optimizer.network, config.training.label_smoothing
+    if isinstance(network, KernelAdam) and isinstance(model, RecurrentClassifier) and not smoothing:
+        # All that is written out below, in one kernel.
+        assert not isinstance(batch, DeviceBatch)
+        weights, masked = (network.arrays, network.gradients), config.model.mask_padding
+        scores = model.learn(split.tokens, batch, split.targets[batch], *weights, masked=masked)
+        optimizer.step()
+        return scores
     ids, lengths, targets = to_tensors(model, split, batch, config)
     logits = model(ids, lengths)
-    loss = F.cross_entropy(logits, targets, label_smoothing=config.training.label_smoothing)
+    loss = F.cross_entropy(logits, targets, label_smoothing=smoothing)
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     accuracy = (logits.detach().argmax(dim=1) == targets).to(loss.dtype).mean()

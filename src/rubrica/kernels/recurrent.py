@@ -61,7 +61,7 @@ def project(cell: str, vectors: Floats, w_ih: Floats, b_ih: Floats, *, threads: 
     width = native.function("projected_width", c_int, c_int64)(number, hidden)
     out = _take(len(vectors) * width)[: len(vectors) * width].reshape(len(vectors), width)
     run = native.function("project", *[c_int] * 2, *[c_int64] * 3, *[c_void_p] * 4)
-    run(number, threads, *vectors.shape, hidden, *_addresses(vectors, w_ih, b_ih, out))
+    run(number, threads, *vectors.shape, hidden, *addresses(vectors, w_ih, b_ih, out))
     return out
 
 
@@ -91,7 +91,7 @@ def forward(
     run = native.function("recurrent_forward", *[c_int] * 3, *[c_int64] * 3, *[c_void_p] * 9)
     run(
         cell, POOLINGS.index(reading.pooling), threads, batch, hidden, len(projected),
-        *_addresses(reading.rows, reading.starts, reading.lengths, projected, w_hh, b_hh, features, saved, best),
+        *addresses(reading.rows, reading.starts, reading.lengths, projected, w_hh, b_hh, features, saved, best),
     )  # fmt: skip
     return features, (saved, best, threads)
 
@@ -129,8 +129,8 @@ def backward(
     run = native.function("recurrent_backward", *[c_int] * 3, *[c_int64] * 4, *[c_void_p] * 14)
     run(
         cell, POOLINGS.index(reading.pooling), threads, batch, hidden, *vectors.shape,
-        *_addresses(reading.rows, reading.starts, reading.lengths, vectors, w_ih, w_hh, saved, best, d_features),
-        *_addresses(d_vectors, d_w_ih, d_b_ih, d_w_hh, d_b_hh),
+        *addresses(reading.rows, reading.starts, reading.lengths, vectors, w_ih, w_hh, saved, best, d_features),
+        *addresses(d_vectors, d_w_ih, d_b_ih, d_w_hh, d_b_hh),
     )  # fmt: skip
     with _LOCK:
         _SPARE.append(saved)
@@ -158,7 +158,8 @@ def _take(size: int) -> NDArray[np.float32]:
     return whole[-whole.ctypes.data % 64 // 4 :]
 
 
-def _addresses(*arrays: NDArray[Any] | None) -> tuple[int | None, ...]:
+def addresses(*arrays: NDArray[Any] | None) -> tuple[int | None, ...]:
+    """Where arrays lie in memory, as a native function takes them."""
     for array in arrays:
         assert array is None or array.flags.c_contiguous  # a slip in this package, never a user's
     return tuple(None if array is None else array.ctypes.data for array in arrays)

@@ -49,6 +49,46 @@ def distinct(ids: NDArray[np.integer[Any]], vocab_size: int) -> tuple[NDArray[np
     return words[:count], index
 
 
+def take_words(
+    ids: NDArray[np.int32],
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    table: Floats,
+    *,
+    steps: int = 0,
+) -> tuple[NDArray[np.int64], NDArray[np.int32], Floats]:
+    """The distinct words of some texts, where each token stands among them, text after text, and their vectors.
+
+    These are (U,), in the order of their first appearance, and (U, E).
+
+    Args:
+        ids: Of many texts; a text is a stretch of them.
+        starts: Where each text of the batch starts, (B,).
+        lengths: Its tokens, (B,).
+        table: (V, E).
+        steps: Texts that are shorter are padded with word 0 to as many tokens.
+
+    Raises:
+        IndexError: If an id is out of range.
+    """
+    num_tokens = int(np.maximum(lengths, steps).sum())
+    if native.library() is None or table.dtype != np.float32:
+        batch: list[NDArray[np.integer[Any]]] = [np.zeros(0, np.int64)]
+        for start, length in zip(starts, lengths, strict=True):
+            batch += [ids[start : start + length], np.zeros(max(0, steps - length), np.int64)]
+        words, index = distinct(np.concatenate(batch), len(table))
+        return words, index, table[words]
+    room = min(num_tokens, len(table))
+    words, index = np.empty(room, np.int64), np.empty(num_tokens, np.int32)
+    vectors = np.empty((room, table.shape[1]), np.float32)
+    run = native.function("take_words", *[c_int64] * 4, *[c_void_p] * 7)
+    arrays = (ids, starts, lengths, table, words, index, vectors)
+    count = run(len(starts), *table.shape, steps, *(array.ctypes.data for array in arrays))
+    if count < 0:
+        raise IndexError(f"an id is out of 0..{len(table) - 1}")
+    return words[:count], index, vectors[:count]
+
+
 def square_sum(numbers: Floats) -> float:
     """The sum of the squares, in double precision."""
     if native.library() is None or numbers.dtype != np.float32:

@@ -3,13 +3,19 @@
 Letters: B texts, T tokens of the longest text, E numbers in a word vector, H hidden units, C classes, V words.
 """
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
+import numpy as np
 from jaxtyping import Float, Int
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rubrica.bptt import learn_texts
 from rubrica.cells import GRU, LSTM, RNN
 from rubrica.embedding import WordTable
+from rubrica.kernels.recurrent import Reading
+from rubrica.vocab import TokenIds
 
 CELLS = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
 
@@ -25,8 +31,6 @@ class RecurrentClassifier(nn.Module):
         pooling: What the head sees of the states, a key of `pooling.POOLINGS`.
         init: How the recurrent parameters start, see `cells.Recurrent`.
     """
-
-    runs_in_kernels = True  # on the CPU next to nothing is left to torch
 
     def __init__(
         self,
@@ -48,3 +52,33 @@ class RecurrentClassifier(nn.Module):
         """Return the logits. Without lengths padding is read as words."""
         vectors, index = self.embedding(ids)
         return self.head(self.cell.read(vectors, index, lengths, self.pooling))
+
+    def learn(
+        self,
+        texts: TokenIds,
+        rows: NDArray[np.int64],
+        targets: NDArray[np.int64],
+        weights: Sequence[NDArray[np.floating[Any]]],
+        gradients: Sequence[NDArray[np.floating[Any]]],
+        *,
+        masked: bool,
+    ) -> Float[Tensor, "2"]:
+        """Loss and accuracy on the CPU; what `backward()` would put into the gradients is there afterwards.
+
+        Equal to `forward`, the cross-entropy and `backward`, and the training's way: all is one kernel.
+
+        Args:
+            texts: Ids of many texts.
+            rows: Which of them to learn from, (B,).
+            targets: The class of each of these, (B,).
+            weights: The memory of all parameters but the table, in their order.
+            gradients: That of their gradients.
+            masked: Whether texts have lengths; else padding is read as words.
+        """
+        vectors, index, lengths = self.embedding.take(texts, rows, masked=masked)
+        reading = Reading(self.cell.name, self.pooling, index, np.cumsum(lengths) - lengths, lengths)
+        trains = self.embedding.weight.requires_grad
+        scores, d_vectors = learn_texts(reading, targets, vectors, weights, gradients, trains=trains)
+        if self.embedding.vectors is not None:
+            self.embedding.vectors.grad = d_vectors
+        return scores
