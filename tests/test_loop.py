@@ -154,6 +154,22 @@ def test_scores_leave_the_model_as_it_was(small):
         np.testing.assert_allclose(alone, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["gru", "cnn"])
+def test_a_smoothed_target_is_torchs(small, name):
+    settings = [f"model.name={name}", "training.max_grad_norm=1e9", "training.label_smoothing=0.3"]
+    model, config = make(small, *settings)
+    batch = np.arange(32)
+    ids, lengths, targets = loop.to_tensors(model, small.split, batch, config)
+    expected = torch.nn.functional.cross_entropy(model(ids, lengths), targets, label_smoothing=0.3)
+    wanted = torch.autograd.grad(expected, model.head.weight)[0]
+    optimizer = loop.Optimizer(model, config)
+    gradients = []
+    optimizer.step = lambda: gradients.append(model.head.weight.grad.clone())
+    loss, _ = loop.update(model, optimizer, small.split, batch, config)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    torch.testing.assert_close(gradients[0], wanted, rtol=1e-4, atol=1e-6)
+
+
 def test_long_gradients_are_clipped(small, monkeypatch):
     model, config = make(small, "training.max_grad_norm=1e-3", "training.epochs=1")
     optimizer, norms = loop.Optimizer(model, config), []
