@@ -452,7 +452,7 @@ RUBRICA_API int64_t rubrica_counter_add(void* counter, int threads, int lowercas
 // Takes the ids out, and says how many words there are and how many bytes they have, `sizes` (2,).
 RUBRICA_API int64_t rubrica_counter_ids(void* counter, int32_t* ids, int64_t* sizes) {
   Counter& all = *static_cast<Counter*>(counter);
-  std::memcpy(ids, all.ids.data(), all.ids.size() * sizeof(int32_t));
+  std::copy(all.ids.begin(), all.ids.end(), ids);
   all.ids.clear();
   sizes[0] = static_cast<int64_t>(all.counts().size());
   sizes[1] = static_cast<int64_t>(all.words().size());
@@ -462,9 +462,9 @@ RUBRICA_API int64_t rubrica_counter_ids(void* counter, int32_t* ids, int64_t* si
 // The words in the order in which they were first met, where each starts, and how often it was.
 RUBRICA_API int64_t rubrica_counter_words(void* counter, uint8_t* words, int64_t* offsets, int64_t* counts) {
   const Counter& all = *static_cast<Counter*>(counter);
-  std::memcpy(words, all.words().data(), all.words().size());
-  std::memcpy(offsets, all.offsets().data(), all.offsets().size() * sizeof(int64_t));
-  std::memcpy(counts, all.counts().data(), all.counts().size() * sizeof(int64_t));
+  std::copy(all.words().begin(), all.words().end(), words);
+  std::copy(all.offsets().begin(), all.offsets().end(), offsets);
+  std::copy(all.counts().begin(), all.counts().end(), counts);
   return 0;
 }
 
