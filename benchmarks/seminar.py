@@ -21,7 +21,7 @@ from rubrica.seminar import EXPERIMENTS
 from rubrica.training import train_corpus
 from rubrica.vectors import load_vectors
 
-SEEDS = (0xDEAD, 1, 2, 3, 4)
+SEEDS = (0xDEAD, 1, 2, 3, 4, 5, 6, 7, 8, 9)
 
 
 def main():

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "README.ru.md", "docs/artifact.md")
+PAGES = ("README.md", "README.ru.md", "docs/artifact.md", "docs/seminar.md", "docs/seminar.ru.md")
 
 
 def load(name):
@@ -50,6 +50,26 @@ def seminar_step():
         lines.append(
             f"| `{row['experiment']}` | {row['as_written_ms']:.0f} | {row['ours_ms']:.1f} |"
             f" {row['ratio']:.0f} ({row['ratio_min']:.0f}-{row['ratio_max']:.0f}) |"
+        )
+    return lines
+
+
+def seminar_spread():
+    """The same with lowest and highest."""
+    lines = [
+        "| | accuracy, % | lowest-highest | loss | training, s | seminar: accuracy, % | loss |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for row in load("seminar")["rows"]:
+        printed = row["seminar_accuracy"], row["seminar_loss"]
+        theirs = "- | -" if printed[0] is None else f"{100 * printed[0]:.2f} | {printed[1]:.4f}"
+        mean, std, low, high = (
+            100 * value
+            for value in (row["accuracy_mean"], row["accuracy_std"], min(row["accuracy"]), max(row["accuracy"]))
+        )
+        lines.append(
+            f"| `{row['experiment']}` | {mean:.2f} ± {std:.2f} | {low:.2f}-{high:.2f} | {row['loss_mean']:.4f} |"
+            f" {row['train_seconds_median']:.0f} | {theirs} |"
         )
     return lines
 
@@ -128,6 +148,7 @@ TABLES = {
     "artifact_size": artifact_size,
     "growth": growth,
     "seminar": seminar,
+    "seminar_spread": seminar_spread,
     "seminar_step": seminar_step,
     "speed": speed,
     "vectors_read": vectors_read,

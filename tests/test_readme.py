@@ -78,7 +78,10 @@ def test_the_twin_has_the_same_commands():
         ]
 
 
-@pytest.mark.parametrize(("name", "count"), [*((name, 3) for name in READMES), ("docs/artifact.md", 1)])
+PAGES = [*((name, 4) for name in READMES), *((f"docs/{name}.md", 1) for name in ("artifact", "seminar", "seminar.ru"))]
+
+
+@pytest.mark.parametrize(("name", "count"), PAGES)
 def test_the_tables_are_those_of_the_results(name, count, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     import tables
