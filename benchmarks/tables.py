@@ -24,7 +24,7 @@ def agnews():
     lines = ["| | accuracy | training, s | texts/s | MB |", "|---|---|---|---|---|"]
     for row in load("agnews")["rows"]:
         lines.append(
-            f"| {row['system']} | {percent(row['accuracy_mean'], row['accuracy_std'])} | {row['train_seconds']:.0f} |"
+            f"| {row['system']} | {percent(row['accuracy_mean'], row['accuracy_std'])} | {row['train_seconds']:.1f} |"
             f" {row['texts_per_second']:,.0f} | {row['model_megabytes']:.1f} |"
         )
     return lines
