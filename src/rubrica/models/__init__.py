@@ -1,4 +1,7 @@
-"""The networks: one visible dict, and the one function that maps settings to them."""
+"""The networks: one visible dict, and the one function that maps settings to them.
+
+A bag of words is no network of torch; `bag.py` trains it.
+"""
 
 from collections.abc import Callable
 
