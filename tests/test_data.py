@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rubrica import csv_lines, data_files, large_files
@@ -166,6 +166,7 @@ def test_a_large_csv_is_the_small_one(folder, rows, quoting, stretch):
 
 @settings(deadline=None, max_examples=300)
 @given(text=st.text(st.sampled_from('ab",\r\n'), min_size=1, max_size=40), stretch=st.integers(1, 20))
+@example(text='"a\n\nb","c\n\nd"\nx,y', stretch=6)
 def test_the_slow_pass_sees_the_same_records_in_pages(folder, text, stretch):
     path = write(folder / "a.csv", text)
     expected = list(csv_lines._iter_records(path, text.encode(), ","))
