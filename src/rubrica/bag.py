@@ -9,6 +9,7 @@ Letters: D numbers in a row, V words in use, B buckets of n-grams, C classes.
 import logging
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,9 +110,8 @@ def _start(
 
 
 def _logits(tables: Tables, head: Head, split: Split, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    logits = np.empty((len(rows), len(head.bias)), np.float32)
+    logits: list[NDArray[np.floating[Any]]] = [np.zeros((0, len(head.bias)), np.float32)]
     for first in range(0, len(rows), _SCORED):
         tokens = split.tokens.take(rows[first : first + _SCORED])
-        means = features(tables, tokens.ids, tokens.offsets)
-        logits[first : first + _SCORED] = means @ head.weight.T + head.bias
-    return logits
+        logits.append(features(tables, tokens.ids, tokens.offsets) @ head.weight.T + head.bias)
+    return np.concatenate(logits, dtype=np.float32)
