@@ -62,6 +62,19 @@ class Noisy(Sequence):
         return made
 
 
+class Repeated(Sequence):
+    """Some labels, many times over."""
+
+    def __init__(self, labels, times):
+        self.labels, self.times = labels, times
+
+    def __len__(self):
+        return len(self.labels) * self.times
+
+    def __getitem__(self, index):
+        return [self.labels[row % len(self.labels)] for row in range(*index.indices(len(self)))]
+
+
 class Memory:
     """The most anonymous and mapped memory since the last look, in bytes."""
 
@@ -95,7 +108,8 @@ def measure(data, model, times):
     source = read_dataset(data)
     train = source.splits["train"]
     texts = Noisy(train.texts, times)
-    dataset = Dataset("noisy", {"train": Examples(texts, train.labels * times)}, ("text",), "label", source.labels)
+    examples = Examples(texts, Repeated(train.labels, times))
+    dataset = Dataset("noisy", {"train": examples}, ("text",), "label", source.labels)
     memory = Memory()
     before = memory.since()[0]
     started = time.perf_counter()

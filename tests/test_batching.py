@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rubrica.batching import iter_rows, pad_batch
+from rubrica import batching
+from rubrica.batching import iter_rows, pad_batch, similar_batches
 from rubrica.vocab import TokenIds
 
 
@@ -25,3 +26,16 @@ def test_padding_equals_a_loop_over_rows(texts, data):
 def test_rows_are_cut_in_order_and_none_is_lost():
     assert [part.tolist() for part in iter_rows(np.array([4, 2, 9, 1, 7]), 2)] == [[4, 2], [9, 1], [7]]
     assert list(iter_rows(np.array([], np.int64), 3)) == []
+
+
+def test_batches_of_similar_length_are_stretches_of_the_order_sorted(monkeypatch):
+    monkeypatch.setattr(batching, "_SORTED_BATCHES", 3)
+    draw = np.random.default_rng(2)
+    lengths = draw.integers(0, 9, 50)
+    texts = ragged([[1] * length for length in lengths])
+    order = draw.permutation(50)
+    stretches = [sorted(order[i : i + 12].tolist(), key=lambda row: lengths[row]) for i in range(0, 50, 12)]
+    expected = [stretch[i : i + 4] for stretch in stretches for i in range(0, len(stretch), 4)]
+    found = [batch.tolist() for batch in similar_batches(order, texts, 4, draw)]
+    assert sorted(found) == sorted(expected)
+    assert found != expected  # they are shuffled

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from rubrica.cache import cache_folder, content_key, write_whole
+from rubrica import cache
+from rubrica.cache import cache_folder, content_key, make_array, write_whole
+from rubrica.errors import FileError
 
 
 def test_the_folder_follows_the_environment(monkeypatch, tmp_path):
@@ -50,3 +53,23 @@ def test_an_interruption_leaves_nothing_half_written(tmp_path):
 def test_a_cache_that_cannot_be_written_is_no_error(tmp_path):
     (tmp_path / "file").write_text("")
     assert not write_whole(tmp_path / "file" / "entry", lambda temporary: None)
+
+
+def test_an_array_of_many_numbers_lies_in_a_file_without_a_name(monkeypatch):
+    small = make_array(100, np.int64)
+    monkeypatch.setattr(cache, "IN_MEMORY_BYTES", 799)
+    large = make_array(100, np.int64)
+    assert isinstance(large.base, np.memmap)
+    assert not isinstance(small.base, np.memmap)
+    assert not list(cache_folder().iterdir())
+    large[:] = np.arange(100)
+    np.random.default_rng(3).shuffle(large)
+    assert large.tolist() == np.random.default_rng(3).permutation(100).tolist()
+
+
+def test_an_array_that_has_no_room_is_a_sentence(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(cache, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setenv("RUBRICA_CACHE", str(tmp_path / "file"))
+    with pytest.raises(FileError, match="make room, or set RUBRICA_CACHE to another folder"):
+        make_array(100, np.int64)

@@ -311,7 +311,7 @@ def test_labels_become_strings_and_classes_get_an_order(tmp_path, suffix, values
     make = {".jsonl": lambda: jsonl_bytes(rows), ".parquet": lambda: parquet_bytes(table)}
     table = {"text": [text for text, _ in rows], "label": values}
     dataset = read_dataset(write(tmp_path / f"a{suffix}", make[suffix]()))
-    assert (dataset.splits["train"].labels, dataset.labels) == (spelled, classes)
+    assert (list(dataset.splits["train"].labels), dataset.labels) == (spelled, classes)
 
 
 def test_jsonl_may_mix_strings_and_integers(tmp_path, size):

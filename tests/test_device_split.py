@@ -57,7 +57,7 @@ def test_what_is_gathered_is_what_the_host_pads(texts, size, multiple, seed):
         TokenIds(np.array([i for text in texts for i in text], np.int32), offsets), np.arange(len(texts))[::-1].copy()
     )
     draw = np.random.default_rng(seed)
-    batches = similar_batches(draw.permutation(len(texts)), split.tokens.lengths, size, draw)
+    batches = similar_batches(draw.permutation(len(texts)), split.tokens, size, draw)
     sent = list(DeviceSplit(split, torch.device("cpu")).send(batches, multiple))
     assert len(sent) == len(batches)
     for there, batch in zip(sent, batches, strict=True):

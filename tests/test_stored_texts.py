@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from rubrica.cache import cache_folder
 from rubrica.errors import FileError
-from rubrica.stored_texts import StoredTexts
+from rubrica.stored_texts import CodedLabels, StoredTexts
 
 TEXTS = ["a", "", "café 🎉", "\ud83d", "a\0b", "line\nbreak", ""]
 
@@ -48,3 +48,19 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("RUBRICA_CACHE", str(tmp_path / "file"))
     with pytest.raises(FileError, match=r"file: cannot be written \(.*\); make room, or set RUBRICA_CACHE to another"):
         StoredTexts(TEXTS)
+
+
+@given(
+    parts=st.lists(st.lists(st.integers(0, 300).map(str), max_size=9), max_size=4),
+    many=st.booleans(),
+    place=st.slices(9),
+)
+def test_coded_labels_are_read_like_a_list(parts, many, place):
+    parts = [[str(i) for i in range(300)], *parts] if many else parts
+    coded, expected = CodedLabels(), []
+    for part in parts:
+        coded.extend(part)
+        expected.extend(part)
+    assert list(coded) == expected
+    assert coded[place] == expected[place]
+    assert len(coded) == len(expected)

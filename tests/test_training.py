@@ -9,6 +9,7 @@ import pytest
 
 import rubrica
 from rubrica import bag as bag_module
+from rubrica import cache, training
 from rubrica import corpus as corpus_module
 from rubrica.config import Config, load_recipe
 from rubrica.corpus import build_corpus
@@ -159,7 +160,8 @@ def test_ids_in_a_file_and_scores_in_stretches_change_nothing(tiny_news, monkeyp
     monkeypatch.setattr(corpus_module, "_IN_MEMORY", 50)
     monkeypatch.setattr(corpus_module, "_STRETCH", 7)
     monkeypatch.setattr(corpus_module, "_RENUMBERED", 11)
-    monkeypatch.setattr(bag_module, "_SCORED", 3)
+    monkeypatch.setattr(training, "_SCORED", 3)
+    monkeypatch.setattr(cache, "IN_MEMORY_BYTES", 0)
     found = train(tiny_news, config=config).artifact
     for tensor, values in expected.tensors.items():
         np.testing.assert_array_equal(found.tensors[tensor], values)

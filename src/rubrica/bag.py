@@ -9,11 +9,11 @@ Letters: D numbers in a row, V words in use, B buckets of n-grams, C classes.
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rubrica.cache import make_array
 from rubrica.config import Config
 from rubrica.corpus import Corpus, Split, pretrained_table
 from rubrica.history import History, Trained
@@ -25,7 +25,6 @@ from rubrica.vocab import PAD_ID
 
 log = logging.getLogger(__name__)
 
-_SCORED = 1 << 13  # texts at a time, some MB of ids and means
 _BATCHES = 128  # between two looks at the bar and at Ctrl-C: some 10 ms
 
 
@@ -62,13 +61,15 @@ def train_bag(
         lambda part, wanted: _logits(tables, head, part, wanted),
         history,
     )
+    order = make_array(len(rows), np.int64)
     stretch = settings.batch_size * _BATCHES
     total = settings.epochs * len(rows)
     started = time.perf_counter()
     try:
         with progress_bar(title, -(-len(rows) // stretch) * settings.epochs) as advance:
             for epoch in range(settings.epochs):
-                order = generator.permutation(rows)
+                order[:] = rows
+                generator.shuffle(order)
                 for first in range(0, len(order), stretch):
                     texts = order[first : first + stretch]
                     done = epoch * len(rows) + first
@@ -110,8 +111,5 @@ def _start(
 
 
 def _logits(tables: Tables, head: Head, split: Split, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    logits: list[NDArray[np.floating[Any]]] = [np.zeros((0, len(head.bias)), np.float32)]
-    for first in range(0, len(rows), _SCORED):
-        tokens = split.tokens.take(rows[first : first + _SCORED])
-        logits.append(features(tables, tokens.ids, tokens.offsets) @ head.weight.T + head.bias)
-    return np.concatenate(logits, dtype=np.float32)
+    tokens = split.tokens.take(rows)
+    return np.asarray(features(tables, tokens.ids, tokens.offsets) @ head.weight.T + head.bias, np.float32)

@@ -18,8 +18,7 @@ def pad_batch(texts: TokenIds, rows: NDArray[np.int64]) -> tuple[NDArray[np.int6
 
     A batch of nothing but empty texts is one step long, so that every network has something to read.
     """
-    starts = texts.offsets[rows]
-    lengths = texts.offsets[rows + 1] - starts
+    starts, lengths = texts.offsets[rows], texts.lengths_of(rows)
     steps = np.arange(max(1, int(lengths.max(initial=0))))
     real = steps < lengths[:, None]
     batch = np.full(real.shape, PAD_ID, np.int64)
@@ -35,19 +34,20 @@ def iter_rows(order: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.
 
 
 def similar_batches(
-    order: NDArray[np.int64], lengths: NDArray[np.int64], batch_size: int, generator: "np.random.Generator"
+    order: NDArray[np.int64], texts: TokenIds, batch_size: int, generator: "np.random.Generator"
 ) -> list[NDArray[np.int64]]:
-    """Cut an order of texts into batches of similar length, the batches shuffled.
+    """Cut an order of texts into batches of similar length, the batches shuffled; `order` is sorted in place.
 
     Only texts that stand near each other in the order are sorted together, so that who meets whom in a batch is still
     drawn anew in each epoch. A batch of 64 random news texts is more than half padding, one of these 3 %.
 
     Args:
         order: Texts in a random order, (N,).
-        lengths: Tokens of every text, indexed by the entries of `order`.
+        texts: What the entries of `order` stand for.
         batch_size: Texts of a batch; one batch, somewhere, may be shorter.
         generator: Draws the order of the batches.
     """
-    stretch = np.arange(len(order)) // (batch_size * _SORTED_BATCHES)
-    batches = list(iter_rows(order[np.lexsort((lengths[order], stretch))], batch_size))
+    for near in iter_rows(order, batch_size * _SORTED_BATCHES):
+        near[:] = near[np.argsort(texts.lengths_of(near), kind="stable")]
+    batches = list(iter_rows(order, batch_size))
     return [batches[i] for i in generator.permutation(len(batches))]

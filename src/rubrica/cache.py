@@ -11,9 +11,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
 
 from rubrica.errors import FileError
+
+IN_MEMORY_BYTES = 16 << 20  # of an array that grows with the texts; a larger one is mapped from a file
 
 
 def cache_folder() -> Path:
@@ -66,6 +71,30 @@ def unnamed_file() -> IO[bytes]:
     with cache_faults():
         cache_folder().mkdir(parents=True, exist_ok=True)
         return tempfile.TemporaryFile(dir=cache_folder())
+
+
+def make_array(length: int, dtype: "DTypeLike") -> "NDArray[Any]":
+    """An array for something that every text has: in memory while it is small, else in a file that is mapped.
+
+    Args:
+        length: How many numbers; what they are is undefined.
+        dtype: Their type.
+
+    Raises:
+        FileError: If the folder cannot be written.
+    """
+    import numpy as np
+
+    size = length * np.dtype(dtype).itemsize
+    if size <= IN_MEMORY_BYTES:
+        return np.empty(length, dtype)
+    with unnamed_file() as file, cache_faults():
+        # The room is taken now: where it is missing, a write into a map would end the process.
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            file.truncate(size)
+        return np.asarray(np.memmap(file, dtype, "r+"))
 
 
 @contextmanager

@@ -4,18 +4,20 @@ Only the rows of words that some text uses are kept. A row that no text uses get
 Adam leaves it where it is, so the rest of a table of a million words changes no result; it only costs time.
 
 Texts are read a stretch at a time, so a data set may be larger than memory as long as its texts come from somewhere
-else; ids beyond 64 MB lie in a file that is mapped into memory and goes with the process.
+else: what every text has (ids, where they start, its class) lies in files that are mapped into memory and go with the
+process, as soon as it is much.
 
 Letters: N texts, V words in use, W words of the vectors.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rubrica.cache import cache_faults, unnamed_file
+from rubrica.cache import cache_faults, make_array, unnamed_file
 from rubrica.config import DataConfig
 from rubrica.data import Dataset
 from rubrica.errors import ConfigError
@@ -72,21 +74,20 @@ def build_corpus(dataset: Dataset, vectors: Vectors | None, config: DataConfig) 
     if vectors is None:
         first = "train" if "train" in texts else next(iter(texts))
         counter = WordCounter(lowercase=config.lowercase, max_length=config.max_length)
-        tokens[first] = _gather(counter.add(stretch) for stretch in _stretches(texts[first]))
+        tokens[first] = _gather(len(texts[first]), (counter.add(stretch) for stretch in _stretches(texts[first])))
         vocab, ids = Vocab.from_counts(*counter.words(), lowercase=config.lowercase, min_count=config.min_count)
         _renumber(tokens[first].ids, ids)
     else:
         vocab = Vocab.from_vectors(vectors.words, lowercase=config.lowercase)
     for name in (name for name in texts if name not in tokens):
         numbered = (vocab.encode(stretch, config.max_length) for stretch in _stretches(texts[name]))
-        tokens[name] = _gather((found.ids, found.offsets) for found in numbered)
+        tokens[name] = _gather(len(texts[name]), ((found.ids, found.offsets) for found in numbered))
     rows, table_size = np.arange(len(vocab.words)), len(vocab.words)
     if vectors is not None:
         rows = _rows_in_use(vocab, tokens.values())
         vocab = vocab.take(rows)
-    target = {label: i for i, label in enumerate(dataset.labels)}
     splits = {
-        name: Split(tokens[name], np.fromiter((target[label] for label in examples.labels), np.int64, len(texts[name])))
+        name: Split(tokens[name], _number_labels(examples.labels, dataset.labels))
         for name, examples in dataset.splits.items()
     }
     return Corpus(vocab, rows, table_size, dataset.labels, splits)
@@ -97,14 +98,25 @@ def _stretches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
         yield texts[first : first + _STRETCH]
 
 
-def _gather(stretches: Iterable[_Numbered]) -> TokenIds:
+def _number_labels(labels: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
+    """The place of each label among the classes, (N,)."""
+    places = {label: i for i, label in enumerate(classes)}
+    targets = make_array(len(labels), np.int64)
+    for first in range(0, len(labels), _STRETCH):
+        targets[first : first + _STRETCH] = [places[label] for label in labels[first : first + _STRETCH]]
+    return targets
+
+
+def _gather(num_texts: int, stretches: Iterable[_Numbered]) -> TokenIds:
     """The ids of all texts in one piece, in memory while they are few."""
     parts: list[NDArray[np.int32]] = []
-    offsets = [np.zeros(1, np.int64)]
+    offsets, done = make_array(num_texts + 1, np.int64), 0
+    offsets[0] = 0
     file = None
     for ids, starts in stretches:
-        offsets.append(offsets[-1][-1] + starts[1:])
-        if file is None and offsets[-1][-1] > _IN_MEMORY:
+        offsets[done + 1 : done + len(starts)] = offsets[done] + starts[1:]
+        done += len(starts) - 1
+        if file is None and offsets[done] > _IN_MEMORY:
             file = unnamed_file()
         parts.append(ids)
         if file is not None:
@@ -112,13 +124,12 @@ def _gather(stretches: Iterable[_Numbered]) -> TokenIds:
                 for part in parts:
                     file.write(part.data)
             parts.clear()
-    whole = np.concatenate(offsets)
     if file is None:
-        return TokenIds(parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, np.int32), *parts]), whole)
+        return TokenIds(parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, np.int32), *parts]), offsets)
     with file:
         with cache_faults():
             file.flush()
-        return TokenIds(np.memmap(file, np.int32, "r+"), whole)
+        return TokenIds(np.memmap(file, np.int32, "r+"), offsets)
 
 
 def _renumber(ids: NDArray[np.int32], numbers: NDArray[np.int32]) -> None:
@@ -158,13 +169,27 @@ def hold_out(targets: NDArray[np.int64], fraction: float, seed: int) -> tuple[ND
         ConfigError: If the fraction is above 0 but too small to hold out a single text.
     """
     generator = np.random.default_rng(seed)
-    held = np.zeros(len(targets), bool)
-    for target in np.unique(targets):
-        rows = generator.permutation(np.flatnonzero(targets == target))
-        held[rows[: min(round(fraction * len(rows)), len(rows) - 1)]] = True
-    if fraction > 0 and not held.any():
+    held = make_array(len(targets), bool)
+    held[:] = False
+    for target, count in enumerate(np.bincount(targets).tolist()):
+        if count:
+            rows = _places(targets, target, count)
+            generator.shuffle(rows)
+            held[rows[: min(round(fraction * count), count - 1)]] = True
+    num_held = int(np.count_nonzero(held))
+    if fraction > 0 and not num_held:
         raise ConfigError(
             f"data.validation_fraction is {fraction}, which holds out none of {len(targets)} texts; "
             "raise it, add texts, or set it to 0"
         )
-    return np.flatnonzero(~held), np.flatnonzero(held)
+    return _places(held, False, len(held) - num_held), _places(held, True, num_held)
+
+
+def _places(values: NDArray[Any], wanted: int, count: int) -> NDArray[np.int64]:
+    """Where `values` is the wanted one, which is `count` times."""
+    places, done = make_array(count, np.int64), 0
+    for first in range(0, len(values), _STRETCH):
+        found = first + np.flatnonzero(values[first : first + _STRETCH] == wanted)
+        places[done : done + len(found)] = found
+        done += len(found)
+    return places

@@ -22,7 +22,7 @@ from rubrica.data_hub import read_hub
 from rubrica.errors import DataError, nearest, quote_names
 from rubrica.large_files import LARGE_BYTES
 from rubrica.mini_news import TOPICS, build_mini_news
-from rubrica.stored_texts import StoredTexts
+from rubrica.stored_texts import CodedLabels, StoredTexts
 
 __all__ = ["SPLITS", "Dataset", "Examples", "read_dataset", "read_texts", "iter_lines", "check_trainable"]
 
@@ -56,11 +56,11 @@ class Examples:
 
     Args:
         texts: A list; of more than 64 MB a `StoredTexts`, whose slices are lists.
-        labels: Equal ones are one string, so that a label costs 8 bytes.
+        labels: A list; beside a `StoredTexts` a `CodedLabels`.
     """
 
     texts: Sequence[str]
-    labels: list[str]
+    labels: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,13 +229,14 @@ def _hub_parts(name: str) -> dict[str, Iterator[Table]]:
 def _gather(parts: Iterable[tuple[list[str], list[str]]]) -> Examples:
     """The texts and labels of all parts: a list of texts while they are few, then a file of them."""
     texts: list[str] | StoredTexts = []
-    labels, known, size = list[str](), dict[str, str](), 0
+    labels: list[str] | CodedLabels = []
+    size = 0
     for more, spelled in parts:
         size += sum(map(len, more))
         if size > LARGE_BYTES and isinstance(texts, list):
-            texts = StoredTexts(texts)
+            texts, labels = StoredTexts(texts), CodedLabels(labels)
         texts.extend(more)
-        labels.extend(known.setdefault(label, label) for label in spelled)
+        labels.extend(spelled)
     return Examples(texts, labels)
 
 

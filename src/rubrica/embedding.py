@@ -64,8 +64,7 @@ class WordTable(nn.Module):
             rows: Which of them, (B,).
             masked: Whether a text ends where it ends; else it is padded to the longest.
         """
-        starts = texts.offsets[rows]
-        lengths = texts.offsets[rows + 1] - starts
+        starts, lengths = texts.offsets[rows], texts.lengths_of(rows)
         steps = 0 if masked else max(1, int(lengths.max(initial=0)))
         words, index, vectors = take_words(texts.ids, starts, lengths, self.weight.detach().numpy(), steps=steps)
         self.words, self.vectors = torch.from_numpy(words), torch.from_numpy(vectors)

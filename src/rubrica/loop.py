@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from rubrica.batching import iter_rows, pad_batch, similar_batches
 from rubrica.bptt import join_weights
+from rubrica.cache import make_array
 from rubrica.cells import Recurrent
 from rubrica.config import Config
 from rubrica.corpus import Split
@@ -181,10 +182,12 @@ def update(
 def _batches(split: Split, rows: NDArray[np.int64], config: Config, epoch: int) -> Sequence[NDArray[np.int64]]:
     """The batches of an epoch: they depend on seed and epoch alone, whatever was drawn before."""
     generator = np.random.default_rng([config.training.seed, epoch])
-    order = generator.permutation(rows)
+    order = make_array(len(rows), np.int64)
+    order[:] = rows
+    generator.shuffle(order)
     if not config.training.similar_lengths:
         return list(iter_rows(order, config.training.batch_size))
-    return similar_batches(order, split.tokens.lengths, config.training.batch_size, generator)
+    return similar_batches(order, split.tokens, config.training.batch_size, generator)
 
 
 def _collect(waiting: list[Tensor], history: History) -> None:
@@ -207,7 +210,7 @@ def compute_logits(model: nn.Module, split: Split, rows: NDArray[np.int64], conf
     model.eval()
     order, batch_size = np.arange(len(rows)), config.training.batch_size
     if config.model.mask_padding:  # then a text may be read in any company: those of similar length
-        order, batch_size = np.argsort(split.tokens.lengths[rows], kind="stable"), max(batch_size, _EVALUATED)
+        order, batch_size = np.argsort(split.tokens.lengths_of(rows), kind="stable"), max(batch_size, _EVALUATED)
     logits = []
     for batch in iter_rows(order, batch_size):
         ids, lengths, _ = to_tensors(model, split, rows[batch], config)

@@ -52,15 +52,19 @@ def score(logits: Floats, targets: Ints, labels: list[str]) -> dict[str, Any]:
         targets: (N,), indices into `labels`.
         labels: The C class names.
     """
-    predictions = logits.argmax(axis=1)
-    confusion = confusion_matrix(targets, predictions, len(labels))
+    confusion = confusion_matrix(targets, logits.argmax(axis=1), len(labels))
+    return summarize(confusion, cross_entropy(logits, targets), labels)
+
+
+def summarize(confusion: Ints, losses: Floats, labels: list[str]) -> dict[str, Any]:
+    """See `score`; from a confusion matrix (C, C) and the log loss of every text (N,)."""
     precision, recall, f1 = precision_recall_f1(confusion)
     return {
-        "texts": len(targets),
-        "accuracy": float((predictions == targets).mean()),
+        "texts": len(losses),
+        "accuracy": float(np.trace(confusion) / len(losses)),
         # Classes that neither occur nor are predicted say nothing about the model.
         "macro_f1": float(f1[(confusion.sum(axis=0) + confusion.sum(axis=1)) > 0].mean()),
-        "loss": float(cross_entropy(logits, targets).mean()),
+        "loss": float(losses.mean()),
         "per_class": [
             {
                 "label": label,

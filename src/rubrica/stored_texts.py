@@ -1,4 +1,4 @@
-"""Texts that lie on disk instead of in memory."""
+"""Texts that lie on disk instead of in memory, and their labels in a byte each."""
 
 import mmap
 import weakref
@@ -18,24 +18,32 @@ class StoredTexts(Sequence[str]):
     """
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
-        self._file = unnamed_file()
-        weakref.finalize(self, self._file.close)
+        self._file, self._starts_file = unnamed_file(), unnamed_file()
+        for file in (self._file, self._starts_file):
+            weakref.finalize(self, file.close)
         self._map: mmap.mmap | None = None
-        self._starts = array("q", [0])  # of each text in the file, and where the last one ends
+        self._starts: memoryview | None = None  # of each text in the file, and where the last one ends
+        self._count = self._size = 0
+        self._starts_file.write(array("q", [0]))
         self.extend(texts)
 
     def extend(self, texts: Iterable[str]) -> None:
         """Put some more behind them."""
+        starts = array("q")
         with cache_faults():
             for text in texts:
                 data = text.encode("utf-8", "surrogatepass")
                 self._file.write(data)
-                self._starts.append(self._starts[-1] + len(data))
+                self._size += len(data)
+                self._count += 1
+                starts.append(self._size)
+            self._starts_file.write(starts)
             self._file.flush()
-        self._map = None
+            self._starts_file.flush()
+        self._map = self._starts = None
 
     def __len__(self) -> int:
-        return len(self._starts) - 1
+        return self._count
 
     @overload
     def __getitem__(self, index: int) -> str: ...
@@ -49,7 +57,9 @@ class StoredTexts(Sequence[str]):
         first, last, step = index.indices(len(self))
         if step != 1:
             return [self[place] for place in range(first, last, step)]
-        starts = self._starts[first : max(first, last) + 1]
+        if self._starts is None:
+            self._starts = memoryview(_map(self._starts_file.fileno())).cast("q")
+        starts = self._starts[first : max(first, last) + 1].tolist()
         data = self._bytes(starts[0], starts[-1])
         return [data[a - starts[0] : b - starts[0]].decode("utf-8", "surrogatepass") for a, b in pairwise(starts)]
 
@@ -61,5 +71,45 @@ class StoredTexts(Sequence[str]):
         if start == end:
             return b""  # and nothing at all cannot be mapped
         if self._map is None:
-            self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+            self._map = _map(self._file.fileno())
         return self._map[start:end]
+
+
+class CodedLabels(Sequence[str]):
+    """Labels as numbers, a byte each while there are no more than 256 different ones.
+
+    Args:
+        labels: The first ones.
+    """
+
+    def __init__(self, labels: Iterable[str] = ()) -> None:
+        self._codes: dict[str, int] = {}
+        self._names: list[str] = []
+        self._numbers = array("B")
+        self.extend(labels)
+
+    def extend(self, labels: Iterable[str]) -> None:
+        """Put some more behind them."""
+        for label in labels:
+            code = self._codes.setdefault(label, len(self._codes))
+            if code == len(self._names):
+                self._names.append(label)
+            if code == 256 and self._numbers.typecode == "B":
+                self._numbers = array("i", self._numbers)
+            self._numbers.append(code)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        """One label, or a list of those of a slice."""
+        found = self._numbers[index]
+        return self._names[found] if isinstance(found, int) else [self._names[code] for code in found]
+
+
+def _map(file: int) -> mmap.mmap:
+    return mmap.mmap(file, 0, access=mmap.ACCESS_READ)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from rubrica import metrics
 from rubrica.artifact import Artifact, check_writable, save_artifact
+from rubrica.cache import make_array
 from rubrica.config import Config, load_recipe
 from rubrica.corpus import Corpus, Split, build_corpus, hold_out, pretrained_table
 from rubrica.data import Dataset, check_trainable, read_dataset
@@ -22,6 +23,8 @@ from rubrica.runtime import Classifier
 from rubrica.tokenizer import is_token
 from rubrica.vectors import Vectors, load_vectors
 from rubrica.vocab import TokenIds, Vocab
+
+_SCORED = 1 << 13  # texts at a time, about: some MB of ids and features
 
 
 def train(
@@ -77,9 +80,8 @@ def train_corpus(corpus: Corpus, vectors: Vectors | None, config: Config, *, tit
         if config.model.name == "bag" and config.model.embedding == "pretrained":
             corpus = _with_all_words(corpus, vectors)
     train_split = corpus.splits["train"]
-    rows = np.arange(len(train_split.targets))
     if held_out := corpus.splits.get("validation"):
-        held_rows = np.arange(len(held_out.targets))
+        rows, held_rows = np.arange(len(train_split.targets)), np.arange(len(held_out.targets))
     else:
         held_out = train_split
         rows, held_rows = hold_out(train_split.targets, config.data.validation_fraction, config.training.seed)
@@ -157,15 +159,23 @@ def _with_all_words(corpus: Corpus, vectors: Vectors) -> Corpus:
     rows = _words_to_keep(corpus, vectors)
     places = np.searchsorted(rows, corpus.rows).astype(np.int32)
     vocab = Vocab.from_vectors(vectors.words, lowercase=corpus.vocab.lowercase).take(rows)
-    splits = {
-        name: Split(TokenIds(places[split.tokens.ids], split.tokens.offsets), split.targets)
-        for name, split in corpus.splits.items()
-    }
+    splits = {}
+    for name, split in corpus.splits.items():
+        ids = make_array(len(split.tokens.ids), np.int32)
+        np.take(places, split.tokens.ids, out=ids, mode="clip")  # "raise" would fill a copy first
+        splits[name] = Split(TokenIds(ids, split.tokens.offsets), split.targets)
     return Corpus(vocab, rows, corpus.table_size, corpus.labels, splits)
 
 
 def _score(trained: Trained, corpus: Corpus, split: Split, rows: NDArray[np.int64], config: Config) -> dict[str, Any]:
-    logits, targets = trained.logits(split, rows), split.targets[rows]
-    losses = metrics.cross_entropy(logits, targets)
-    batch_loss = metrics.mean_batch_loss(losses, config.training.batch_size)
-    return metrics.score(logits, targets, corpus.labels) | {"mean_batch_loss": batch_loss}
+    """Scores of some texts, a stretch at a time; of whole batches: where padding is read as words, they matter."""
+    batch_size, num_classes = config.training.batch_size, len(corpus.labels)
+    confusion, losses = np.zeros((num_classes, num_classes), np.int64), make_array(len(rows), np.float64)
+    stretch = batch_size * max(1, _SCORED // batch_size)
+    for first in range(0, len(rows), stretch):
+        part = rows[first : first + stretch]
+        logits, targets = trained.logits(split, part), split.targets[part]
+        confusion += metrics.confusion_matrix(targets, logits.argmax(axis=1), num_classes)
+        losses[first : first + stretch] = metrics.cross_entropy(logits, targets)
+    batch_loss = metrics.mean_batch_loss(losses, batch_size)
+    return metrics.summarize(confusion, losses, corpus.labels) | {"mean_batch_loss": batch_loss}

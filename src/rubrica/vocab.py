@@ -42,10 +42,13 @@ class TokenIds:
         """Tokens of each text, (N,)."""
         return np.diff(self.offsets)
 
+    def lengths_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Tokens of some texts, (len(rows),)."""
+        return self.offsets[rows + 1] - self.offsets[rows]
+
     def take(self, rows: NDArray[np.int64]) -> "TokenIds":
         """The ids of some texts, in the given order."""
-        starts = self.offsets[rows]
-        lengths = self.offsets[rows + 1] - starts
+        starts, lengths = self.offsets[rows], self.lengths_of(rows)
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         places = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
         return TokenIds(self.ids[places], offsets)
