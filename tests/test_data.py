@@ -6,19 +6,18 @@ import io
 import json
 import subprocess
 import sys
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from made_files import class_label, csv_bytes, everything_large, jsonl_bytes, parquet_bytes, rows_of, write
 from rubrica import csv_lines, data_files, large_files
 from rubrica import data as data_module
 from rubrica.cache import cache_folder
-from rubrica.data import Dataset, Examples, check_trainable, iter_lines, read_dataset, read_texts
+from rubrica.data import Examples, iter_lines, read_dataset, read_texts
 from rubrica.errors import DataError, MissingExtraError
 from rubrica.stored_texts import StoredTexts
 
@@ -37,52 +36,6 @@ TEXTS = [
 ]
 LABELS = ["pos", "neg", "pos", "neg", "pos", "neg", "pos", "neg", "pos", "neg", "pos"]
 ROWS = list(zip(TEXTS, LABELS, strict=True))
-
-
-def csv_bytes(rows, delimiter=",", header=("text", "label"), **options):
-    stream = io.StringIO()
-    csv.writer(stream, delimiter=delimiter, **options).writerows([header, *rows])
-    return stream.getvalue().encode()
-
-
-def jsonl_bytes(rows):
-    return "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows).encode()
-
-
-def parquet_bytes(columns, metadata=None):
-    stream = io.BytesIO()
-    table = pa.table(columns) if isinstance(columns, dict) else columns
-    pq.write_table(table.replace_schema_metadata(metadata), stream)
-    return stream.getvalue()
-
-
-def write(path, data):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data.encode() if isinstance(data, str) else data)
-    return path
-
-
-def rows_of(examples):
-    return list(zip(examples.texts, examples.labels, strict=True))
-
-
-@contextmanager
-def everything_large():
-    """Files of any size are mapped and read in tiny parts, and every text is stored."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (data_module, data_files, large_files):
-            patch.setattr(module, "LARGE_BYTES", 0)
-        patch.setattr(large_files, "_STRETCH_BYTES", 8)
-        patch.setattr(data_files, "_BLOCK_BYTES", 40)  # so that some rows are longer than a block
-        patch.setattr(data_files, "_PART_ROWS", 2)
-        yield
-
-
-@pytest.fixture(params=["small", "large"])
-def size(request):
-    """Both ways of reading a file: whole, and in parts."""
-    with everything_large() if request.param == "large" else nullcontext():
-        yield request.param
 
 
 # Every format
@@ -322,11 +275,6 @@ def test_jsonl_may_mix_strings_and_integers(tmp_path, size):
 # Folders
 
 
-def class_label(*names):
-    features = {"label": {"names": list(names), "_type": "ClassLabel"}, "text": {"dtype": "string", "_type": "Value"}}
-    return {"huggingface": json.dumps({"info": {"features": features}})}
-
-
 @pytest.mark.parametrize("validation", [None, "validation.csv", "valid.jsonl", "DEV.tsv.gz"])
 def test_a_folder_has_a_file_a_split(tmp_path, validation):
     data = {".jsonl": jsonl_bytes(ROWS), ".csv": csv_bytes(ROWS), ".gz": gzip.compress(csv_bytes(ROWS, "\t"))}
@@ -387,204 +335,7 @@ def test_a_folder_of_one_split_is_read(tmp_path):
     assert (list(dataset.splits), dataset.labels) == (["test"], ["neg", "pos"])
 
 
-# Faults
-
-
-GOOD = b"text,label\r\nfine,a\r\n"
-FAULTS = [
-    # name, content, where, what
-    ("a.csv", b"", "", "empty file"),
-    ("a.jsonl", b"\n\n", "", "empty file"),
-    ("a.csv", b"\xef\xbb\xbf", "", "empty file"),
-    ("a.csv", b"text,label\n", "", "no rows"),
-    (
-        "a.parquet",
-        parquet_bytes({"text": pa.array([], pa.string()), "label": pa.array([], pa.string())}),
-        "",
-        "no rows",
-    ),
-    ("a.csv", GOOD + b"a,b,c\r\n", " line 3", '3 columns, expected 2 ("text", "label"); quote the text or pass --deli'),
-    ("a.csv", GOOD + b'"x\ny\n""z",a\n\n"w",b\nlonely\n', " line 8", "1 column, expected 2"),
-    ("a.csv.gz", gzip.compress(GOOD + b"a,b,c\r\n"), " line 3", "3 columns, expected 2"),
-    ("a.tsv", b"text\tlabel\na\tb\tc\n", " line 2", "3 columns, expected 2"),
-    ("a.csv", GOOD + b'"open,a\nfine,b\n', " line 3", "a quote opens here and never closes"),
-    ("a.csv", GOOD + b'5" pipe,"open\nfine,b\n', " line 3", "a quote opens here and never closes"),
-    ("a.csv", GOOD + b'"x\ny","', " line 4", "a quote opens here and never closes"),
-    ("a.csv", GOOD + b"caf\xe9,a\n", " line 3", "not UTF-8 (byte 0xe9); save the file as UTF-8"),
-    ("a.csv", "text,label\n".encode("utf-16"), " line 1", "not UTF-8 (byte 0xff)"),
-    ("a.csv", b"text,text\na,b\n", "", 'two columns are named "text"'),
-    ("a.csv", b"x;y\na;b\n", "", 'no column for texts; columns are "x;y"; pass --text-column (or --delimiter)'),
-    ("a.csv", b'3,"Wall St. Bears","Short"\n', "", "no rows"),
-    (
-        "a.csv",
-        b'3,"Wall St. Bears","Short"\n4,b,c\n',
-        "",
-        'columns are "3", "Wall St. Bears", "Short"; pass --text-column',
-    ),
-    ("a.csv", b"text,title,words\na,b,c\n", "", 'no column for labels; columns are "text", "title", "words"'),
-    ("a.csv", GOOD + b"x,\r\n", " line 3", 'no label in "label"'),
-    ("a.csv", GOOD + b"x, \r\n", " line 3", 'no label in "label"'),
-    (
-        "a.jsonl",
-        b'{"text": "a", "label": 1}\n\n{"text": ',
-        " line 3",
-        "bad JSON at column 10 (Expecting value), expected one",
-    ),
-    ("a.jsonl", b'{"text": "a", "label": 1}\n[1]\n', " line 2", "found a list, expected an object"),
-    ("a.jsonl", b"[" * 100_000, " line 1", "bad JSON"),
-    ("a.jsonl", b'{"a": ' + b"1" * 5000 + b"}", " line 1", "bad JSON"),
-    ("a.jsonl", b'{"text": "a", "label": 1}\n{"text": "\xff"}\n', " line 2", "not UTF-8"),
-    ("a.jsonl", b'{"text": "\\ud83d", "label": 1}\n', " line 1", "half a surrogate pair"),
-    ("a.jsonl", b'{"text": "a", "label": 1}\n\n{"text": "b"}\n', " line 3", 'no label in "label"'),
-    ("a.jsonl", b'{"text": "a", "label": NaN}\n', " line 1", 'no label in "label"'),
-    ("a.jsonl", b'{"text": "a", "label": 0.5}\n', " line 1", 'found 0.5 in "label", expected a label'),
-    ("a.jsonl", b'{"text": "a", "label": ["x"]}\n', " line 1", "several labels a text are not supported yet"),
-    ("a.jsonl", b'{"text": "a", "label": {"x": 1}}\n', " line 1", "expected a label: a string or an integer"),
-    ("a.jsonl", b'{"text": "a", "label": 1}\n{"label": 1}\n', " line 2", 'no text in "text"'),
-    ("a.jsonl", b'{"text": NaN, "label": 1}\n', " line 1", 'no text in "text"'),
-    ("a.jsonl", b'{"text": 5, "label": 1}\n', " line 1", 'found 5 in "text", expected a text'),
-    ("a.parquet", parquet_bytes({"text": ["a", None], "label": [1, 2]}), ": row 2", 'no text in "text"'),
-    ("a.parquet", parquet_bytes({"text": ["a", "b"], "label": [1.0, None]}), ": row 2", 'no label in "label"'),
-    (
-        "a.parquet",
-        parquet_bytes({"text": ["a", "b"], "label": [0, 5]}, class_label("x", "y")),
-        ": row 2",
-        "class of 0 to 1",
-    ),
-    ("a.parquet", b"PAR1 no more", "", "broken Parquet file"),
-    ("a.parquet", parquet_bytes({"text": ["a"], "label": [1]})[:-30], "", "broken Parquet file"),
-    ("a.csv.gz", b"no gzip", "", "broken gzip file"),
-    ("a.csv.gz", gzip.compress(GOOD * 100)[:-9], "", "broken gzip file"),
-    ("a.csv.gz", gzip.compress(GOOD)[:12] + b"\xff" * 20, "", "broken gzip file"),
-    ("a.txt", b"__label__a x\nno label\n", " line 2", "no label, expected __label__NAME"),
-    ("a.txt", b"__label__a x\n\n__label__a __label__b x\n", " line 3", "2 labels, expected 1; several labels a text"),
-    ("a.txt", b"__label__a x __label__b\n", " line 1", "2 labels, expected 1"),
-    ("a.txt", b"__label__ x\n", " line 1", 'no label in "label"'),
-    ("a.xlsx", b"PK", "", 'unknown format ".xlsx", expected one of .csv, .tsv, .jsonl'),
-]
-
-
-@pytest.mark.parametrize(("name", "content", "where", "what"), FAULTS)
-def test_a_fault_is_named_with_its_place(tmp_path, name, content, where, what, size):
-    path = write(tmp_path / name, content)
-    with pytest.raises(DataError) as caught:
-        read_dataset(path)
-    message = str(caught.value)
-    assert message.startswith(f"{path}{where}: "), message
-    assert what in message
-    assert "\n" not in message
-
-
-def test_an_unknown_column_comes_with_the_nearest(tmp_path):
-    path = write(tmp_path / "a.csv", b"headline,topic,rank\na,b,c\n")
-    with pytest.raises(DataError, match="no column \"headlin\"; did you mean 'headline'"):
-        read_dataset(path, text_columns=["headlin"])
-    with pytest.raises(DataError, match='no column "zzz"; known: headline, topic, rank'):
-        read_dataset(path, label_column="zzz")
-
-
-@pytest.mark.parametrize("delimiter", ["", "||", "ж", '"', "\n"])
-def test_a_delimiter_is_one_character(tmp_path, delimiter):
-    with pytest.raises(ValueError, match="delimiter is"):
-        read_dataset(write(tmp_path / "a.csv", GOOD), delimiter=delimiter)
-
-
-@pytest.mark.parametrize(
-    "source", ["absent.csv", "./x", "/no/such", "~/no-such", "no such", "a.xlsx", "d/absent.CSV.gz", Path("x")]
-)
-def test_a_missing_file_is_no_hub_id(source, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match="no such file or folder"):
-        read_dataset(source)
-
-
-def test_a_file_that_cannot_be_read(tmp_path, monkeypatch):
-    path = write(tmp_path / "a.csv", GOOD)
-
-    def refuse(self):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "read_bytes", refuse)
-    with pytest.raises(DataError, match=r"a\.csv: cannot be read \(Permission denied\)"):
-        read_dataset(path)
-
-
-def test_texts_of_a_folder_or_of_nothing(tmp_path):
-    with pytest.raises(DataError, match="a folder, expected one file"):
-        read_texts(tmp_path)
-    with pytest.raises(DataError, match=r"cannot be read \(No such file"):
-        read_texts(tmp_path / "a.csv")
-
-
-FOLDER_FAULTS = {
-    "neither": ({"train.json": GOOD}, "found neither, expected train.* and test.*"),
-    "no train": ({"test.csv": GOOD, "dev.csv": GOOD}, r"found validation.*, test.*, expected train.*"),
-    "two formats": (
-        {"train.csv": GOOD, "train.jsonl": GOOD},
-        "several files for the train split (train.csv, ",
-    ),
-    "two names": ({"train.csv": GOOD, "valid.csv": GOOD, "dev.csv": GOOD}, "several files for the validation split"),
-    "a shard and a whole": ({"train.csv": GOOD, "train-00000-of-00001.csv": GOOD}, "several files for the train"),
-    "a missing shard": ({"train-00001-of-00003.csv": GOOD}, "1 of 3 shards of train"),
-    "two configs": ({"a/train.csv": GOOD, "b/train.csv": GOOD}, "several folders hold data (a, b); pass one of them"),
-}
-
-
-@pytest.mark.parametrize(("files", "what"), FOLDER_FAULTS.values(), ids=FOLDER_FAULTS)
-def test_a_faulty_folder(tmp_path, files, what):
-    for name, data in files.items():
-        write(tmp_path / name, data)
-    with pytest.raises(DataError) as caught:
-        read_dataset(tmp_path)
-    assert str(caught.value).startswith(f"{tmp_path}: ")
-    assert what in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "where"),
-    [
-        ("test.csv", csv_bytes([("x\ny", "pos"), ("b", "new")]), " line 4"),
-        ("valid.jsonl", b'\n{"text": "a", "label": "new"}\n', " line 2"),
-        ("test.parquet", parquet_bytes({"text": ["a"], "label": ["new"]}), ": row 1"),
-        ("dev.txt", b"__label__pos a\n__label__new b\n", " line 2"),
-    ],
-)
-def test_a_label_that_train_does_not_have(tmp_path, name, content, where, size):
-    write(tmp_path / "train.csv", csv_bytes(ROWS))
-    path = write(tmp_path / name, content)
-    with pytest.raises(DataError, match="does not occur in train") as caught:
-        read_dataset(tmp_path)
-    split = "test" if "test" in name else "validation"
-    assert str(caught.value).startswith(f'{path}{where}: label "new" of the {split} split')
-
-
-def test_what_cannot_be_trained_on():
-    def dataset(labels, **splits):
-        return Dataset(
-            "d", {name: Examples(["t"] * len(of), of) for name, of in splits.items()}, ("text",), "kind", labels
-        )
-
-    check_trainable(dataset(["a", "b"], train=["a", "b", "b"]))
-    with pytest.raises(DataError, match=r'd: one class only \("a"\), expected at least 2; check column "kind"'):
-        check_trainable(dataset(["a"], train=["a", "a"]))
-    with pytest.raises(DataError, match='train has no example of "b", "c"'):
-        check_trainable(dataset(["a", "b", "c"], train=["a"], test=["b"]))
-    with pytest.raises(DataError, match="no train split, found test"):
-        check_trainable(dataset(["a", "b"], test=["a", "b"]))
-
-
-# Texts to predict
-
-
-def test_texts_need_no_label_column(tmp_path):
-    assert read_texts(write(tmp_path / "a.csv", b"id,title,body\n1,a,b\n2,,c\n")) == ["a b", "c"]
-    assert read_texts(tmp_path / "a.csv", text_columns=["id"]) == ["1", "2"]
-    assert read_texts(write(tmp_path / "b.csv", b"label;motto\nx;a\n"), delimiter=";") == ["a"]
-    assert read_texts(write(tmp_path / "t.csv", b"label\tmotto\nx\ta\n"), delimiter=r"\t") == ["a"]
-    with pytest.raises(DataError, match='no column for texts; columns are "First headline"'):
-        read_texts(write(tmp_path / "c.csv", b"First headline\nSecond\n"))
-    with pytest.raises(DataError, match='no column "tex"'):
-        read_texts(tmp_path / "a.csv", text_columns=["tex"])
+# Lines of standard input, libraries of optional parts
 
 
 LINES = "\ufeffone\r\n\n two \u2028 \x0c \r mid\nlast"
@@ -610,13 +361,10 @@ def test_lines_that_cannot_be_read(tmp_path):
         next(iter_lines(tmp_path / "b.txt"))
 
 
-# Libraries of optional parts
-
-
 def test_without_pyarrow_the_message_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)  # an import of it then fails as if it were not there
     with pytest.raises(MissingExtraError, match=r"pip install 'rubrica\[data\]'"):
-        read_dataset(write(tmp_path / "a.csv", GOOD))
+        read_dataset(write(tmp_path / "a.csv", csv_bytes(ROWS)))
 
 
 def test_importing_loads_no_library():

@@ -8,12 +8,11 @@ Letters: D numbers in a row, V words in use, B buckets of n-grams, C classes.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rubrica.cache import make_array
 from rubrica.config import Config
 from rubrica.corpus import Corpus, Split, pretrained_table
 from rubrica.history import History, Trained
@@ -26,6 +25,8 @@ from rubrica.vocab import PAD_ID
 log = logging.getLogger(__name__)
 
 _BATCHES = 128  # between two looks at the bar and at Ctrl-C: some 10 ms
+_NEAR_FROM = 1 << 18  # texts; the ids of fewer are near enough to the processor
+_NEAR = 16  # of more, this many neighbours go together: each page of the ids is looked up for all of them
 
 
 def train_bag(
@@ -61,24 +62,20 @@ def train_bag(
         lambda part, wanted: _logits(tables, head, part, wanted),
         history,
     )
-    order = make_array(len(rows), np.int64)
     stretch = settings.batch_size * _BATCHES
-    total = settings.epochs * len(rows)
+    done, total = 0, settings.epochs * len(rows)
     started = time.perf_counter()
     try:
         with progress_bar(title, -(-len(rows) // stretch) * settings.epochs) as advance:
             for epoch in range(settings.epochs):
-                order[:] = rows
-                generator.shuffle(order)
-                for first in range(0, len(order), stretch):
-                    texts = order[first : first + stretch]
-                    done = epoch * len(rows) + first
+                for texts in _iter_random(rows, stretch, generator):
                     loss, accuracy = train(
                         tables, head, split.tokens.ids, split.tokens.offsets, split.targets, texts,
                         batch_size=settings.batch_size, lr=settings.lr * (1 - done / total),
                         lr_end=settings.lr * (1 - (done + len(texts)) / total), smoothing=settings.label_smoothing,
                         threads=native.num_threads(),
                     )  # fmt: skip
+                    done += len(texts)
                     history.steps += -(-len(texts) // settings.batch_size)
                     history.record(epoch, loss=loss, accuracy=accuracy)
                     advance(f"loss {loss:.4f} accuracy {accuracy:.4f}")
@@ -94,6 +91,22 @@ def train_bag(
         log.warning("%s: interrupted after %d updates; what was learned is kept", title, history.steps)
     history.train_seconds += time.perf_counter() - started
     return trained
+
+
+def _iter_random(rows: NDArray[np.int64], stretch: int, generator: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    """Yield rows in a random order, a stretch at a time.
+
+    Of many texts neighbours share a stretch, but meet its other texts, from all over the data, in a random order.
+    """
+    near = _NEAR if len(rows) > _NEAR_FROM else 1
+    starts = np.arange(0, len(rows), near)
+    generator.shuffle(starts)
+    for first in range(0, len(starts), stretch // near):
+        places = (starts[first : first + stretch // near, None] + np.arange(near)).ravel()
+        texts = rows[places[places < len(rows)]]
+        if near > 1:
+            generator.shuffle(texts)
+        yield texts
 
 
 def _start(
