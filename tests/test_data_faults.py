@@ -1,12 +1,13 @@
 """Reading data sets: every fault is named by its file and line."""
 
 import gzip
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from made_files import class_label, csv_bytes, parquet_bytes, write
-from rubrica.data import read_dataset
+from rubrica.data import Dataset, Examples, check_trainable, read_dataset, read_texts
 from rubrica.errors import DataError
 
 GOOD = b"text,label\r\nfine,a\r\n"
@@ -169,7 +170,7 @@ def test_a_faulty_folder(tmp_path, files, what):
     ],
 )
 def test_a_label_that_train_does_not_have(tmp_path, name, content, where, size):
-    write(tmp_path / "train.csv", csv_bytes(ROWS))
+    write(tmp_path / "train.csv", csv_bytes([("no", "neg"), ("yes", "pos")]))
     path = write(tmp_path / name, content)
     with pytest.raises(DataError, match="does not occur in train") as caught:
         read_dataset(tmp_path)
