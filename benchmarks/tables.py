@@ -30,6 +30,53 @@ def agnews():
     return lines
 
 
+DATA = {
+    "ag_news": "AG News",
+    "ag_news_1000": "1,000 of AG News",
+    "trec6": "trec6",
+    "sms_spam": "sms_spam",
+    "lenta_headlines_ru": "lenta",
+    "reuters21578": "reuters21578",
+}
+
+
+def accuracy():
+    """A side a row, a data set a column: accuracy (micro-F1 of several labels a text) and macro-F1; seconds."""
+    result = load("accuracy")
+    cells = {(row["side"], row["data"]): row for row in result["rows"]}
+    seeds = sorted({len(row["runs"]) for row in result["rows"]})
+    counted = f"seeds: {seeds[0]}" + (f"-{seeds[-1]}" if len(seeds) > 1 else "")
+    lines = [f"| {counted} | " + " | ".join(DATA.values()) + " | AG News, s |", "|---|" + "--:|" * (len(DATA) + 1)]
+    for side in dict.fromkeys(row["side"] for row in result["rows"]):
+        figures = [_figures(cells.get((side, data))) for data in DATA]
+        seconds = f"{cells[side, 'ag_news']['seconds_median']:.0f}" if (side, "ag_news") in cells else "-"
+        lines.append(f"| {side} | " + " | ".join([*figures, seconds]) + " |")
+    return lines
+
+
+def _figures(row):
+    if row is None:
+        return "-"
+    first = "accuracy" if "accuracy_mean" in row else "micro_f1"
+    spread = row[f"{first}_std"]
+    return (
+        f"{100 * row[f'{first}_mean']:.1f}" + (f" ± {100 * spread:.1f}" if spread is not None else "")
+        + f" / {100 * row['macro_f1_mean']:.1f}"
+    )  # fmt: skip
+
+
+def calibration():
+    """How sure our models are, and how right where they are sure."""
+    lines = ["| | | calibration error | accuracy, % | without the least sure 10 % |", "|---|---|--:|--:|--:|"]
+    for row in load("accuracy")["rows"]:
+        if "ece_mean" in row:
+            lines.append(
+                f"| {row['side']} | {DATA[row['data']]} | {row['ece_mean']:.3f} | {100 * row['accuracy_mean']:.1f} |"
+                f" {100 * row['accuracy_of_sure_mean']:.1f} |"
+            )
+    return lines
+
+
 def seminar():
     """The five experiments beside the seminar's own figures."""
     lines = ["| | accuracy | loss | training, s | seminar: accuracy | seminar: loss |", "|---|---|---|---|---|---|"]
@@ -144,8 +191,10 @@ def growth():
 
 
 TABLES = {
+    "accuracy": accuracy,
     "agnews": agnews,
     "artifact_size": artifact_size,
+    "calibration": calibration,
     "growth": growth,
     "seminar": seminar,
     "seminar_spread": seminar_spread,

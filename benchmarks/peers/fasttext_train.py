@@ -1,6 +1,6 @@
 """FastText as its authors ran AG News (classification-results.sh), from its text file to its saved model.
 
-python fasttext_train.py TRAIN.txt MODEL.bin SEED
+python fasttext_train.py TRAIN.txt MODEL.bin SEED [EPOCHS LR]
 """
 
 import re
@@ -27,8 +27,8 @@ def predict(model, lines):
 if __name__ == "__main__":
     import fasttext
 
-    source, target, seed = sys.argv[1:]
+    source, target, seed, epochs, lr = [*sys.argv[1:], 5, 0.25][:5]
     model = fasttext.train_supervised(
-        source, dim=10, lr=0.25, wordNgrams=2, epoch=5, thread=2, seed=int(seed), verbose=0
+        source, dim=10, lr=float(lr), wordNgrams=2, epoch=int(epochs), thread=2, seed=int(seed), verbose=0
     )
     model.save_model(target)
