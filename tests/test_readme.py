@@ -78,7 +78,7 @@ def test_the_twin_has_the_same_commands():
         ]
 
 
-PAGES = [*((name, 4) for name in READMES), *((f"docs/{name}.md", 1) for name in ("artifact", "seminar", "seminar.ru"))]
+PAGES = [*((name, 5) for name in READMES), *((f"docs/{name}.md", 1) for name in ("artifact", "seminar", "seminar.ru"))]
 
 
 @pytest.mark.parametrize(("name", "count"), PAGES)
