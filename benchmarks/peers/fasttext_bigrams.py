@@ -18,14 +18,16 @@ import trial
 
 GRID = [{"lr": lr, "epoch": epoch} for epoch, lr in product((5, 10, 25, 50), (0.1, 0.25, 0.5, 1.0))]
 DIM = 10  # as its authors' AG News
-DIM_MULTI_LABEL = 50  # reuters21578, validation: 87.7 % micro-F1 instead of 86.1
+# Of more than ten classes. Validation, seed 0: reuters21578 86.1 to 87.7 % micro-F1, lenta 74.1 to 74.7 % accuracy.
+DIM_MANY = 50
 
 
 def start(texts, truth, seed):
     """See `trial.run`; a class is known by its number."""
     import fasttext
 
-    loss, dim = ("ova", DIM_MULTI_LABEL) if trial.is_multi_label(truth) else ("softmax", DIM)
+    loss = "ova" if trial.is_multi_label(truth) else "softmax"
+    dim = DIM if truth.shape[1] <= 10 else DIM_MANY
     lines = [fasttext_train.line(text) for text in texts]
     names = [" ".join(f"__label__{i}" for i in np.flatnonzero(row)) for row in truth]
 
