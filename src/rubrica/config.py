@@ -94,7 +94,11 @@ class TrainingConfig:
     dense_updates: bool = False
     """Adam moves every row of the embedding table in every update, as the seminar's did; else only the batch's."""
     lr: float = 3e-3
-    """Adam's step size; above 0."""
+    """Adam's step size at its largest; above 0."""
+    warmup: float = 0.05
+    """Share of all updates over which the step size rises from 0; from 0 up to, not with, 1."""
+    decay: Literal["none", "linear"] = "linear"
+    """How the step size goes on: as it is, or falling to 0 with the last update. A bag's always falls."""
     label_smoothing: float = 0.0
     """Share of a target that goes to all classes alike, so that no text is ever learned by heart; from 0 up to 1."""
     max_grad_norm: float = 1.0
@@ -119,6 +123,9 @@ class TrainingConfig:
         _refuse(
             not 0 <= self.label_smoothing < 1,
             f"training.label_smoothing is {self.label_smoothing}; give a share from 0 up to, not with, 1",
+        )
+        _refuse(
+            not 0 <= self.warmup < 1, f"training.warmup is {self.warmup}; give a share from 0 up to, not with, 1"
         )
         for name in ("lr", "max_grad_norm"):
             _refuse(not getattr(self, name) > 0, f"training.{name} is {getattr(self, name)}; give more than 0")

@@ -25,7 +25,7 @@ from rubrica.batching import iter_rows, pad_batch, similar_batches
 from rubrica.bptt import join_weights
 from rubrica.cache import make_array
 from rubrica.cells import Recurrent
-from rubrica.config import Config
+from rubrica.config import Config, TrainingConfig
 from rubrica.corpus import Split
 from rubrica.device_split import MOST_IDS, DeviceBatch, DeviceSplit
 from rubrica.embedding import KernelAdam, TableAdam, WordTable, clip_scale, on_cpu
@@ -86,6 +86,7 @@ def fit(
                 for batch in device_split.send(batches) if device_split else batches:
                     step = len(history.losses) + len(waiting)
                     freezing.apply(optimizer.table.table, step)
+                    optimizer.set_lr(lr_at((step + 0.5) / (settings.epochs * steps_per_epoch), settings))
                     waiting.append(update(model, optimizer, split, batch, config))
                     if (step + 1) % WINDOW == 0 or step == 0:
                         _collect(waiting, history)
@@ -144,6 +145,14 @@ class Optimizer:
         self.table = TableAdam(table, settings.lr, dense=settings.dense_updates)
         self.max_grad_norm = settings.max_grad_norm
 
+    def set_lr(self, lr: float) -> None:
+        """Set the size of the next steps."""
+        self.table.lr = lr
+        if isinstance(self.network, KernelAdam):
+            self.network.lr = lr
+        else:
+            self.network.param_groups[0]["lr"] = lr
+
     def step(self) -> None:
         """Move all parameters by their gradients, and drop these."""
         if isinstance(self.network, KernelAdam):
@@ -156,6 +165,13 @@ class Optimizer:
         self.network.step()
         self.table.step()
         self.network.zero_grad()
+
+
+def lr_at(done: float, settings: TrainingConfig) -> float:
+    """The step size when a share of all updates is done: it rises, and then stays or falls to 0."""
+    if done < settings.warmup:
+        return settings.lr * done / settings.warmup
+    return settings.lr * ((1 - done) / (1 - settings.warmup) if settings.decay == "linear" else 1.0)
 
 
 def update(
