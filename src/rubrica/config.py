@@ -124,9 +124,7 @@ class TrainingConfig:
             not 0 <= self.label_smoothing < 1,
             f"training.label_smoothing is {self.label_smoothing}; give a share from 0 up to, not with, 1",
         )
-        _refuse(
-            not 0 <= self.warmup < 1, f"training.warmup is {self.warmup}; give a share from 0 up to, not with, 1"
-        )
+        _refuse(not 0 <= self.warmup < 1, f"training.warmup is {self.warmup}; give a share from 0 up to, not with, 1")
         for name in ("lr", "max_grad_norm"):
             _refuse(not getattr(self, name) > 0, f"training.{name} is {getattr(self, name)}; give more than 0")
         _refuse(
