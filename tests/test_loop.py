@@ -211,6 +211,33 @@ def test_dropout_is_drawn_anew_in_each_update_and_the_same_in_each_training(smal
     np.testing.assert_array_equal(first, second)  # an answer drops nothing
 
 
+def test_the_step_size_rises_and_falls():
+    settings = TrainingConfig(lr=2.0, warmup=0.25, decay="linear")
+    assert [loop.lr_at(done, settings) for done in (0, 0.125, 0.25, 0.625, 1)] == [0, 1, 2, 1, 0]
+    settings = TrainingConfig(lr=2.0, warmup=0.0, decay="none")
+    assert [loop.lr_at(done, settings) for done in (0, 0.5, 1)] == [2, 2, 2]
+
+
+def test_the_step_size_of_an_update_is_its_own(small, monkeypatch):
+    seen = []
+    monkeypatch.setattr(loop.Optimizer, "set_lr", lambda self, lr: seen.append(lr))
+    _, config = make(small, "training.warmup=0.5")
+    run(small, "training.warmup=0.5")
+    assert seen == [loop.lr_at((step + 0.5) / 10, config.training) for step in range(10)]
+
+
+def test_dropped_words_are_drawn_anew_in_each_epoch(small):
+    settings, tokens = TrainingConfig(word_dropout=0.3), small.split.tokens
+    seen = [loop._drop_words(small.split, 3, settings, epoch).tokens for epoch in (0, 0, 1)]
+    np.testing.assert_array_equal(seen[0].ids, seen[1].ids)
+    assert (seen[0].ids != seen[2].ids).mean() > 0.2
+    changed = seen[0].ids != tokens.ids
+    assert 0.2 < changed.mean() < 0.4
+    assert (seen[0].ids[changed] == 3).all()
+    assert (tokens.ids != seen[0].ids).any()  # the split itself keeps its words
+    assert loop._drop_words(small.split, 3, TrainingConfig(), 0) is small.split
+
+
 def test_long_gradients_are_clipped(small, monkeypatch):
     model, config = make(small, "training.max_grad_norm=1e-3", "training.epochs=1")
     optimizer, norms = loop.Optimizer(model, config), []

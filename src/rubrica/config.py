@@ -55,7 +55,10 @@ class ModelConfig:
     embedding_dim: int = 50
     """E, numbers in a word vector; at least 1. Vectors from a file bring their own."""
     embedding: Literal["pretrained", "random"] = "pretrained"
-    """Where the embedding table starts: at the vectors (when some are given), or drawn from N(0, 1)."""
+    """Where the embedding table starts: at the vectors (when some are given), or drawn at random."""
+    embedding_std: float = 0.1
+    """Standard deviation of the numbers of drawn vectors, from N(0, std^2); above 0. At 1, torch's default and the
+    seminar's, what a rare word says is mostly the noise that it started from."""
     hidden_size: int = 64
     """H, recurrent units of each direction, or filters of each convolution; at least 1."""
     bidirectional: bool = False
@@ -76,6 +79,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         _refuse(self.word_ngrams < 1, f"model.word_ngrams is {self.word_ngrams}; give at least 1")
         _refuse(not 1 <= self.num_buckets <= 1 << 30, f"model.num_buckets is {self.num_buckets}; give 1 to {1 << 30}")
+        _refuse(not self.embedding_std > 0, f"model.embedding_std is {self.embedding_std}; give more than 0")
         _refuse(self.embedding_dim < 1, f"model.embedding_dim is {self.embedding_dim}; give at least 1")
         _refuse(self.hidden_size < 1, f"model.hidden_size is {self.hidden_size}; give at least 1")
         _refuse(
@@ -104,6 +108,8 @@ class TrainingConfig:
     """How the step size goes on: as it is, or falling to 0 with the last update. A bag's always falls."""
     label_smoothing: float = 0.0
     """Share of a target that goes to all classes alike, so that no text is ever learned by heart; from 0 up to 1."""
+    word_dropout: float = 0.0
+    """Share of the words that are read as unknown ones in each update, drawn anew; from 0 up to 1."""
     dropout: float = 0.0
     """Share of the features that is zeroed before the head in each update, drawn anew; from 0 up to 1."""
     max_grad_norm: float = 1.0
@@ -125,7 +131,7 @@ class TrainingConfig:
         for name in ("freeze_steps", "freeze_epochs", "patience", "seed"):
             _refuse(getattr(self, name) < 0, f"training.{name} is {getattr(self, name)}; give 0 or more")
         _refuse(self.seed >= 2**63, f"training.seed is {self.seed}; give less than 2^63, which is what torch takes")
-        for name in ("warmup", "label_smoothing", "dropout"):
+        for name in ("warmup", "label_smoothing", "word_dropout", "dropout"):
             _refuse(
                 not 0 <= getattr(self, name) < 1,
                 f"training.{name} is {getattr(self, name)}; give a share from 0 up to, not with, 1",

@@ -31,13 +31,16 @@ class DeviceSplit:
 
     def __init__(self, split: Split, device: torch.device) -> None:
         self.lengths = split.tokens.lengths
-        ids = torch.from_numpy(split.tokens.ids)
         # One padding id behind all others: whatever lies behind a text's end is read from there.
-        self.ids = torch.full((len(ids) + 1,), PAD_ID, dtype=torch.int32, device=device)
-        self.ids[:-1].copy_(ids)
+        self.ids = torch.full((len(split.tokens.ids) + 1,), PAD_ID, dtype=torch.int32, device=device)
+        self.read(split.tokens.ids)
         self.offsets = torch.from_numpy(split.tokens.offsets).to(device)
         self.targets = torch.from_numpy(split.targets).to(device)
         self.weights = None if split.weights is None else torch.from_numpy(split.weights).to(device)
+
+    def read(self, ids: NDArray[np.int32]) -> None:
+        """Take the ids of all texts anew, as many as before."""
+        self.ids[:-1].copy_(torch.from_numpy(ids))
 
     def send(self, batches: Sequence[NDArray[np.int64]], multiple: int = 1) -> "Iterator[DeviceBatch]":
         """The batches of an epoch, sent in one piece.

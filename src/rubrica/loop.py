@@ -12,6 +12,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from statistics import fmean
 
 import numpy as np
@@ -34,11 +35,13 @@ from rubrica.freezing import build_schedule
 from rubrica.history import History
 from rubrica.models.rnn import RecurrentClassifier
 from rubrica.progress import progress_bar
+from rubrica.vocab import TokenIds
 
 log = logging.getLogger(__name__)
 
 WINDOW = 50  # updates that a shown or recorded training loss is averaged over
 _LEAST_WEIGHT = 1e-30  # of a batch: where no text counts, its loss is 0 and not 0/0
+_DROPPED = 1 << 20  # ids at a time: some MB
 _EVALUATED = 256  # texts scored at a time; larger batches only cost memory
 
 
@@ -48,6 +51,7 @@ def fit(
     rows: NDArray[np.int64],
     config: Config,
     *,
+    unknown_id: int = 0,
     validate: Callable[[], tuple[float, float]] | None = None,
     title: str = "train",
 ) -> History:
@@ -61,6 +65,7 @@ def fit(
         split: Texts and targets.
         rows: Which of them to train on, (N,).
         config: The settings; `training` and `model.mask_padding` are read.
+        unknown_id: What a dropped word is read as.
         validate: Returns loss and accuracy on held-out texts; called after each epoch.
         title: What the progress bar is called.
     """
@@ -84,11 +89,14 @@ def fit(
             note, started = "", time.perf_counter()
             for epoch in range(settings.epochs):
                 batches = _batches(split, rows, config, epoch)
+                seen = _drop_words(split, unknown_id, settings, epoch)
+                if device_split and seen is not split:
+                    device_split.read(seen.tokens.ids)
                 for batch in device_split.send(batches) if device_split else batches:
                     step = len(history.losses) + len(waiting)
                     freezing.apply(optimizer.table.table, step)
                     optimizer.set_lr(lr_at((step + 0.5) / (settings.epochs * steps_per_epoch), settings))
-                    waiting.append(update(model, optimizer, split, batch, config))
+                    waiting.append(update(model, optimizer, seen, batch, config))
                     if (step + 1) % WINDOW == 0 or step == 0:
                         _collect(waiting, history)
                         loss, accuracy = fmean(history.losses[-WINDOW:]), fmean(history.accuracies[-WINDOW:])
@@ -213,6 +221,19 @@ def _batches(split: Split, rows: NDArray[np.int64], config: Config, epoch: int) 
     if not config.training.similar_lengths:
         return list(iter_rows(order, config.training.batch_size))
     return similar_batches(order, split.tokens, config.training.batch_size, generator)
+
+
+def _drop_words(split: Split, unknown_id: int, settings: TrainingConfig, epoch: int) -> Split:
+    """The split as an epoch reads it: some words, anew in each, are unknown ones (which so learn what to mean)."""
+    if not settings.word_dropout:
+        return split
+    generator = np.random.default_rng([settings.seed, epoch, 1])  # the batches' with a 1
+    ids = make_array(len(split.tokens.ids), np.int32)
+    for first in range(0, len(ids), _DROPPED):
+        part = split.tokens.ids[first : first + _DROPPED]
+        dropped = generator.random(len(part), np.float32) < settings.word_dropout
+        ids[first : first + _DROPPED] = np.where(dropped, np.int32(unknown_id), part)
+    return replace(split, tokens=TokenIds(ids, split.tokens.offsets))
 
 
 def _collect(waiting: list[Tensor], history: History) -> None:

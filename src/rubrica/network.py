@@ -55,7 +55,10 @@ def train_network(
         return validate(trained(History()))
 
     split = corpus.splits["train"]
-    return trained(fit(model, split, rows, config, validate=check if validate else None, title=title))
+    unknown_id = corpus.vocab.unknown_id
+    return trained(
+        fit(model, split, rows, config, unknown_id=unknown_id, validate=check if validate else None, title=title)
+    )
 
 
 def initial_table(corpus: Corpus, vectors: Vectors | None, config: Config) -> Float[Tensor, "V E"]:
@@ -64,4 +67,6 @@ def initial_table(corpus: Corpus, vectors: Vectors | None, config: Config) -> Fl
         return torch.from_numpy(pretrained_table(vectors)[corpus.rows])
     # The whole table is drawn, then the rows in use are taken: these are the very numbers that the seminar's
     # nn.Embedding(W, E) starts from, and every later draw is the same too.
-    return torch.empty(corpus.table_size, config.model.embedding_dim).normal_()[torch.from_numpy(corpus.rows)]
+    return torch.empty(corpus.table_size, config.model.embedding_dim).normal_(std=config.model.embedding_std)[
+        torch.from_numpy(corpus.rows)
+    ]
