@@ -1,20 +1,22 @@
 """The networks: against plain loops, and free of their batch where they mask."""
 
+from dataclasses import replace
+from typing import get_args
+
 import pytest
 import torch
 from torch import nn
 
-from rubrica.config import ModelConfig
+from networks import CASES, NETWORKS, NOT_LAST
+from rubrica.config import Config, ModelConfig
 from rubrica.models import MODELS, build_model
-
-NAMES = sorted(MODELS)
 
 
 def make_model(name, **settings):
     torch.manual_seed(0)
-    settings = {"pooling": "max", "hidden_size": 5} | settings
+    config = Config().changed([*NETWORKS[name], "model.hidden_size=5", "model.embedding_dim=6"]).model
     table = torch.randn(20, 6, dtype=torch.double)
-    return build_model(ModelConfig(name=name, embedding_dim=6, **settings), table, 3)
+    return build_model(replace(config, **{"pooling": "max"} | settings), table, 3)
 
 
 def padded(lengths):
@@ -25,16 +27,13 @@ def padded(lengths):
 
 
 def test_every_model_of_the_config_is_in_the_dict():
-    for name in ("cnn", "rnn", "gru", "lstm"):
+    for name in NETWORKS:
         assert make_model(name)(*padded([4, 2])).shape == (2, 3)
-    assert len(NAMES) == 4
+    assert {*MODELS, "bag"} == set(get_args(ModelConfig.__annotations__["name"]))
 
 
-@pytest.mark.parametrize("pooling", ["last", "max", "average"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "pooling"), CASES)
 def test_score_depends_on_neither_batch_nor_padding(name, pooling):
-    if name == "cnn" and pooling == "last":
-        pooling = "max"
     model = make_model(name, pooling=pooling).eval()
     ids, lengths = padded([2, 9, 5, 0, 1])
     together = model(ids, lengths)
@@ -44,9 +43,9 @@ def test_score_depends_on_neither_batch_nor_padding(name, pooling):
     torch.testing.assert_close(together, wider, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_without_lengths_padding_is_read_as_words(name):
-    model = make_model(name, pooling="average" if name == "cnn" else "last").eval()
+    model = make_model(name, pooling="average" if name in NOT_LAST else "last").eval()
     ids, _ = padded([2, 9])
     assert not torch.allclose(model(ids[:1], None), model(ids[:1, :2], None))
 
@@ -72,6 +71,24 @@ def test_cnn_equals_loops_over_windows(pooling):
             x = torch.stack(steps)
         features = x.amax(0) if pooling == "max" else x.mean(0)
         torch.testing.assert_close(logits, model.head(features), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("pooling", ["max", "average"])
+def test_kim_equals_loops_over_windows(pooling):
+    model = make_model("kim", pooling=pooling)
+    ids, lengths = padded([7, 1, 4, 12, 0, 3])
+    for row, length, logits in zip(ids, lengths, model(ids, lengths), strict=True):
+        features = []
+        for conv in model.convs:
+            words = [model.embedding.weight[i] for i in row[:length]]
+            words += [torch.zeros(6).double()] * (conv.weight.shape[2] - len(words))  # one window at least
+            windows = [
+                torch.relu(conv.bias + sum(conv.weight[:, :, k] @ words[s + k] for k in range(conv.weight.shape[2])))
+                for s in range(len(words) - conv.weight.shape[2] + 1)
+            ]
+            pooled = torch.stack(windows).amax(0) if pooling == "max" else sum(windows) / len(windows)
+            features.append(pooled if length else torch.zeros(5).double())
+        torch.testing.assert_close(logits, model.head(torch.cat(features)), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["rnn", "gru", "lstm"])

@@ -188,6 +188,10 @@ def expected_shapes(config: Config, vocab_size: int, num_classes: int) -> dict[s
     if config.model.name == "bag":
         buckets = config.model.num_buckets if config.model.word_ngrams > 1 else 0
         shapes["ngrams.weight"], hidden = (buckets, dim), dim
+    elif config.model.name == "cnn" and (sizes := config.model.kernel_sizes):
+        for i, size in enumerate(sizes):
+            shapes |= {f"convs.{i}.weight": (hidden, dim, size), f"convs.{i}.bias": (hidden,)}
+        hidden *= len(sizes)
     elif config.model.name == "cnn":
         for block, width in enumerate([dim, hidden, hidden]):
             shapes |= {f"convs.{block}.weight": (hidden, width, 3), f"convs.{block}.bias": (hidden,)}

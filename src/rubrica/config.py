@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, get_args, get_origin
 
 from rubrica.errors import ConfigError, nearest
 
@@ -65,6 +65,10 @@ class ModelConfig:
     init: Literal["torch", "uniform01"] = "torch"
     """Recurrent parameters from U(-1/sqrt(H), 1/sqrt(H)) as in torch, or from U[0, 1) as in the seminar."""
 
+    kernel_sizes: tuple[int, ...] = ()
+    """Of a cnn: widths of its convolutions in tokens, side by side (Kim's are 3, 4, 5), with hidden_size filters each;
+    none is the seminar's cnn of three layers. Each at least 1."""
+
     word_ngrams: int = 2
     """Of a bag: the longest run of words that has a row of its own; 1 counts words alone."""
     num_buckets: int = 1 << 18
@@ -74,6 +78,10 @@ class ModelConfig:
         _refuse(self.word_ngrams < 1, f"model.word_ngrams is {self.word_ngrams}; give at least 1")
         _refuse(not 1 <= self.num_buckets <= 1 << 30, f"model.num_buckets is {self.num_buckets}; give 1 to {1 << 30}")
         _refuse(self.embedding_dim < 1, f"model.embedding_dim is {self.embedding_dim}; give at least 1")
+        _refuse(
+            min(self.kernel_sizes, default=1) < 1,
+            f"model.kernel_sizes is {list(self.kernel_sizes)}; give widths of at least 1, for example [3, 4, 5]",
+        )
         _refuse(self.hidden_size < 1, f"model.hidden_size is {self.hidden_size}; give at least 1")
         _refuse(
             self.name == "cnn" and self.pooling == "last",
@@ -167,7 +175,8 @@ class Config:
                 if key not in types:
                     raise ConfigError(f"{origin}: unknown key {name}; {nearest(key, types)}")
                 _check_type(name, value, types[key], origin)
-            groups[section] = kind(**values)
+            # Files write a list, a frozen setting is a tuple.
+            groups[section] = kind(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
         return cls(**groups)
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
@@ -220,6 +229,10 @@ def recipe_names() -> list[str]:
 
 
 def _check_type(name: str, value: object, expected: Any, origin: str) -> None:
+    if get_origin(expected) is tuple:  # of whole numbers, the one kind there is
+        fits = isinstance(value, (list, tuple)) and all(type(item) is int for item in value)
+        _refuse(not fits, f"{origin}: {name} is {value!r}; give a list of whole numbers, for example [3, 4, 5]")
+        return
     if choices := get_args(expected):
         _refuse(
             value not in choices,

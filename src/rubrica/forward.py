@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rubrica.batching import iter_rows, pad_batch
 from rubrica.config import Config
-from rubrica.kernels import bag, native, recurrent
+from rubrica.kernels import bag, native, recurrent, windows
 from rubrica.kernels.rows import distinct
 from rubrica.quantization import take_rows
 from rubrica.vocab import TokenIds
@@ -59,6 +59,18 @@ def _bag_features(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
 
 
 def _recurrent_features(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
+    vectors, rows, starts, lengths = _words(weights, config, tokens)
+    w_ih, w_hh, b_ih, b_hh = (weights[f"cell.{name}_l0"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+    threads = _threads(rows)
+    projected = recurrent.project(config.model.name, vectors, w_ih, b_ih, threads=threads)
+    reading = recurrent.Reading(config.model.name, config.model.pooling, rows, starts, lengths)
+    return recurrent.forward(reading, projected, w_hh, b_hh, threads=threads)[0]
+
+
+def _words(
+    weights: Weights, config: Config, tokens: TokenIds
+) -> tuple[Floats, NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
+    """Vectors of the distinct words, which of them stands where, and where each text starts and how long it is read."""
     ids, starts, lengths = tokens.ids, tokens.offsets[:-1], tokens.lengths
     if not config.model.mask_padding:
         batches = [pad_batch(tokens, rows)[0] for rows in _batches(tokens, config)]
@@ -67,15 +79,27 @@ def _recurrent_features(weights: Weights, config: Config, tokens: TokenIds) -> F
         lengths = np.array(steps, np.int64)
         starts = np.cumsum(lengths) - lengths
     words, rows = distinct(ids, len(weights["embedding.weight"]))
-    vectors = take_rows(weights, "embedding.weight", words)
-    w_ih, w_hh, b_ih, b_hh = (weights[f"cell.{name}_l0"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
-    threads = max(1, min(native.num_threads(), len(ids) // _TOKENS_PER_THREAD))
-    projected = recurrent.project(config.model.name, vectors, w_ih, b_ih, threads=threads)
-    reading = recurrent.Reading(config.model.name, config.model.pooling, rows, starts, lengths)
-    return recurrent.forward(reading, projected, w_hh, b_hh, threads=threads)[0]
+    return take_rows(weights, "embedding.weight", words), rows, starts, lengths
+
+
+def _threads(rows: NDArray[np.int32]) -> int:
+    return max(1, min(native.num_threads(), len(rows) // _TOKENS_PER_THREAD))
+
+
+def _kim_features(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
+    vectors, rows, starts, lengths = _words(weights, config, tokens)
+    texts, threads = windows.Texts(config.model.pooling, rows, starts, lengths), _threads(rows)
+    features = []
+    for i, places in enumerate(config.model.kernel_sizes):
+        weight, bias = (weights[f"convs.{i}.{name}"] for name in ("weight", "bias"))
+        projected = windows.project(vectors, weight, threads=threads)
+        features.append(windows.forward(texts, projected, bias, places, threads=threads)[0])
+    return np.hstack(features)
 
 
 def _convolution_features(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
+    if config.model.kernel_sizes:
+        return _kim_features(weights, config, tokens)
     features = np.empty((len(tokens), config.model.hidden_size), np.float32)
     for rows in _batches(tokens, config):
         ids, lengths = pad_batch(tokens, rows)

@@ -32,6 +32,7 @@ from rubrica.embedding import KernelAdam, TableAdam, WordTable, clip_scale, on_c
 from rubrica.errors import ConfigError
 from rubrica.freezing import build_schedule
 from rubrica.history import History
+from rubrica.models.cnn import ConvClassifier
 from rubrica.models.rnn import RecurrentClassifier
 from rubrica.progress import progress_bar
 
@@ -71,7 +72,7 @@ def fit(
     history = History()
     best_loss, best_state, epochs_since_best = float("inf"), None, 0
     torch_threads = torch.get_num_threads()
-    if optimizer.on_cpu and isinstance(model, RecurrentClassifier):
+    if optimizer.on_cpu and not isinstance(model, ConvClassifier):  # the one whose sums are torch's
         # What is left to torch is tiny, and each time its threads meet, the kernels' threads wait for a core.
         torch.set_num_threads(1)
     stays = optimizer.on_cpu or len(split.tokens.ids) > MOST_IDS

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from rubrica import forward
 from rubrica.artifact import Artifact
+from rubrica.config import ModelConfig
 from rubrica.errors import ArtifactError, require
 from rubrica.forward import Weights
 from rubrica.kernels import bag
@@ -103,11 +104,14 @@ def build_model(artifact: Artifact) -> Any:
     else:
         x = graph.add("Transpose", _look_up(graph, weights, "embedding.weight", "ids"), perm=[1, 0, 2])  # (T, B, E)
         lengths = "lengths"
-        if config.name == "cnn":
-            x, lengths = _convolutions(graph, weights, x, masked=masked)
+        if config.name == "cnn" and config.kernel_sizes:
+            features = _windows(graph, weights, x, config, masked=masked)
         else:
-            x = _recurrence(graph, weights, x, config.name, config.hidden_size)
-        features = _pool(graph, x, lengths if masked else None, config.pooling)
+            if config.name == "cnn":
+                x, lengths = _convolutions(graph, weights, x, masked=masked)
+            else:
+                x = _recurrence(graph, weights, x, config.name, config.hidden_size)
+            features = _pool(graph, x, lengths if masked else None, config.pooling)
     head = [graph.constant(name, weights[name]) for name in ("head.weight", "head.bias")]
     graph.add("Gemm", features, *head, transB=1, name="logits")
     graph.add("Softmax", "logits", axis=1, name="probabilities")
@@ -300,6 +304,27 @@ def _convolutions(graph: _Graph, weights: Weights, x: str, *, masked: bool) -> t
             x = graph.add("Transpose", _drop_padding(graph, steps_first, lengths), perm=[1, 2, 0])
         block += 1
     return graph.add("Transpose", x, perm=[2, 0, 1]), lengths
+
+
+def _windows(graph: _Graph, weights: Weights, x: str, config: ModelConfig, *, masked: bool) -> str:
+    """Features (B, widths * H) of vectors (T, B, E): each width's filters over each text's own windows."""
+    zero, one = graph.constant("zero", 0), graph.constant("one", 1)
+    lengths = "lengths"
+    if masked:
+        x = _drop_padding(graph, x, lengths)
+    else:  # every text is as long as the longest
+        steps = graph.add("Gather", graph.add("Shape", x), zero, axis=0)
+        lengths = graph.add("Expand", steps, graph.add("Shape", lengths))
+    x = graph.add("Transpose", x, perm=[1, 2, 0])  # (B, E, T)
+    features = []
+    for i, places in enumerate(config.kernel_sizes):
+        conv = [graph.constant(f"convs.{i}.{name}", weights[f"convs.{i}.{name}"]) for name in ("weight", "bias")]
+        states = graph.add("Relu", graph.add("Conv", x, *conv, kernel_shape=[places], pads=[0, places - 1]))
+        less = graph.add("Sub", lengths, graph.constant(f"less_{places}", places - 1))
+        # As many windows as fit, one where none does, and none in a text without words.
+        counts = graph.add("Min", graph.add("Max", less, one), lengths)
+        features.append(_pool(graph, graph.add("Transpose", states, perm=[2, 0, 1]), counts, config.pooling))
+    return graph.add("Concat", *features, axis=1)
 
 
 def _compared(graph: _Graph, operator: str, x: str, lengths: str) -> str:

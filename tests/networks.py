@@ -1,0 +1,12 @@
+"""The networks of torch by the names that the tests call them, as settings."""
+
+NETWORKS = {name: [f"model.name={name}"] for name in ("cnn", "rnn", "gru", "lstm")}
+NETWORKS["kim"] = ["model.name=cnn", "model.kernel_sizes=[1,3,4]"]
+
+NOT_LAST = ("cnn", "kim")  # those without states to take the last of
+CASES = [
+    (name, pooling)
+    for name in NETWORKS
+    for pooling in ("last", "max", "average")
+    if pooling != "last" or name not in NOT_LAST
+]
