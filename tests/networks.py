@@ -2,6 +2,7 @@
 
 NETWORKS = {name: [f"model.name={name}"] for name in ("cnn", "rnn", "gru", "lstm")}
 NETWORKS["kim"] = ["model.name=cnn", "model.kernel_sizes=[1,3,4]"]
+NETWORKS["drnn"] = ["model.name=drnn", "model.window=3"]
 
 NOT_LAST = ("cnn", "kim")  # those without states to take the last of
 CASES = [

@@ -35,6 +35,7 @@ BAD = [
     ({"model": {"kernel_sizes": [3, 0]}}, "model.kernel_sizes is [3, 0]; give widths of at least 1"),
     ({"model": {"kernel_sizes": 3}}, "model.kernel_sizes is 3; give a list of whole numbers, for example [3, 4, 5]"),
     ({"model": {"kernel_sizes": [3, True]}}, "model.kernel_sizes is [3, True]; give a list of whole numbers"),
+    ({"model": {"window": 0}}, "model.window is 0; give at least 1"),
     ({"model": {"hidden_size": 0}}, "model.hidden_size is 0; give at least 1"),
     ({"model": {"embedding_dim": 0}}, "model.embedding_dim is 0; give at least 1"),
     ({"data": {"max_length": 0}}, "data.max_length is 0; give at least 1 token"),

@@ -10,6 +10,7 @@ from torch import nn
 from networks import CASES, NETWORKS, NOT_LAST
 from rubrica.config import Config, ModelConfig
 from rubrica.models import MODELS, build_model
+from rubrica.pooling import POOLINGS
 
 
 def make_model(name, **settings):
@@ -89,6 +90,29 @@ def test_kim_equals_loops_over_windows(pooling):
             pooled = torch.stack(windows).amax(0) if pooling == "max" else sum(windows) / len(windows)
             features.append(pooled if length else torch.zeros(5).double())
         torch.testing.assert_close(logits, model.head(torch.cat(features)), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("pooling", ["last", "max", "average"])
+def test_drnn_equals_a_gru_of_torch_on_each_window(pooling):
+    model = make_model("drnn", pooling=pooling)
+    gru = nn.GRU(6, 5).double()
+    gru.load_state_dict(model.cell.state_dict())
+    ids, lengths = padded([7, 1, 4, 12, 0, 3])
+    for row, length, logits in zip(ids, lengths, model(ids, lengths), strict=True):
+        words, states = model.embedding.weight[row[:length]], []
+        for end in range(1, length + 1):
+            _, last = gru(words[max(0, end - 3) : end])
+            states.append(torch.relu(model.mlp.weight @ last[0] + model.mlp.bias))
+        states = torch.stack(states) if states else torch.zeros(1, 5).double()
+        features = {"last": states[-1], "max": states.amax(0), "average": states.mean(0)}[pooling]
+        torch.testing.assert_close(logits, model.head(features), rtol=0, atol=1e-12)
+
+
+def test_a_window_as_long_as_the_text_is_a_gru():
+    model = make_model("drnn", pooling="last", window=12)
+    ids, lengths = padded([12, 5])
+    whole = POOLINGS["last"](model.cell(model.embedding.weight[ids.t()]), lengths)
+    torch.testing.assert_close(model(ids, lengths), model.head(torch.relu(model.mlp(whole))), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["rnn", "gru", "lstm"])

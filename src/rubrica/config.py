@@ -50,7 +50,7 @@ class DataConfig:
 class ModelConfig:
     """The network."""
 
-    name: Literal["bag", "cnn", "rnn", "gru", "lstm"] = "gru"
+    name: Literal["bag", "cnn", "rnn", "gru", "lstm", "drnn"] = "gru"
     """Which network: the dict `rubrica.models.MODELS` holds them; a bag of words and n-grams is trained by `bag.py`."""
     embedding_dim: int = 50
     """E, numbers in a word vector; at least 1. Vectors from a file bring their own."""
@@ -69,6 +69,9 @@ class ModelConfig:
     """Of a cnn: widths of its convolutions in tokens, side by side (Kim's are 3, 4, 5), with hidden_size filters each;
     none is the seminar's cnn of three layers. Each at least 1."""
 
+    window: int = 15
+    """Of a drnn: the words that a state knows of, those up to its own; at least 1."""
+
     word_ngrams: int = 2
     """Of a bag: the longest run of words that has a row of its own; 1 counts words alone."""
     num_buckets: int = 1 << 18
@@ -82,6 +85,7 @@ class ModelConfig:
             min(self.kernel_sizes, default=1) < 1,
             f"model.kernel_sizes is {list(self.kernel_sizes)}; give widths of at least 1, for example [3, 4, 5]",
         )
+        _refuse(self.window < 1, f"model.window is {self.window}; give at least 1")
         _refuse(self.hidden_size < 1, f"model.hidden_size is {self.hidden_size}; give at least 1")
         _refuse(
             self.name == "cnn" and self.pooling == "last",

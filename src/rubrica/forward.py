@@ -23,8 +23,9 @@ Floats = NDArray[np.floating[Any]]
 Weights = dict[str, NDArray[Any]]
 
 _BAG_TABLES = ("embedding.weight", "ngrams.weight")
+_CELL = [f"cell.{name}_l0" for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
 _BATCH_NORM_EPS = 1e-5  # torch's default, which the models keep
-_PADDED_BATCH = 256  # texts of similar length that the cnn reads at a time; more only cost memory
+_PADDED_BATCH = 256  # texts that a cnn or a drnn reads at a time; more only cost memory
 _TOKENS_PER_THREAD = 4096  # that are worth starting another thread for
 
 
@@ -60,7 +61,7 @@ def _bag_features(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
 
 def _recurrent_features(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
     vectors, rows, starts, lengths = _words(weights, config, tokens)
-    w_ih, w_hh, b_ih, b_hh = (weights[f"cell.{name}_l0"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+    w_ih, w_hh, b_ih, b_hh = (weights[name] for name in _CELL)
     threads = _threads(rows)
     projected = recurrent.project(config.model.name, vectors, w_ih, b_ih, threads=threads)
     reading = recurrent.Reading(config.model.name, config.model.pooling, rows, starts, lengths)
@@ -86,6 +87,25 @@ def _threads(rows: NDArray[np.int32]) -> int:
     return max(1, min(native.num_threads(), len(rows) // _TOKENS_PER_THREAD))
 
 
+def _disconnected_features(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
+    vectors, rows, starts, lengths = _words(weights, config, tokens)
+    w_ih, w_hh, b_ih, b_hh = (weights[name] for name in _CELL)
+    projected = recurrent.project("gru", vectors, w_ih, b_ih, threads=_threads(rows))
+    features = np.empty((len(lengths), len(weights["mlp.bias"])), vectors.dtype)
+    for texts in iter_rows(np.arange(len(lengths)), _PADDED_BATCH):
+        counts = lengths[texts]
+        owners = np.repeat(np.arange(len(texts)), counts)
+        ends = np.arange(len(owners)) - (np.cumsum(counts) - counts)[owners]
+        sizes = np.minimum(ends + 1, config.model.window)
+        # A window is a text that ends at a word.
+        reading = recurrent.Reading("gru", "last", rows, starts[texts][owners] + ends + 1 - sizes, sizes)
+        threads = max(1, min(native.num_threads(), int(sizes.sum()) // _TOKENS_PER_THREAD))
+        states = recurrent.forward(reading, projected, w_hh, b_hh, threads=threads)[0]
+        states = np.maximum(states @ weights["mlp.weight"].T + weights["mlp.bias"], 0)
+        features[texts] = windows.pool_runs(config.model.pooling, states, counts)
+    return features
+
+
 def _kim_features(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
     vectors, rows, starts, lengths = _words(weights, config, tokens)
     texts, threads = windows.Texts(config.model.pooling, rows, starts, lengths), _threads(rows)
@@ -108,7 +128,7 @@ def _convolution_features(weights: Weights, config: Config, tokens: TokenIds) ->
     return features
 
 
-_FEATURES = {"bag": _bag_features, "cnn": _convolution_features}
+_FEATURES = {"bag": _bag_features, "cnn": _convolution_features, "drnn": _disconnected_features}
 
 
 def _batches(tokens: TokenIds, config: Config) -> list[NDArray[np.int64]]:

@@ -109,6 +109,8 @@ def build_model(artifact: Artifact) -> Any:
         else:
             if config.name == "cnn":
                 x, lengths = _convolutions(graph, weights, x, masked=masked)
+            elif config.name == "drnn":
+                x = _disconnected(graph, weights, x, config)
             else:
                 x = _recurrence(graph, weights, x, config.name, config.hidden_size)
             features = _pool(graph, x, lengths if masked else None, config.pooling)
@@ -282,6 +284,30 @@ def _recurrence(graph: _Graph, weights: Weights, x: str, name: str, hidden_size:
     extra = {"linear_before_reset": 1} if name == "gru" else {}
     states = graph.add(name.upper(), x, *parameters, hidden_size=hidden_size, **extra)  # (T, 1, B, H)
     return graph.add("Squeeze", states, graph.constant("direction", [1]))
+
+
+def _disconnected(graph: _Graph, weights: Weights, x: str, config: ModelConfig) -> str:
+    """The linear layer (T, B, H) on a gru over the K words up to each one, of vectors (T, B, E)."""
+    zero, one, window = graph.constant("zero", 0), graph.constant("one", 1), config.window
+    shape = graph.add("Shape", x)
+    count = graph.add("Gather", shape, zero, axis=0)
+    ends = graph.add("Unsqueeze", graph.add("Range", zero, count, one), graph.constant("axis_0", [0]))  # (1, T)
+    starts = graph.add("Max", graph.add("Sub", ends, graph.constant("before", window - 1)), zero)
+    column = graph.constant("in_window", np.arange(window)[:, None])
+    places = graph.add("Min", graph.add("Add", starts, column), graph.add("Sub", count, one))  # (K, T)
+    by_window = graph.add("Gather", x, places, axis=0)  # (K, T, B, E)
+    flat = graph.add("Reshape", by_window, graph.constant("flat", [window, -1, config.embedding_dim]))
+    states = _recurrence(graph, weights, flat, "gru", config.hidden_size)  # (K, T * B, H)
+    counts = graph.add("Slice", shape, graph.constant("axis_0", [0]), graph.constant("two", [2]))  # T, B
+    unflat = graph.add(
+        "Concat", graph.constant("width", [window]), counts, graph.constant("size", [config.hidden_size]), axis=0
+    )
+    states = graph.add("Reshape", states, unflat)
+    is_last = graph.add("Equal", column, graph.add("Sub", ends, starts))  # (K, T)
+    axes = graph.constant("last_axes", [2, 3])
+    picked = graph.add("Where", graph.add("Unsqueeze", is_last, axes), states, graph.constant("nothing", 0.0))
+    product = graph.add("MatMul", _sum_over_time(graph, picked), graph.constant("mlp.weight", weights["mlp.weight"].T))
+    return graph.add("Relu", graph.add("Add", product, graph.constant("mlp.bias", weights["mlp.bias"])))
 
 
 def _convolutions(graph: _Graph, weights: Weights, x: str, *, masked: bool) -> tuple[str, str]:

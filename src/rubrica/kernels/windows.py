@@ -117,6 +117,21 @@ def backward(
     return d_vectors, d_weight, d_bias
 
 
+def pool_runs(pooling: str, states: Floats, counts: NDArray[np.int64]) -> Floats:
+    """One row a text (B, F) of states (N, F), text after text, `counts` of each; zeros where a text has none."""
+    full = counts > 0
+    features = np.zeros((len(counts), states.shape[1]), states.dtype)
+    ends = np.cumsum(counts)[full]
+    if pooling == "last" or not len(ends):
+        features[full] = states[ends - 1]
+        return features
+    add = np.maximum if pooling == "max" else np.add
+    features[full] = add.reduceat(states, ends - counts[full])
+    if pooling == "average":
+        features[full] /= counts[full, None].astype(states.dtype)
+    return features
+
+
 def _is_native(array: Floats) -> bool:
     return array.dtype == np.float32 and native.library() is not None
 
@@ -149,15 +164,7 @@ def _before_relu(
 
 def _forward_numpy(texts: Texts, projected: Floats, bias: Floats, places: int) -> tuple[Floats, None]:
     total, _, counts = _before_relu(texts, projected, bias, places)
-    states, full = np.maximum(total, 0), counts > 0
-    features = np.zeros((len(counts), len(bias)), projected.dtype)
-    if full.any():
-        firsts = (np.cumsum(counts) - counts)[full]
-        if texts.pooling == "max":
-            features[full] = np.maximum.reduceat(states, firsts)
-        else:
-            features[full] = np.add.reduceat(states, firsts) / counts[full, None].astype(states.dtype)
-    return features, None
+    return pool_runs(texts.pooling, np.maximum(total, 0), counts), None
 
 
 def _backward_numpy(

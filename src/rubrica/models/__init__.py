@@ -11,6 +11,7 @@ from torch import nn
 from rubrica.config import ModelConfig
 from rubrica.embedding import WordTable
 from rubrica.models.cnn import ConvClassifier
+from rubrica.models.drnn import DisconnectedClassifier
 from rubrica.models.kim import KimClassifier
 from rubrica.models.rnn import RecurrentClassifier
 
@@ -25,6 +26,14 @@ MODELS: dict[str, Callable[[WordTable, int, ModelConfig], nn.Module]] = {
         )
         if config.kernel_sizes
         else ConvClassifier(embedding, num_classes, num_filters=config.hidden_size, pooling=config.pooling)
+    ),
+    "drnn": lambda embedding, num_classes, config: DisconnectedClassifier(
+        embedding,
+        num_classes,
+        window=config.window,
+        hidden_size=config.hidden_size,
+        pooling=config.pooling,
+        init=config.init,
     ),
     **dict.fromkeys(
         ("rnn", "gru", "lstm"),
