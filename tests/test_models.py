@@ -93,19 +93,32 @@ def test_kim_equals_loops_over_windows(pooling):
 
 
 @pytest.mark.parametrize("pooling", ["last", "max", "average"])
-def test_drnn_equals_a_gru_of_torch_on_each_window(pooling):
+def test_drnn_equals_a_gru_of_torch_on_each_window_and_learns_what_that_would(pooling):
     model = make_model("drnn", pooling=pooling)
     gru = nn.GRU(6, 5).double()
     gru.load_state_dict(model.cell.state_dict())
     ids, lengths = padded([7, 1, 4, 12, 0, 3])
-    for row, length, logits in zip(ids, lengths, model(ids, lengths), strict=True):
+    features = []
+    for row, length in zip(ids, lengths, strict=True):
         words, states = model.embedding.weight[row[:length]], []
         for end in range(1, length + 1):
             _, last = gru(words[max(0, end - 3) : end])
             states.append(torch.relu(model.mlp.weight @ last[0] + model.mlp.bias))
         states = torch.stack(states) if states else torch.zeros(1, 5).double()
-        features = {"last": states[-1], "max": states.amax(0), "average": states.mean(0)}[pooling]
-        torch.testing.assert_close(logits, model.head(features), rtol=0, atol=1e-12)
+        features.append({"last": states[-1], "max": states.amax(0), "average": states.mean(0)}[pooling])
+    expected, logits = model.head(torch.stack(features)), model(ids, lengths)
+    torch.testing.assert_close(logits, expected, rtol=0, atol=1e-12)
+    targets = torch.tensor([0, 1, 2, 0, 1, 2])
+    nn.functional.cross_entropy(logits, targets).backward()
+    ours = [*model.cell.parameters(), *model.mlp.parameters()]
+    theirs = [*gru.parameters(), *model.mlp.parameters(), model.embedding.weight]
+    by_word = torch.zeros(20, 6).double()
+    by_word[model.embedding.words] = model.embedding.vectors.grad
+    found = [*(parameter.grad for parameter in ours), by_word]
+    wanted = torch.autograd.grad(nn.functional.cross_entropy(expected, targets), theirs)
+    for gradient, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(gradient, other, rtol=0, atol=1e-12)
+    assert min(gradient.abs().max() for gradient in found) > 1e-4
 
 
 def test_a_window_as_long_as_the_text_is_a_gru():

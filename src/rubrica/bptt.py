@@ -25,8 +25,6 @@ from rubrica.kernels import recurrent as kernel
 from rubrica.kernels.learn import Weights, learn
 from rubrica.pooling import POOLINGS
 
-_PRODUCTS_PER_THREAD = 5_000_000  # multiplications that are worth starting another thread for
-
 
 def read_texts(
     cell: str,
@@ -94,8 +92,7 @@ def learn_texts(
 
 
 def _useful_threads(reading: kernel.Reading, products_per_token: int) -> int:
-    products = int(reading.lengths.sum()) * products_per_token
-    return max(1, min(native.num_threads(), products // _PRODUCTS_PER_THREAD))
+    return native.useful_threads(int(reading.lengths.sum()) * products_per_token)
 
 
 class _Read(torch.autograd.Function):

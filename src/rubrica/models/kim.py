@@ -27,8 +27,6 @@ from rubrica.kernels import windows as kernel
 from rubrica.models.cnn import drop_padding
 from rubrica.pooling import POOLINGS
 
-_PRODUCTS_PER_THREAD = 5_000_000  # multiplications that are worth starting another thread for
-
 
 class KimClassifier(nn.Module):
     """Classify a text by what its windows of some widths hold.
@@ -96,7 +94,7 @@ class _Read(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, vectors: Tensor, weight: Tensor, bias: Tensor, texts: kernel.Texts) -> Tensor:
         x, w, b = (tensor.detach().numpy() for tensor in (vectors, weight, bias))
-        threads = max(1, min(native.num_threads(), len(x) * w.size // _PRODUCTS_PER_THREAD))
+        threads = native.useful_threads(len(x) * w.size)
         projected = kernel.project(x, w, threads=threads)
         features, kept = kernel.forward(
             texts, projected, b, w.shape[2], keep=any(ctx.needs_input_grad), threads=threads
