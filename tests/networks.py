@@ -1,6 +1,6 @@
 """The networks of torch by the names that the tests call them, as settings."""
 
-NETWORKS = {name: [f"model.name={name}"] for name in ("cnn", "rnn", "gru", "lstm")}
+NETWORKS = {name: [f"model.name={name}"] for name in ("cnn", "rnn", "gru", "lstm", "mingru")}
 NETWORKS["kim"] = ["model.name=cnn", "model.kernel_sizes=[1,3,4]"]
 NETWORKS["drnn"] = ["model.name=drnn", "model.window=3"]
 

@@ -30,7 +30,10 @@ BAD = [
     ({"training": {"seed": -1}}, "training.seed is -1; give 0 or more"),
     ({"training": {"seed": 2**63}}, "give less than 2^63"),
     ({"training": 3}, "[training] is no table"),
-    ({"model": {"name": "transformer"}}, "model.name is 'transformer'; give one of 'bag', 'cnn', 'rnn', 'gru', 'lstm'"),
+    (
+        {"model": {"name": "transformer"}},
+        "model.name is 'transformer'; give one of 'bag', 'cnn', 'rnn', 'gru', 'lstm', '",
+    ),
     ({"model": {"name": "cnn", "pooling": "last"}}, 'model.pooling is "last"; the cnn pools with'),
     ({"model": {"kernel_sizes": [3, 0]}}, "model.kernel_sizes is [3, 0]; give widths of at least 1"),
     ({"model": {"kernel_sizes": 3}}, "model.kernel_sizes is 3; give a list of whole numbers, for example [3, 4, 5]"),

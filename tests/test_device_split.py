@@ -27,7 +27,7 @@ from rubrica.vocab import TokenIds
 @pytest.fixture
 def accelerators_way(monkeypatch):
     """Sends tensors of the CPU where those of a GPU go."""
-    for module in ("embedding", "bptt", "models.kim", "models.drnn", "loop"):
+    for module in ("embedding", "bptt", "models.kim", "models.drnn", "mingru", "loop"):
         monkeypatch.setattr(f"rubrica.{module}.on_cpu", lambda tensor: False)
 
 

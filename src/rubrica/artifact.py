@@ -48,7 +48,7 @@ _KEYS = {
     "rubrica_format", "problem_type", "id2label", "label2id", "unknown_id", "vectors", "storage",
     "data", "model", "training",
 }  # fmt: skip
-_GATES = {"rnn": 1, "gru": 3, "lstm": 4, "drnn": 3}
+_GATES = {"rnn": 1, "gru": 3, "lstm": 4, "mingru": 2, "drnn": 3}
 _BYTES = {"float32": 4, "bfloat16": 2, "int8": 1, "uint8": 1}
 
 
@@ -198,8 +198,9 @@ def expected_shapes(config: Config, vocab_size: int, num_classes: int) -> dict[s
             shapes |= {f"norms.{block}.{name}": (hidden,) for name in ("weight", "bias", "running_mean", "running_var")}
     else:
         gates = _GATES[config.model.name] * hidden
-        shapes |= {"cell.weight_ih_l0": (gates, dim), "cell.weight_hh_l0": (gates, hidden)}
-        shapes |= {"cell.bias_ih_l0": (gates,), "cell.bias_hh_l0": (gates,)}
+        shapes |= {"cell.weight_ih_l0": (gates, dim), "cell.bias_ih_l0": (gates,)}
+        if config.model.name != "mingru":
+            shapes |= {"cell.weight_hh_l0": (gates, hidden), "cell.bias_hh_l0": (gates,)}
         if config.model.name == "drnn":
             shapes |= {"mlp.weight": (hidden, hidden), "mlp.bias": (hidden,)}
     return shapes | {"head.weight": (num_classes, hidden), "head.bias": (num_classes,)}

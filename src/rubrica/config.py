@@ -50,7 +50,7 @@ class DataConfig:
 class ModelConfig:
     """The network."""
 
-    name: Literal["bag", "cnn", "rnn", "gru", "lstm", "drnn"] = "gru"
+    name: Literal["bag", "cnn", "rnn", "gru", "lstm", "mingru", "drnn"] = "gru"
     """Which network: the dict `rubrica.models.MODELS` holds them; a bag of words and n-grams is trained by `bag.py`."""
     embedding_dim: int = 50
     """E, numbers in a word vector; at least 1. Vectors from a file bring their own."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rubrica.batching import iter_rows, pad_batch
 from rubrica.config import Config
-from rubrica.kernels import bag, native, recurrent, windows
+from rubrica.kernels import bag, mingru, native, recurrent, runs, windows
 from rubrica.kernels.rows import distinct
 from rubrica.quantization import take_rows
 from rubrica.vocab import TokenIds
@@ -87,6 +87,14 @@ def _threads(rows: NDArray[np.int32]) -> int:
     return max(1, min(native.num_threads(), len(rows) // _TOKENS_PER_THREAD))
 
 
+def _mingru_features(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
+    vectors, rows, starts, lengths = _words(weights, config, tokens)
+    threads, bias = _threads(rows), weights["cell.bias_ih_l0"]
+    gates = mingru.make_gates(vectors, weights["cell.weight_ih_l0"], bias, threads=threads)
+    reading = recurrent.Reading("mingru", config.model.pooling, rows, starts, lengths)
+    return mingru.forward(reading, gates, len(bias) // 2, threads=threads)[0]
+
+
 def _disconnected_features(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
     vectors, rows, starts, lengths = _words(weights, config, tokens)
     w_ih, w_hh, b_ih, b_hh = (weights[name] for name in _CELL)
@@ -102,7 +110,7 @@ def _disconnected_features(weights: Weights, config: Config, tokens: TokenIds) -
         threads = max(1, min(native.num_threads(), int(sizes.sum()) // _TOKENS_PER_THREAD))
         states = recurrent.forward(reading, projected, w_hh, b_hh, threads=threads)[0]
         states = np.maximum(states @ weights["mlp.weight"].T + weights["mlp.bias"], 0)
-        features[texts] = windows.pool_runs(config.model.pooling, states, counts)
+        features[texts] = runs.pool_runs(config.model.pooling, states, counts)
     return features
 
 
@@ -128,7 +136,12 @@ def _convolution_features(weights: Weights, config: Config, tokens: TokenIds) ->
     return features
 
 
-_FEATURES = {"bag": _bag_features, "cnn": _convolution_features, "drnn": _disconnected_features}
+_FEATURES = {
+    "bag": _bag_features,
+    "cnn": _convolution_features,
+    "mingru": _mingru_features,
+    "drnn": _disconnected_features,
+}
 
 
 def _batches(tokens: TokenIds, config: Config) -> list[NDArray[np.int64]]:

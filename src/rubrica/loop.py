@@ -180,7 +180,7 @@ def update(
 ) -> Float[Tensor, "2"]:
     """One step of the optimizer on the texts of a batch; returns their loss and accuracy before it."""
     network, smoothing = optimizer.network, config.training.label_smoothing
-    if isinstance(network, KernelAdam) and isinstance(model, RecurrentClassifier) and not smoothing:
+    if isinstance(network, KernelAdam) and isinstance(model, RecurrentClassifier) and model.learns and not smoothing:
         # All that is written out below, in one kernel.
         assert not isinstance(batch, DeviceBatch)
         weights, masked = (network.arrays, network.gradients), config.model.mask_padding

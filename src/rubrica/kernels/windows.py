@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from rubrica.kernels import native
 from rubrica.kernels.recurrent import Floats, addresses
+from rubrica.kernels.runs import pool_runs, unpool_runs
 
 
 class Texts(NamedTuple):
@@ -117,21 +118,6 @@ def backward(
     return d_vectors, d_weight, d_bias
 
 
-def pool_runs(pooling: str, states: Floats, counts: NDArray[np.int64]) -> Floats:
-    """One row a text (B, F) of states (N, F), text after text, `counts` of each; zeros where a text has none."""
-    full = counts > 0
-    features = np.zeros((len(counts), states.shape[1]), states.dtype)
-    ends = np.cumsum(counts)[full]
-    if pooling == "last" or not len(ends):
-        features[full] = states[ends - 1]
-        return features
-    add = np.maximum if pooling == "max" else np.add
-    features[full] = add.reduceat(states, ends - counts[full])
-    if pooling == "average":
-        features[full] /= counts[full, None].astype(states.dtype)
-    return features
-
-
 def _is_native(array: Floats) -> bool:
     return array.dtype == np.float32 and native.library() is not None
 
@@ -172,16 +158,7 @@ def _backward_numpy(
 ) -> tuple[Floats | None, Floats, Floats]:
     filters, dim, places = weight.shape
     total, words, counts = _before_relu(texts, projected, bias, places)
-    owners = np.repeat(np.arange(len(counts)), counts)
-    if texts.pooling == "max":
-        d_total, first = np.zeros_like(total), 0
-        for text, count in enumerate(counts):
-            if count:
-                best = total[first : first + count].argmax(axis=0)
-                d_total[first + best, np.arange(filters)] = d_features[text]
-            first += count
-    else:
-        d_total = d_features[owners] / counts[owners, None].astype(total.dtype)
+    d_total = unpool_runs(texts.pooling, total, counts, d_features)
     d_total[total <= 0] = 0
     d_pieces = np.zeros((len(vectors) + 1, places, filters), vectors.dtype)
     for k in range(places):

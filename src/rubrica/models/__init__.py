@@ -36,7 +36,7 @@ MODELS: dict[str, Callable[[WordTable, int, ModelConfig], nn.Module]] = {
         init=config.init,
     ),
     **dict.fromkeys(
-        ("rnn", "gru", "lstm"),
+        ("rnn", "gru", "lstm", "mingru"),
         lambda embedding, num_classes, config: RecurrentClassifier(
             embedding,
             num_classes,

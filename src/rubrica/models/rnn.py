@@ -1,4 +1,4 @@
-"""Read a text word by word, pool the states, one linear layer: the seminar's RNN and GRU, and the LSTM.
+"""Read a text word by word, pool the states, one linear layer: the seminar's RNN and GRU, the LSTM, the minimal GRU.
 
 Letters: B texts, T tokens of the longest text, E numbers in a word vector, H hidden units, C classes, V words.
 """
@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rubrica.bptt import learn_texts
-from rubrica.cells import GRU, LSTM, RNN
+from rubrica.cells import GRU, LSTM, RNN, Recurrent
 from rubrica.embedding import WordTable
 from rubrica.kernels.recurrent import Reading
+from rubrica.mingru import MinGRU
 from rubrica.vocab import TokenIds
 
-CELLS = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
+CELLS: dict[str, type[Recurrent] | type[MinGRU]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM, "mingru": MinGRU}
 
 
 class RecurrentClassifier(nn.Module):
@@ -45,6 +46,7 @@ class RecurrentClassifier(nn.Module):
         super().__init__()
         self.embedding = embedding
         self.cell = CELLS[cell](embedding.weight.shape[1], hidden_size, init=init)
+        self.learns = isinstance(self.cell, Recurrent)  # whether `learn` knows this cell
         self.pooling = pooling
         self.head = nn.Linear(hidden_size, num_classes)
 
@@ -65,7 +67,8 @@ class RecurrentClassifier(nn.Module):
     ) -> Float[Tensor, "2"]:
         """Loss and accuracy on the CPU; what `backward()` would put into the gradients is there afterwards.
 
-        Equal to `forward`, the cross-entropy and `backward`, and the training's way: all is one kernel.
+        Equal to `forward`, the cross-entropy and `backward`, and the training's way: all is one kernel. The minimal GRU
+        has no such kernel and learns by `forward` and `backward`.
 
         Args:
             texts: Ids of many texts.
