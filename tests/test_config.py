@@ -29,6 +29,8 @@ BAD = [
     ({"training": 3}, "[training] is no table"),
     ({"model": {"name": "transformer"}}, "model.name is 'transformer'; give one of 'bag', 'cnn', 'rnn', 'gru', 'lstm'"),
     ({"model": {"name": "cnn", "pooling": "last"}}, 'model.pooling is "last"; the cnn pools with'),
+    ({"model": {"name": "cnn", "pooling": "attention"}}, 'model.pooling is "attention"; the cnn pools with'),
+    ({"training": {"dropout": 1.0}}, "training.dropout is 1.0; give a share from 0 up to, not with, 1"),
     ({"model": {"hidden_size": 0}}, "model.hidden_size is 0; give at least 1"),
     ({"model": {"embedding_dim": 0}}, "model.embedding_dim is 0; give at least 1"),
     ({"data": {"max_length": 0}}, "data.max_length is 0; give at least 1 token"),

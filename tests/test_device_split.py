@@ -74,7 +74,7 @@ def test_what_is_gathered_is_what_the_host_pads(texts, size, multiple, seed):
 
 
 CASES = [(name, pooling) for name in ("rnn", "gru", "lstm") for pooling in ("last", "max", "average")]
-CASES += [("cnn", "max"), ("cnn", "average")]
+CASES += [("cnn", "max"), ("cnn", "average"), ("gru", "average_max"), ("gru", "attention")]
 
 
 def tolerance(name):
@@ -84,7 +84,10 @@ def tolerance(name):
     return 0.03 if name == "cnn" else 1e-3
 
 
-@pytest.mark.parametrize("extra", [[], ["model.mask_padding=false"], ["training.dense_updates=true"]])
+MORE = ["model.bidirectional=true", "training.dropout=0.3", "training.label_smoothing=0.1"]
+
+
+@pytest.mark.parametrize("extra", [[], ["model.mask_padding=false"], ["training.dense_updates=true"], MORE])
 @pytest.mark.parametrize(("name", "pooling"), CASES)
 def test_a_training_goes_the_accelerators_way_to_the_same_place(small, request, name, pooling, extra):
     settings = [f"model.name={name}", f"model.pooling={pooling}", "training.freeze_steps=3", *extra]

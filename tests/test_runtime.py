@@ -22,19 +22,26 @@ from rubrica.vocab import Vocab
 LABELS = ["World", "Sports", "Business"]
 WORDS = ["<pad>", "<unk>", *"abcdefghijklmnop"]
 CASES = [
-    (name, pooling, masked)
+    (name, pooling, masked, both)
     for name in ("cnn", "rnn", "gru", "lstm")
-    for pooling in ("last", "max", "average")
+    for pooling in ("last", "max", "average", "average_max", "attention")
     for masked in (True, False)
-    if (name, pooling) != ("cnn", "last")
+    for both in (False, True)
+    if name != "cnn" or not (pooling in ("last", "attention") or both)
 ]
 TEXTS = ["a b c", "", "p", "a " * 70, "unknown words only", "c b a . d e f g h", "\0", "é 😀 a"]
 
 
-def make(name, pooling="max", masked=True, init="torch"):
+def make(name, pooling="max", masked=True, both=False, init="torch"):
     torch.manual_seed(0)
     wanted = [f"model.name={name}", f"model.pooling={pooling}", f"model.mask_padding={str(masked).lower()}"]
-    wanted += ["model.hidden_size=6", "model.embedding_dim=5", f"model.init={init}", "training.batch_size=3"]
+    wanted += [
+        "model.hidden_size=6",
+        "model.embedding_dim=5",
+        f"model.init={init}",
+        f"model.bidirectional={str(both).lower()}",
+        "training.batch_size=3",
+    ]
     config = Config().changed(wanted)
     model = build_model(config.model, torch.randn(len(WORDS), 5), len(LABELS))
     if name == "cnn":
@@ -57,9 +64,9 @@ def torch_probabilities(model, classifier, texts):
     return torch.cat(rows).detach().numpy()
 
 
-@pytest.mark.parametrize(("name", "pooling", "masked"), CASES, ids=str)
-def test_probabilities_equal_torch(name, pooling, masked):
-    classifier, model = make(name, pooling, masked)
+@pytest.mark.parametrize(("name", "pooling", "masked", "both"), CASES, ids=str)
+def test_probabilities_equal_torch(name, pooling, masked, both):
+    classifier, model = make(name, pooling, masked, both)
     got = classifier.predict_proba(TEXTS)
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, torch_probabilities(model, classifier, TEXTS), atol=1e-5)

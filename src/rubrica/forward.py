@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rubrica.artifact import DIRECTIONS
 from rubrica.batching import iter_rows, pad_batch
 from rubrica.config import Config
 from rubrica.kernels import bag, native, recurrent
@@ -68,15 +69,20 @@ def _recurrent_features(weights: Weights, config: Config, tokens: TokenIds) -> F
         starts = np.cumsum(lengths) - lengths
     words, rows = distinct(ids, len(weights["embedding.weight"]))
     vectors = take_rows(weights, "embedding.weight", words)
-    w_ih, w_hh, b_ih, b_hh = (weights[f"cell.{name}_l0"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
     threads = max(1, min(native.num_threads(), len(ids) // _TOKENS_PER_THREAD))
-    projected = recurrent.project(config.model.name, vectors, w_ih, b_ih, threads=threads)
-    reading = recurrent.Reading(config.model.name, config.model.pooling, rows, starts, lengths)
-    return recurrent.forward(reading, projected, w_hh, b_hh, threads=threads)[0]
+    features = []
+    for i, way in enumerate(DIRECTIONS[config.model.bidirectional]):
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        w_ih, w_hh, b_ih, b_hh = (weights[f"cell.{name}_{way}"] for name in names)
+        u = weights["attention.weight"][i] if config.model.pooling == "attention" else None
+        projected = recurrent.project(config.model.name, vectors, w_ih, b_ih, threads=threads)
+        reading = recurrent.Reading(config.model.name, config.model.pooling, rows, starts, lengths, reverse=i == 1)
+        features.append(recurrent.forward(reading, projected, w_hh, b_hh, u, threads=threads)[0])
+    return features[0] if len(features) == 1 else np.hstack(features)
 
 
 def _convolution_features(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
-    features = np.empty((len(tokens), config.model.hidden_size), np.float32)
+    features = np.empty((len(tokens), weights["head.weight"].shape[1]), np.float32)
     for rows in _batches(tokens, config):
         ids, lengths = pad_batch(tokens, rows)
         states, real = _convolutions(weights, ids, lengths if config.model.mask_padding else None)
@@ -137,4 +143,8 @@ def _pool_average(states: Floats, lengths: NDArray[np.int64] | None) -> Floats:
     return total / np.maximum(lengths, 1).astype(states.dtype)[:, None]
 
 
-_POOLINGS = {"max": _pool_max, "average": _pool_average}
+def _pool_average_max(states: Floats, lengths: NDArray[np.int64] | None) -> Floats:
+    return np.hstack([_pool_average(states, lengths), _pool_max(states, lengths)])
+
+
+_POOLINGS = {"max": _pool_max, "average": _pool_average, "average_max": _pool_average_max}

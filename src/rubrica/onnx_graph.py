@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica import forward
-from rubrica.artifact import Artifact
+from rubrica.artifact import DIRECTIONS, Artifact
 from rubrica.errors import ArtifactError, require
 from rubrica.forward import Weights
 from rubrica.kernels import bag
@@ -105,9 +105,18 @@ def build_model(artifact: Artifact) -> Any:
         lengths = "lengths"
         if config.name == "cnn":
             x, lengths = _convolutions(graph, weights, x, masked=masked)
+            features = _pool(graph, x, lengths if masked else None, config.pooling)
         else:
-            x = _recurrence(graph, weights, x, config.name, config.hidden_size)
-        features = _pool(graph, x, lengths if masked else None, config.pooling)
+            parts = []
+            for i, way in enumerate(DIRECTIONS[config.bidirectional]):
+                read = _flip(graph, x, masked=masked) if i else x
+                states = _recurrence(graph, weights, read, config.name, config.hidden_size, way)
+                if config.pooling == "attention":
+                    u = graph.constant(f"attention.{way}", weights["attention.weight"][i][:, None])
+                    parts.append(_attend(graph, states, u, masked=masked))
+                else:
+                    parts.append(_pool(graph, states, lengths if masked else None, config.pooling))
+            features = graph.add("Concat", *parts, axis=1)
     head = [graph.constant(name, weights[name]) for name in ("head.weight", "head.bias")]
     graph.add("Gemm", features, *head, transB=1, name="logits")
     graph.add("Softmax", "logits", axis=1, name="probabilities")
@@ -265,19 +274,38 @@ def _sum_over_time(graph: _Graph, x: str) -> str:
     return graph.add("ReduceSum", x, graph.constant("axis_0", [0]), keepdims=0)
 
 
-def _recurrence(graph: _Graph, weights: Weights, x: str, name: str, hidden_size: int) -> str:
-    """States (T, B, H) of vectors (T, B, E)."""
+def _recurrence(graph: _Graph, weights: Weights, x: str, name: str, hidden_size: int, way: str) -> str:
+    """States (T, B, H) of vectors (T, B, E) in the order of reading, by the parameters of one of `DIRECTIONS`."""
 
     def by_onnx(parameter: str) -> NDArray[Any]:
-        gates = np.split(weights[f"cell.{parameter}_l0"], len(_GATE_ORDER[name]))
+        gates = np.split(weights[f"cell.{parameter}_{way}"], len(_GATE_ORDER[name]))
         return np.concatenate([gates[i] for i in _GATE_ORDER[name]])
 
-    parameters = [graph.constant(f"cell.{key}", by_onnx(key)[None]) for key in ("weight_ih", "weight_hh")]
+    parameters = [graph.constant(f"cell.{key}_{way}", by_onnx(key)[None]) for key in ("weight_ih", "weight_hh")]
     biases = np.concatenate([by_onnx("bias_ih"), by_onnx("bias_hh")])
-    parameters.append(graph.constant("cell.bias", biases[None]))
+    parameters.append(graph.constant(f"cell.bias_{way}", biases[None]))
     extra = {"linear_before_reset": 1} if name == "gru" else {}
     states = graph.add(name.upper(), x, *parameters, hidden_size=hidden_size, **extra)  # (T, 1, B, H)
     return graph.add("Squeeze", states, graph.constant("direction", [1]))
+
+
+def _flip(graph: _Graph, x: str, *, masked: bool) -> str:
+    """Vectors (T, B, E) with each text's own steps, or all of them, in the opposite order."""
+    if masked:
+        return graph.add("ReverseSequence", x, "lengths", time_axis=0, batch_axis=1)
+    minus_one, first = graph.constant("minus_ones", [-1]), graph.constant("before_all", [np.iinfo(np.int64).min])
+    return graph.add("Slice", x, minus_one, first, graph.constant("axis_0", [0]), minus_one)
+
+
+def _attend(graph: _Graph, states: str, u: str, *, masked: bool) -> str:
+    """The mean (B, H) of states (T, B, H) by the softmax of their products with u (H, 1)."""
+    scores = graph.add("MatMul", states, u)
+    if not masked:
+        return _sum_over_time(graph, graph.add("Mul", graph.add("Softmax", scores, axis=0), states))
+    lowest = graph.constant("lowest", float(np.finfo(np.float32).min))
+    own = graph.add("Where", _compared(graph, "Less", states, "lengths"), scores, lowest)
+    weights = graph.add("Softmax", own, axis=0)
+    return _sum_over_time(graph, _drop_padding(graph, graph.add("Mul", weights, states), "lengths"))
 
 
 def _convolutions(graph: _Graph, weights: Weights, x: str, *, masked: bool) -> tuple[str, str]:
@@ -316,7 +344,10 @@ def _drop_padding(graph: _Graph, x: str, lengths: str) -> str:
 
 
 def _pool(graph: _Graph, states: str, lengths: str | None, pooling: str) -> str:
-    """Features (B, H) of states (T, B, H); zeros where a text has no tokens."""
+    """Features (B, F) of states (T, B, H); zeros where a text has no tokens."""
+    if pooling == "average_max":
+        both = [_pool(graph, states, lengths, one) for one in ("average", "max")]
+        return graph.add("Concat", *both, axis=1)
     if lengths is None and pooling == "last":
         return graph.add("Gather", states, graph.constant("minus_one", -1), axis=0)
     time = graph.constant("axis_0", [0])
