@@ -15,11 +15,13 @@ enum Pooling { kLast, kMax, kAverage };  // in the order of kernels/recurrent.py
 
 struct Walk {
   int pooling;
+  bool reverse;  // texts are read from their end
   ptrdiff_t B, H;
   const int32_t* rows;     // of the gates, one per token
   const int64_t* starts;   // (B,) where each text's first token stands among them
   const int64_t* lengths;  // (B,)
   ptrdiff_t HP() const { return padded(H); }
+  int32_t word(ptrdiff_t text, ptrdiff_t t) const { return rows[starts[text] + (reverse ? lengths[text] - 1 - t : t)]; }
   float scale(ptrdiff_t text) const { return pooling == kAverage && lengths[text] ? 1.0f / lengths[text] : 1.0f; }
 };
 
@@ -45,12 +47,11 @@ void pack_across(ptrdiff_t H, ptrdiff_t E, const float* weight, const float* bia
 // Pools the units `part` of one text; `states` (length, HP) and `best` (HP,), its step of each maximum, may be null.
 void walk_text(const Walk& p, ptrdiff_t text, Part part, const float* gates, float* pooled, float* states, int32_t* best) {
   const ptrdiff_t HP = p.HP(), length = p.lengths[text];
-  const int32_t* rows = p.rows + p.starts[text];
   for (ptrdiff_t j = part.from; j < part.to; j += kLanes) {
     vf h{}, sum{};
     vi step{};
     for (ptrdiff_t t = 0; t < length; t++) {
-      const float* gate = gates + rows[t] * 3 * HP + j;
+      const float* gate = gates + p.word(text, t) * 3 * HP + j;
       h = load(gate) * h + load(gate + HP) * load(gate + 2 * HP);
       if (states) store(states + t * HP + j, h);
       if (p.pooling == kAverage) {
@@ -71,18 +72,17 @@ void walk_text(const Walk& p, ptrdiff_t text, Part part, const float* gates, flo
 void walk_back(const Walk& p, ptrdiff_t text, Part part, const float* gates, const float* states, const int32_t* best,
                const float* d_pooled, float* d_state, float* d_before) {
   const ptrdiff_t HP = p.HP();
-  const int32_t* rows = p.rows + p.starts[text];
   for (ptrdiff_t j = part.from; j < part.to; j += kLanes) {
     vf d{};
     vi step;
     std::memcpy(&step, best + j, sizeof step);
     const vf from_pooling = load(d_pooled + j);
     for (ptrdiff_t t = p.lengths[text] - 1; t >= 0; t--) {
-      const ptrdiff_t word = rows[t] * HP + j;
+      const ptrdiff_t word = p.word(text, t) * HP + j;
       d += p.pooling == kAverage ? from_pooling : step == static_cast<int32_t>(t) ? from_pooling : vf{};
       store(d_state + word, load(d_state + word) + d);
       if (t > 0) store(d_before + word, load(d_before + word) + d * load(states + (t - 1) * HP + j));
-      d *= load(gates + rows[t] * 3 * HP + j);
+      d *= load(gates + p.word(text, t) * 3 * HP + j);
     }
   }
 }
@@ -113,10 +113,10 @@ RUBRICA_API int64_t rubrica_mingru_gates(int threads, int64_t U, int64_t E, int6
 }
 
 // features (B, H) from gates. `states` (tokens, HP) and `best` (B, HP) are what the way back needs, null at prediction.
-RUBRICA_API int64_t rubrica_mingru_forward(int pooling, int threads, int64_t B, int64_t H, const int32_t* rows,
+RUBRICA_API int64_t rubrica_mingru_forward(int pooling, int reverse, int threads, int64_t B, int64_t H, const int32_t* rows,
                                            const int64_t* starts, const int64_t* lengths, const float* gates,
                                            float* features, float* states, int32_t* best) {
-  const Walk p{pooling, B, H, rows, starts, lengths};
+  const Walk p{pooling, reverse != 0, B, H, rows, starts, lengths};
   const ptrdiff_t HP = p.HP();
   parallel(threads, [&](int thread) {
     const Part part(HP, thread, threads);
@@ -130,12 +130,12 @@ RUBRICA_API int64_t rubrica_mingru_forward(int pooling, int threads, int64_t B, 
 }
 
 // The gradients of vectors (U, E) and parameters from d_features (B, H); d_vectors is null where the vectors do not train.
-RUBRICA_API int64_t rubrica_mingru_backward(int pooling, int threads, int64_t B, int64_t H, int64_t U, int64_t E,
+RUBRICA_API int64_t rubrica_mingru_backward(int pooling, int reverse, int threads, int64_t B, int64_t H, int64_t U, int64_t E,
                                             const int32_t* rows, const int64_t* starts, const int64_t* lengths,
                                             const float* vectors, const float* weight, const float* gates,
                                             const float* states, const int32_t* best, const float* d_features,
                                             float* d_vectors, float* d_weight, float* d_bias) {
-  const Walk p{pooling, B, H, rows, starts, lengths};
+  const Walk p{pooling, reverse != 0, B, H, rows, starts, lengths};
   const ptrdiff_t HP = p.HP(), EP = padded(E), width = 2 * HP;
   Buffer d_state(U * HP), d_before(U * HP), d_gates(U * width), x(U * EP, 0.0f), along(width * EP, 0.0f), zeros(EP, 0.0f);
   Buffer d_w(width * EP), d_x(d_vectors ? U * EP : 0), d_b(width, 0.0f);

@@ -64,7 +64,7 @@ ByWord sort_by_word(const Problem& p, const std::vector<std::vector<Group>>& gro
   for (const auto& share : groups)
     for (const Group& group : share)
       for (ptrdiff_t t = 0; t < group.steps(); t++)
-        for (ptrdiff_t i = 0; i < group.running[t]; i++) words.push_back(p.rows[p.starts[group.texts[i]] + t]);
+        for (ptrdiff_t i = 0; i < group.running[t]; i++) words.push_back(p.word(group.texts[i], t));
   ByWord result{std::vector<int32_t>(p.U + 2, 0), std::vector<int32_t>(words.size())};
   for (const int32_t word : words) result.first[word + 2]++;
   std::partial_sum(result.first.begin(), result.first.end(), result.first.begin());
@@ -72,165 +72,251 @@ ByWord sort_by_word(const Problem& p, const std::vector<std::vector<Group>>& gro
   return result;  // each count has moved on to where the next word starts
 }
 
+// What the words are owed by one direction of reading.
+struct Owed {
+  const ByWord* tokens;
+  const float *kept, *w_ih;  // of the tokens; (width, EP)
+  float* d_w;                // (width, EP)
+};
+
 // Words [first, last): their gate gradients summed over their tokens, from there d_vectors (null where they do not
-// train), and their part of d_w (width, EP).
+// train), and their part of each direction's d_w.
 template <int CELL>
-void backward_words(const Problem& p, ptrdiff_t E, const ByWord& tokens, ptrdiff_t first, ptrdiff_t last,
-                    const float* kept, const float* vectors, const float* w_ih, float* d_vectors, float* d_w) {
+void backward_words(const Problem& p, ptrdiff_t E, const std::vector<Owed>& directions, ptrdiff_t first, ptrdiff_t last,
+                    const float* vectors, float* d_vectors) {
   const ptrdiff_t HP = p.HP(), EP = padded(E), width = p.width(), keep = kKept[CELL] * HP;
   Buffer sums(kChunk * width), x(kChunk * EP, 0.0f), d_x(kChunk * EP), zeros(EP, 0.0f);
   cut(last - first, kChunk, [&](ptrdiff_t offset, int size) {
     const ptrdiff_t chunk = first + offset;
-    for (ptrdiff_t i = 0; i < size; i++) {
-      float* sum = sums + i * width;
-      std::fill_n(sum, width, 0.0f);
-      for (int32_t n = tokens.first[chunk + i]; n < tokens.first[chunk + i + 1]; n++)
-        add_input_gradient<CELL>(HP, kept + tokens.order[n] * keep, sum);
-      std::memcpy(x + i * EP, vectors + (chunk + i) * E, E * sizeof(float));
+    for (ptrdiff_t i = 0; i < size; i++) std::memcpy(x + i * EP, vectors + (chunk + i) * E, E * sizeof(float));
+    for (const Owed& owed : directions) {
+      for (ptrdiff_t i = 0; i < size; i++) {
+        float* sum = sums + i * width;
+        std::fill_n(sum, width, 0.0f);
+        for (int32_t n = owed.tokens->first[chunk + i]; n < owed.tokens->first[chunk + i + 1]; n++)
+          add_input_gradient<CELL>(HP, owed.kept + owed.tokens->order[n] * keep, sum);
+      }
+      matmul<Start::kAdd>(width, EP, size, sums, 1, width, x, EP, owed.d_w, EP);
+      if (d_vectors == nullptr) continue;
+      if (&owed == &directions[0])
+        matmul<Start::kRow>(size, EP, width, sums, width, 1, owed.w_ih, EP, d_x, EP, zeros);
+      else
+        matmul<Start::kAdd>(size, EP, width, sums, width, 1, owed.w_ih, EP, d_x, EP);
     }
-    matmul<Start::kAdd>(width, EP, size, sums, 1, width, x, EP, d_w, EP);
-    if (d_vectors == nullptr) return;
-    matmul<Start::kRow>(size, EP, width, sums, width, 1, w_ih, EP, d_x, EP, zeros);
-    for (ptrdiff_t i = 0; i < size; i++)
+    for (ptrdiff_t i = 0; d_vectors && i < size; i++)
       std::memcpy(d_vectors + (chunk + i) * E, d_x + i * EP, E * sizeof(float));
   });
 }
 
+// Of one direction, in torch's shapes; u (H,) is the attention's.
 struct Parameters {
-  const float *w_ih, *b_ih, *w_hh, *b_hh;
+  const float *w_ih, *w_hh, *b_ih, *b_hh, *u;
 };
 
 struct Gradients {
-  float *vectors, *w_ih, *b_ih, *w_hh, *b_hh;
+  float *w_ih, *w_hh, *b_ih, *b_hh, *u;
 };
 
-// Where a thread's sums of the parameters' gradients lie: d_w_hh, d_w_ih, d_b_hh, the gru's third of d_b_ih, and what
-// a head needs.
+// Where a thread's sums of one direction's gradients lie: d_w_hh, d_w_ih, d_b_hh, the gru's third of d_b_ih, and d_u.
 struct Sums {
-  ptrdiff_t w_ih, b, head_w, head_b, stride;
-  Sums(const Problem& p, ptrdiff_t E, ptrdiff_t C) {
-    w_ih = p.width() * p.HP(), b = w_ih + p.width() * padded(E), head_w = b + p.width() + p.HP();
-    head_b = head_w + C * p.HP(), stride = padded(head_b + C);
+  ptrdiff_t w_ih, b, u, size;
+  Sums(const Problem& p, ptrdiff_t E) {
+    w_ih = p.width() * p.HP(), b = w_ih + p.width() * padded(E), u = b + p.width() + p.HP();
+    size = u + (p.attends() ? p.HP() : 0);
   }
 };
 
-// The threads' sums to gradients in torch's places. Called by each thread, for a part of them.
+// The threads' sums, `stride` apart, to gradients in torch's places. Called by each thread, for a part of them.
 template <int CELL>
-void add_up(const Problem& p, int thread, int threads, ptrdiff_t E, const float* sums, const Sums& at, const Gradients& out) {
+void add_up(const Problem& p, int thread, int threads, ptrdiff_t E, const float* sums, ptrdiff_t stride, const Gradients& out) {
   constexpr int G = kGates[CELL];
   const Places place{G};
+  const Sums at(p, E);
   const ptrdiff_t H = p.H, HP = p.HP();
   for (ptrdiff_t n = G * H * thread / threads; n < G * H * (thread + 1) / threads; n++) {
     const ptrdiff_t g = n / H, u = n % H, by_state = at.b + place(g, u);
     const ptrdiff_t by_input = CELL == kGru && g == 2 ? at.b + p.width() + u : by_state;
-    add_rows(H, threads, sums + place(g, u) * HP, at.stride, out.w_hh + n * H);
-    add_rows(E, threads, sums + at.w_ih + place(g, u) * padded(E), at.stride, out.w_ih + n * E);
-    add_rows(1, threads, sums + by_state, at.stride, out.b_hh + n);
-    add_rows(1, threads, sums + by_input, at.stride, out.b_ih + n);
+    add_rows(H, threads, sums + place(g, u) * HP, stride, out.w_hh + n * H);
+    add_rows(E, threads, sums + at.w_ih + place(g, u) * padded(E), stride, out.w_ih + n * E);
+    add_rows(1, threads, sums + by_state, stride, out.b_hh + n);
+    add_rows(1, threads, sums + by_input, stride, out.b_ih + n);
   }
+  if (p.attends() && thread == 0) add_rows(H, threads, sums + at.u, stride, out.u);
+}
+
+// What the forward pass saves: a token's state before it, what the cell keeps of it, and the attention's numbers.
+struct Saved {
+  ptrdiff_t kept, ends, weights, size;
+  Saved(const Problem& p, ptrdiff_t tokens) {
+    kept = tokens * p.HP(), ends = kept + tokens * kKept[p.cell] * p.HP();
+    weights = ends + (p.attends() ? p.B * p.HP() : 0), size = weights + (p.attends() ? tokens : 0);
+  }
+  // The numbers of the tokens from `token` on.
+  Attention attention(const Problem& p, const float* u, float* saved, ptrdiff_t token) const {
+    if (!p.attends()) return {nullptr, nullptr, nullptr};
+    return {u, saved ? saved + weights + token : nullptr, saved ? saved + ends : nullptr};
+  }
+};
+
+// u (H,) to (HP,), where there is one.
+void pack_attention(const Problem& p, const float* u, float* out) {
+  if (!p.attends()) return;
+  std::fill_n(out, p.HP(), 0.0f);
+  std::copy_n(u, p.H, out);
 }
 
 template <int CELL>
-void forward(const Problem& p, int threads, const float* projected, const float* w_hh, const float* b_hh,
-             float* features, float* saved, int32_t* best) {
-  Buffer w(p.H * p.width()), b(p.width());
-  pack_tiles(p.G(), p.H, w_hh, b_hh, w, b);
+void forward(const Problem& p, int threads, const float* projected, const Parameters& in, float* features, float* saved,
+             int32_t* best) {
+  Buffer w(p.H * p.width()), b(p.width()), u(p.HP());
+  pack_tiles(p.G(), p.H, in.w_hh, in.b_hh, w, b);
+  pack_attention(p, in.u, u);
   const std::vector<Share> shares = share_out(p, threads);
+  const Saved place(p, tokens_of(shares));
   parallel(threads, [&](int thread) {
     ptrdiff_t token = shares[thread].first_token;
     for (const Group& group : groups_of(p, shares[thread])) {
       float* states = saved ? saved + token * p.HP() : nullptr;
-      float* kept = saved ? saved + (tokens_of(shares) + token * kKept[CELL]) * p.HP() : nullptr;
-      forward_group<CELL>(p, group, projected, w, b, features, states, kept, best);
+      float* kept = saved ? saved + place.kept + token * kKept[CELL] * p.HP() : nullptr;
+      forward_group<CELL>(p, group, projected, w, b, features, states, kept, best, place.attention(p, u, saved, token));
       token += group.tokens();
     }
   });
 }
 
 template <int CELL>
-void backward(const Problem& p, int threads, ptrdiff_t E, const float* vectors, const float* w_ih, const float* w_hh,
-              float* saved, const int32_t* best, const float* d_features, const Gradients& out) {
+void backward(const Problem& p, int threads, ptrdiff_t E, const float* vectors, const Parameters& in, float* saved,
+              const int32_t* best, const float* d_features, float* d_vectors, const Gradients& out) {
   constexpr int G = kGates[CELL];
   const ptrdiff_t HP = p.HP(), width = p.width();
-  Buffer w_h(width * HP), w_x(width * padded(E));
-  pack_along(G, p.H, p.H, w_hh, w_h);
-  pack_along(G, p.H, E, w_ih, w_x);
+  Buffer w_h(width * HP), w_x(width * padded(E)), u(HP);
+  pack_along(G, p.H, p.H, in.w_hh, w_h);
+  pack_along(G, p.H, E, in.w_ih, w_x);
+  pack_attention(p, in.u, u);
   const std::vector<Share> shares = share_out(p, threads);
   std::vector<std::vector<Group>> groups(threads);
-  const Sums at(p, E, 0);
-  Buffer sums(threads * at.stride);
-  float* kept = saved + tokens_of(shares) * HP;
+  const Sums at(p, E);
+  const ptrdiff_t stride = padded(at.size);
+  Buffer sums(threads * stride);
+  const Saved place(p, tokens_of(shares));
+  float* kept = saved + place.kept;
   parallel(threads, [&](int thread) {
-    float* sum = sums + thread * at.stride;
-    std::fill_n(sum, at.stride, 0.0f);
+    float* sum = sums + thread * stride;
+    std::fill_n(sum, stride, 0.0f);
     groups[thread] = groups_of(p, shares[thread]);
     ptrdiff_t token = shares[thread].first_token;
     for (const Group& group : groups[thread]) {
-      backward_group<CELL>(p, group, w_h, saved + token * HP, kept + token * kKept[CELL] * HP, best, d_features, sum,
-                           sum + at.b);
+      backward_group<CELL>(p, group, w_h, saved + token * HP, kept + token * kKept[CELL] * HP, best,
+                           place.attention(p, u, saved, token), d_features, sum, sum + at.b, sum + at.u);
       token += group.tokens();
     }
   });
   const ByWord tokens = sort_by_word(p, groups);
   parallel(threads, [&](int thread) {
-    backward_words<CELL>(p, E, tokens, p.U * thread / threads, p.U * (thread + 1) / threads, kept, vectors, w_x,
-                         out.vectors, sums + thread * at.stride + at.w_ih);
+    backward_words<CELL>(p, E, {{&tokens, kept, w_x, sums + thread * stride + at.w_ih}}, p.U * thread / threads,
+                         p.U * (thread + 1) / threads, vectors, d_vectors);
   });
-  parallel(threads, [&](int thread) { add_up<CELL>(p, thread, threads, E, sums, at, out); });
+  parallel(threads, [&](int thread) { add_up<CELL>(p, thread, threads, E, sums, stride, out); });
 }
+
+// One direction of a learning step: its problem, and its parts of the memory that all of them share.
+struct Direction {
+  Problem p;
+  const Parameters* in;
+  const Gradients* out;
+  float *projected, *saved, *across, *b_x, *tiles, *b_h, *along_h, *along_x, *u;
+  int32_t* best;
+  ptrdiff_t sums;
+  ByWord tokens;
+};
 
 // Project, forward, head, backward. A group goes all the way down and back before the next, so that what is saved of
 // it is still in the cache.
 template <int CELL>
-Score learn(const Problem& p, int threads, ptrdiff_t E, Head head, const float* vectors, const Parameters& in,
-            const float* head_w, const float* head_b, const Gradients& out, float* d_head_w, float* d_head_b) {
+Score learn(const Problem& all, int directions, int threads, ptrdiff_t E, Head head, const float* vectors,
+            const Parameters* in, const float* head_w, const float* head_b, float* d_vectors, const Gradients* out,
+            float* d_head_w, float* d_head_b) {
   constexpr int G = kGates[CELL];
-  const ptrdiff_t H = p.H, HP = p.HP(), EP = padded(E), width = p.width(), C = head.C;
-  const std::vector<Share> shares = share_out(p, threads);
+  const ptrdiff_t H = all.H, HP = all.HP(), EP = padded(E), width = all.width(), F = head.H, C = head.C;
+  const ptrdiff_t FP = head.HP();
+  const std::vector<Share> shares = share_out(all, threads);
   std::vector<std::vector<Group>> groups(threads);
-  for (int thread = 0; thread < threads; thread++) groups[thread] = groups_of(p, shares[thread]);
-  const ptrdiff_t tokens = tokens_of(shares);
-  const Sums at(p, E, C);
-  Buffer sums(threads * at.stride), features(p.B * H), projected(p.U * width), states(tokens * HP);
-  Buffer kept(tokens * kKept[CELL] * HP), best_steps(p.pooling == kMax ? p.B * HP : 0);
-  Buffer across(E * width), b_x(width), tiles(H * width), b_h(width), along_h(width * HP), along_x(width * EP);
-  Buffer head_across(H * head.CP()), head_bias(head.CP()), head_along(C * HP);
+  for (int thread = 0; thread < threads; thread++) groups[thread] = groups_of(all, shares[thread]);
+  const ptrdiff_t tokens = tokens_of(shares), best_size = all.has_best() ? all.B * HP : 0;
+  const Sums at(all, E);
+  const Saved place(all, tokens);
+  const ptrdiff_t head_sums = directions * at.size, saved_size = padded(place.size);
+  const ptrdiff_t bias_sums = head_sums + C * FP, stride = padded(bias_sums + C);
+  Buffer sums(threads * stride), features(all.B * F), projected(directions * all.U * width);
+  Buffer saved(directions * saved_size), best_steps(directions * best_size);
+  Buffer across(directions * E * width), tiles(directions * H * width), along_h(directions * width * HP);
+  Buffer along_x(directions * width * EP), rows(directions * (2 * width + HP));
+  Buffer head_across(F * head.CP()), head_bias(head.CP()), head_along(C * FP);
   head.across = head_across, head.bias = head_bias, head.along = head_along;
-  int32_t* best = p.pooling == kMax ? reinterpret_cast<int32_t*>(static_cast<float*>(best_steps)) : nullptr;
-  ByWord by_word;
+  std::vector<Direction> ways;
+  for (ptrdiff_t d = 0; d < directions; d++) {
+    float* row = rows + d * (2 * width + HP);
+    ways.push_back({all, in + d, out + d, projected + d * all.U * width, saved + d * saved_size, across + d * E * width,
+                    row, tiles + d * H * width, row + width, along_h + d * width * HP, along_x + d * width * EP,
+                    row + 2 * width, nullptr, d * at.size, {}});
+    ways[d].p.reverse = d == 1;
+    if (all.has_best()) ways[d].best = reinterpret_cast<int32_t*>(best_steps + d * best_size);
+  }
   std::vector<Score> scores(threads);
 
-  pack_across(G, H, E, in.w_ih, in.b_ih, across, b_x);
+  for (const Direction& way : ways) pack_across(G, H, E, way.in->w_ih, way.in->b_ih, way.across, way.b_x);
   parallel(threads, [&](int thread) {
-    const ptrdiff_t first = p.U * thread / threads, last = p.U * (thread + 1) / threads;
-    matmul<Start::kRow>(last - first, width, E, vectors + first * E, E, 1, across, width, projected + first * width, width, b_x);
-    std::fill_n(sums + thread * at.stride, at.stride, 0.0f);
-    for (int task = thread; task < 4; task += threads) {
-      if (task == 0) pack_tiles(G, H, in.w_hh, in.b_hh, tiles, b_h);
-      if (task == 1) by_word = sort_by_word(p, groups);
-      if (task == 2) pack_along(G, H, H, in.w_hh, along_h), pack_along(G, H, E, in.w_ih, along_x);
-      if (task == 3) pack_head(H, C, head_w, head_b, head_across, head_bias, head_along);
+    const ptrdiff_t first = all.U * thread / threads, last = all.U * (thread + 1) / threads;
+    for (const Direction& way : ways)
+      matmul<Start::kRow>(last - first, width, E, vectors + first * E, E, 1, way.across, width,
+                          way.projected + first * width, width, way.b_x);
+    std::fill_n(sums + thread * stride, stride, 0.0f);
+    for (int task = thread; task < 3 * directions + 1; task += threads) {
+      if (task == 3 * directions) {
+        pack_head(F, C, head_w, head_b, head_across, head_bias, head_along);
+        continue;
+      }
+      Direction& way = ways[task / 3];
+      if (task % 3 == 0) pack_tiles(G, H, way.in->w_hh, way.in->b_hh, way.tiles, way.b_h);
+      if (task % 3 == 1) way.tokens = sort_by_word(way.p, groups);
+      if (task % 3 == 2) {
+        pack_along(G, H, H, way.in->w_hh, way.along_h), pack_along(G, H, E, way.in->w_ih, way.along_x);
+        pack_attention(way.p, way.in->u, way.u);
+      }
     }
   });
   parallel(threads, [&](int thread) {
-    float* sum = sums + thread * at.stride;
+    float* sum = sums + thread * stride;
     ptrdiff_t token = shares[thread].first_token;
     for (const Group& group : groups[thread]) {
-      float *state = states + token * HP, *keep = kept + token * kKept[CELL] * HP;
-      forward_group<CELL>(p, group, projected, tiles, b_h, features, state, keep, best);
-      const Score score = learn_head(head, group.size, group.texts, features, sum + at.head_w, sum + at.head_b);
+      const auto pass = [&](const Direction& way, bool back) {
+        float *states = way.saved + token * HP, *kept = way.saved + place.kept + token * kKept[CELL] * HP;
+        float *of_way = features + (way.p.reverse ? F / 2 : 0), *sums_of_way = sum + way.sums;
+        const Attention attention = place.attention(way.p, way.u, way.saved, token);
+        if (back)
+          backward_group<CELL>(way.p, group, way.along_h, states, kept, way.best, attention, of_way, sums_of_way,
+                               sums_of_way + at.b, sums_of_way + at.u);
+        else
+          forward_group<CELL>(way.p, group, way.projected, way.tiles, way.b_h, of_way, states, kept, way.best, attention);
+      };
+      for (const Direction& way : ways) pass(way, false);
+      const Score score = learn_head(head, group.size, group.texts, features, sum + head_sums, sum + bias_sums);
       scores[thread].loss += score.loss, scores[thread].right += score.right;
-      backward_group<CELL>(p, group, along_h, state, keep, best, features, sum, sum + at.b);
+      for (const Direction& way : ways) pass(way, true);
       token += group.tokens();
     }
   });
   parallel(threads, [&](int thread) {
-    backward_words<CELL>(p, E, by_word, p.U * thread / threads, p.U * (thread + 1) / threads, kept, vectors, along_x,
-                         out.vectors, sums + thread * at.stride + at.w_ih);
+    std::vector<Owed> owed;
+    for (const Direction& way : ways)
+      owed.push_back({&way.tokens, way.saved + place.kept, way.along_x, sums + thread * stride + way.sums + at.w_ih});
+    backward_words<CELL>(all, E, owed, all.U * thread / threads, all.U * (thread + 1) / threads, vectors, d_vectors);
   });
-  parallel(threads, [&](int thread) { add_up<CELL>(p, thread, threads, E, sums, at, out); });
-  for (ptrdiff_t c = 0; c < C; c++) add_rows(H, threads, sums + at.head_w + c * HP, at.stride, d_head_w + c * H);
-  add_rows(C, threads, sums + at.head_b, at.stride, d_head_b);
+  parallel(threads, [&](int thread) {
+    for (const Direction& way : ways) add_up<CELL>(way.p, thread, threads, E, sums + way.sums, stride, *way.out);
+  });
+  for (ptrdiff_t c = 0; c < C; c++) add_rows(F, threads, sums + head_sums + c * FP, stride, d_head_w + c * F);
+  add_rows(C, threads, sums + bias_sums, stride, d_head_b);
   for (int thread = 1; thread < threads; thread++) {
     scores[0].loss += scores[thread].loss;
     scores[0].right += scores[thread].right;
@@ -261,54 +347,73 @@ RUBRICA_API int64_t rubrica_project(int cell, int threads, int64_t U, int64_t E,
 }
 
 // How many floats the forward pass saves for the backward pass; `tokens` is the sum of the lengths.
-RUBRICA_API int64_t rubrica_recurrent_saved(int cell, int64_t tokens, int64_t H) {
-  return tokens * (1 + kKept[cell]) * padded(H);
+RUBRICA_API int64_t rubrica_recurrent_saved(int cell, int pooling, int64_t B, int64_t tokens, int64_t H) {
+  return Saved(Problem{cell, pooling, false, B, H, 0, 0, nullptr, nullptr, nullptr}, tokens).size;
 }
 
 // How many int32 the maximum of each unit is remembered in.
 RUBRICA_API int64_t rubrica_recurrent_best(int64_t B, int64_t H) { return B * padded(H); }
 
-// features (B, H) from projected (U, width). `saved` and `best` are null at prediction.
-RUBRICA_API int64_t rubrica_recurrent_forward(int cell, int pooling, int threads, int64_t B, int64_t H, int64_t U,
-                                              const int32_t* rows, const int64_t* starts, const int64_t* lengths,
-                                              const float* projected, const float* w_hh, const float* b_hh,
-                                              float* features, float* saved, int32_t* best) {
-  const Problem p{cell, pooling, B, H, U, rows, starts, lengths};
+// features (B, F) from projected (U, width); u (H,) is the attention's, or null. `saved` and `best` are null at
+// prediction.
+RUBRICA_API int64_t rubrica_recurrent_forward(int cell, int pooling, int reverse, int threads, int64_t B, int64_t H,
+                                              int64_t U, const int32_t* rows, const int64_t* starts,
+                                              const int64_t* lengths, const float* projected, const float* w_hh,
+                                              const float* b_hh, const float* u, float* features, float* saved,
+                                              int32_t* best) {
+  Problem p{cell, pooling, reverse != 0, B, H, U, 0, rows, starts, lengths};
+  p.F = p.parts() * H;
   const auto run = cell == kRnn ? forward<kRnn> : cell == kGru ? forward<kGru> : forward<kLstm>;
-  run(p, threads, projected, w_hh, b_hh, features, saved, best);
+  run(p, threads, projected, {nullptr, w_hh, nullptr, b_hh, u}, features, saved, best);
   return 0;
 }
 
-// The gradients of vectors (U, E) and parameters from d_features (B, H). `saved` is used up; `threads` must be that of
-// the forward pass; d_vectors is null where the vectors do not train.
-RUBRICA_API int64_t rubrica_recurrent_backward(int cell, int pooling, int threads, int64_t B, int64_t H, int64_t U,
-                                               int64_t E, const int32_t* rows, const int64_t* starts,
+// The gradients of vectors (U, E) and parameters from d_features (B, F). `saved` is used up; `threads` must be that of
+// the forward pass; d_vectors is null where the vectors do not train, d_u where there is no attention.
+RUBRICA_API int64_t rubrica_recurrent_backward(int cell, int pooling, int reverse, int threads, int64_t B, int64_t H,
+                                               int64_t U, int64_t E, const int32_t* rows, const int64_t* starts,
                                                const int64_t* lengths, const float* vectors, const float* w_ih,
-                                               const float* w_hh, float* saved, const int32_t* best,
+                                               const float* w_hh, const float* u, float* saved, const int32_t* best,
                                                const float* d_features, float* d_vectors, float* d_w_ih, float* d_b_ih,
-                                               float* d_w_hh, float* d_b_hh) {
-  const Problem p{cell, pooling, B, H, U, rows, starts, lengths};
-  const Gradients out{d_vectors, d_w_ih, d_b_ih, d_w_hh, d_b_hh};
+                                               float* d_w_hh, float* d_b_hh, float* d_u) {
+  Problem p{cell, pooling, reverse != 0, B, H, U, 0, rows, starts, lengths};
+  p.F = p.parts() * H;
   const auto run = cell == kRnn ? backward<kRnn> : cell == kGru ? backward<kGru> : backward<kLstm>;
-  run(p, threads, E, vectors, w_ih, w_hh, saved, best, d_features, out);
+  run(p, threads, E, vectors, {w_ih, w_hh, nullptr, nullptr, u}, saved, best, d_features, d_vectors,
+      {d_w_ih, d_w_hh, d_b_ih, d_b_hh, d_u});
   return 0;
 }
 
 // One learning step but for the moving: the mean cross-entropy and the share of right answers of B texts into `scores`
-// (2,), and the gradients of everything by the former. head_w is (C, H); d_vectors is null where the vectors do not train.
-RUBRICA_API int64_t rubrica_recurrent_learn(int cell, int pooling, int threads, int64_t B, int64_t H, int64_t U, int64_t E,
-                                            int64_t C, const int32_t* rows, const int64_t* starts,
-                                            const int64_t* lengths, const int64_t* targets, const float* vectors,
-                                            const float* w_ih, const float* w_hh, const float* b_ih, const float* b_hh,
-                                            const float* head_w, const float* head_b, float* d_vectors, float* d_w_ih,
-                                            float* d_w_hh, float* d_b_ih, float* d_b_hh, float* d_head_w,
-                                            float* d_head_b, float* scores) {
-  const Problem p{cell, pooling, B, H, U, rows, starts, lengths};
-  const Head head{H, C, B, nullptr, nullptr, nullptr, targets};
+// (2,), and the gradients of everything by the former. `weights` and `gradients` point to the parameters in a model's
+// order: of each direction w_ih, w_hh, b_ih, b_hh; with an attention its u, (directions, H); the head's (C, F) and (C,).
+// text_weights (B,), what each text counts, and mask (B, F), what the features are multiplied by, may be null, and so is
+// d_vectors where the vectors do not train.
+RUBRICA_API int64_t rubrica_recurrent_learn(int cell, int pooling, int directions, int threads, int64_t B, int64_t H,
+                                            int64_t U, int64_t E, int64_t C, double smoothing, const int32_t* rows,
+                                            const int64_t* starts, const int64_t* lengths, const int64_t* targets,
+                                            const float* text_weights, const float* mask, const float* vectors,
+                                            const float* const* weights, float* d_vectors, float* const* gradients,
+                                            float* scores) {
+  Problem p{cell, pooling, false, B, H, U, 0, rows, starts, lengths};
+  p.F = directions * p.parts() * H;
+  Head head{p.F, C, B, nullptr, nullptr, nullptr, targets, text_weights, mask, static_cast<double>(B),
+            static_cast<float>(smoothing)};
+  if (text_weights) head.total = std::accumulate(text_weights, text_weights + B, 0.0);
+  if (head.total == 0) head.total = 1;  // nothing counts: loss and gradients are zero
+  Parameters in[2];
+  Gradients out[2];
+  for (int d = 0; d < directions; d++) {
+    const float* const* w = weights + 4 * d;
+    float* const* g = gradients + 4 * d;
+    in[d] = {w[0], w[1], w[2], w[3], p.attends() ? weights[4 * directions] + d * H : nullptr};
+    out[d] = {g[0], g[1], g[2], g[3], p.attends() ? gradients[4 * directions] + d * H : nullptr};
+  }
+  const int after = 4 * directions + (p.attends() ? 1 : 0);
   const auto run = cell == kRnn ? learn<kRnn> : cell == kGru ? learn<kGru> : learn<kLstm>;
-  const Score score = run(p, threads, E, head, vectors, {w_ih, b_ih, w_hh, b_hh}, head_w, head_b,
-                          {d_vectors, d_w_ih, d_b_ih, d_w_hh, d_b_hh}, d_head_w, d_head_b);
-  scores[0] = static_cast<float>(score.loss / B);
+  const Score score = run(p, directions, threads, E, head, vectors, in, weights[after], weights[after + 1], d_vectors,
+                          out, gradients[after], gradients[after + 1]);
+  scores[0] = static_cast<float>(score.loss / head.total);
   scores[1] = static_cast<float>(score.right) / B;
   return 0;
 }

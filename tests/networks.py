@@ -5,9 +5,10 @@ NETWORKS["kim"] = ["model.name=cnn", "model.kernel_sizes=[1,3,4]"]
 NETWORKS["drnn"] = ["model.name=drnn", "model.window=3"]
 
 NOT_LAST = ("cnn", "kim")  # those without states to take the last of
+WITHOUT_ATTENTION = (*NOT_LAST, "drnn")
 CASES = [
     (name, pooling)
     for name in NETWORKS
-    for pooling in ("last", "max", "average")
-    if pooling != "last" or name not in NOT_LAST
+    for pooling in ("last", "max", "average", "average_max", "attention")
+    if (pooling != "last" or name not in NOT_LAST) and (pooling != "attention" or name not in WITHOUT_ATTENTION)
 ]

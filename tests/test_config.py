@@ -39,6 +39,15 @@ BAD = [
     ({"model": {"kernel_sizes": 3}}, "model.kernel_sizes is 3; give a list of whole numbers, for example [3, 4, 5]"),
     ({"model": {"kernel_sizes": [3, True]}}, "model.kernel_sizes is [3, True]; give a list of whole numbers"),
     ({"model": {"window": 0}}, "model.window is 0; give at least 1"),
+    (
+        {"model": {"name": "cnn", "pooling": "attention"}},
+        'model.pooling is "attention"; the cnn pools with max',
+    ),
+    (
+        {"model": {"name": "drnn", "pooling": "attention"}},
+        'model.pooling is "attention"; the drnn pools with last',
+    ),
+    ({"training": {"dropout": 1.0}}, "training.dropout is 1.0; give a share from 0 up to, not with, 1"),
     ({"model": {"hidden_size": 0}}, "model.hidden_size is 0; give at least 1"),
     ({"model": {"embedding_dim": 0}}, "model.embedding_dim is 0; give at least 1"),
     ({"data": {"max_length": 0}}, "data.max_length is 0; give at least 1 token"),

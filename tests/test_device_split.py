@@ -81,7 +81,10 @@ def tolerance(name):
     return 0.03 if name == "cnn" else 1e-3
 
 
-@pytest.mark.parametrize("extra", [[], ["model.mask_padding=false"], ["training.dense_updates=true"]])
+MORE = ["model.bidirectional=true", "training.dropout=0.3", "training.label_smoothing=0.1"]
+
+
+@pytest.mark.parametrize("extra", [[], ["model.mask_padding=false"], ["training.dense_updates=true"], MORE])
 @pytest.mark.parametrize(("name", "pooling"), CASES)
 def test_a_training_goes_the_accelerators_way_to_the_same_place(small, request, name, pooling, extra):
     settings = [*NETWORKS[name], f"model.pooling={pooling}", "training.freeze_steps=3", *extra]
@@ -163,7 +166,7 @@ def exact():
 @pytest.mark.gpu
 @pytest.mark.parametrize(("name", "pooling"), CASES)
 def test_a_gpu_learns_the_same(small, exact, name, pooling):
-    settings = [f"model.name={name}", f"model.pooling={pooling}", "training.freeze_steps=3"]
+    settings = [*NETWORKS[name], f"model.pooling={pooling}", "training.freeze_steps=3"]
     _, on_cpu, expected = run(small, *settings)
     _, history, logits = run(small, *settings, device="cuda")
     np.testing.assert_allclose(history.losses, on_cpu.losses, rtol=1e-2 if name == "cnn" else 1e-3)
@@ -172,9 +175,9 @@ def test_a_gpu_learns_the_same(small, exact, name, pooling):
 
 @pytest.mark.gpu
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode")
-@pytest.mark.parametrize("name", ["cnn", "rnn", "gru", "lstm"])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_no_update_waits_for_the_gpu(small, name):
-    config = small.config.changed([f"model.name={name}"])
+    config = small.config.changed(NETWORKS[name])
     model = build_model(config.model, initial_table(small.corpus, small.vectors, config), 4).cuda()
     optimizer = Optimizer(model, config)
     batches = list(DeviceSplit(small.split, torch.device("cuda")).send([np.arange(32), np.arange(32, 96)]))

@@ -10,24 +10,31 @@ from hypothesis import strategies as st
 from rubrica.cells import GRU, LSTM, RNN
 from rubrica.config import ModelConfig
 from rubrica.embedding import KernelAdam
-from rubrica.kernels.learn import Weights, learn
+from rubrica.kernels.learn import learn
 from rubrica.kernels.recurrent import CELLS, POOLINGS, Reading
 from rubrica.models import build_model
 from rubrica.pooling import POOLINGS as BY_TORCH
+from rubrica.pooling import num_features
 from rubrica.vocab import TokenIds
+from test_kernels_recurrent import attend
 
 LAYERS = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
-NAMES = ("scores", "vectors", *Weights._fields)
+PLAIN = {"both": False, "smoothing": 0.0, "weighted": False, "drops": False}
 
 
 class Case:
-    """Texts of given lengths with random words, targets and parameters."""
+    """Texts of given lengths with random words, targets, parameters, weights of the texts and a mask of dropout."""
 
-    def __init__(self, cell, pooling, lengths, hidden, classes, *, num_words=9, dim=5):
+    def __init__(
+        self, cell, pooling, lengths, hidden, classes, *, both, smoothing, weighted, drops, num_words=9, dim=5
+    ):
         draw = np.random.default_rng(len(lengths) + hidden)
-        self.layer = LAYERS[cell](dim, hidden).double()
-        self.head = torch.nn.Linear(hidden, classes).double()
-        self.parameters = [*self.layer.parameters(), *self.head.parameters()]
+        self.layers = [LAYERS[cell](dim, hidden).double() for _ in range(1 + both)]
+        width = len(self.layers) * num_features(pooling, hidden)
+        self.head = torch.nn.Linear(width, classes).double()
+        self.attention = [torch.nn.Parameter(torch.empty(1 + both, hidden))] if pooling == "attention" else []
+        self.parameters = [parameter for layer in self.layers for parameter in layer.parameters()]
+        self.parameters += [*self.attention, *self.head.parameters()]
         for parameter in self.parameters:
             parameter.data = torch.from_numpy(draw.uniform(-0.6, 0.6, parameter.shape))
         self.vectors = draw.normal(size=(num_words, dim))
@@ -35,35 +42,50 @@ class Case:
         rows = draw.integers(0, num_words, int(lengths.sum())).astype(np.int32)
         self.reading = Reading(cell, pooling, rows, np.cumsum(lengths) - lengths, lengths)
         self.targets = draw.integers(0, classes, len(lengths))
+        self.smoothing = smoothing
+        self.weights = draw.uniform(0.1, 3, len(lengths)) if weighted else None
+        self.mask = (draw.uniform(size=(len(lengths), width)) < 0.7) / 0.7 if drops else None
 
     def by_kernel(self, dtype, *, threads=1, trains=True):
-        weights = Weights(*(parameter.detach().numpy().astype(dtype) for parameter in self.parameters))
-        gradients = Weights(*(np.full_like(weight, np.nan) for weight in weights))  # each is written, none is added to
-        vectors = self.vectors.astype(dtype)
+        weights = [parameter.detach().numpy().astype(dtype) for parameter in self.parameters]
+        gradients = [np.full_like(weight, np.nan) for weight in weights]  # each is written, none is added to
+        given = (None if array is None else array.astype(dtype) for array in (self.weights, self.mask))
         scores, d_vectors = learn(
-            self.reading, self.targets, vectors, weights, gradients, trains=trains, threads=threads
-        )
+            self.reading, self.targets, self.vectors.astype(dtype), weights, gradients,
+            smoothing=self.smoothing, **dict(zip(("text_weights", "mask"), given, strict=True)),
+            trains=trains, threads=threads,
+        )  # fmt: skip
         return scores, d_vectors, *gradients
 
     def by_autograd(self):
         """Text by text, so that nothing of a batch is shared with the kernel."""
         vectors = torch.from_numpy(self.vectors).requires_grad_()
-        features = torch.zeros(len(self.targets), self.layer.hidden_size, dtype=torch.double)
+        features = torch.zeros(len(self.targets), self.head.in_features, dtype=torch.double)
         for i, (start, length) in enumerate(zip(self.reading.starts, self.reading.lengths, strict=True)):
             if length:
                 words = torch.from_numpy(self.reading.rows[start : start + length].astype(np.int64))
-                features[i] = BY_TORCH[self.reading.pooling](self.layer(vectors[words][:, None]), None)[0]
-        logits, targets = self.head(features), torch.from_numpy(self.targets)
-        loss = F.cross_entropy(logits, targets)
+                features[i] = torch.cat([self.pooled(vectors, words, way) for way in range(len(self.layers))])
+        dropped = features if self.mask is None else features * torch.from_numpy(self.mask)
+        logits, targets = self.head(dropped), torch.from_numpy(self.targets)
+        losses = F.cross_entropy(logits, targets, label_smoothing=self.smoothing, reduction="none")
+        counts = torch.ones_like(losses) if self.weights is None else torch.from_numpy(self.weights)
+        loss = (counts * losses).sum() / counts.sum()
         wanted = [vectors, *self.parameters]
         gradients = torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True)
         accuracy = (logits.argmax(dim=1) == targets).double().mean()
         return [torch.stack([loss.detach(), accuracy]).numpy(), *(gradient.numpy() for gradient in gradients)]
 
+    def pooled(self, vectors, words, way):
+        states = self.layers[way](vectors[words.flip(0) if way else words][:, None])
+        if self.attention:
+            return attend(states, self.attention[0][way])
+        return BY_TORCH[self.reading.pooling](states, None)[0]
+
 
 def assert_close(got, expected, tolerance):
-    for name, a, b in zip(NAMES, got, expected, strict=True):
-        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * max(1.0, np.abs(b).max(initial=0)), err_msg=name)
+    for i, (a, b) in enumerate(zip(got, expected, strict=True)):  # scores, vectors, parameters in a model's order
+        scale = max(1.0, np.abs(b).max(initial=0))
+        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * scale, err_msg=f"number {i}")
 
 
 CASES = given(
@@ -72,38 +94,49 @@ CASES = given(
     lengths=st.lists(st.integers(0, 12), min_size=1, max_size=70),
     hidden=st.integers(1, 20),
     classes=st.integers(2, 40),
+    settings_=st.fixed_dictionaries(
+        {
+            "both": st.booleans(),
+            "smoothing": st.sampled_from([0.0, 0.2]),
+            "weighted": st.booleans(),
+            "drops": st.booleans(),
+        }
+    ),
 )
 
 
 @CASES
 @settings(max_examples=40)
-@example(cell="gru", pooling="max", lengths=[0], hidden=3, classes=2)
-def test_numpy_equals_autograd(cell, pooling, lengths, hidden, classes):
-    case = Case(cell, pooling, lengths, hidden, classes)
+@example(cell="gru", pooling="max", lengths=[0], hidden=3, classes=2, settings_=PLAIN)
+def test_numpy_equals_autograd(cell, pooling, lengths, hidden, classes, settings_):
+    case = Case(cell, pooling, lengths, hidden, classes, **settings_)
     assert_close(case.by_kernel(np.float64), case.by_autograd(), 1e-10)
 
 
 @CASES
 @settings(max_examples=60)
-@example(cell="gru", pooling="max", lengths=[0], hidden=3, classes=2)
-@example(cell="lstm", pooling="average", lengths=[12] * 65, hidden=33, classes=4)
+@example(cell="gru", pooling="max", lengths=[0], hidden=3, classes=2, settings_=PLAIN)
+@example(cell="lstm", pooling="average", lengths=[12] * 65, hidden=33, classes=4, settings_=PLAIN)
+@example(cell="gru", pooling="average_max", lengths=[12] * 65, hidden=33, classes=4, settings_=PLAIN | {"both": True})
+@example(cell="gru", pooling="attention", lengths=[12, 0] * 65, hidden=33, classes=4, settings_=PLAIN | {"both": True})
 def test_native_equals_numpy_on_every_instruction_set_and_number_of_threads(
-    instruction_sets, cell, pooling, lengths, hidden, classes
+    instruction_sets, cell, pooling, lengths, hidden, classes, settings_
 ):
-    case = Case(cell, pooling, lengths, hidden, classes)
+    case = Case(cell, pooling, lengths, hidden, classes, **settings_)
     expected = case.by_kernel(np.float64)
     for library in instruction_sets:
         with library:
             for threads in (1, 2, 3):
                 got = case.by_kernel(np.float32, threads=threads)
                 assert_close(got, expected, 2e-5)
-                for name, a, b in zip(NAMES, got, case.by_kernel(np.float32, threads=threads), strict=True):
-                    assert a.tobytes() == b.tobytes(), f"{name}: two runs, two results"
+                for a, b in zip(got, case.by_kernel(np.float32, threads=threads), strict=True):
+                    assert a.tobytes() == b.tobytes(), "two runs, two results"
                 assert case.by_kernel(np.float32, threads=threads, trains=False)[1] is None
 
 
-def test_logits_beyond_the_range_of_exp_have_a_loss(instruction_sets):
-    case = Case("rnn", "last", [3, 2, 5], 4, 3)
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_logits_beyond_the_range_of_exp_have_a_loss(instruction_sets, smoothing):
+    case = Case("rnn", "last", [3, 2, 5], 4, 3, **PLAIN | {"smoothing": smoothing})
     case.head.weight.data *= 2000
     expected = case.by_autograd()
     assert expected[0][0] > 100
@@ -112,19 +145,47 @@ def test_logits_beyond_the_range_of_exp_have_a_loss(instruction_sets):
             np.testing.assert_allclose(case.by_kernel(np.float32)[0], expected[0], rtol=1e-4)
 
 
+def test_class_weights_are_torchs(instruction_sets):
+    case = Case("gru", "max", [3, 2, 5, 4, 1], 6, 3, **PLAIN)
+    by_class = np.array([0.2, 1.0, 3.0])
+    case.weights = by_class[case.targets]
+    expected = case.by_autograd()
+    logits = case.by_kernel(np.float64)
+    assert_close(logits, expected, 1e-12)
+    features = torch.stack([case.pooled(torch.from_numpy(case.vectors), torch.from_numpy(
+        case.reading.rows[start : start + length].astype(np.int64)), 0)
+        for start, length in zip(case.reading.starts, case.reading.lengths, strict=True)])  # fmt: skip
+    loss = F.cross_entropy(case.head(features), torch.from_numpy(case.targets), weight=torch.from_numpy(by_class))
+    np.testing.assert_allclose(logits[0][0], loss.item(), rtol=1e-12)
+
+
+def test_where_no_text_counts_nothing_is_learned(instruction_sets):
+    case = Case("gru", "max", [3, 2], 6, 3, **PLAIN)
+    case.weights = np.zeros(2)
+    for library in instruction_sets:
+        with library:
+            scores, *gradients = case.by_kernel(np.float32)
+            assert scores[0] == 0
+            assert not any(gradient.any() for gradient in gradients)
+
+
+@pytest.mark.parametrize("extra", [{}, {"smoothing": 0.1, "dropout": 0.5, "text_weights": np.array([1.0, 2, 0.5, 3])}])
+@pytest.mark.parametrize(("bidirectional", "pooling"), [(False, "max"), (True, "average_max"), (True, "attention")])
 @pytest.mark.parametrize("frozen", [False, True])
 @pytest.mark.parametrize("masked", [True, False])
 @pytest.mark.parametrize("name", CELLS)
-def test_a_model_learns_what_backward_would_have_it_learn(name, masked, frozen):
+def test_a_model_learns_what_backward_would_have_it_learn(name, masked, frozen, bidirectional, pooling, extra):
     torch.manual_seed(0)
-    model = build_model(ModelConfig(name=name, hidden_size=6), torch.randn(30, 4, dtype=torch.double), 3)
+    config = ModelConfig(name=name, hidden_size=6, bidirectional=bidirectional, pooling=pooling)
+    model = build_model(config, torch.randn(30, 4, dtype=torch.double), 3)
     model.embedding.requires_grad_(not frozen)
     parameters = [parameter for parameter in model.parameters() if parameter is not model.embedding.weight]
     adam = KernelAdam(parameters, lr=0.01)
     draw = np.random.default_rng(1)
     texts = TokenIds(draw.integers(0, 30, 40).astype(np.int32), np.array([0, 5, 5, 12, 13, 40]))
     rows, targets = np.array([3, 1, 4, 2]), np.array([0, 2, 1, 2])
-    scores = model.learn(texts, rows, targets, adam.arrays, adam.gradients, masked=masked)
+    torch.manual_seed(5)
+    scores = model.learn(texts, rows, targets, adam.arrays, adam.gradients, masked=masked, **extra)
     got = [parameter.grad.clone() for parameter in parameters]
     words, vectors = model.embedding.words, model.embedding.vectors
     adam.gradient.zero_()
@@ -132,8 +193,11 @@ def test_a_model_learns_what_backward_would_have_it_learn(name, masked, frozen):
     for i, row in enumerate(rows):
         text = texts.ids[texts.offsets[row] : texts.offsets[row + 1]]
         ids[i, : len(text)] = torch.from_numpy(text)
-    logits = model(ids, torch.from_numpy(texts.lengths[rows]) if masked else None)
-    loss = F.cross_entropy(logits, torch.from_numpy(targets))
+    torch.manual_seed(5)  # the same features are dropped
+    logits = model(ids, torch.from_numpy(texts.lengths[rows]) if masked else None, extra.get("dropout", 0.0))
+    smoothing, counts = extra.get("smoothing", 0.0), torch.from_numpy(extra.get("text_weights", np.ones(4)))
+    losses = F.cross_entropy(logits, torch.from_numpy(targets), label_smoothing=smoothing, reduction="none")
+    loss = (counts * losses).sum() / counts.sum()
     loss.backward()
     np.testing.assert_allclose(scores[0], loss.item(), rtol=1e-12)
     np.testing.assert_allclose(scores[1], (logits.argmax(1).numpy() == targets).mean())

@@ -7,17 +7,19 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rubrica.kernels import mingru as kernel
-from rubrica.kernels.recurrent import POOLINGS, Reading
+from rubrica.kernels.recurrent import Reading
 from rubrica.mingru import MinGRU
 from rubrica.pooling import POOLINGS as BY_TORCH
+from rubrica.pooling import num_features
 
+POOLINGS = sorted(BY_TORCH)
 NAMES = ("features", "vectors", "weight", "bias")
 
 
 class Case:
     """Texts of given lengths with random words, parameters and a random gradient of the features."""
 
-    def __init__(self, pooling, lengths, hidden, *, num_words=9, dim=5, gap=0):
+    def __init__(self, pooling, lengths, hidden, reverse=False, *, num_words=9, dim=5, gap=0):
         draw = np.random.default_rng(len(lengths) + hidden)
         self.layer = MinGRU(dim, hidden).double()
         for parameter in self.layer.parameters():
@@ -26,8 +28,8 @@ class Case:
         lengths = np.array(lengths, np.int64)
         starts = np.concatenate([[0], np.cumsum(lengths + gap)[:-1]]).astype(np.int64)
         rows = draw.integers(0, num_words, int((lengths + gap).sum())).astype(np.int32)
-        self.reading = Reading("mingru", pooling, rows, starts, lengths)
-        self.d_features = draw.normal(size=(len(lengths), hidden))
+        self.reading = Reading("mingru", pooling, rows, starts, lengths, reverse=reverse)
+        self.d_features = draw.normal(size=(len(lengths), num_features(pooling, hidden)))
 
     def by_kernel(self, dtype, *, threads=1, trains=True):
         vectors, d_features = self.vectors.astype(dtype), self.d_features.astype(dtype)
@@ -49,6 +51,7 @@ class Case:
         for i, (start, length) in enumerate(zip(self.reading.starts, self.reading.lengths, strict=True)):
             if length:
                 words = torch.from_numpy(self.reading.rows[start : start + length].astype(np.int64))
+                words = words.flip(0) if self.reading.reverse else words
                 features[i] = BY_TORCH[self.reading.pooling](self.layer(vectors[words][:, None]), None)[0]
         wanted = [vectors, *self.layer.parameters()]
         if not features.requires_grad:
@@ -66,24 +69,27 @@ CASES = given(
     pooling=st.sampled_from(POOLINGS),
     lengths=st.lists(st.integers(0, 12), min_size=1, max_size=40),
     hidden=st.integers(1, 40),
+    reverse=st.booleans(),
 )
 
 
 @CASES
 @settings(max_examples=40)
-@example(pooling="max", lengths=[0], hidden=3)
-@example(pooling="last", lengths=[0, 1], hidden=3)
-def test_numpy_equals_autograd(pooling, lengths, hidden):
-    case = Case(pooling, lengths, hidden, gap=1)
+@example(pooling="max", lengths=[0], hidden=3, reverse=False)
+@example(pooling="last", lengths=[0, 1], hidden=3, reverse=False)
+def test_numpy_equals_autograd(pooling, lengths, hidden, reverse):
+    case = Case(pooling, lengths, hidden, reverse, gap=1)
     assert_close(case.by_kernel(np.float64), case.by_autograd(), 1e-12)
 
 
 @CASES
 @settings(max_examples=80)
-@example(pooling="max", lengths=[0], hidden=3)
-@example(pooling="average", lengths=[12] * 33, hidden=33)
-def test_native_equals_numpy_and_no_bit_depends_on_the_number_of_threads(instruction_sets, pooling, lengths, hidden):
-    case = Case(pooling, lengths, hidden, gap=2)
+@example(pooling="max", lengths=[0], hidden=3, reverse=False)
+@example(pooling="average", lengths=[12] * 33, hidden=33, reverse=True)
+def test_native_equals_numpy_and_no_bit_depends_on_the_number_of_threads(
+    instruction_sets, pooling, lengths, hidden, reverse
+):
+    case = Case(pooling, lengths, hidden, reverse, gap=2)
     expected = case.by_kernel(np.float64)
     for library in instruction_sets:
         with library:

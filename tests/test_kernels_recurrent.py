@@ -17,13 +17,13 @@ from rubrica.pooling import POOLINGS
 
 LAYERS = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
 LENGTHS = st.lists(st.integers(0, 12), min_size=1, max_size=70)
-NAMES = ("features", "vectors", "w_ih", "b_ih", "w_hh", "b_hh")
+NAMES = ("features", "vectors", "w_ih", "b_ih", "w_hh", "b_hh", "u")
 
 
 class Case:
     """Texts of given lengths with random words, parameters and a random gradient of the features."""
 
-    def __init__(self, cell, pooling, lengths, hidden, *, num_words=9, dim=5, gap=0, bound=0.6):
+    def __init__(self, cell, pooling, lengths, hidden, *, num_words=9, dim=5, gap=0, bound=0.6, reverse=False):
         draw = np.random.default_rng(len(lengths) + hidden)
         self.layer = LAYERS[cell](dim, hidden).double()
         for parameter in self.layer.parameters():
@@ -32,35 +32,47 @@ class Case:
         lengths = np.array(lengths, np.int64)
         starts = np.concatenate([[0], np.cumsum(lengths + gap)[:-1]]).astype(np.int64)
         rows = draw.integers(0, num_words, int((lengths + gap).sum())).astype(np.int32)
-        self.reading = kernel.Reading(cell, pooling, rows, starts, lengths)
-        self.d_features = draw.normal(size=(len(lengths), hidden))
+        self.reading = kernel.Reading(cell, pooling, rows, starts, lengths, reverse)
+        self.d_features = draw.normal(size=(len(lengths), self.reading.num_features(hidden)))
+        self.u = draw.normal(size=hidden) if pooling == "attention" else None
 
     def by_kernel(self, dtype, *, threads=1, trains=True):
         vectors, d_features = self.vectors.astype(dtype), self.d_features.astype(dtype)
         w_ih, w_hh, b_ih, b_hh = (parameter.detach().numpy().astype(dtype) for parameter in self.layer.parameters())
+        u = None if self.u is None else self.u.astype(dtype)
         projected = kernel.project(self.reading.cell, vectors, w_ih, b_ih, threads=threads)
-        features, kept = kernel.forward(self.reading, projected, w_hh, b_hh, keep=True, threads=threads)
-        alone, _ = kernel.forward(self.reading, projected, w_hh, b_hh, threads=threads)
+        features, kept = kernel.forward(self.reading, projected, w_hh, b_hh, u, keep=True, threads=threads)
+        alone, _ = kernel.forward(self.reading, projected, w_hh, b_hh, u, threads=threads)
         np.testing.assert_array_equal(features, alone)  # whether they are kept changes no number
-        return features, *kernel.backward(self.reading, vectors, w_ih, w_hh, kept, d_features, trains=trains)
+        gradients = kernel.backward(self.reading, vectors, w_ih, w_hh, kept, d_features, u, trains=trains)
+        return features, *(gradients if u is not None else gradients[:-1])
 
     def by_autograd(self):
         """Text by text, so that nothing of a batch is shared with the kernel."""
         vectors = torch.from_numpy(self.vectors).requires_grad_()
+        u = None if self.u is None else torch.from_numpy(self.u).requires_grad_()
         features = torch.zeros(self.d_features.shape, dtype=torch.double)
         for i, (start, length) in enumerate(zip(self.reading.starts, self.reading.lengths, strict=True)):
             if length:
                 words = torch.from_numpy(self.reading.rows[start : start + length].astype(np.int64))
-                features[i] = POOLINGS[self.reading.pooling](self.layer(vectors[words][:, None]), None)[0]
+                states = self.layer(vectors[words.flip(0) if self.reading.reverse else words][:, None])
+                features[i] = POOLINGS[self.reading.pooling](states, None)[0] if u is None else attend(states, u)
         parameters = [getattr(self.layer, f"{name}_l0") for name in ("weight_ih", "bias_ih", "weight_hh", "bias_hh")]
+        parameters += [] if u is None else [u]
         if not features.requires_grad:
             return [features.numpy(), *(np.zeros(tensor.shape) for tensor in (vectors, *parameters))]
         gradients = torch.autograd.grad(features, [vectors, *parameters], torch.from_numpy(self.d_features))
         return [tensor.detach().numpy() for tensor in (features, *gradients)]
 
 
+def attend(states, u):
+    """The mean of one text's states (T, 1, H) by the softmax of u . h_t."""
+    weights = torch.exp(states[:, 0] @ u)
+    return (weights[:, None] * states[:, 0]).sum(0) / weights.sum()
+
+
 def assert_close(got, expected, tolerance):
-    for name, a, b in zip(NAMES, got, expected, strict=True):
+    for name, a, b in zip(NAMES[: len(got)], got, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * max(1.0, np.abs(b).max(initial=0)), err_msg=name)
 
 
@@ -69,34 +81,36 @@ CASES = given(
     pooling=st.sampled_from(kernel.POOLINGS),
     lengths=LENGTHS,
     hidden=st.integers(1, 20),
+    reverse=st.booleans(),
 )
 
 
 @CASES
 @settings(max_examples=40)
-@example(cell="gru", pooling="max", lengths=[0], hidden=3)
-@example(cell="lstm", pooling="average", lengths=[0, 0], hidden=17)
-def test_numpy_equals_autograd(cell, pooling, lengths, hidden):
-    case = Case(cell, pooling, lengths, hidden, gap=1)
+@example(cell="gru", pooling="max", lengths=[0], hidden=3, reverse=False)
+@example(cell="lstm", pooling="average", lengths=[0, 0], hidden=17, reverse=True)
+def test_numpy_equals_autograd(cell, pooling, lengths, hidden, reverse):
+    case = Case(cell, pooling, lengths, hidden, gap=1, reverse=reverse)
     assert_close(case.by_kernel(np.float64), case.by_autograd(), 1e-10)
 
 
 @CASES
 @settings(max_examples=100)
-@example(cell="gru", pooling="max", lengths=[0], hidden=3)
-@example(cell="gru", pooling="last", lengths=[1], hidden=64)
-@example(cell="lstm", pooling="average", lengths=[12] * 65, hidden=33)
+@example(cell="gru", pooling="max", lengths=[0], hidden=3, reverse=False)
+@example(cell="gru", pooling="last", lengths=[1], hidden=64, reverse=True)
+@example(cell="lstm", pooling="average", lengths=[12] * 65, hidden=33, reverse=False)
+@example(cell="gru", pooling="attention", lengths=[12, 0] * 65, hidden=33, reverse=True)
 def test_native_equals_numpy_on_every_instruction_set_and_number_of_threads(
-    instruction_sets, cell, pooling, lengths, hidden
+    instruction_sets, cell, pooling, lengths, hidden, reverse
 ):
-    case = Case(cell, pooling, lengths, hidden, gap=2)
+    case = Case(cell, pooling, lengths, hidden, gap=2, reverse=reverse)
     expected = case.by_kernel(np.float64)
     for library in instruction_sets:
         with library:
             for threads in (1, 2, 3):
                 got = case.by_kernel(np.float32, threads=threads)
                 assert_close(got, expected, 2e-5)
-                for name, a, b in zip(NAMES, got, case.by_kernel(np.float32, threads=threads), strict=True):
+                for name, a, b in zip(NAMES[: len(got)], got, case.by_kernel(np.float32, threads=threads), strict=True):
                     assert a.tobytes() == b.tobytes(), f"{name}: two runs, two results"
                 assert case.by_kernel(np.float32, threads=threads, trains=False)[1] is None
 
@@ -134,6 +148,16 @@ def test_what_saturates_keeps_to_the_ends_and_what_is_nan_stays_nan(instruction_
     for library in instruction_sets:
         with library:
             assert np.isnan(case.by_kernel(np.float32)[0]).all()
+
+
+def test_scores_of_attention_beyond_the_range_of_exp(instruction_sets):
+    case = Case("gru", "attention", [9, 3, 0], 7)
+    case.u *= 500  # e^x overflows from 88 on
+    expected = case.by_kernel(np.float64)
+    assert np.isfinite(expected[0]).all()
+    for library in instruction_sets:
+        with library:
+            assert_close(case.by_kernel(np.float32), expected, 1e-3)
 
 
 @pytest.mark.parametrize(("cell", "gate", "side"), [("gru", 1, 1), ("lstm", 3, -1)])

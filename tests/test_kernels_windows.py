@@ -23,7 +23,7 @@ class Case:
         starts = np.concatenate([[0], np.cumsum(lengths + gap)[:-1]]).astype(np.int64)
         rows = draw.integers(0, num_words, int((lengths + gap).sum())).astype(np.int32)
         self.texts = kernel.Texts(pooling, rows, starts, lengths)
-        self.d_features = draw.normal(size=(len(lengths), filters))
+        self.d_features = draw.normal(size=(len(lengths), filters * len(pooling.split("_"))))
 
     def by_kernel(self, dtype, *, threads=1, trains=True):
         arrays = (self.vectors, self.weight, self.bias, self.d_features)
@@ -50,7 +50,8 @@ class Case:
                 window = words[first : first + self.places]
                 states.append(torch.relu(bias + sum(weight[:, :, k] @ vectors[word] for k, word in enumerate(window))))
             pooled = torch.stack(states)
-            features[i] = pooled.amax(0) if self.texts.pooling == "max" else pooled.mean(0)
+            both = {"max": pooled.amax(0), "average": pooled.mean(0)}
+            features[i] = torch.cat([both[name] for name in self.texts.pooling.split("_")])
         if not features.requires_grad:
             return [features.numpy(), *(np.zeros(tensor.shape) for tensor in (vectors, weight, bias))]
         gradients = torch.autograd.grad(features, [vectors, weight, bias], torch.from_numpy(self.d_features))
@@ -63,7 +64,7 @@ def assert_close(got, expected, tolerance):
 
 
 CASES = given(
-    pooling=st.sampled_from(["max", "average"]),
+    pooling=st.sampled_from(["max", "average", "average_max"]),
     lengths=st.lists(st.integers(0, 12), min_size=1, max_size=40),
     filters=st.integers(1, 40),
     places=st.integers(1, 6),

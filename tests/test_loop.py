@@ -1,5 +1,6 @@
 """The training loop: freezing, repeatability, validation, interruption."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,7 @@ from networks import NETWORKS
 from rubrica import loop
 from rubrica.config import Config, TrainingConfig
 from rubrica.corpus import build_corpus
+from rubrica.device_split import DeviceSplit
 from rubrica.errors import ConfigError
 from rubrica.freezing import FreezeSchedule, build_schedule
 from rubrica.loop import choose_device, compute_logits, fit, seed_everything
@@ -72,14 +74,15 @@ def test_a_schedule_counts_in_steps_or_in_epochs():
     assert str(FreezeSchedule(0)) == "the embedding trains from the start"
 
 
+@pytest.mark.parametrize("more", [[], ["model.bidirectional=true", "model.pooling=average_max"]])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_same_seed_gives_bit_identical_weights(small, name):
-    (a, history_a), (b, history_b) = (run(small, *NETWORKS[name]) for _ in range(2))
+def test_the_same_seed_gives_bit_identical_weights(small, name, more):
+    (a, history_a), (b, history_b) = (run(small, *NETWORKS[name], *more) for _ in range(2))
     assert history_a.losses == history_b.losses
     assert len(history_a.losses) == 10
     for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True):
         assert torch.equal(x, y)
-    _, other = run(small, *NETWORKS[name], "training.seed=1")
+    _, other = run(small, *NETWORKS[name], *more, "training.seed=1")
     assert other.losses != history_a.losses
 
 
@@ -169,6 +172,44 @@ def test_a_smoothed_target_is_torchs(small, name):
     loss, _ = loop.update(model, optimizer, small.split, batch, config)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     torch.testing.assert_close(gradients[0], wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("name", ["gru", "cnn"])
+def test_a_text_counts_by_its_weight(small, name, there):
+    settings = [f"model.name={name}", "training.max_grad_norm=1e9", "training.label_smoothing=0.1"]
+    model, config = make(small, *settings)
+    split = replace(small.split, weights=np.random.default_rng(0).uniform(0, 3, 160).astype(np.float32))
+    rows = np.arange(40, 72)
+    ids, lengths, targets = loop.to_tensors(model, split, rows, config)
+    losses = torch.nn.functional.cross_entropy(model(ids, lengths), targets, label_smoothing=0.1, reduction="none")
+    weights = torch.from_numpy(split.weights[rows])
+    expected = (weights * losses).sum() / weights.sum()
+    wanted = torch.autograd.grad(expected, model.head.weight)[0]
+    optimizer, gradients = loop.Optimizer(model, config), []
+    optimizer.step = lambda: gradients.append(model.head.weight.grad.clone())
+    if there:  # the accelerator's way of batches and updates
+        optimizer.network = torch.optim.Adam(optimizer.parameters)
+        (rows,) = DeviceSplit(split, torch.device("cpu")).send([rows])
+    loss, _ = loop.update(model, optimizer, split, rows, config)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    torch.testing.assert_close(gradients[0], wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["gru", "cnn"])
+def test_dropout_is_drawn_anew_in_each_update_and_the_same_in_each_training(small, name):
+    settings = [f"model.name={name}", "training.dropout=0.5"]
+    (a, history_a), (b, history_b) = (run(small, *settings) for _ in range(2))
+    assert history_a.losses == history_b.losses
+    for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True):
+        assert torch.equal(x, y)
+    model, config = make(small, *settings)
+    optimizer = loop.Optimizer(model, config)
+    optimizer.step = lambda: None
+    losses = {loop.update(model, optimizer, small.split, np.arange(32), config)[0].item() for _ in range(5)}
+    assert len(losses) == 5
+    first, second = (compute_logits(model, small.split, np.arange(9), config) for _ in range(2))
+    np.testing.assert_array_equal(first, second)  # an answer drops nothing
 
 
 def test_long_gradients_are_clipped(small, monkeypatch):

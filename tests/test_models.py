@@ -33,9 +33,10 @@ def test_every_model_of_the_config_is_in_the_dict():
     assert {*MODELS, "bag"} == set(get_args(ModelConfig.__annotations__["name"]))
 
 
+@pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize(("name", "pooling"), CASES)
-def test_score_depends_on_neither_batch_nor_padding(name, pooling):
-    model = make_model(name, pooling=pooling).eval()
+def test_score_depends_on_neither_batch_nor_padding(name, pooling, bidirectional):
+    model = make_model(name, pooling=pooling, bidirectional=bidirectional).eval()
     ids, lengths = padded([2, 9, 5, 0, 1])
     together = model(ids, lengths)
     alone = torch.cat([model(ids[i : i + 1, : max(1, lengths[i])], lengths[i : i + 1]) for i in range(5)])
@@ -51,7 +52,7 @@ def test_without_lengths_padding_is_read_as_words(name):
     assert not torch.allclose(model(ids[:1], None), model(ids[:1, :2], None))
 
 
-@pytest.mark.parametrize("pooling", ["max", "average"])
+@pytest.mark.parametrize("pooling", ["max", "average", "average_max"])
 def test_cnn_equals_loops_over_windows(pooling):
     model = make_model("cnn", pooling=pooling)
     for norm in model.norms:  # statistics that are not the neutral start
@@ -70,7 +71,8 @@ def test_cnn_equals_loops_over_windows(pooling):
                 total = (total - norm.running_mean) / torch.sqrt(norm.running_var + norm.eps)
                 steps.append(torch.relu(total * norm.weight + norm.bias))
             x = torch.stack(steps)
-        features = x.amax(0) if pooling == "max" else x.mean(0)
+        parts = [x.mean(0)] * ("average" in pooling) + [x.amax(0)] * ("max" in pooling)
+        features = torch.cat(parts)
         torch.testing.assert_close(logits, model.head(features), rtol=0, atol=1e-12)
 
 
@@ -137,3 +139,15 @@ def test_recurrent_start_is_the_one_asked_for(name):
     for parameter in seminars.cell.parameters():
         assert parameter.min() >= 0
         assert parameter.max() > 0.5
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_dropout_zeroes_a_share_of_the_features_and_scales_the_others_up(name):
+    model = make_model(name, hidden_size=400).eval()
+    model.head = nn.Identity()
+    ids, lengths = padded([4, 9])
+    whole, dropped = model(ids, lengths), model(ids, lengths, 0.25)
+    kept = dropped != 0
+    torch.testing.assert_close(dropped[kept], (whole / 0.75)[kept])
+    alive = whole != 0  # the cnn has zeros of its own
+    assert 0.65 < (kept & alive).sum() / alive.sum() < 0.85

@@ -34,9 +34,9 @@ def ragged(texts, steps, draw):
     return ids, lengths
 
 
-@pytest.mark.parametrize(("name", "pooling", "masked"), CASES, ids=str)
-def test_logits_and_probabilities_equal_torch(name, pooling, masked):
-    classifier, model = make(name, pooling, masked)
+@pytest.mark.parametrize(("name", "pooling", "masked", "both"), CASES, ids=str)
+def test_logits_and_probabilities_equal_torch(name, pooling, masked, both):
+    classifier, model = make(name, pooling, masked, both)
     onnx.checker.check_model(build_model(classifier.artifact), full_check=True)
     session, draw = session_of(classifier.artifact), np.random.default_rng(1)
     for texts in (1, 2, 7):

@@ -23,14 +23,26 @@ from rubrica.vocab import Vocab
 
 LABELS = ["World", "Sports", "Business"]
 WORDS = ["<pad>", "<unk>", *"abcdefghijklmnop"]
-CASES = [(name, pooling, masked) for name, pooling in networks.CASES for masked in (True, False)]
+CASES = [
+    (name, pooling, masked, both)
+    for name, pooling in networks.CASES
+    for masked in (True, False)
+    for both in (False, True)
+    if not both or name not in ("cnn", "kim", "drnn")
+]
 TEXTS = ["a b c", "", "p", "a " * 70, "unknown words only", "c b a . d e f g h", "\0", "é 😀 a"]
 
 
-def make(name, pooling="max", masked=True, init="torch"):
+def make(name, pooling="max", masked=True, both=False, init="torch"):
     torch.manual_seed(0)
     wanted = [*NETWORKS[name], f"model.pooling={pooling}", f"model.mask_padding={str(masked).lower()}"]
-    wanted += ["model.hidden_size=6", "model.embedding_dim=5", f"model.init={init}", "training.batch_size=3"]
+    wanted += [
+        "model.hidden_size=6",
+        "model.embedding_dim=5",
+        f"model.init={init}",
+        f"model.bidirectional={str(both).lower()}",
+        "training.batch_size=3",
+    ]
     config = Config().changed(wanted)
     model = build_model(config.model, torch.randn(len(WORDS), 5), len(LABELS))
     if name == "cnn":
@@ -53,9 +65,9 @@ def torch_probabilities(model, classifier, texts):
     return torch.cat(rows).detach().numpy()
 
 
-@pytest.mark.parametrize(("name", "pooling", "masked"), CASES, ids=str)
-def test_probabilities_equal_torch(name, pooling, masked):
-    classifier, model = make(name, pooling, masked)
+@pytest.mark.parametrize(("name", "pooling", "masked", "both"), CASES, ids=str)
+def test_probabilities_equal_torch(name, pooling, masked, both):
+    classifier, model = make(name, pooling, masked, both)
     got = classifier.predict_proba(TEXTS)
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, torch_probabilities(model, classifier, TEXTS), atol=1e-5)

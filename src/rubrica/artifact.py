@@ -49,6 +49,8 @@ _KEYS = {
     "data", "model", "training",
 }  # fmt: skip
 _GATES = {"rnn": 1, "gru": 3, "lstm": 4, "mingru": 2, "drnn": 3}
+DIRECTIONS = {False: ("l0",), True: ("l0", "l0_reverse")}
+"""How torch names the parameters of one or both directions of reading."""
 _BYTES = {"float32": 4, "bfloat16": 2, "int8": 1, "uint8": 1}
 
 
@@ -184,26 +186,32 @@ def load_artifact(folder: Path | str) -> Artifact:
 def expected_shapes(config: Config, vocab_size: int, num_classes: int) -> dict[str, tuple[int, ...]]:
     """Name and shape of every tensor of a model, before its tables are stored in fewer bytes."""
     dim, hidden = config.model.embedding_dim, config.model.hidden_size
+    features = 2 * hidden if config.model.pooling == "average_max" else hidden
     shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (vocab_size, dim)}
     if config.model.name == "bag":
         buckets = config.model.num_buckets if config.model.word_ngrams > 1 else 0
-        shapes["ngrams.weight"], hidden = (buckets, dim), dim
+        shapes["ngrams.weight"], features = (buckets, dim), dim
     elif config.model.name == "cnn" and (sizes := config.model.kernel_sizes):
         for i, size in enumerate(sizes):
             shapes |= {f"convs.{i}.weight": (hidden, dim, size), f"convs.{i}.bias": (hidden,)}
-        hidden *= len(sizes)
+        features *= len(sizes)
     elif config.model.name == "cnn":
         for block, width in enumerate([dim, hidden, hidden]):
             shapes |= {f"convs.{block}.weight": (hidden, width, 3), f"convs.{block}.bias": (hidden,)}
             shapes |= {f"norms.{block}.{name}": (hidden,) for name in ("weight", "bias", "running_mean", "running_var")}
     else:
-        gates = _GATES[config.model.name] * hidden
-        shapes |= {"cell.weight_ih_l0": (gates, dim), "cell.bias_ih_l0": (gates,)}
-        if config.model.name != "mingru":
-            shapes |= {"cell.weight_hh_l0": (gates, hidden), "cell.bias_hh_l0": (gates,)}
+        gates, directions = _GATES[config.model.name] * hidden, DIRECTIONS[config.model.bidirectional]
         if config.model.name == "drnn":
+            directions = DIRECTIONS[False]
             shapes |= {"mlp.weight": (hidden, hidden), "mlp.bias": (hidden,)}
-    return shapes | {"head.weight": (num_classes, hidden), "head.bias": (num_classes,)}
+        for way in directions:
+            shapes |= {f"cell.weight_ih_{way}": (gates, dim), f"cell.bias_ih_{way}": (gates,)}
+            if config.model.name != "mingru":
+                shapes |= {f"cell.weight_hh_{way}": (gates, hidden), f"cell.bias_hh_{way}": (gates,)}
+        if config.model.pooling == "attention":
+            shapes["attention.weight"] = (len(directions), hidden)
+        features *= len(directions)
+    return shapes | {"head.weight": (num_classes, features), "head.bias": (num_classes,)}
 
 
 def _config_json(artifact: Artifact) -> dict[str, Any]:

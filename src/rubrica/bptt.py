@@ -5,7 +5,8 @@ several times the arithmetic. On the CPU the kernel of `kernels/recurrent.py` do
 hand-written derivative, on texts of any length without padding; on an accelerator torch's own fused layer does it.
 The tests hold both to `cells.py`, value and gradient.
 
-Letters: B texts, T steps, U distinct words, E numbers in a word vector, H hidden units, G gates.
+Letters: B texts, T steps, U distinct words, E numbers in a word vector, H hidden units, G gates, D directions,
+F features of a text.
 """
 
 from collections.abc import Sequence
@@ -22,8 +23,11 @@ from torch.autograd.function import once_differentiable
 from rubrica.embedding import on_cpu
 from rubrica.kernels import native
 from rubrica.kernels import recurrent as kernel
-from rubrica.kernels.learn import Weights, learn
-from rubrica.pooling import POOLINGS
+from rubrica.kernels.learn import learn, num_directions
+from rubrica.masking import flip_texts
+from rubrica.pooling import POOLINGS, pool_attention
+
+_OF_A_DIRECTION = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
 
 
 def read_texts(
@@ -32,16 +36,25 @@ def read_texts(
     vectors: Float[Tensor, "U E"],
     index: Int[Tensor, "B T"],
     lengths: Int[Tensor, " B"] | None,
-    weights: Sequence[Tensor],
-) -> Float[Tensor, "B H"]:
-    """Pooled states of a layer, see `cells.Recurrent.read`; `weights` are w_ih, w_hh, b_ih, b_hh as in torch."""
-    w_ih, w_hh, b_ih, b_hh = weights
+    weights: Sequence[Sequence[Tensor]],
+    attention: Float[Tensor, "D H"] | None = None,
+) -> Float[Tensor, "B F"]:
+    """Pooled states of a layer, see `cells.Recurrent.read`; `weights` are w_ih, w_hh, b_ih, b_hh of each direction."""
+    of_each = [None] * len(weights) if attention is None else attention.unbind()
+    features: list[Tensor] = []
     if not on_cpu(index):
-        return POOLINGS[pooling](_fused_states(cell, F.embedding(index.t(), vectors), weights), lengths)
+        for i, (given, u) in enumerate(zip(weights, of_each, strict=True)):
+            tokens = flip_texts(index.t(), lengths) if i else index.t()
+            states = _fused_states(cell, F.embedding(tokens, vectors), given)
+            features.append(POOLINGS[pooling](states, lengths) if u is None else pool_attention(states, lengths, u))
+        return torch.cat(features, dim=1)
     rows, steps = index.shape
     known = np.full(rows, steps) if lengths is None else lengths.numpy()
     reading = kernel.Reading(cell, pooling, index.to(torch.int32).flatten().numpy(), np.arange(rows) * steps, known)
-    return _Read.apply(vectors, w_ih, b_ih, w_hh, b_hh, reading)  # type: ignore[no-untyped-call]
+    for i, ((w_ih, w_hh, b_ih, b_hh), u) in enumerate(zip(weights, of_each, strict=True)):
+        way = reading._replace(reverse=i == 1)
+        features.append(_Read.apply(vectors, w_ih, b_ih, w_hh, b_hh, u, way))  # type: ignore[no-untyped-call]
+    return torch.cat(features, dim=1)
 
 
 def _fused_states(cell: str, x: Float[Tensor, "T B E"], weights: Sequence[Tensor]) -> Float[Tensor, "T B H"]:
@@ -57,19 +70,21 @@ def join_weights(layer: nn.Module) -> None:
     """Lay a layer's parameters in one piece of memory, as cuDNN reads them; it would copy them there at every call.
 
     They are laid where a layer of torch has its own, which does this when it is made on a GPU. Elsewhere they stay
-    four pieces.
+    four pieces. Each direction is called by itself, and so a piece of its own.
 
     Args:
         layer: One of `cells.py`, on its device.
     """
-    weight = layer.get_parameter("weight_ih_l0")
-    hidden_size = layer.get_parameter("weight_hh_l0").shape[1]
     theirs = getattr(nn, type(layer).__name__)  # RNN, GRU or LSTM, with parameters of the same names
-    joined = theirs(weight.shape[1], hidden_size, device="meta", dtype=weight.dtype)  # there, nothing is drawn
-    joined.to_empty(device=weight.device)
-    joined.load_state_dict(layer.state_dict())
-    for name, parameter in layer.named_parameters():
-        parameter.data = joined.get_parameter(name).data
+    parameters = list(layer.parameters())
+    for first in range(0, len(parameters), 4):
+        own = dict(zip(_OF_A_DIRECTION, parameters[first : first + 4], strict=True))
+        weight, hidden_size = own["weight_ih_l0"], own["weight_hh_l0"].shape[1]
+        joined = theirs(weight.shape[1], hidden_size, device="meta", dtype=weight.dtype)  # there, nothing is drawn
+        joined.to_empty(device=weight.device)
+        joined.load_state_dict(own)
+        for name, parameter in own.items():
+            parameter.data = joined.get_parameter(name).data
 
 
 def learn_texts(
@@ -78,16 +93,14 @@ def learn_texts(
     vectors: NDArray[np.floating[Any]],
     weights: Sequence[NDArray[np.floating[Any]]],
     gradients: Sequence[NDArray[np.floating[Any]]],
-    *,
-    trains: bool,
+    **settings: Any,
 ) -> tuple[Float[Tensor, "2"], Float[Tensor, "U E"] | None]:
-    """Loss and accuracy of a batch on the CPU and the gradient by the vectors, see `kernels.learn`.
+    """Loss and accuracy of a batch on the CPU and the gradient by the vectors, see `kernels.learn` and its settings.
 
     Nothing is recorded: where an update takes two milliseconds, autograd and what is between its calls take a third.
     """
-    places = Weights(*weights)
-    threads = _useful_threads(reading, places.w_hh.size)
-    scores, d_vectors = learn(reading, targets, vectors, places, Weights(*gradients), trains=trains, threads=threads)
+    threads = _useful_threads(reading, num_directions(weights) * weights[1].size)
+    scores, d_vectors = learn(reading, targets, vectors, weights, gradients, threads=threads, **settings)
     return torch.from_numpy(scores), None if d_vectors is None else torch.from_numpy(d_vectors)
 
 
@@ -98,22 +111,30 @@ def _useful_threads(reading: kernel.Reading, products_per_token: int) -> int:
 class _Read(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, vectors: Tensor, w_ih: Tensor, b_ih: Tensor, w_hh: Tensor, b_hh: Tensor, reading: kernel.Reading
+        ctx: Any,
+        vectors: Tensor,
+        w_ih: Tensor,
+        b_ih: Tensor,
+        w_hh: Tensor,
+        b_hh: Tensor,
+        u: Tensor | None,
+        reading: kernel.Reading,
     ) -> Tensor:
         threads = _useful_threads(reading, w_hh.numel())
         x, w_x, b_x, w_h, b_h = (tensor.detach().numpy() for tensor in (vectors, w_ih, b_ih, w_hh, b_hh))
+        own = None if u is None else u.detach().numpy()
         projected = kernel.project(reading.cell, x, w_x, b_x, threads=threads)
-        features, kept = kernel.forward(reading, projected, w_h, b_h, keep=any(ctx.needs_input_grad), threads=threads)
-        ctx.saved = (x, w_x, w_h, reading, kept)
+        keep = any(ctx.needs_input_grad)
+        features, kept = kernel.forward(reading, projected, w_h, b_h, own, keep=keep, threads=threads)
+        ctx.saved = (x, w_x, w_h, own, reading, kept)
         return torch.from_numpy(features)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *d_outputs: Tensor) -> Any:
-        x, w_x, w_h, reading, kept = ctx.saved
+        x, w_x, w_h, own, reading, kept = ctx.saved
         ctx.saved = None  # millions of numbers; the graph may live on
         trains = ctx.needs_input_grad[0]  # frozen vectors want no gradient
         d_features = d_outputs[0].contiguous().numpy()
-        gradients = kernel.backward(reading, x, w_x, w_h, kept, d_features, trains=trains)
-        d_x, d_w_ih, d_b_ih, d_w_hh, d_b_hh = (None if g is None else torch.from_numpy(g) for g in gradients)
-        return d_x, d_w_ih, d_b_ih, d_w_hh, d_b_hh, None
+        gradients = kernel.backward(reading, x, w_x, w_h, kept, d_features, own, trains=trains)
+        return *(None if g is None else torch.from_numpy(g) for g in gradients), None

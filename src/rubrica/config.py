@@ -57,9 +57,12 @@ class ModelConfig:
     embedding: Literal["pretrained", "random"] = "pretrained"
     """Where the embedding table starts: at the vectors (when some are given), or drawn from N(0, 1)."""
     hidden_size: int = 64
-    """H, recurrent units, or filters of each convolution; at least 1."""
-    pooling: Literal["last", "max", "average"] = "max"
-    """What the head sees of the states: the last one, or their maximum or average over time."""
+    """H, recurrent units of each direction, or filters of each convolution; at least 1."""
+    bidirectional: bool = False
+    """Of rnn, gru, lstm and mingru: read each text from its end too, with parameters of its own."""
+    pooling: Literal["last", "max", "average", "average_max", "attention"] = "max"
+    """What the head sees of the states: the last one, their maximum or average over time, both of these side by side,
+    or the mean by a learned attention."""
     mask_padding: bool = True
     """Keep padding out of the result. Without it a text's score depends on the longest text of its batch."""
     init: Literal["torch", "uniform01"] = "torch"
@@ -87,9 +90,11 @@ class ModelConfig:
         )
         _refuse(self.window < 1, f"model.window is {self.window}; give at least 1")
         _refuse(self.hidden_size < 1, f"model.hidden_size is {self.hidden_size}; give at least 1")
+        unfit = {"cnn": ("last", "attention"), "drnn": ("attention",)}.get(self.name, ())
+        fitting = [name for name in ("last", "max", "average", "average_max") if name not in unfit]
         _refuse(
-            self.name == "cnn" and self.pooling == "last",
-            'model.pooling is "last"; the cnn pools with "max" or "average"',
+            self.pooling in unfit,
+            f'model.pooling is "{self.pooling}"; the {self.name} pools with {", ".join(fitting)}',
         )
 
 
@@ -113,6 +118,8 @@ class TrainingConfig:
     """How the step size goes on: as it is, or falling to 0 with the last update. A bag's always falls."""
     label_smoothing: float = 0.0
     """Share of a target that goes to all classes alike, so that no text is ever learned by heart; from 0 up to 1."""
+    dropout: float = 0.0
+    """Share of the features that is zeroed before the head in each update, drawn anew; from 0 up to 1."""
     max_grad_norm: float = 1.0
     """Longer gradients are scaled down to this L2 norm; above 0."""
     freeze_steps: int = 0
@@ -132,13 +139,11 @@ class TrainingConfig:
         for name in ("freeze_steps", "freeze_epochs", "patience", "seed"):
             _refuse(getattr(self, name) < 0, f"training.{name} is {getattr(self, name)}; give 0 or more")
         _refuse(self.seed >= 2**63, f"training.seed is {self.seed}; give less than 2^63, which is what torch takes")
-        _refuse(
-            not 0 <= self.label_smoothing < 1,
-            f"training.label_smoothing is {self.label_smoothing}; give a share from 0 up to, not with, 1",
-        )
-        _refuse(
-            not 0 <= self.warmup < 1, f"training.warmup is {self.warmup}; give a share from 0 up to, not with, 1"
-        )
+        for name in ("label_smoothing", "dropout", "warmup"):
+            _refuse(
+                not 0 <= getattr(self, name) < 1,
+                f"training.{name} is {getattr(self, name)}; give a share from 0 up to, not with, 1",
+            )
         for name in ("lr", "max_grad_norm"):
             _refuse(not getattr(self, name) > 0, f"training.{name} is {getattr(self, name)}; give more than 0")
         _refuse(

@@ -39,10 +39,12 @@ class Split:
     Args:
         tokens: The ids of N texts.
         targets: The class of each, int64, (N,).
+        weights: How much each counts in training, float32, (N,); None where all count alike.
     """
 
     tokens: TokenIds
     targets: NDArray[np.int64]
+    weights: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -37,6 +37,7 @@ class DeviceSplit:
         self.ids[:-1].copy_(ids)
         self.offsets = torch.from_numpy(split.tokens.offsets).to(device)
         self.targets = torch.from_numpy(split.targets).to(device)
+        self.weights = None if split.weights is None else torch.from_numpy(split.weights).to(device)
 
     def send(self, batches: Sequence[NDArray[np.int64]], multiple: int = 1) -> "Iterator[DeviceBatch]":
         """The batches of an epoch, sent in one piece.
@@ -72,3 +73,8 @@ class DeviceBatch(NamedTuple):
         places = starts[:, None] + torch.arange(self.num_steps, device=starts.device)
         places = torch.where(places < ends[:, None], places, len(ids) - 1)
         return ids[places].long(), ends - starts, targets[self.rows]
+
+    def weights(self) -> Float[Tensor, " B"]:
+        """How much each text counts, of a split that says so."""
+        assert self.split.weights is not None
+        return self.split.weights[self.rows]

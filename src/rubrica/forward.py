@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rubrica.artifact import DIRECTIONS
 from rubrica.batching import iter_rows, pad_batch
 from rubrica.config import Config
 from rubrica.kernels import bag, mingru, native, recurrent, runs, windows
@@ -23,7 +24,6 @@ Floats = NDArray[np.floating[Any]]
 Weights = dict[str, NDArray[Any]]
 
 _BAG_TABLES = ("embedding.weight", "ngrams.weight")
-_CELL = [f"cell.{name}_l0" for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
 _BATCH_NORM_EPS = 1e-5  # torch's default, which the models keep
 _PADDED_BATCH = 256  # texts that a cnn or a drnn reads at a time; more only cost memory
 _TOKENS_PER_THREAD = 4096  # that are worth starting another thread for
@@ -61,11 +61,15 @@ def _bag_features(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
 
 def _recurrent_features(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
     vectors, rows, starts, lengths = _words(weights, config, tokens)
-    w_ih, w_hh, b_ih, b_hh = (weights[name] for name in _CELL)
-    threads = _threads(rows)
-    projected = recurrent.project(config.model.name, vectors, w_ih, b_ih, threads=threads)
-    reading = recurrent.Reading(config.model.name, config.model.pooling, rows, starts, lengths)
-    return recurrent.forward(reading, projected, w_hh, b_hh, threads=threads)[0]
+    threads, features = _threads(rows), []
+    for i, way in enumerate(DIRECTIONS[config.model.bidirectional]):
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        w_ih, w_hh, b_ih, b_hh = (weights[f"cell.{name}_{way}"] for name in names)
+        u = weights["attention.weight"][i] if config.model.pooling == "attention" else None
+        projected = recurrent.project(config.model.name, vectors, w_ih, b_ih, threads=threads)
+        reading = recurrent.Reading(config.model.name, config.model.pooling, rows, starts, lengths, reverse=i == 1)
+        features.append(recurrent.forward(reading, projected, w_hh, b_hh, u, threads=threads)[0])
+    return features[0] if len(features) == 1 else np.hstack(features)
 
 
 def _words(
@@ -89,17 +93,25 @@ def _threads(rows: NDArray[np.int32]) -> int:
 
 def _mingru_features(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
     vectors, rows, starts, lengths = _words(weights, config, tokens)
-    threads, bias = _threads(rows), weights["cell.bias_ih_l0"]
-    gates = mingru.make_gates(vectors, weights["cell.weight_ih_l0"], bias, threads=threads)
-    reading = recurrent.Reading("mingru", config.model.pooling, rows, starts, lengths)
-    return mingru.forward(reading, gates, len(bias) // 2, threads=threads)[0]
+    threads, hidden, features = _threads(rows), config.model.hidden_size, []
+    for i, way in enumerate(DIRECTIONS[config.model.bidirectional]):
+        weight, bias = weights[f"cell.weight_ih_{way}"], weights[f"cell.bias_ih_{way}"]
+        gates = mingru.make_gates(vectors, weight, bias, threads=threads)
+        reading = recurrent.Reading("mingru", config.model.pooling, rows, starts, lengths, reverse=i == 1)
+        if config.model.pooling == "attention":
+            states = mingru.states(reading, gates, hidden, threads=threads)
+            features.append(runs.attend_runs(states, lengths, weights["attention.weight"][i]))
+        else:
+            features.append(mingru.forward(reading, gates, hidden, threads=threads)[0])
+    return features[0] if len(features) == 1 else np.hstack(features)
 
 
 def _disconnected_features(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
     vectors, rows, starts, lengths = _words(weights, config, tokens)
-    w_ih, w_hh, b_ih, b_hh = (weights[name] for name in _CELL)
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    w_ih, w_hh, b_ih, b_hh = (weights[f"cell.{name}_l0"] for name in names)
     projected = recurrent.project("gru", vectors, w_ih, b_ih, threads=_threads(rows))
-    features = np.empty((len(lengths), len(weights["mlp.bias"])), vectors.dtype)
+    features = np.empty((len(lengths), weights["head.weight"].shape[1]), vectors.dtype)
     for texts in iter_rows(np.arange(len(lengths)), _PADDED_BATCH):
         counts = lengths[texts]
         owners = np.repeat(np.arange(len(texts)), counts)
@@ -128,7 +140,7 @@ def _kim_features(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
 def _convolution_features(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
     if config.model.kernel_sizes:
         return _kim_features(weights, config, tokens)
-    features = np.empty((len(tokens), config.model.hidden_size), np.float32)
+    features = np.empty((len(tokens), weights["head.weight"].shape[1]), np.float32)
     for rows in _batches(tokens, config):
         ids, lengths = pad_batch(tokens, rows)
         states, real = _convolutions(weights, ids, lengths if config.model.mask_padding else None)
@@ -194,4 +206,8 @@ def _pool_average(states: Floats, lengths: NDArray[np.int64] | None) -> Floats:
     return total / np.maximum(lengths, 1).astype(states.dtype)[:, None]
 
 
-_POOLINGS = {"max": _pool_max, "average": _pool_average}
+def _pool_average_max(states: Floats, lengths: NDArray[np.int64] | None) -> Floats:
+    return np.hstack([_pool_average(states, lengths), _pool_max(states, lengths)])
+
+
+_POOLINGS = {"max": _pool_max, "average": _pool_average, "average_max": _pool_average_max}

@@ -39,6 +39,7 @@ from rubrica.progress import progress_bar
 log = logging.getLogger(__name__)
 
 WINDOW = 50  # updates that a shown or recorded training loss is averaged over
+_LEAST_WEIGHT = 1e-30  # of a batch: where no text counts, its loss is 0 and not 0/0
 _EVALUATED = 256  # texts scored at a time; larger batches only cost memory
 
 
@@ -179,17 +180,25 @@ def update(
     model: nn.Module, optimizer: Optimizer, split: Split, batch: NDArray[np.int64] | DeviceBatch, config: Config
 ) -> Float[Tensor, "2"]:
     """One step of the optimizer on the texts of a batch; returns their loss and accuracy before it."""
-    network, smoothing = optimizer.network, config.training.label_smoothing
-    if isinstance(network, KernelAdam) and isinstance(model, RecurrentClassifier) and model.learns and not smoothing:
+    network, smoothing, dropout = optimizer.network, config.training.label_smoothing, config.training.dropout
+    if isinstance(network, KernelAdam) and isinstance(model, RecurrentClassifier) and model.learns:
         # All that is written out below, in one kernel.
         assert not isinstance(batch, DeviceBatch)
-        weights, masked = (network.arrays, network.gradients), config.model.mask_padding
-        scores = model.learn(split.tokens, batch, split.targets[batch], *weights, masked=masked)
+        scores = model.learn(
+            split.tokens, batch, split.targets[batch], network.arrays, network.gradients,
+            masked=config.model.mask_padding, smoothing=smoothing, dropout=dropout,
+            text_weights=None if split.weights is None else split.weights[batch],
+        )  # fmt: skip
         optimizer.step()
         return scores
     ids, lengths, targets = to_tensors(model, split, batch, config)
-    logits = model(ids, lengths)
-    loss = F.cross_entropy(logits, targets, label_smoothing=smoothing)
+    logits = model(ids, lengths, dropout)
+    if split.weights is None:
+        loss = F.cross_entropy(logits, targets, label_smoothing=smoothing)
+    else:
+        weights = batch.weights() if isinstance(batch, DeviceBatch) else torch.from_numpy(split.weights[batch])
+        losses = F.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="none")
+        loss = (weights.to(losses) * losses).sum() / weights.sum().clamp(min=_LEAST_WEIGHT)
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     accuracy = (logits.detach().argmax(dim=1) == targets).to(loss.dtype).mean()

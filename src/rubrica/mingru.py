@@ -23,7 +23,8 @@ from rubrica.embedding import on_cpu
 from rubrica.kernels import mingru as kernel
 from rubrica.kernels import native
 from rubrica.kernels.recurrent import Reading
-from rubrica.pooling import POOLINGS
+from rubrica.masking import flip_texts
+from rubrica.pooling import POOLINGS, pool_attention
 
 
 class MinGRU(nn.Module):
@@ -37,19 +38,40 @@ class MinGRU(nn.Module):
 
     name = "mingru"
 
-    def __init__(self, input_size: int, hidden_size: int, *, init: Literal["torch", "uniform01"] = "torch") -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        bidirectional: bool = False,
+        init: Literal["torch", "uniform01"] = "torch",
+    ) -> None:
         super().__init__()
         self.hidden_size = hidden_size
-        self.weight_ih_l0 = nn.Parameter(torch.empty(2 * hidden_size, input_size))  # z before n
-        self.bias_ih_l0 = nn.Parameter(torch.empty(2 * hidden_size))
+        self.directions = ("l0", "l0_reverse") if bidirectional else ("l0",)
+        for direction in self.directions:  # z before n
+            weight, bias = torch.empty(2 * hidden_size, input_size), torch.empty(2 * hidden_size)
+            self.register_parameter(f"weight_ih_{direction}", nn.Parameter(weight))
+            self.register_parameter(f"bias_ih_{direction}", nn.Parameter(bias))
         bound = 1 / math.sqrt(hidden_size)
         low, high = (-bound, bound) if init == "torch" else (0.0, 1.0)
         for parameter in self.parameters():
             nn.init.uniform_(parameter, low, high)
 
-    def forward(self, x: Float[Tensor, "T B E"]) -> Float[Tensor, "T B H"]:
-        """Return the state after each step, starting from zeros."""
-        z, n = F.linear(x, self.weight_ih_l0, self.bias_ih_l0).chunk(2, dim=2)
+    def weights_of(self, direction: str) -> tuple[Tensor, Tensor]:
+        """W (2 H, E) and b (2 H,) of "l0" or "l0_reverse"."""
+        return self.get_parameter(f"weight_ih_{direction}"), self.get_parameter(f"bias_ih_{direction}")
+
+    def forward(self, x: Float[Tensor, "T B E"], lengths: Int[Tensor, " B"] | None = None) -> Float[Tensor, "T B DH"]:
+        """Return the state at each step, starting from zeros; see `cells.Recurrent.forward`."""
+        states = [self.walk(x, "l0")]
+        if len(self.directions) == 2:
+            states.append(flip_texts(self.walk(flip_texts(x, lengths), "l0_reverse"), lengths))
+        return torch.cat(states, dim=2)
+
+    def walk(self, x: Float[Tensor, "T B E"], direction: str) -> Float[Tensor, "T B H"]:
+        """Return the state after each step of one direction; x is in the order of its reading."""
+        z, n = F.linear(x, *self.weights_of(direction)).chunk(2, dim=2)
         z = torch.sigmoid(z)
         h, states = torch.zeros_like(n[0]), []
         for t in range(x.shape[0]):
@@ -63,16 +85,27 @@ class MinGRU(nn.Module):
         index: Int[Tensor, "B T"],
         lengths: Int[Tensor, " B"] | None,
         pooling: str,
-    ) -> Float[Tensor, "B H"]:
+        attention: Float[Tensor, "D H"] | None = None,
+    ) -> Float[Tensor, "B F"]:
         """See `cells.Recurrent.read`."""
-        weight, bias = self.weight_ih_l0, self.bias_ih_l0
-        if not on_cpu(index):
-            z, n = F.linear(F.embedding(index.t(), vectors), weight, bias).chunk(2, dim=2)
-            return POOLINGS[pooling](scan(torch.sigmoid(-z), torch.sigmoid(z) * n), lengths)
-        rows, steps = index.shape
-        known = np.full(rows, steps) if lengths is None else lengths.numpy()
-        reading = Reading(self.name, pooling, index.to(torch.int32).flatten().numpy(), np.arange(rows) * steps, known)
-        return _Read.apply(vectors, weight, bias, reading)  # type: ignore[no-untyped-call]
+        features: list[Tensor] = []
+        for i, direction in enumerate(self.directions):
+            weight, bias = self.weights_of(direction)
+            if on_cpu(index) and attention is None:
+                rows, steps = index.shape
+                known = np.full(rows, steps) if lengths is None else lengths.numpy()
+                words, starts = index.to(torch.int32).flatten().numpy(), np.arange(rows) * steps
+                reading = Reading(self.name, pooling, words, starts, known, reverse=i == 1)
+                features.append(_Read.apply(vectors, weight, bias, reading))  # type: ignore[no-untyped-call]
+                continue
+            tokens = flip_texts(index.t(), lengths) if i else index.t()
+            z, n = F.linear(F.embedding(tokens, vectors), weight, bias).chunk(2, dim=2)
+            states = scan(torch.sigmoid(-z), torch.sigmoid(z) * n)
+            if attention is None:
+                features.append(POOLINGS[pooling](states, lengths))
+            else:
+                features.append(pool_attention(states, lengths, attention[i]))
+        return torch.cat(features, dim=1)
 
 
 def scan(a: Float[Tensor, "T B H"], b: Float[Tensor, "T B H"]) -> Float[Tensor, "T B H"]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rubrica.artifact import DIRECTIONS
 from rubrica.config import ModelConfig
 from rubrica.forward import Weights
 from rubrica.kernels import bag
@@ -50,26 +51,33 @@ class Graph:
 
 
 def add_features(graph: Graph, weights: Weights, config: ModelConfig) -> str:
-    """What the head of a network sees, (B, H)."""
+    """What the head of a network sees, (B, F)."""
     masked = config.mask_padding
     if config.name == "bag":
-        features = _bag(graph, weights, config.word_ngrams)
-    else:
-        x = graph.add("Transpose", _look_up(graph, weights, "embedding.weight", "ids"), perm=[1, 0, 2])  # (T, B, E)
-        lengths = "lengths"
-        if config.name == "cnn" and config.kernel_sizes:
-            features = _windows(graph, weights, x, config, masked=masked)
+        return _bag(graph, weights, config.word_ngrams)
+    x = graph.add("Transpose", _look_up(graph, weights, "embedding.weight", "ids"), perm=[1, 0, 2])  # (T, B, E)
+    lengths = "lengths"
+    if config.name == "cnn" and config.kernel_sizes:
+        return _windows(graph, weights, x, config, masked=masked)
+    if config.name in ("cnn", "drnn"):
+        if config.name == "cnn":
+            x, lengths = _convolutions(graph, weights, x, masked=masked)
         else:
-            if config.name == "cnn":
-                x, lengths = _convolutions(graph, weights, x, masked=masked)
-            elif config.name == "mingru":
-                x = _minimal(graph, weights, x, config.hidden_size)
-            elif config.name == "drnn":
-                x = _disconnected(graph, weights, x, config)
-            else:
-                x = _recurrence(graph, weights, x, config.name, config.hidden_size)
-            features = _pool(graph, x, lengths if masked else None, config.pooling)
-    return features
+            x = _disconnected(graph, weights, x, config)
+        return _pool(graph, x, lengths if masked else None, config.pooling)
+    parts = []
+    for i, way in enumerate(DIRECTIONS[config.bidirectional]):
+        read = _flip(graph, x, masked=masked) if i else x
+        if config.name == "mingru":
+            states = _minimal(graph, weights, read, config.hidden_size, way)
+        else:
+            states = _recurrence(graph, weights, read, config.name, config.hidden_size, way)
+        if config.pooling == "attention":
+            u = graph.constant(f"attention.{way}", weights["attention.weight"][i][:, None])
+            parts.append(_attend(graph, states, u, masked=masked))
+        else:
+            parts.append(_pool(graph, states, lengths if masked else None, config.pooling))
+    return graph.add("Concat", *parts, axis=1)
 
 
 def _look_up(graph: Graph, weights: Weights, name: str, rows: str) -> str:
@@ -123,29 +131,48 @@ def _sum_over_time(graph: Graph, x: str) -> str:
     return graph.add("ReduceSum", x, graph.constant("axis_0", [0]), keepdims=0)
 
 
-def _recurrence(graph: Graph, weights: Weights, x: str, name: str, hidden_size: int) -> str:
-    """States (T, B, H) of vectors (T, B, E)."""
+def _recurrence(graph: Graph, weights: Weights, x: str, name: str, hidden_size: int, way: str) -> str:
+    """States (T, B, H) of vectors (T, B, E) in the order of reading, by the parameters of one of `DIRECTIONS`."""
 
     def by_onnx(parameter: str) -> NDArray[Any]:
-        gates = np.split(weights[f"cell.{parameter}_l0"], len(_GATE_ORDER[name]))
+        gates = np.split(weights[f"cell.{parameter}_{way}"], len(_GATE_ORDER[name]))
         return np.concatenate([gates[i] for i in _GATE_ORDER[name]])
 
-    parameters = [graph.constant(f"cell.{key}", by_onnx(key)[None]) for key in ("weight_ih", "weight_hh")]
+    parameters = [graph.constant(f"cell.{key}_{way}", by_onnx(key)[None]) for key in ("weight_ih", "weight_hh")]
     biases = np.concatenate([by_onnx("bias_ih"), by_onnx("bias_hh")])
-    parameters.append(graph.constant("cell.bias", biases[None]))
+    parameters.append(graph.constant(f"cell.bias_{way}", biases[None]))
     extra = {"linear_before_reset": 1} if name == "gru" else {}
     states = graph.add(name.upper(), x, *parameters, hidden_size=hidden_size, **extra)  # (T, 1, B, H)
     return graph.add("Squeeze", states, graph.constant("direction", [1]))
 
 
-def _minimal(graph: Graph, weights: Weights, x: str, hidden_size: int) -> str:
-    """States (T, B, H) of the minimal GRU of vectors (T, B, E): a loop over the steps, which ONNX calls Scan."""
+def _flip(graph: Graph, x: str, *, masked: bool) -> str:
+    """Vectors (T, B, E) with each text's own steps, or all of them, in the opposite order."""
+    if masked:
+        return graph.add("ReverseSequence", x, "lengths", time_axis=0, batch_axis=1)
+    minus_one, first = graph.constant("minus_ones", [-1]), graph.constant("before_all", [np.iinfo(np.int64).min])
+    return graph.add("Slice", x, minus_one, first, graph.constant("axis_0", [0]), minus_one)
+
+
+def _attend(graph: Graph, states: str, u: str, *, masked: bool) -> str:
+    """The mean (B, H) of states (T, B, H) by the softmax of their products with u (H, 1)."""
+    scores = graph.add("MatMul", states, u)
+    if not masked:
+        return _sum_over_time(graph, graph.add("Mul", graph.add("Softmax", scores, axis=0), states))
+    lowest = graph.constant("lowest", float(np.finfo(np.float32).min))
+    own = graph.add("Where", _compared(graph, "Less", states, "lengths"), scores, lowest)
+    weights = graph.add("Softmax", own, axis=0)
+    return _sum_over_time(graph, _drop_padding(graph, graph.add("Mul", weights, states), "lengths"))
+
+
+def _minimal(graph: Graph, weights: Weights, x: str, hidden_size: int, way: str) -> str:
+    """As `_recurrence`, of the minimal GRU: a loop over the steps, which ONNX calls Scan."""
     helper, types = graph.onnx.helper, graph.onnx.TensorProto
     gates = []
     for half, gate in enumerate("zn"):
         units = slice(half * hidden_size, (half + 1) * hidden_size)
-        weight = graph.constant(f"cell.weight_{gate}", weights["cell.weight_ih_l0"][units].T)
-        bias = graph.constant(f"cell.bias_{gate}", weights["cell.bias_ih_l0"][units])
+        weight = graph.constant(f"cell.weight_{gate}_{way}", weights[f"cell.weight_ih_{way}"][units].T)
+        bias = graph.constant(f"cell.bias_{gate}_{way}", weights[f"cell.bias_ih_{way}"][units])
         gates.append(graph.add("Add", graph.add("MatMul", x, weight), bias))
     stay = graph.add("Sigmoid", graph.add("Neg", gates[0]))
     new = graph.add("Mul", graph.add("Sigmoid", gates[0]), gates[1])
@@ -160,7 +187,9 @@ def _minimal(graph: Graph, weights: Weights, x: str, hidden_size: int) -> str:
     texts = graph.add("Slice", graph.add("Shape", x), graph.constant("from_1", [1]), graph.constant("to_2", [2]))
     shape = graph.add("Concat", texts, graph.constant("size", [hidden_size]), axis=0)
     start = graph.add("ConstantOfShape", shape)
-    return graph.add("Scan", start, stay, new, outputs=("last_state", "states"), body=body, num_scan_inputs=2)
+    return graph.add(
+        "Scan", start, stay, new, outputs=(f"last_state_{way}", f"states_{way}"), body=body, num_scan_inputs=2
+    )
 
 
 def _disconnected(graph: Graph, weights: Weights, x: str, config: ModelConfig) -> str:
@@ -174,7 +203,7 @@ def _disconnected(graph: Graph, weights: Weights, x: str, config: ModelConfig) -
     places = graph.add("Min", graph.add("Add", starts, column), graph.add("Sub", count, one))  # (K, T)
     by_window = graph.add("Gather", x, places, axis=0)  # (K, T, B, E)
     flat = graph.add("Reshape", by_window, graph.constant("flat", [window, -1, config.embedding_dim]))
-    states = _recurrence(graph, weights, flat, "gru", config.hidden_size)  # (K, T * B, H)
+    states = _recurrence(graph, weights, flat, "gru", config.hidden_size, "l0")  # (K, T * B, H)
     counts = graph.add("Slice", shape, graph.constant("axis_0", [0]), graph.constant("two", [2]))  # T, B
     unflat = graph.add(
         "Concat", graph.constant("width", [window]), counts, graph.constant("size", [config.hidden_size]), axis=0
@@ -244,7 +273,10 @@ def _drop_padding(graph: Graph, x: str, lengths: str) -> str:
 
 
 def _pool(graph: Graph, states: str, lengths: str | None, pooling: str) -> str:
-    """Features (B, H) of states (T, B, H); zeros where a text has no tokens."""
+    """Features (B, F) of states (T, B, H); zeros where a text has no tokens."""
+    if pooling == "average_max":
+        both = [_pool(graph, states, lengths, one) for one in ("average", "max")]
+        return graph.add("Concat", *both, axis=1)
     if lengths is None and pooling == "last":
         return graph.add("Gather", states, graph.constant("minus_one", -1), axis=0)
     time = graph.constant("axis_0", [0])

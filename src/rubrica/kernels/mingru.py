@@ -52,19 +52,31 @@ def forward(
         keep: Whether `backward` will be called.
         threads: See `make_gates`.
     """
+    if reading.pooling == "average_max":  # a walk costs little beside the gates: one for each
+        both = [
+            forward(reading._replace(pooling=pooling), gates, hidden, keep=keep, threads=threads)
+            for pooling in ("average", "max")
+        ]
+        return np.hstack([features for features, _ in both]), [kept for _, kept in both]
     if not _is_native(gates):
         found = _states_numpy(reading, gates)
         return pool_runs(reading.pooling, found, reading.lengths), found
     batch, width = len(reading.lengths), gates.shape[2]
     features = np.empty((batch, hidden), np.float32)
-    states = np.empty((int(reading.lengths.sum()), width), np.float32) if keep else None
+    walked = np.empty((int(reading.lengths.sum()), width), np.float32) if keep else None
     best = np.empty((batch, width), np.int32) if keep else None
-    run = native.function("mingru_forward", *[c_int] * 2, *[c_int64] * 2, *[c_void_p] * 7)
+    run = native.function("mingru_forward", *[c_int] * 3, *[c_int64] * 2, *[c_void_p] * 7)
     run(
-        POOLINGS.index(reading.pooling), threads, batch, hidden,
-        *addresses(reading.rows, reading.starts, reading.lengths, gates, features, states, best),
+        POOLINGS.index(reading.pooling), reading.reverse, threads, batch, hidden,
+        *addresses(reading.rows, reading.starts, reading.lengths, gates, features, walked, best),
     )  # fmt: skip
-    return features, (states, best)
+    return features, (walked, best)
+
+
+def states(reading: Reading, gates: Floats, hidden: int, *, threads: int = 1) -> Floats:
+    """The state after each step, (N, H), text after text; arguments as in `forward`."""
+    kept = forward(reading._replace(pooling="last"), gates, hidden, keep=True, threads=threads)[1]
+    return kept[0][:, :hidden] if isinstance(kept, tuple) else kept
 
 
 def backward(
@@ -90,14 +102,26 @@ def backward(
         trains: Whether the vectors want theirs.
         threads: See `make_gates`.
     """
+    if reading.pooling == "average_max":
+        parts = [
+            backward(
+                reading._replace(pooling=pooling), vectors, weight, gates, kept[i], np.ascontiguousarray(d_part),
+                trains=trains, threads=threads,
+            )
+            for i, (pooling, d_part) in enumerate(
+                zip(("average", "max"), np.split(d_features, 2, axis=1), strict=True)
+            )
+        ]  # fmt: skip
+        (x_a, w_a, b_a), (x_m, w_m, b_m) = parts
+        return None if x_a is None or x_m is None else x_a + x_m, w_a + w_m, b_a + b_m
     if not _is_native(vectors):
         d_gates = _backward_numpy(reading, gates, kept, d_features)
         return d_gates @ weight if trains else None, d_gates.T @ vectors, d_gates.sum(axis=0)
     d_vectors = np.empty_like(vectors) if trains else None
     d_weight, d_bias = np.empty_like(weight), np.empty(len(weight), np.float32)
-    run = native.function("mingru_backward", *[c_int] * 2, *[c_int64] * 4, *[c_void_p] * 12)
+    run = native.function("mingru_backward", *[c_int] * 3, *[c_int64] * 4, *[c_void_p] * 12)
     run(
-        POOLINGS.index(reading.pooling), threads, *d_features.shape, *vectors.shape,
+        POOLINGS.index(reading.pooling), reading.reverse, threads, *d_features.shape, *vectors.shape,
         *addresses(reading.rows, reading.starts, reading.lengths, vectors, weight, gates, *kept, d_features),
         *addresses(d_vectors, d_weight, d_bias),
     )  # fmt: skip
@@ -109,17 +133,18 @@ def _is_native(array: Floats) -> bool:
 
 
 def _steps(reading: Reading) -> list[tuple[NDArray[np.int64], NDArray[np.int32]]]:
-    """For each step, the places of its tokens among all texts' own, text after text, and their words."""
+    """For each step, the places of its states among all texts' own, text after text, and their words."""
     firsts = np.cumsum(reading.lengths) - reading.lengths
     steps = []
     for t in range(int(reading.lengths.max(initial=0))):
         running = reading.lengths > t
-        steps.append((firsts[running] + t, reading.rows[reading.starts[running] + t]))
+        place = reading.lengths[running] - 1 - t if reading.reverse else t
+        steps.append((firsts[running] + t, reading.rows[reading.starts[running] + place]))
     return steps
 
 
 def _states_numpy(reading: Reading, gates: Floats) -> Floats:
-    """The state after each token, (N, H)."""
+    """The state after each step, (N, H), text after text."""
     states = np.zeros((int(reading.lengths.sum()), gates.shape[2]), gates.dtype)
     for t, (places, words) in enumerate(_steps(reading)):
         stay, z, new = gates[words].transpose(1, 0, 2)

@@ -6,8 +6,9 @@ parameters are those of `cells.py`; the derivatives are written out by hand (P. 
 time", Proc. IEEE 78, 1990). `native/recurrent.cpp` does the same in float32; what follows is plain numpy, in any
 float type, and what it is held to.
 
-Letters: B texts, U distinct words, E numbers in a word vector, H hidden units, G gates. Texts are walked longest
-first, so that those still running at step t are the first n of them.
+Letters: B texts, U distinct words, E numbers in a word vector, H hidden units, G gates, F features of a text: 2 H where
+average and maximum stand side by side, else H. Texts are walked longest first, so that those still running at step t
+are the first n of them.
 """
 
 import threading
@@ -24,7 +25,7 @@ Floats = NDArray[np.floating[Any]]
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 CELLS = tuple(GATES)
-POOLINGS = ("last", "max", "average")
+POOLINGS = ("last", "max", "average", "average_max", "attention")
 
 
 class Reading(NamedTuple):
@@ -32,10 +33,12 @@ class Reading(NamedTuple):
 
     Args:
         cell: "rnn", "gru" or "lstm".
-        pooling: "last", "max" or "average" of the states of a text's own tokens.
+        pooling: What is made of the states of a text's own tokens, one of `POOLINGS`; "average_max" is both side by
+            side, "attention" their mean by the softmax over u . h_t with a learned u.
         rows: Which row of `projected` each token is, int32; a token that is no text's own is never looked at.
         starts: (B,), where each text's first token stands among them, int64.
         lengths: (B,), tokens of each text, int64; a text without tokens has features of zeros.
+        reverse: Whether each text is read from its last token to its first.
     """
 
     cell: str
@@ -43,6 +46,11 @@ class Reading(NamedTuple):
     rows: NDArray[np.int32]
     starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
+    reverse: bool = False
+
+    def num_features(self, hidden: int) -> int:
+        """F."""
+        return 2 * hidden if self.pooling == "average_max" else hidden
 
 
 def project(cell: str, vectors: Floats, w_ih: Floats, b_ih: Floats, *, threads: int = 1) -> Floats:
@@ -66,32 +74,40 @@ def project(cell: str, vectors: Floats, w_ih: Floats, b_ih: Floats, *, threads: 
 
 
 def forward(
-    reading: Reading, projected: Floats, w_hh: Floats, b_hh: Floats, *, keep: bool = False, threads: int = 1
+    reading: Reading,
+    projected: Floats,
+    w_hh: Floats,
+    b_hh: Floats,
+    u: Floats | None = None,
+    *,
+    keep: bool = False,
+    threads: int = 1,
 ) -> tuple[Floats, Any]:
-    """Features (B, H), and what `backward` needs if `keep` is set.
+    """Features (B, F), and what `backward` needs if `keep` is set.
 
     Args:
         reading: The batch.
         projected: What `project` made of its distinct words.
         w_hh: (G * H, H).
         b_hh: (G * H,).
+        u: The attention's vector, (H,), where the pooling is one.
         keep: Whether `backward` will be called.
         threads: How many the native core may use; part of what bit-identical gradients depend on.
     """
     if not _is_native(projected):
-        return _forward_numpy(reading, projected, w_hh, b_hh, keep=keep)
-    cell, batch, hidden = CELLS.index(reading.cell), len(reading.lengths), w_hh.shape[1]
-    features = np.empty((batch, hidden), np.float32)
+        return _forward_numpy(reading, projected, w_hh, b_hh, u, keep=keep)
+    batch, hidden = len(reading.lengths), w_hh.shape[1]
+    features = np.empty((batch, reading.num_features(hidden)), np.float32)
     saved = best = None
     if keep:
-        size = native.function("recurrent_saved", c_int, *[c_int64] * 2)
-        saved = _take(size(cell, int(reading.lengths.sum()), hidden))
-        if reading.pooling == "max":
+        size = native.function("recurrent_saved", *[c_int] * 2, *[c_int64] * 3)
+        saved = _take(size(*_numbers(reading)[:2], batch, int(reading.lengths.sum()), hidden))
+        if reading.pooling in ("max", "average_max"):
             best = np.empty(native.function("recurrent_best", *[c_int64] * 2)(batch, hidden), np.int32)
-    run = native.function("recurrent_forward", *[c_int] * 3, *[c_int64] * 3, *[c_void_p] * 9)
+    run = native.function("recurrent_forward", *[c_int] * 4, *[c_int64] * 3, *[c_void_p] * 10)
     run(
-        cell, POOLINGS.index(reading.pooling), threads, batch, hidden, len(projected),
-        *addresses(reading.rows, reading.starts, reading.lengths, projected, w_hh, b_hh, features, saved, best),
+        *_numbers(reading), threads, batch, hidden, len(projected),
+        *addresses(reading.rows, reading.starts, reading.lengths, projected, w_hh, b_hh, u, features, saved, best),
     )  # fmt: skip
     return features, (saved, best, threads)
 
@@ -103,10 +119,11 @@ def backward(
     w_hh: Floats,
     kept: Any,
     d_features: Floats,
+    u: Floats | None = None,
     *,
     trains: bool = True,
-) -> tuple[Floats | None, Floats, Floats, Floats, Floats]:
-    """Derivatives by `vectors` (None unless `trains`), `w_ih`, `b_ih`, `w_hh` and `b_hh`.
+) -> tuple[Floats | None, Floats, Floats, Floats, Floats, Floats | None]:
+    """Derivatives by `vectors` (None unless `trains`), `w_ih`, `b_ih`, `w_hh`, `b_hh` and `u` (None without one).
 
     Args:
         reading: That of the forward pass.
@@ -114,27 +131,33 @@ def backward(
         w_ih: That of the projection.
         w_hh: That of the forward pass.
         kept: What the forward pass returned beside the features. It is used up: call this once.
-        d_features: The derivative by the features, (B, H).
+        d_features: The derivative by the features, (B, F).
+        u: That of the forward pass.
         trains: Whether the vectors want theirs.
     """
     if not _is_native(vectors):
-        d_projected, d_w_hh, d_b_hh = _backward_numpy(reading, len(vectors), w_hh, kept, d_features)
+        d_projected, d_w_hh, d_b_hh, d_u = _backward_numpy(reading, len(vectors), w_hh, kept, d_features)
         d_x = d_projected @ w_ih if trains else None
-        return d_x, d_projected.T @ vectors, d_projected.sum(axis=0), d_w_hh, d_b_hh
+        return d_x, d_projected.T @ vectors, d_projected.sum(axis=0), d_w_hh, d_b_hh, d_u
     saved, best, threads = kept
-    cell, (batch, hidden) = CELLS.index(reading.cell), d_features.shape
     d_vectors: Floats | None = np.empty_like(vectors) if trains else None
     d_w_ih, d_b_ih = np.empty_like(w_ih), np.empty(len(w_ih), np.float32)
     d_w_hh, d_b_hh = np.empty_like(w_hh), np.empty(len(w_hh), np.float32)
-    run = native.function("recurrent_backward", *[c_int] * 3, *[c_int64] * 4, *[c_void_p] * 14)
+    d_u = None if u is None else np.empty_like(u)
+    run = native.function("recurrent_backward", *[c_int] * 4, *[c_int64] * 4, *[c_void_p] * 16)
     run(
-        cell, POOLINGS.index(reading.pooling), threads, batch, hidden, *vectors.shape,
-        *addresses(reading.rows, reading.starts, reading.lengths, vectors, w_ih, w_hh, saved, best, d_features),
-        *addresses(d_vectors, d_w_ih, d_b_ih, d_w_hh, d_b_hh),
+        *_numbers(reading), threads, len(d_features), w_hh.shape[1], *vectors.shape,
+        *addresses(reading.rows, reading.starts, reading.lengths, vectors, w_ih, w_hh, u, saved, best, d_features),
+        *addresses(d_vectors, d_w_ih, d_b_ih, d_w_hh, d_b_hh, d_u),
     )  # fmt: skip
     with _LOCK:
         _SPARE.append(saved)
-    return d_vectors, d_w_ih, d_b_ih, d_w_hh, d_b_hh
+    return d_vectors, d_w_ih, d_b_ih, d_w_hh, d_b_hh, d_u
+
+
+def _numbers(reading: Reading) -> tuple[int, int, bool]:
+    """Cell, pooling and direction as the native core counts them."""
+    return CELLS.index(reading.cell), POOLINGS.index(reading.pooling), reading.reverse
 
 
 def _is_native(array: Floats) -> bool:
@@ -170,7 +193,7 @@ class _Kept(NamedTuple):
 
     states: list[Floats]
     gates: list[tuple[Floats, ...]]
-    best: NDArray[np.int64] | None
+    pooled: "_Pooled"
 
 
 def _running(lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[int]]:
@@ -180,6 +203,12 @@ def _running(lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[int]]:
     return order, (len(lengths) - np.searchsorted(lengths[order[::-1]], steps, side="right")).tolist()
 
 
+def _words(reading: Reading, texts: NDArray[np.int64], t: int) -> NDArray[np.int32]:
+    """The rows that these texts read at step t."""
+    steps = reading.lengths[texts] - 1 - t if reading.reverse else t
+    return reading.rows[reading.starts[texts] + steps]
+
+
 def _sigmoid(x: Floats) -> Floats:
     power = np.exp(-np.abs(x))  # no overflow, and near either end what is missing to it keeps its digits
     side = power / (1 + power)
@@ -187,17 +216,16 @@ def _sigmoid(x: Floats) -> Floats:
 
 
 def _forward_numpy(
-    reading: Reading, projected: Floats, w_hh: Floats, b_hh: Floats, *, keep: bool
+    reading: Reading, projected: Floats, w_hh: Floats, b_hh: Floats, u: Floats | None, *, keep: bool
 ) -> tuple[Floats, _Kept]:
     order, running = _running(reading.lengths)
-    starts = reading.starts[order]
     hidden = w_hh.shape[1]
     h: Floats = np.zeros((len(order), hidden), projected.dtype)
     c: Floats = np.zeros_like(h)
-    pooled, best = np.zeros_like(h), np.zeros(h.shape, np.int64)
-    kept = _Kept([], [], best)
+    pooled = _Pooled(reading.pooling, reading.lengths[order], np.zeros_like(h), u)
+    kept = _Kept([], [], pooled)
     for t, n in enumerate(running):
-        x = projected[reading.rows[starts[:n] + t]]
+        x = projected[_words(reading, order[:n], t)]
         gates = h[:n] @ w_hh.T + b_hh
         values: tuple[Floats, ...]
         if reading.cell == "rnn":
@@ -216,38 +244,97 @@ def _forward_numpy(
         if keep:
             kept.states.append(h)
             kept.gates.append(values)
-        _pool(reading.pooling, t, h, pooled[:n], best[:n])
-        if reading.pooling == "last":
-            ends = np.flatnonzero(reading.lengths[order[:n]] == t + 1)
-            pooled[ends] = h[ends]
-    if reading.pooling == "average":
-        pooled /= np.maximum(reading.lengths[order], 1).astype(pooled.dtype)[:, None]
-    features = np.empty_like(pooled)
-    features[order] = pooled
+        pooled.add(t, h)
+    features = np.empty((len(order), reading.num_features(hidden)), projected.dtype)
+    features[order] = pooled.features()
     return features, kept
 
 
-def _pool(pooling: str, t: int, h: Floats, pooled: Floats, best: NDArray[np.int64]) -> None:
-    if pooling == "average":
-        pooled += h
-    elif pooling == "max":
-        larger = (h > pooled) | (t == 0)
-        pooled[larger] = h[larger]
-        best[larger] = t
+class _Pooled:
+    """One row a text from the states of its steps, and the way back.
+
+    Args:
+        pooling: One of `POOLINGS`.
+        lengths: Of the texts, longest first, (B,).
+        zeros: (B, H).
+        u: The attention's vector, (H,).
+    """
+
+    def __init__(self, pooling: str, lengths: NDArray[np.int64], zeros: Floats, u: Floats | None) -> None:
+        self.pooling, self.lengths, self.u = pooling, lengths, u
+        self.sum, self.max, self.last = zeros.copy(), zeros.copy(), zeros.copy()
+        self.best = np.zeros(zeros.shape, np.int64)  # the step of each unit's maximum
+        self.scores: list[Floats] = []
+        self.highest, self.total = np.full(len(zeros), -np.inf, zeros.dtype), np.zeros(len(zeros), zeros.dtype)
+
+    def add(self, t: int, h: Floats) -> None:
+        """Take in the states of step t, (n, H)."""
+        n = len(h)
+        if self.pooling == "last":
+            ends = np.flatnonzero(self.lengths[:n] == t + 1)
+            self.last[ends] = h[ends]
+        if self.pooling in ("average", "average_max"):
+            self.sum[:n] += h
+        if self.pooling in ("max", "average_max"):
+            larger = (h > self.max[:n]) | (t == 0)
+            self.max[:n][larger] = h[larger]
+            self.best[:n][larger] = t
+        if self.u is not None:  # a softmax over the steps so far; what was summed is scaled down to a larger score
+            scores = h @ self.u
+            highest = np.maximum(self.highest[:n], scores)
+            old, new = np.exp(self.highest[:n] - highest), np.exp(scores - highest)
+            self.highest[:n], self.total[:n] = highest, self.total[:n] * old + new
+            self.sum[:n] = self.sum[:n] * old[:, None] + h * new[:, None]
+            self.scores.append(scores)
+
+    def features(self) -> Floats:
+        """(B, F)."""
+        counts = np.maximum(self.lengths, 1).astype(self.sum.dtype)[:, None]
+        if self.pooling == "average_max":
+            return np.hstack([self.sum / counts, self.max])
+        if self.pooling == "attention":
+            return self.sum / np.where(self.lengths > 0, self.total, 1)[:, None]
+        return {"last": self.last, "max": self.max, "average": self.sum / counts}[self.pooling]
+
+    def back(self, states: list[Floats], d_features: Floats) -> tuple[list[Floats], Floats | None]:
+        """The derivatives by the states of each step, and by u."""
+        hidden, d_u = self.sum.shape[1], None if self.u is None else np.zeros_like(self.u)
+        d_sum, d_states = d_features / self.lengths.clip(1).astype(d_features.dtype)[:, None], []
+        if self.u is not None:
+            shares = [np.exp(e - self.highest[: len(e)]) / self.total[: len(e)] for e in self.scores]
+            by_share = [(h * d_features[: len(h)]).sum(axis=1) for h in states]
+            mean = np.zeros_like(self.total)
+            for share, d in zip(shares, by_share, strict=True):
+                mean[: len(d)] += share * d
+        for t, h in enumerate(states):
+            n = len(h)
+            d = np.zeros_like(h)
+            if self.pooling == "last":
+                d += np.where((self.lengths[:n] == t + 1)[:, None], d_features[:n], 0)
+            if self.pooling in ("average", "average_max"):
+                d += d_sum[:n, :hidden]
+            if self.pooling in ("max", "average_max"):
+                d += np.where(self.best[:n] == t, d_features[:n, -hidden:], 0)
+            if self.u is not None and d_u is not None:
+                d_scores = shares[t] * (by_share[t] - mean[:n])
+                d += shares[t][:, None] * d_features[:n] + d_scores[:, None] * self.u
+                d_u += d_scores @ h
+            d_states.append(d)
+        return d_states, d_u
 
 
 def _backward_numpy(
     reading: Reading, num_words: int, w_hh: Floats, kept: _Kept, d_features: Floats
-) -> tuple[Floats, Floats, Floats]:
+) -> tuple[Floats, Floats, Floats, Floats | None]:
     order, running = _running(reading.lengths)
-    starts, lengths, d_pooled = reading.starts[order], reading.lengths[order], d_features[order]
+    d_states, d_u = kept.pooled.back(kept.states, d_features[order])
     d_projected, d_w_hh = np.zeros((num_words, len(w_hh)), w_hh.dtype), np.zeros_like(w_hh)
     d_b_hh = np.zeros(len(w_hh), w_hh.dtype)
-    d_h, d_c = np.zeros_like(d_pooled), np.zeros_like(d_pooled)
+    d_h, d_c = np.zeros((2, len(order), w_hh.shape[1]), w_hh.dtype)
     for t in range(len(running) - 1, -1, -1):
         n = running[t]
         before = kept.states[t - 1][:n] if t else np.zeros_like(kept.states[t])
-        d = d_h[:n] + _unpool(reading.pooling, t, d_pooled[:n], lengths[:n], kept.best)
+        d = d_h[:n] + d_states[t]
         if reading.cell == "rnn":
             d_gates = d_x = d * (1 - kept.states[t] ** 2)
             d_h[:n] = 0
@@ -266,20 +353,9 @@ def _backward_numpy(
             )
             d_c[:n] = by_c * f
             d_h[:n] = 0
-        np.add.at(d_projected, reading.rows[starts[:n] + t], d_x)
+        np.add.at(d_projected, _words(reading, order[:n], t), d_x)
         d_b_hh += d_gates.sum(axis=0)
         if t:
             d_h[:n] += d_gates @ w_hh
             d_w_hh += d_gates.T @ before
-    return d_projected, d_w_hh, d_b_hh
-
-
-def _unpool(
-    pooling: str, t: int, d_pooled: Floats, lengths: NDArray[np.int64], best: NDArray[np.int64] | None
-) -> Floats:
-    if pooling == "last":
-        return np.where((lengths == t + 1)[:, None], d_pooled, 0)
-    if pooling == "average":
-        return d_pooled / lengths.astype(d_pooled.dtype)[:, None]
-    assert best is not None  # the forward pass always keeps it here
-    return np.where(best[: len(lengths)] == t, d_pooled, 0)
+    return d_projected, d_w_hh, d_b_hh, d_u

@@ -23,7 +23,7 @@ class Texts(NamedTuple):
     """A batch, and how its windows are pooled.
 
     Args:
-        pooling: "max" or "average" of a text's own windows.
+        pooling: "max" or "average" of a text's own windows, or "average_max", both side by side.
         rows: Which distinct word each token is, int32.
         starts: (B,), where each text's first token stands among them, int64.
         lengths: (B,), tokens of each text, int64; a text without tokens has features of zeros.
@@ -65,6 +65,10 @@ def forward(
         keep: Whether `backward` will be called.
         threads: See `project`.
     """
+    if texts.pooling == "average_max":
+        average, _ = forward(texts._replace(pooling="average"), projected, bias, places, threads=threads)
+        largest, best = forward(texts._replace(pooling="max"), projected, bias, places, keep=keep, threads=threads)
+        return np.hstack([average, largest]), best
     if not _is_native(projected):
         return _forward_numpy(texts, projected, bias, places)
     batch, filters, maximum = len(texts.lengths), len(bias), texts.pooling == "max"
@@ -104,6 +108,15 @@ def backward(
         trains: Whether the vectors want theirs.
         threads: See `project`.
     """
+    if texts.pooling == "average_max":
+        (x_a, w_a, b_a), (x_m, w_m, b_m) = (
+            backward(
+                texts._replace(pooling=pooling), vectors, weight, bias, projected, kept, np.ascontiguousarray(d_part),
+                trains=trains, threads=threads,
+            )
+            for pooling, d_part in zip(("average", "max"), np.split(d_features, 2, axis=1), strict=True)
+        )  # fmt: skip
+        return None if x_a is None or x_m is None else x_a + x_m, w_a + w_m, b_a + b_m
     if not _is_native(vectors):
         return _backward_numpy(texts, vectors, weight, bias, projected, d_features, trains=trains)
     filters, dim, places = weight.shape

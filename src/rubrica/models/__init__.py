@@ -42,6 +42,7 @@ MODELS: dict[str, Callable[[WordTable, int, ModelConfig], nn.Module]] = {
             num_classes,
             cell=config.name,
             hidden_size=config.hidden_size,
+            bidirectional=config.bidirectional,
             pooling=config.pooling,
             init=config.init,
         ),

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rubrica.embedding import WordTable
 from rubrica.masking import length_mask
-from rubrica.pooling import POOLINGS
+from rubrica.pooling import POOLINGS, num_features
 
 NUM_BLOCKS = 3  # the seminar's three; each halves the number of steps
 
@@ -26,7 +26,7 @@ class ConvClassifier(nn.Module):
         embedding: Table of word vectors. Whether it trains is decided by `freezing.py`, never here.
         num_classes: C, at least 2.
         num_filters: F, filters of each convolution.
-        pooling: "max" or "average" over time.
+        pooling: A key of `pooling.POOLINGS` but "last".
     """
 
     def __init__(
@@ -43,10 +43,12 @@ class ConvClassifier(nn.Module):
         self.convs = nn.ModuleList(nn.Conv1d(width, num_filters, 3, stride=2, padding=1) for width in widths)
         self.norms = nn.ModuleList(nn.BatchNorm1d(num_filters) for _ in widths)
         self.pool = POOLINGS[pooling]
-        self.head = nn.Linear(num_filters, num_classes)
+        self.head = nn.Linear(num_features(pooling, num_filters), num_classes)
 
-    def forward(self, ids: Int[Tensor, "B T"], lengths: Int[Tensor, " B"] | None) -> Float[Tensor, "B C"]:
-        """Return the logits. Without lengths padding is read as words."""
+    def forward(
+        self, ids: Int[Tensor, "B T"], lengths: Int[Tensor, " B"] | None, dropout: float = 0.0
+    ) -> Float[Tensor, "B C"]:
+        """Return the logits. Without lengths padding is read as words; `dropout` zeroes that share of the features."""
         vectors, index = self.embedding(ids)
         x = drop_padding(F.embedding(index, vectors), lengths)  # (B, T, E)
         for conv, norm in zip(self.convs, self.norms, strict=True):
@@ -54,7 +56,8 @@ class ConvClassifier(nn.Module):
                 lengths = (lengths + 1) // 2  # a step of two, padded by one on both sides, rounds up
             x = _convolve(conv, x)
             x = drop_padding(F.relu(norm(x.flatten(0, 1))).view_as(x), lengths)
-        return self.head(self.pool(x.transpose(0, 1), lengths))  # the pooling wants (T, B, F)
+        features = self.pool(x.transpose(0, 1), lengths)  # the pooling wants (T, B, F)
+        return self.head(F.dropout(features, dropout))
 
 
 def _convolve(conv: nn.Module, x: Float[Tensor, "B T E"]) -> Float[Tensor, "B T2 F"]:

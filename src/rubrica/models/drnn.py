@@ -28,7 +28,7 @@ from rubrica.kernels import native
 from rubrica.kernels import recurrent as kernel
 from rubrica.kernels.recurrent import Reading
 from rubrica.masking import length_mask
-from rubrica.pooling import POOLINGS
+from rubrica.pooling import POOLINGS, num_features
 
 
 class DisconnectedClassifier(nn.Module):
@@ -59,10 +59,12 @@ class DisconnectedClassifier(nn.Module):
         self.cell = GRU(embedding.weight.shape[1], hidden_size, init=init)
         self.mlp = nn.Linear(hidden_size, hidden_size)
         self.pool = POOLINGS[pooling]
-        self.head = nn.Linear(hidden_size, num_classes)
+        self.head = nn.Linear(num_features(pooling, hidden_size), num_classes)
 
-    def forward(self, ids: Int[Tensor, "B T"], lengths: Int[Tensor, " B"] | None) -> Float[Tensor, "B C"]:
-        """Return the logits. Without lengths padding is read as words."""
+    def forward(
+        self, ids: Int[Tensor, "B T"], lengths: Int[Tensor, " B"] | None, dropout: float = 0.0
+    ) -> Float[Tensor, "B C"]:
+        """Return the logits. Without lengths padding is read as words; `dropout` zeroes that share of the features."""
         vectors, index = self.embedding(ids)
         rows, steps = ids.shape
         ends = torch.arange(steps, device=ids.device)
@@ -82,7 +84,8 @@ class DisconnectedClassifier(nn.Module):
             places = (starts[:, None] + torch.arange(longest, device=ids.device)).clamp(max=steps - 1)  # (T, K)
             states = self.cell.read(vectors, index[:, places].flatten(0, 1), sizes.flatten(), "last")
         x = F.relu(self.mlp(states)).view(rows, steps, -1)
-        return self.head(self.pool(x.transpose(0, 1), lengths))  # the pooling wants (T, B, H)
+        features = self.pool(x.transpose(0, 1), lengths)  # the pooling wants (T, B, H)
+        return self.head(F.dropout(features, dropout))
 
 
 class _Read(torch.autograd.Function):
@@ -107,4 +110,4 @@ class _Read(torch.autograd.Function):
         _, kept = kernel.forward(reading, projected, w_h, b_h, keep=True, threads=threads)
         trains = ctx.needs_input_grad[0]  # frozen vectors want no gradient
         gradients = kernel.backward(reading, x, w_x, w_h, kept, d_states[used], trains=trains)
-        return *(None if g is None else torch.from_numpy(g) for g in gradients), None
+        return *(None if g is None else torch.from_numpy(g) for g in gradients[:5]), None

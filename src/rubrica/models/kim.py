@@ -25,7 +25,7 @@ from rubrica.embedding import WordTable, on_cpu
 from rubrica.kernels import native
 from rubrica.kernels import windows as kernel
 from rubrica.models.cnn import drop_padding
-from rubrica.pooling import POOLINGS
+from rubrica.pooling import POOLINGS, num_features
 
 
 class KimClassifier(nn.Module):
@@ -36,7 +36,7 @@ class KimClassifier(nn.Module):
         num_classes: C, at least 2.
         kernel_sizes: The widths in tokens, at least one.
         num_filters: F, filters of each width.
-        pooling: "max" or "average" over a text's own windows.
+        pooling: "max", "average" or "average_max" over a text's own windows.
     """
 
     def __init__(
@@ -53,10 +53,12 @@ class KimClassifier(nn.Module):
         dim = embedding.weight.shape[1]
         self.convs = nn.ModuleList(nn.Conv1d(dim, num_filters, size) for size in kernel_sizes)
         self.pooling = pooling
-        self.head = nn.Linear(num_filters * len(self.convs), num_classes)
+        self.head = nn.Linear(num_features(pooling, num_filters) * len(self.convs), num_classes)
 
-    def forward(self, ids: Int[Tensor, "B T"], lengths: Int[Tensor, " B"] | None) -> Float[Tensor, "B C"]:
-        """Return the logits. Without lengths padding is read as words."""
+    def forward(
+        self, ids: Int[Tensor, "B T"], lengths: Int[Tensor, " B"] | None, dropout: float = 0.0
+    ) -> Float[Tensor, "B C"]:
+        """Return the logits. Without lengths padding is read as words; `dropout` zeroes that share of the features."""
         vectors, index = self.embedding(ids)
         if lengths is None:
             lengths = torch.full((len(ids),), ids.shape[1], device=ids.device)
@@ -66,7 +68,7 @@ class KimClassifier(nn.Module):
             )
             for conv in self.convs
         ]
-        return self.head(torch.cat(features, dim=1))
+        return self.head(F.dropout(torch.cat(features, dim=1), dropout))
 
 
 def read_windows(
@@ -76,7 +78,7 @@ def read_windows(
     weight: Float[Tensor, "F E K"],
     bias: Float[Tensor, " F"],
     pooling: str,
-) -> Float[Tensor, "B F"]:
+) -> Float[Tensor, "B F2"]:
     """Convolution, relu and pooling over each text's own windows; zeros where it has no tokens."""
     places = weight.shape[2]
     if not on_cpu(index):

@@ -1,4 +1,4 @@
-"""Read a text word by word, pool the states, one linear layer: the seminar's RNN and GRU, the LSTM, the minimal GRU.
+"""Read a text word by word, from one end or both, pool the states, one linear layer: RNN, GRU, LSTM and minimal GRU.
 
 Letters: B texts, T tokens of the longest text, E numbers in a word vector, H hidden units, C classes, V words.
 """
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -16,6 +18,7 @@ from rubrica.cells import GRU, LSTM, RNN, Recurrent
 from rubrica.embedding import WordTable
 from rubrica.kernels.recurrent import Reading
 from rubrica.mingru import MinGRU
+from rubrica.pooling import num_features
 from rubrica.vocab import TokenIds
 
 CELLS: dict[str, type[Recurrent] | type[MinGRU]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM, "mingru": MinGRU}
@@ -28,8 +31,10 @@ class RecurrentClassifier(nn.Module):
         embedding: Table of word vectors. Whether it trains is decided by `freezing.py`, never here.
         num_classes: C, at least 2.
         cell: Which recurrent layer, a key of `CELLS`.
-        hidden_size: H.
-        pooling: What the head sees of the states, a key of `pooling.POOLINGS`.
+        hidden_size: H, of each direction.
+        bidirectional: Whether texts are read from both ends; the head sees the features of both side by side.
+        pooling: What the head sees of the states, a key of `pooling.POOLINGS` or "attention", whose vector each
+            direction has its own.
         init: How the recurrent parameters start, see `cells.Recurrent`.
     """
 
@@ -40,20 +45,28 @@ class RecurrentClassifier(nn.Module):
         *,
         cell: str,
         hidden_size: int = 64,
+        bidirectional: bool = False,
         pooling: str = "max",
         init: Literal["torch", "uniform01"] = "torch",
     ) -> None:
         super().__init__()
         self.embedding = embedding
-        self.cell = CELLS[cell](embedding.weight.shape[1], hidden_size, init=init)
+        self.cell = CELLS[cell](embedding.weight.shape[1], hidden_size, bidirectional=bidirectional, init=init)
         self.learns = isinstance(self.cell, Recurrent)  # whether `learn` knows this cell
         self.pooling = pooling
-        self.head = nn.Linear(hidden_size, num_classes)
+        directions = len(self.cell.directions)
+        # Its weight, (D, H), is all that is used of it.
+        self.attention = nn.Linear(hidden_size, directions, bias=False) if pooling == "attention" else None
+        self.head = nn.Linear(directions * num_features(pooling, hidden_size), num_classes)
 
-    def forward(self, ids: Int[Tensor, "B T"], lengths: Int[Tensor, " B"] | None) -> Float[Tensor, "B C"]:
-        """Return the logits. Without lengths padding is read as words."""
+    def forward(
+        self, ids: Int[Tensor, "B T"], lengths: Int[Tensor, " B"] | None, dropout: float = 0.0
+    ) -> Float[Tensor, "B C"]:
+        """Return the logits. Without lengths padding is read as words; `dropout` zeroes that share of the features."""
         vectors, index = self.embedding(ids)
-        return self.head(self.cell.read(vectors, index, lengths, self.pooling))
+        attention = None if self.attention is None else self.attention.weight
+        features = self.cell.read(vectors, index, lengths, self.pooling, attention)
+        return self.head(F.dropout(features, dropout))
 
     def learn(
         self,
@@ -64,6 +77,9 @@ class RecurrentClassifier(nn.Module):
         gradients: Sequence[NDArray[np.floating[Any]]],
         *,
         masked: bool,
+        smoothing: float = 0.0,
+        text_weights: NDArray[np.floating[Any]] | None = None,
+        dropout: float = 0.0,
     ) -> Float[Tensor, "2"]:
         """Loss and accuracy on the CPU; what `backward()` would put into the gradients is there afterwards.
 
@@ -77,11 +93,20 @@ class RecurrentClassifier(nn.Module):
             weights: The memory of all parameters but the table, in their order.
             gradients: That of their gradients.
             masked: Whether texts have lengths; else padding is read as words.
+            smoothing: Share of a target that goes to all classes alike.
+            text_weights: How much each of the texts counts, (B,); None counts all alike.
+            dropout: Share of the features that is zeroed, as in `forward` and by the same draws.
         """
         vectors, index, lengths = self.embedding.take(texts, rows, masked=masked)
         reading = Reading(self.cell.name, self.pooling, index, np.cumsum(lengths) - lengths, lengths)
-        trains = self.embedding.weight.requires_grad
-        scores, d_vectors = learn_texts(reading, targets, vectors, weights, gradients, trains=trains)
+        mask = None
+        if dropout:
+            shape = (len(rows), self.head.in_features)
+            mask = F.dropout(torch.ones(shape, dtype=self.head.weight.dtype), dropout).numpy()
+        scores, d_vectors = learn_texts(
+            reading, targets, vectors, weights, gradients,
+            smoothing=smoothing, text_weights=text_weights, mask=mask, trains=self.embedding.weight.requires_grad,
+        )  # fmt: skip
         if self.embedding.vectors is not None:
             self.embedding.vectors.grad = d_vectors
         return scores
