@@ -139,7 +139,7 @@ class TrainingConfig:
         for name in ("freeze_steps", "freeze_epochs", "patience", "seed"):
             _refuse(getattr(self, name) < 0, f"training.{name} is {getattr(self, name)}; give 0 or more")
         _refuse(self.seed >= 2**63, f"training.seed is {self.seed}; give less than 2^63, which is what torch takes")
-        for name in ("label_smoothing", "dropout", "warmup"):
+        for name in ("warmup", "label_smoothing", "dropout"):
             _refuse(
                 not 0 <= getattr(self, name) < 1,
                 f"training.{name} is {getattr(self, name)}; give a share from 0 up to, not with, 1",

@@ -1,0 +1,71 @@
+"""Weights of a model's parts: held to a minimum that scipy finds, and to what is known of it."""
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from rubrica.calibration import fit_weights
+
+
+def parts_and_targets(several, texts=400, classes=3, parts=2, seed=0):
+    draw = np.random.default_rng(seed)
+    truth = draw.normal(size=(texts, classes))
+    targets = (draw.random(truth.shape) < 1 / (1 + np.exp(-truth))).astype(np.uint8)
+    if not several:
+        targets = np.array([draw.choice(classes, p=np.exp(z) / np.exp(z).sum()) for z in truth])
+    scales = [3.0, 0.25, 1.0][:parts]
+    return [(scale * (truth + draw.normal(size=truth.shape))).astype(np.float32) for scale in scales], targets
+
+
+def loss(weights, parts, targets):
+    """Plain loops over texts and classes."""
+    total, texts, classes = 0.0, len(targets), parts[0].shape[1]
+    for i in range(texts):
+        z = [sum(w * float(part[i, c]) for w, part in zip(weights, parts, strict=True)) for c in range(classes)]
+        if targets.ndim == 2:
+            unsure = 1 / (texts + 2)
+            for c in range(classes):
+                wanted = 1 - unsure if targets[i, c] else unsure
+                total += np.log1p(np.exp(z[c])) - wanted * z[c]
+        else:
+            for c in range(classes):
+                wanted = 1 / (texts + classes) + (texts / (texts + classes)) * (c == targets[i])
+                total += wanted * (np.log(np.sum(np.exp(z))) - z[c])
+    return total / texts
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_weights_are_the_minimum(several, count):
+    parts, targets = parts_and_targets(several, texts=60, parts=count)
+    found = fit_weights(parts, targets)
+    best = minimize(loss, np.ones(count), args=(parts, targets), bounds=[(0, None)] * count)
+    assert loss(found, parts, targets) <= best.fun + 1e-7
+    np.testing.assert_allclose(found, best.x, atol=1e-2)
+
+
+def test_one_part_is_temperature_scaling():
+    parts, targets = parts_and_targets(several=False, texts=4000, parts=1)
+    once = fit_weights(parts, targets)
+    twice = fit_weights([2 * parts[0]], targets)
+    assert once == pytest.approx(2 * twice, rel=1e-4)
+
+
+def test_a_part_that_knows_the_opposite_is_left_out():
+    parts, targets = parts_and_targets(several=False)
+    weights = fit_weights([parts[0], -parts[1]], targets)
+    assert weights[1] == 0
+    assert weights[0] == pytest.approx(fit_weights(parts[:1], targets)[0], rel=1e-4)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_all_right_is_not_infinitely_sure(several):
+    targets = np.array([0, 1] * 10)
+    logits = np.where(np.eye(2)[targets] > 0, 1.0, -1.0)
+    weights = fit_weights([logits], np.eye(2, dtype=np.uint8)[targets] if several else targets)
+    assert 0.5 < weights[0] < 10
+
+
+def test_parts_that_say_nothing():
+    targets = np.array([0, 1, 2])
+    assert np.isfinite(fit_weights([np.zeros((3, 3)), np.zeros((3, 3))], targets)).all()
