@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
+from networks import NETWORKS, NOT_LAST
 from rubrica.artifact import FILES, Artifact, check_writable, expected_shapes, load_artifact, save_artifact
 from rubrica.config import Config
 from rubrica.errors import ArtifactError
@@ -20,8 +21,8 @@ LABELS = ["World", "Наука", '"quoted", <b>']
 
 
 def make_artifact(name="gru", **settings):
-    pooling = "average" if name == "cnn" else "last"
-    config = Config().changed([f"model.name={name}", f"model.pooling={pooling}", "model.hidden_size=5"])
+    pooling = "average" if name in NOT_LAST else "last"
+    config = Config().changed([*NETWORKS[name], f"model.pooling={pooling}", "model.hidden_size=5"])
     config = config.changed([f"model.embedding_dim={settings.get('dim', 3)}"])
     vocab = Vocab(["<pad>", "<unk>", "слово", "a", "\u0085"], 1, True)
     draw = np.random.default_rng(0)
@@ -30,7 +31,7 @@ def make_artifact(name="gru", **settings):
     return Artifact(config, LABELS, vocab, tensors, {"train_texts": 3}, [{"step": 1, "loss": 0.5}], "somewhere")
 
 
-@pytest.mark.parametrize("name", ["cnn", "rnn", "gru", "lstm"])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_what_is_saved_is_what_is_loaded(tmp_path, name):
     artifact = make_artifact(name)
     save_artifact(artifact, tmp_path / "model")
@@ -43,7 +44,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path, name):
         np.testing.assert_array_equal(loaded.tensors[tensor_name], tensor)
 
 
-@pytest.mark.parametrize("name", ["cnn", "rnn", "gru", "lstm"])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_expected_shapes_are_those_of_the_torch_models(name):
     artifact = make_artifact(name)
     model = build_model(artifact.config.model, torch.zeros(5, 3), len(LABELS))

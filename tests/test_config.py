@@ -9,7 +9,10 @@ from rubrica.errors import ConfigError
 
 
 def test_dict_and_back_is_the_same():
-    config = Config().changed(["training.lr=3e-4", "model.name=lstm", "data.lowercase=false"])
+    config = Config().changed(
+        ["training.lr=3e-4", "model.name=lstm", "data.lowercase=false", "model.kernel_sizes=[3,4]"]
+    )
+    assert config.model.kernel_sizes == (3, 4)
     assert Config.from_dict(config.to_dict()) == config
     assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
     assert (config.training.lr, config.model.name, config.data.lowercase) == (3e-4, "lstm", False)
@@ -27,9 +30,23 @@ BAD = [
     ({"training": {"seed": -1}}, "training.seed is -1; give 0 or more"),
     ({"training": {"seed": 2**63}}, "give less than 2^63"),
     ({"training": 3}, "[training] is no table"),
-    ({"model": {"name": "transformer"}}, "model.name is 'transformer'; give one of 'bag', 'cnn', 'rnn', 'gru', 'lstm'"),
+    (
+        {"model": {"name": "transformer"}},
+        "model.name is 'transformer'; give one of 'bag', 'cnn', 'rnn', 'gru', 'lstm', '",
+    ),
     ({"model": {"name": "cnn", "pooling": "last"}}, 'model.pooling is "last"; the cnn pools with'),
-    ({"model": {"name": "cnn", "pooling": "attention"}}, 'model.pooling is "attention"; the cnn pools with'),
+    ({"model": {"kernel_sizes": [3, 0]}}, "model.kernel_sizes is [3, 0]; give widths of at least 1"),
+    ({"model": {"kernel_sizes": 3}}, "model.kernel_sizes is 3; give a list of whole numbers, for example [3, 4, 5]"),
+    ({"model": {"kernel_sizes": [3, True]}}, "model.kernel_sizes is [3, True]; give a list of whole numbers"),
+    ({"model": {"window": 0}}, "model.window is 0; give at least 1"),
+    (
+        {"model": {"name": "cnn", "pooling": "attention"}},
+        'model.pooling is "attention"; the cnn pools with max',
+    ),
+    (
+        {"model": {"name": "drnn", "pooling": "attention"}},
+        'model.pooling is "attention"; the drnn pools with last',
+    ),
     ({"training": {"dropout": 1.0}}, "training.dropout is 1.0; give a share from 0 up to, not with, 1"),
     ({"model": {"hidden_size": 0}}, "model.hidden_size is 0; give at least 1"),
     ({"model": {"embedding_dim": 0}}, "model.embedding_dim is 0; give at least 1"),

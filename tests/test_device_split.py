@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from networks import CASES, NETWORKS
 from rubrica import loop
 from rubrica.batching import pad_batch, similar_batches
 from rubrica.bptt import join_weights
@@ -26,7 +27,7 @@ from rubrica.vocab import TokenIds
 @pytest.fixture
 def accelerators_way(monkeypatch):
     """Sends tensors of the CPU where those of a GPU go."""
-    for module in ("embedding", "bptt", "loop"):
+    for module in ("embedding", "bptt", "models.kim", "models.drnn", "mingru", "loop"):
         monkeypatch.setattr(f"rubrica.{module}.on_cpu", lambda tensor: False)
 
 
@@ -73,10 +74,6 @@ def test_what_is_gathered_is_what_the_host_pads(texts, size, multiple, seed):
         np.testing.assert_array_equal(targets, split.targets[batch])
 
 
-CASES = [(name, pooling) for name in ("rnn", "gru", "lstm") for pooling in ("last", "max", "average")]
-CASES += [("cnn", "max"), ("cnn", "average"), ("gru", "average_max"), ("gru", "attention")]
-
-
 def tolerance(name):
     """BatchNorm takes the mean away, so a bias before it has a gradient of rounding alone, which Adam scales up; the
     loss does not see it, the running mean lags behind it.
@@ -90,7 +87,7 @@ MORE = ["model.bidirectional=true", "training.dropout=0.3", "training.label_smoo
 @pytest.mark.parametrize("extra", [[], ["model.mask_padding=false"], ["training.dense_updates=true"], MORE])
 @pytest.mark.parametrize(("name", "pooling"), CASES)
 def test_a_training_goes_the_accelerators_way_to_the_same_place(small, request, name, pooling, extra):
-    settings = [f"model.name={name}", f"model.pooling={pooling}", "training.freeze_steps=3", *extra]
+    settings = [*NETWORKS[name], f"model.pooling={pooling}", "training.freeze_steps=3", *extra]
     _, kernels, expected = run(small, *settings)
     request.getfixturevalue("accelerators_way")
     model, history, logits = run(small, *settings)
@@ -169,7 +166,7 @@ def exact():
 @pytest.mark.gpu
 @pytest.mark.parametrize(("name", "pooling"), CASES)
 def test_a_gpu_learns_the_same(small, exact, name, pooling):
-    settings = [f"model.name={name}", f"model.pooling={pooling}", "training.freeze_steps=3"]
+    settings = [*NETWORKS[name], f"model.pooling={pooling}", "training.freeze_steps=3"]
     _, on_cpu, expected = run(small, *settings)
     _, history, logits = run(small, *settings, device="cuda")
     np.testing.assert_allclose(history.losses, on_cpu.losses, rtol=1e-2 if name == "cnn" else 1e-3)
@@ -178,9 +175,9 @@ def test_a_gpu_learns_the_same(small, exact, name, pooling):
 
 @pytest.mark.gpu
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode")
-@pytest.mark.parametrize("name", ["cnn", "rnn", "gru", "lstm"])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_no_update_waits_for_the_gpu(small, name):
-    config = small.config.changed([f"model.name={name}"])
+    config = small.config.changed(NETWORKS[name])
     model = build_model(config.model, initial_table(small.corpus, small.vectors, config), 4).cuda()
     optimizer = Optimizer(model, config)
     batches = list(DeviceSplit(small.split, torch.device("cuda")).send([np.arange(32), np.arange(32, 96)]))

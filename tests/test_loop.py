@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from networks import NETWORKS
 from rubrica import loop
 from rubrica.config import Config, TrainingConfig
 from rubrica.corpus import build_corpus
@@ -74,14 +75,14 @@ def test_a_schedule_counts_in_steps_or_in_epochs():
 
 
 @pytest.mark.parametrize("more", [[], ["model.bidirectional=true", "model.pooling=average_max"]])
-@pytest.mark.parametrize("name", ["cnn", "rnn", "gru", "lstm"])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_the_same_seed_gives_bit_identical_weights(small, name, more):
-    (a, history_a), (b, history_b) = (run(small, f"model.name={name}", *more) for _ in range(2))
+    (a, history_a), (b, history_b) = (run(small, *NETWORKS[name], *more) for _ in range(2))
     assert history_a.losses == history_b.losses
     assert len(history_a.losses) == 10
     for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True):
         assert torch.equal(x, y)
-    _, other = run(small, f"model.name={name}", *more, "training.seed=1")
+    _, other = run(small, *NETWORKS[name], *more, "training.seed=1")
     assert other.losses != history_a.losses
 
 
@@ -259,12 +260,12 @@ def test_devices_by_name():
         choose_device("gpu")
 
 
-@pytest.mark.parametrize(("name", "during"), [("gru", 1), ("cnn", 2)])
+@pytest.mark.parametrize(("name", "during"), [("gru", 1), ("kim", 1), ("cnn", 2)])
 def test_torch_keeps_out_of_the_way_of_the_kernels_and_comes_back(small, name, during):
     before, seen = torch.get_num_threads(), []
     torch.set_num_threads(2)
     try:
-        model, config = make(small, f"model.name={name}", "training.epochs=1")
+        model, config = make(small, *NETWORKS[name], "training.epochs=1")
 
         def validate():
             seen.append(torch.get_num_threads())

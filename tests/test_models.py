@@ -1,20 +1,23 @@
 """The networks: against plain loops, and free of their batch where they mask."""
 
+from dataclasses import replace
+from typing import get_args
+
 import pytest
 import torch
 from torch import nn
 
-from rubrica.config import ModelConfig
+from networks import CASES, NETWORKS, NOT_LAST
+from rubrica.config import Config, ModelConfig
 from rubrica.models import MODELS, build_model
-
-NAMES = sorted(MODELS)
+from rubrica.pooling import POOLINGS
 
 
 def make_model(name, **settings):
     torch.manual_seed(0)
-    settings = {"pooling": "max", "hidden_size": 5} | settings
+    config = Config().changed([*NETWORKS[name], "model.hidden_size=5", "model.embedding_dim=6"]).model
     table = torch.randn(20, 6, dtype=torch.double)
-    return build_model(ModelConfig(name=name, embedding_dim=6, **settings), table, 3)
+    return build_model(replace(config, **{"pooling": "max"} | settings), table, 3)
 
 
 def padded(lengths):
@@ -25,17 +28,14 @@ def padded(lengths):
 
 
 def test_every_model_of_the_config_is_in_the_dict():
-    for name in ("cnn", "rnn", "gru", "lstm"):
+    for name in NETWORKS:
         assert make_model(name)(*padded([4, 2])).shape == (2, 3)
-    assert len(NAMES) == 4
+    assert {*MODELS, "bag"} == set(get_args(ModelConfig.__annotations__["name"]))
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("pooling", ["last", "max", "average", "average_max", "attention"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "pooling"), CASES)
 def test_score_depends_on_neither_batch_nor_padding(name, pooling, bidirectional):
-    if name == "cnn" and pooling in ("last", "attention"):
-        pooling = "max"
     model = make_model(name, pooling=pooling, bidirectional=bidirectional).eval()
     ids, lengths = padded([2, 9, 5, 0, 1])
     together = model(ids, lengths)
@@ -45,9 +45,9 @@ def test_score_depends_on_neither_batch_nor_padding(name, pooling, bidirectional
     torch.testing.assert_close(together, wider, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_without_lengths_padding_is_read_as_words(name):
-    model = make_model(name, pooling="average" if name == "cnn" else "last").eval()
+    model = make_model(name, pooling="average" if name in NOT_LAST else "last").eval()
     ids, _ = padded([2, 9])
     assert not torch.allclose(model(ids[:1], None), model(ids[:1, :2], None))
 
@@ -76,6 +76,60 @@ def test_cnn_equals_loops_over_windows(pooling):
         torch.testing.assert_close(logits, model.head(features), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("pooling", ["max", "average"])
+def test_kim_equals_loops_over_windows(pooling):
+    model = make_model("kim", pooling=pooling)
+    ids, lengths = padded([7, 1, 4, 12, 0, 3])
+    for row, length, logits in zip(ids, lengths, model(ids, lengths), strict=True):
+        features = []
+        for conv in model.convs:
+            words = [model.embedding.weight[i] for i in row[:length]]
+            words += [torch.zeros(6).double()] * (conv.weight.shape[2] - len(words))  # one window at least
+            windows = [
+                torch.relu(conv.bias + sum(conv.weight[:, :, k] @ words[s + k] for k in range(conv.weight.shape[2])))
+                for s in range(len(words) - conv.weight.shape[2] + 1)
+            ]
+            pooled = torch.stack(windows).amax(0) if pooling == "max" else sum(windows) / len(windows)
+            features.append(pooled if length else torch.zeros(5).double())
+        torch.testing.assert_close(logits, model.head(torch.cat(features)), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("pooling", ["last", "max", "average"])
+def test_drnn_equals_a_gru_of_torch_on_each_window_and_learns_what_that_would(pooling):
+    model = make_model("drnn", pooling=pooling)
+    gru = nn.GRU(6, 5).double()
+    gru.load_state_dict(model.cell.state_dict())
+    ids, lengths = padded([7, 1, 4, 12, 0, 3])
+    features = []
+    for row, length in zip(ids, lengths, strict=True):
+        words, states = model.embedding.weight[row[:length]], []
+        for end in range(1, length + 1):
+            _, last = gru(words[max(0, end - 3) : end])
+            states.append(torch.relu(model.mlp.weight @ last[0] + model.mlp.bias))
+        states = torch.stack(states) if states else torch.zeros(1, 5).double()
+        features.append({"last": states[-1], "max": states.amax(0), "average": states.mean(0)}[pooling])
+    expected, logits = model.head(torch.stack(features)), model(ids, lengths)
+    torch.testing.assert_close(logits, expected, rtol=0, atol=1e-12)
+    targets = torch.tensor([0, 1, 2, 0, 1, 2])
+    nn.functional.cross_entropy(logits, targets).backward()
+    ours = [*model.cell.parameters(), *model.mlp.parameters()]
+    theirs = [*gru.parameters(), *model.mlp.parameters(), model.embedding.weight]
+    by_word = torch.zeros(20, 6).double()
+    by_word[model.embedding.words] = model.embedding.vectors.grad
+    found = [*(parameter.grad for parameter in ours), by_word]
+    wanted = torch.autograd.grad(nn.functional.cross_entropy(expected, targets), theirs)
+    for gradient, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(gradient, other, rtol=0, atol=1e-12)
+    assert min(gradient.abs().max() for gradient in found) > 1e-4
+
+
+def test_a_window_as_long_as_the_text_is_a_gru():
+    model = make_model("drnn", pooling="last", window=12)
+    ids, lengths = padded([12, 5])
+    whole = POOLINGS["last"](model.cell(model.embedding.weight[ids.t()]), lengths)
+    torch.testing.assert_close(model(ids, lengths), model.head(torch.relu(model.mlp(whole))), rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("name", ["rnn", "gru", "lstm"])
 def test_recurrent_start_is_the_one_asked_for(name):
     ours, seminars = make_model(name, hidden_size=16), make_model(name, hidden_size=16, init="uniform01")
@@ -87,7 +141,7 @@ def test_recurrent_start_is_the_one_asked_for(name):
         assert parameter.max() > 0.5
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_dropout_zeroes_a_share_of_the_features_and_scales_the_others_up(name):
     model = make_model(name, hidden_size=400).eval()
     model.head = nn.Identity()

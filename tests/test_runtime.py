@@ -11,7 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import networks
 import rubrica
+from networks import NETWORKS
 from rubrica.artifact import Artifact, save_artifact
 from rubrica.batching import pad_batch
 from rubrica.config import Config
@@ -23,18 +25,17 @@ LABELS = ["World", "Sports", "Business"]
 WORDS = ["<pad>", "<unk>", *"abcdefghijklmnop"]
 CASES = [
     (name, pooling, masked, both)
-    for name in ("cnn", "rnn", "gru", "lstm")
-    for pooling in ("last", "max", "average", "average_max", "attention")
+    for name, pooling in networks.CASES
     for masked in (True, False)
     for both in (False, True)
-    if name != "cnn" or not (pooling in ("last", "attention") or both)
+    if not both or name not in ("cnn", "kim", "drnn")
 ]
 TEXTS = ["a b c", "", "p", "a " * 70, "unknown words only", "c b a . d e f g h", "\0", "é 😀 a"]
 
 
 def make(name, pooling="max", masked=True, both=False, init="torch"):
     torch.manual_seed(0)
-    wanted = [f"model.name={name}", f"model.pooling={pooling}", f"model.mask_padding={str(masked).lower()}"]
+    wanted = [*NETWORKS[name], f"model.pooling={pooling}", f"model.mask_padding={str(masked).lower()}"]
     wanted += [
         "model.hidden_size=6",
         "model.embedding_dim=5",
@@ -81,7 +82,7 @@ def test_probabilities_equal_torch_where_the_seminar_starts(name):
     )
 
 
-@pytest.mark.parametrize("name", ["cnn", "rnn", "gru", "lstm"])
+@pytest.mark.parametrize("name", NETWORKS)
 @settings(max_examples=25)
 @given(texts=st.lists(st.text("abc é\0😀.", max_size=40), min_size=1, max_size=9), seed=st.integers(0, 99))
 def test_a_masked_model_scores_a_text_alike_in_any_company(name, texts, seed):
@@ -134,7 +135,7 @@ print(model.predict(["a b c"]), model.predict_proba(["a b c"]).shape)
 """
 
 
-@pytest.mark.parametrize("name", ["cnn", "rnn", "gru", "lstm"])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_a_saved_model_answers_where_torch_is_not_installed(tmp_path, name):
     classifier, _ = make(name)
     folder = save_artifact(classifier.artifact, tmp_path / "model")

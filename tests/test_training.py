@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import rubrica
+from networks import NETWORKS
 from rubrica import bag as bag_module
 from rubrica import cache, training
 from rubrica import corpus as corpus_module
@@ -25,10 +26,10 @@ QUICK = Config().changed(["training.epochs=8", "training.batch_size=16", "traini
 QUICK_BAG = load_recipe("bag").changed(["training.epochs=30", "training.lr=1.0", "model.num_buckets=1000"])
 
 
-@pytest.mark.parametrize("name", ["bag", "cnn", "rnn", "gru", "lstm"])
+@pytest.mark.parametrize("name", ["bag", *NETWORKS])
 @pytest.mark.parametrize("with_vectors", [True, False])
 def test_every_model_learns_what_can_be_learned(tiny_news, tiny_vectors, name, with_vectors):
-    config = QUICK_BAG if name == "bag" else QUICK.changed([f"model.name={name}"])
+    config = QUICK_BAG if name == "bag" else QUICK.changed(NETWORKS[name])
     model = train(tiny_news, config=config, vectors=tiny_vectors if with_vectors else None)
     test = tiny_news.splits["test"]
     assert model.artifact.metrics["test"]["accuracy"] > 0.9

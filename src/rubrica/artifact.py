@@ -48,7 +48,7 @@ _KEYS = {
     "rubrica_format", "problem_type", "id2label", "label2id", "unknown_id", "vectors", "storage",
     "data", "model", "training",
 }  # fmt: skip
-_GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+_GATES = {"rnn": 1, "gru": 3, "lstm": 4, "mingru": 2, "drnn": 3}
 DIRECTIONS = {False: ("l0",), True: ("l0", "l0_reverse")}
 """How torch names the parameters of one or both directions of reading."""
 _BYTES = {"float32": 4, "bfloat16": 2, "int8": 1, "uint8": 1}
@@ -191,15 +191,23 @@ def expected_shapes(config: Config, vocab_size: int, num_classes: int) -> dict[s
     if config.model.name == "bag":
         buckets = config.model.num_buckets if config.model.word_ngrams > 1 else 0
         shapes["ngrams.weight"], features = (buckets, dim), dim
+    elif config.model.name == "cnn" and (sizes := config.model.kernel_sizes):
+        for i, size in enumerate(sizes):
+            shapes |= {f"convs.{i}.weight": (hidden, dim, size), f"convs.{i}.bias": (hidden,)}
+        features *= len(sizes)
     elif config.model.name == "cnn":
         for block, width in enumerate([dim, hidden, hidden]):
             shapes |= {f"convs.{block}.weight": (hidden, width, 3), f"convs.{block}.bias": (hidden,)}
             shapes |= {f"norms.{block}.{name}": (hidden,) for name in ("weight", "bias", "running_mean", "running_var")}
     else:
         gates, directions = _GATES[config.model.name] * hidden, DIRECTIONS[config.model.bidirectional]
+        if config.model.name == "drnn":
+            directions = DIRECTIONS[False]
+            shapes |= {"mlp.weight": (hidden, hidden), "mlp.bias": (hidden,)}
         for way in directions:
-            shapes |= {f"cell.weight_ih_{way}": (gates, dim), f"cell.weight_hh_{way}": (gates, hidden)}
-            shapes |= {f"cell.bias_ih_{way}": (gates,), f"cell.bias_hh_{way}": (gates,)}
+            shapes |= {f"cell.weight_ih_{way}": (gates, dim), f"cell.bias_ih_{way}": (gates,)}
+            if config.model.name != "mingru":
+                shapes |= {f"cell.weight_hh_{way}": (gates, hidden), f"cell.bias_hh_{way}": (gates,)}
         if config.model.pooling == "attention":
             shapes["attention.weight"] = (len(directions), hidden)
         features *= len(directions)

@@ -28,7 +28,6 @@ from rubrica.masking import flip_texts
 from rubrica.pooling import POOLINGS, pool_attention
 
 _OF_A_DIRECTION = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
-_PRODUCTS_PER_THREAD = 5_000_000  # multiplications that are worth starting another thread for
 
 
 def read_texts(
@@ -106,8 +105,7 @@ def learn_texts(
 
 
 def _useful_threads(reading: kernel.Reading, products_per_token: int) -> int:
-    products = int(reading.lengths.sum()) * products_per_token
-    return max(1, min(native.num_threads(), products // _PRODUCTS_PER_THREAD))
+    return native.useful_threads(int(reading.lengths.sum()) * products_per_token)
 
 
 class _Read(torch.autograd.Function):

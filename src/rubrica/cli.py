@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rubrica.data import Examples
     from rubrica.quantization import Storage
 
+MODELS = ["bag", "cnn", "rnn", "gru", "lstm", "mingru", "drnn"]
+
 # Everything else is imported by the command that needs it: `rubrica --help` answers before numpy would be loaded.
 
 SILENT = {"predict", "info"}  # commands that log nothing, and start without the library that does
@@ -208,7 +210,7 @@ def seminar(
 @rubrica.command()
 @click.argument("data")
 @click.option("--out", required=True, help="New folder for the model.")
-@click.option("--model", type=click.Choice(["bag", "cnn", "rnn", "gru", "lstm"]), help="Which network.  [default: gru]")
+@click.option("--model", type=click.Choice(MODELS), help="Which network.  [default: gru]")
 @click.option("--vectors", help="File of word vectors, or a name of `rubrica vectors list`.")
 @click.option("--recipe", help="A recipe's name, a TOML file, or the config.json of a model to repeat.")
 @click.option("--epochs", type=int, help="Passes over the training texts.")

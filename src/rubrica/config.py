@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, get_args, get_origin
 
 from rubrica.errors import ConfigError, nearest
 
@@ -50,7 +50,7 @@ class DataConfig:
 class ModelConfig:
     """The network."""
 
-    name: Literal["bag", "cnn", "rnn", "gru", "lstm"] = "gru"
+    name: Literal["bag", "cnn", "rnn", "gru", "lstm", "mingru", "drnn"] = "gru"
     """Which network: the dict `rubrica.models.MODELS` holds them; a bag of words and n-grams is trained by `bag.py`."""
     embedding_dim: int = 50
     """E, numbers in a word vector; at least 1. Vectors from a file bring their own."""
@@ -62,7 +62,7 @@ class ModelConfig:
     hidden_size: int = 64
     """H, recurrent units of each direction, or filters of each convolution; at least 1."""
     bidirectional: bool = False
-    """Of rnn, gru and lstm: read each text from its end too, with parameters of its own."""
+    """Of rnn, gru, lstm and mingru: read each text from its end too, with parameters of its own."""
     pooling: Literal["last", "max", "average", "average_max", "attention"] = "max"
     """What the head sees of the states: the last one, their maximum or average over time, both of these side by side,
     or the mean by a learned attention."""
@@ -70,6 +70,13 @@ class ModelConfig:
     """Keep padding out of the result. Without it a text's score depends on the longest text of its batch."""
     init: Literal["torch", "uniform01"] = "torch"
     """Recurrent parameters from U(-1/sqrt(H), 1/sqrt(H)) as in torch, or from U[0, 1) as in the seminar."""
+
+    kernel_sizes: tuple[int, ...] = ()
+    """Of a cnn: widths of its convolutions in tokens, side by side (Kim's are 3, 4, 5), with hidden_size filters each;
+    none is the seminar's cnn of three layers. Each at least 1."""
+
+    window: int = 15
+    """Of a drnn: the words that a state knows of, those up to its own; at least 1."""
 
     word_ngrams: int = 2
     """Of a bag: the longest run of words that has a row of its own; 1 counts words alone."""
@@ -81,10 +88,17 @@ class ModelConfig:
         _refuse(not 1 <= self.num_buckets <= 1 << 30, f"model.num_buckets is {self.num_buckets}; give 1 to {1 << 30}")
         _refuse(not self.embedding_std > 0, f"model.embedding_std is {self.embedding_std}; give more than 0")
         _refuse(self.embedding_dim < 1, f"model.embedding_dim is {self.embedding_dim}; give at least 1")
-        _refuse(self.hidden_size < 1, f"model.hidden_size is {self.hidden_size}; give at least 1")
         _refuse(
-            self.name == "cnn" and self.pooling in ("last", "attention"),
-            f'model.pooling is "{self.pooling}"; the cnn pools with "max", "average" or "average_max"',
+            min(self.kernel_sizes, default=1) < 1,
+            f"model.kernel_sizes is {list(self.kernel_sizes)}; give widths of at least 1, for example [3, 4, 5]",
+        )
+        _refuse(self.window < 1, f"model.window is {self.window}; give at least 1")
+        _refuse(self.hidden_size < 1, f"model.hidden_size is {self.hidden_size}; give at least 1")
+        unfit = {"cnn": ("last", "attention"), "drnn": ("attention",)}.get(self.name, ())
+        fitting = [name for name in ("last", "max", "average", "average_max") if name not in unfit]
+        _refuse(
+            self.pooling in unfit,
+            f'model.pooling is "{self.pooling}"; the {self.name} pools with {", ".join(fitting)}',
         )
 
 
@@ -176,7 +190,8 @@ class Config:
                 if key not in types:
                     raise ConfigError(f"{origin}: unknown key {name}; {nearest(key, types)}")
                 _check_type(name, value, types[key], origin)
-            groups[section] = kind(**values)
+            # Files write a list, a frozen setting is a tuple.
+            groups[section] = kind(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
         return cls(**groups)
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
@@ -229,6 +244,10 @@ def recipe_names() -> list[str]:
 
 
 def _check_type(name: str, value: object, expected: Any, origin: str) -> None:
+    if get_origin(expected) is tuple:  # of whole numbers, the one kind there is
+        fits = isinstance(value, (list, tuple)) and all(type(item) is int for item in value)
+        _refuse(not fits, f"{origin}: {name} is {value!r}; give a list of whole numbers, for example [3, 4, 5]")
+        return
     if choices := get_args(expected):
         _refuse(
             value not in choices,

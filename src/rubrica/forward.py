@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rubrica.artifact import DIRECTIONS
 from rubrica.batching import iter_rows, pad_batch
 from rubrica.config import Config
-from rubrica.kernels import bag, native, recurrent
+from rubrica.kernels import bag, mingru, native, recurrent, runs, windows
 from rubrica.kernels.rows import distinct
 from rubrica.quantization import take_rows
 from rubrica.vocab import TokenIds
@@ -25,7 +25,7 @@ Weights = dict[str, NDArray[Any]]
 
 _BAG_TABLES = ("embedding.weight", "ngrams.weight")
 _BATCH_NORM_EPS = 1e-5  # torch's default, which the models keep
-_PADDED_BATCH = 256  # texts of similar length that the cnn reads at a time; more only cost memory
+_PADDED_BATCH = 256  # texts that a cnn or a drnn reads at a time; more only cost memory
 _TOKENS_PER_THREAD = 4096  # that are worth starting another thread for
 
 
@@ -60,17 +60,8 @@ def _bag_features(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
 
 
 def _recurrent_features(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
-    ids, starts, lengths = tokens.ids, tokens.offsets[:-1], tokens.lengths
-    if not config.model.mask_padding:
-        batches = [pad_batch(tokens, rows)[0] for rows in _batches(tokens, config)]
-        steps = [batch.shape[1] for batch in batches for _ in batch]
-        ids = np.concatenate([batch.ravel() for batch in batches])
-        lengths = np.array(steps, np.int64)
-        starts = np.cumsum(lengths) - lengths
-    words, rows = distinct(ids, len(weights["embedding.weight"]))
-    vectors = take_rows(weights, "embedding.weight", words)
-    threads = max(1, min(native.num_threads(), len(ids) // _TOKENS_PER_THREAD))
-    features = []
+    vectors, rows, starts, lengths = _words(weights, config, tokens)
+    threads, features = _threads(rows), []
     for i, way in enumerate(DIRECTIONS[config.model.bidirectional]):
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         w_ih, w_hh, b_ih, b_hh = (weights[f"cell.{name}_{way}"] for name in names)
@@ -81,7 +72,74 @@ def _recurrent_features(weights: Weights, config: Config, tokens: TokenIds) -> F
     return features[0] if len(features) == 1 else np.hstack(features)
 
 
+def _words(
+    weights: Weights, config: Config, tokens: TokenIds
+) -> tuple[Floats, NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
+    """Vectors of the distinct words, which of them stands where, and where each text starts and how long it is read."""
+    ids, starts, lengths = tokens.ids, tokens.offsets[:-1], tokens.lengths
+    if not config.model.mask_padding:
+        batches = [pad_batch(tokens, rows)[0] for rows in _batches(tokens, config)]
+        steps = [batch.shape[1] for batch in batches for _ in batch]
+        ids = np.concatenate([batch.ravel() for batch in batches])
+        lengths = np.array(steps, np.int64)
+        starts = np.cumsum(lengths) - lengths
+    words, rows = distinct(ids, len(weights["embedding.weight"]))
+    return take_rows(weights, "embedding.weight", words), rows, starts, lengths
+
+
+def _threads(rows: NDArray[np.int32]) -> int:
+    return max(1, min(native.num_threads(), len(rows) // _TOKENS_PER_THREAD))
+
+
+def _mingru_features(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
+    vectors, rows, starts, lengths = _words(weights, config, tokens)
+    threads, hidden, features = _threads(rows), config.model.hidden_size, []
+    for i, way in enumerate(DIRECTIONS[config.model.bidirectional]):
+        weight, bias = weights[f"cell.weight_ih_{way}"], weights[f"cell.bias_ih_{way}"]
+        gates = mingru.make_gates(vectors, weight, bias, threads=threads)
+        reading = recurrent.Reading("mingru", config.model.pooling, rows, starts, lengths, reverse=i == 1)
+        if config.model.pooling == "attention":
+            states = mingru.states(reading, gates, hidden, threads=threads)
+            features.append(runs.attend_runs(states, lengths, weights["attention.weight"][i]))
+        else:
+            features.append(mingru.forward(reading, gates, hidden, threads=threads)[0])
+    return features[0] if len(features) == 1 else np.hstack(features)
+
+
+def _disconnected_features(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
+    vectors, rows, starts, lengths = _words(weights, config, tokens)
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    w_ih, w_hh, b_ih, b_hh = (weights[f"cell.{name}_l0"] for name in names)
+    projected = recurrent.project("gru", vectors, w_ih, b_ih, threads=_threads(rows))
+    features = np.empty((len(lengths), weights["head.weight"].shape[1]), vectors.dtype)
+    for texts in iter_rows(np.arange(len(lengths)), _PADDED_BATCH):
+        counts = lengths[texts]
+        owners = np.repeat(np.arange(len(texts)), counts)
+        ends = np.arange(len(owners)) - (np.cumsum(counts) - counts)[owners]
+        sizes = np.minimum(ends + 1, config.model.window)
+        # A window is a text that ends at a word.
+        reading = recurrent.Reading("gru", "last", rows, starts[texts][owners] + ends + 1 - sizes, sizes)
+        threads = max(1, min(native.num_threads(), int(sizes.sum()) // _TOKENS_PER_THREAD))
+        states = recurrent.forward(reading, projected, w_hh, b_hh, threads=threads)[0]
+        states = np.maximum(states @ weights["mlp.weight"].T + weights["mlp.bias"], 0)
+        features[texts] = runs.pool_runs(config.model.pooling, states, counts)
+    return features
+
+
+def _kim_features(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
+    vectors, rows, starts, lengths = _words(weights, config, tokens)
+    texts, threads = windows.Texts(config.model.pooling, rows, starts, lengths), _threads(rows)
+    features = []
+    for i, places in enumerate(config.model.kernel_sizes):
+        weight, bias = (weights[f"convs.{i}.{name}"] for name in ("weight", "bias"))
+        projected = windows.project(vectors, weight, threads=threads)
+        features.append(windows.forward(texts, projected, bias, places, threads=threads)[0])
+    return np.hstack(features)
+
+
 def _convolution_features(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
+    if config.model.kernel_sizes:
+        return _kim_features(weights, config, tokens)
     features = np.empty((len(tokens), weights["head.weight"].shape[1]), np.float32)
     for rows in _batches(tokens, config):
         ids, lengths = pad_batch(tokens, rows)
@@ -90,7 +148,12 @@ def _convolution_features(weights: Weights, config: Config, tokens: TokenIds) ->
     return features
 
 
-_FEATURES = {"bag": _bag_features, "cnn": _convolution_features}
+_FEATURES = {
+    "bag": _bag_features,
+    "cnn": _convolution_features,
+    "mingru": _mingru_features,
+    "drnn": _disconnected_features,
+}
 
 
 def _batches(tokens: TokenIds, config: Config) -> list[NDArray[np.int64]]:

@@ -33,6 +33,7 @@ from rubrica.embedding import KernelAdam, TableAdam, WordTable, clip_scale, on_c
 from rubrica.errors import ConfigError
 from rubrica.freezing import build_schedule
 from rubrica.history import History
+from rubrica.models.cnn import ConvClassifier
 from rubrica.models.rnn import RecurrentClassifier
 from rubrica.progress import progress_bar
 from rubrica.vocab import TokenIds
@@ -77,7 +78,7 @@ def fit(
     history = History()
     best_loss, best_state, epochs_since_best = float("inf"), None, 0
     torch_threads = torch.get_num_threads()
-    if optimizer.on_cpu and isinstance(model, RecurrentClassifier):
+    if optimizer.on_cpu and not isinstance(model, ConvClassifier):  # the one whose sums are torch's
         # What is left to torch is tiny, and each time its threads meet, the kernels' threads wait for a core.
         torch.set_num_threads(1)
     stays = optimizer.on_cpu or len(split.tokens.ids) > MOST_IDS
@@ -188,7 +189,7 @@ def update(
 ) -> Float[Tensor, "2"]:
     """One step of the optimizer on the texts of a batch; returns their loss and accuracy before it."""
     network, smoothing, dropout = optimizer.network, config.training.label_smoothing, config.training.dropout
-    if isinstance(network, KernelAdam) and isinstance(model, RecurrentClassifier):
+    if isinstance(network, KernelAdam) and isinstance(model, RecurrentClassifier) and model.learns:
         # All that is written out below, in one kernel.
         assert not isinstance(batch, DeviceBatch)
         scores = model.learn(

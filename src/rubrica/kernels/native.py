@@ -14,6 +14,7 @@ from pathlib import Path
 from rubrica.errors import ConfigError
 
 VERSION = 4  # that of `rubrica_version` in native/cpu.cpp
+_PRODUCTS_PER_THREAD = 5_000_000  # in less time another thread would hardly begin
 FOLDER = Path(__file__).parent
 CHOICES = ("native", "numpy")
 NOT_BUILT = "this installation has no native core; install rubrica where there is a C++ compiler"
@@ -66,6 +67,11 @@ def num_threads() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def useful_threads(products: int) -> int:
+    """How many threads are worth starting for that many multiplications."""
+    return max(1, min(num_threads(), products // _PRODUCTS_PER_THREAD))
 
 
 @cache

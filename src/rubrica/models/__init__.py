@@ -11,14 +11,32 @@ from torch import nn
 from rubrica.config import ModelConfig
 from rubrica.embedding import WordTable
 from rubrica.models.cnn import ConvClassifier
+from rubrica.models.drnn import DisconnectedClassifier
+from rubrica.models.kim import KimClassifier
 from rubrica.models.rnn import RecurrentClassifier
 
 MODELS: dict[str, Callable[[WordTable, int, ModelConfig], nn.Module]] = {
-    "cnn": lambda embedding, num_classes, config: ConvClassifier(
-        embedding, num_classes, num_filters=config.hidden_size, pooling=config.pooling
+    "cnn": lambda embedding, num_classes, config: (
+        KimClassifier(
+            embedding,
+            num_classes,
+            kernel_sizes=config.kernel_sizes,
+            num_filters=config.hidden_size,
+            pooling=config.pooling,
+        )
+        if config.kernel_sizes
+        else ConvClassifier(embedding, num_classes, num_filters=config.hidden_size, pooling=config.pooling)
+    ),
+    "drnn": lambda embedding, num_classes, config: DisconnectedClassifier(
+        embedding,
+        num_classes,
+        window=config.window,
+        hidden_size=config.hidden_size,
+        pooling=config.pooling,
+        init=config.init,
     ),
     **dict.fromkeys(
-        ("rnn", "gru", "lstm"),
+        ("rnn", "gru", "lstm", "mingru"),
         lambda embedding, num_classes, config: RecurrentClassifier(
             embedding,
             num_classes,

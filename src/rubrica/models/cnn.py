@@ -50,12 +50,12 @@ class ConvClassifier(nn.Module):
     ) -> Float[Tensor, "B C"]:
         """Return the logits. Without lengths padding is read as words; `dropout` zeroes that share of the features."""
         vectors, index = self.embedding(ids)
-        x = _drop_padding(F.embedding(index, vectors), lengths)  # (B, T, E)
+        x = drop_padding(F.embedding(index, vectors), lengths)  # (B, T, E)
         for conv, norm in zip(self.convs, self.norms, strict=True):
             if lengths is not None:
                 lengths = (lengths + 1) // 2  # a step of two, padded by one on both sides, rounds up
             x = _convolve(conv, x)
-            x = _drop_padding(F.relu(norm(x.flatten(0, 1))).view_as(x), lengths)
+            x = drop_padding(F.relu(norm(x.flatten(0, 1))).view_as(x), lengths)
         features = self.pool(x.transpose(0, 1), lengths)  # the pooling wants (T, B, F)
         return self.head(F.dropout(features, dropout))
 
@@ -73,5 +73,6 @@ def _convolve(conv: nn.Module, x: Float[Tensor, "B T E"]) -> Float[Tensor, "B T2
     return F.linear(windows, conv.get_parameter("weight").transpose(1, 2).flatten(1), conv.get_parameter("bias"))
 
 
-def _drop_padding(x: Float[Tensor, "B T F"], lengths: Int[Tensor, " B"] | None) -> Float[Tensor, "B T F"]:
+def drop_padding(x: Float[Tensor, "B T F"], lengths: Int[Tensor, " B"] | None) -> Float[Tensor, "B T F"]:
+    """Zeros behind each text's end; without lengths all steps are its own."""
     return x if lengths is None else x * length_mask(lengths, x.shape[1])[..., None]

@@ -1,4 +1,4 @@
-"""Read a text word by word, from one end or both, pool the states, one linear layer: RNN, GRU and LSTM.
+"""Read a text word by word, from one end or both, pool the states, one linear layer: RNN, GRU, LSTM and minimal GRU.
 
 Letters: B texts, T tokens of the longest text, E numbers in a word vector, H hidden units, C classes, V words.
 """
@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rubrica.bptt import learn_texts
-from rubrica.cells import GRU, LSTM, RNN
+from rubrica.cells import GRU, LSTM, RNN, Recurrent
 from rubrica.embedding import WordTable
 from rubrica.kernels.recurrent import Reading
+from rubrica.mingru import MinGRU
 from rubrica.pooling import num_features
 from rubrica.vocab import TokenIds
 
-CELLS = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
+CELLS: dict[str, type[Recurrent] | type[MinGRU]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM, "mingru": MinGRU}
 
 
 class RecurrentClassifier(nn.Module):
@@ -51,6 +52,7 @@ class RecurrentClassifier(nn.Module):
         super().__init__()
         self.embedding = embedding
         self.cell = CELLS[cell](embedding.weight.shape[1], hidden_size, bidirectional=bidirectional, init=init)
+        self.learns = isinstance(self.cell, Recurrent)  # whether `learn` knows this cell
         self.pooling = pooling
         directions = len(self.cell.directions)
         # Its weight, (D, H), is all that is used of it.
@@ -81,7 +83,8 @@ class RecurrentClassifier(nn.Module):
     ) -> Float[Tensor, "2"]:
         """Loss and accuracy on the CPU; what `backward()` would put into the gradients is there afterwards.
 
-        Equal to `forward`, the cross-entropy and `backward`, and the training's way: all is one kernel.
+        Equal to `forward`, the cross-entropy and `backward`, and the training's way: all is one kernel. The minimal GRU
+        has no such kernel and learns by `forward` and `backward`.
 
         Args:
             texts: Ids of many texts.

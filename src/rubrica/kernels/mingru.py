@@ -1,0 +1,170 @@
+"""The minimal GRU over texts of different lengths with its pooling: ids of words in, one row a text out.
+
+Its gates depend on the word alone, so they are made once per distinct word (`make_gates`), and a step is two products
+and a sum. Formulas and parameters are those of `mingru.py`. `native/mingru.cpp` does the same in float32; what follows
+is plain numpy, in any float type, and what it is held to.
+
+Letters: B texts, U distinct words, E numbers in a word vector, H hidden units, N tokens of all texts.
+"""
+
+from ctypes import c_int, c_int64, c_void_p
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rubrica.kernels import native
+from rubrica.kernels.recurrent import POOLINGS, Floats, Reading, addresses
+from rubrica.kernels.runs import pool_runs, unpool_runs
+
+
+def make_gates(vectors: Floats, weight: Floats, bias: Floats, *, threads: int = 1) -> Floats:
+    """1 - z, z and n of each distinct word, one row each, for `forward`.
+
+    Args:
+        vectors: (U, E).
+        weight: (2 H, E), z before n.
+        bias: (2 H,).
+        threads: How many the native core may use; no result of this module depends on it.
+    """
+    hidden = len(bias) // 2
+    if not _is_native(vectors):
+        z, new = np.split(vectors @ weight.T + bias, 2, axis=1)
+        power = np.exp(-np.abs(z))  # no overflow, and the smaller side keeps its digits
+        small, large = power / (1 + power), 1 / (1 + power)
+        return np.stack([np.where(z < 0, large, small), np.where(z < 0, small, large), new], axis=1)
+    padded = native.function("windows_width", c_int64, c_int64)(1, hidden)
+    gates = np.empty((len(vectors), 3, padded), np.float32)
+    run = native.function("mingru_gates", c_int, *[c_int64] * 3, *[c_void_p] * 4)
+    run(threads, *vectors.shape, hidden, *addresses(vectors, weight, bias, gates))
+    return gates
+
+
+def forward(
+    reading: Reading, gates: Floats, hidden: int, *, keep: bool = False, threads: int = 1
+) -> tuple[Floats, Any]:
+    """Features (B, H), and what `backward` needs if `keep` is set.
+
+    Args:
+        reading: The batch.
+        gates: What `make_gates` made of its distinct words.
+        hidden: H.
+        keep: Whether `backward` will be called.
+        threads: See `make_gates`.
+    """
+    if reading.pooling == "average_max":  # a walk costs little beside the gates: one for each
+        both = [
+            forward(reading._replace(pooling=pooling), gates, hidden, keep=keep, threads=threads)
+            for pooling in ("average", "max")
+        ]
+        return np.hstack([features for features, _ in both]), [kept for _, kept in both]
+    if not _is_native(gates):
+        found = _states_numpy(reading, gates)
+        return pool_runs(reading.pooling, found, reading.lengths), found
+    batch, width = len(reading.lengths), gates.shape[2]
+    features = np.empty((batch, hidden), np.float32)
+    walked = np.empty((int(reading.lengths.sum()), width), np.float32) if keep else None
+    best = np.empty((batch, width), np.int32) if keep else None
+    run = native.function("mingru_forward", *[c_int] * 3, *[c_int64] * 2, *[c_void_p] * 7)
+    run(
+        POOLINGS.index(reading.pooling), reading.reverse, threads, batch, hidden,
+        *addresses(reading.rows, reading.starts, reading.lengths, gates, features, walked, best),
+    )  # fmt: skip
+    return features, (walked, best)
+
+
+def states(reading: Reading, gates: Floats, hidden: int, *, threads: int = 1) -> Floats:
+    """The state after each step, (N, H), text after text; arguments as in `forward`."""
+    kept = forward(reading._replace(pooling="last"), gates, hidden, keep=True, threads=threads)[1]
+    return kept[0][:, :hidden] if isinstance(kept, tuple) else kept
+
+
+def backward(
+    reading: Reading,
+    vectors: Floats,
+    weight: Floats,
+    gates: Floats,
+    kept: Any,
+    d_features: Floats,
+    *,
+    trains: bool = True,
+    threads: int = 1,
+) -> tuple[Floats | None, Floats, Floats]:
+    """Derivatives by `vectors` (None unless `trains`), `weight` and `bias`.
+
+    Args:
+        reading: That of the forward pass.
+        vectors: (U, E), those that the gates were made of.
+        weight: (2 H, E).
+        gates: Those of the forward pass.
+        kept: What it returned beside the features.
+        d_features: The derivative by the features, (B, H).
+        trains: Whether the vectors want theirs.
+        threads: See `make_gates`.
+    """
+    if reading.pooling == "average_max":
+        parts = [
+            backward(
+                reading._replace(pooling=pooling), vectors, weight, gates, kept[i], np.ascontiguousarray(d_part),
+                trains=trains, threads=threads,
+            )
+            for i, (pooling, d_part) in enumerate(
+                zip(("average", "max"), np.split(d_features, 2, axis=1), strict=True)
+            )
+        ]  # fmt: skip
+        (x_a, w_a, b_a), (x_m, w_m, b_m) = parts
+        return None if x_a is None or x_m is None else x_a + x_m, w_a + w_m, b_a + b_m
+    if not _is_native(vectors):
+        d_gates = _backward_numpy(reading, gates, kept, d_features)
+        return d_gates @ weight if trains else None, d_gates.T @ vectors, d_gates.sum(axis=0)
+    d_vectors = np.empty_like(vectors) if trains else None
+    d_weight, d_bias = np.empty_like(weight), np.empty(len(weight), np.float32)
+    run = native.function("mingru_backward", *[c_int] * 3, *[c_int64] * 4, *[c_void_p] * 12)
+    run(
+        POOLINGS.index(reading.pooling), reading.reverse, threads, *d_features.shape, *vectors.shape,
+        *addresses(reading.rows, reading.starts, reading.lengths, vectors, weight, gates, *kept, d_features),
+        *addresses(d_vectors, d_weight, d_bias),
+    )  # fmt: skip
+    return d_vectors, d_weight, d_bias
+
+
+def _is_native(array: Floats) -> bool:
+    return array.dtype == np.float32 and native.library() is not None
+
+
+def _steps(reading: Reading) -> list[tuple[NDArray[np.int64], NDArray[np.int32]]]:
+    """For each step, the places of its states among all texts' own, text after text, and their words."""
+    firsts = np.cumsum(reading.lengths) - reading.lengths
+    steps = []
+    for t in range(int(reading.lengths.max(initial=0))):
+        running = reading.lengths > t
+        place = reading.lengths[running] - 1 - t if reading.reverse else t
+        steps.append((firsts[running] + t, reading.rows[reading.starts[running] + place]))
+    return steps
+
+
+def _states_numpy(reading: Reading, gates: Floats) -> Floats:
+    """The state after each step, (N, H), text after text."""
+    states = np.zeros((int(reading.lengths.sum()), gates.shape[2]), gates.dtype)
+    for t, (places, words) in enumerate(_steps(reading)):
+        stay, z, new = gates[words].transpose(1, 0, 2)
+        states[places] = z * new
+        if t:
+            states[places] += stay * states[places - 1]
+    return states
+
+
+def _backward_numpy(reading: Reading, gates: Floats, states: Floats, d_features: Floats) -> Floats:
+    """The gradient by z and n of each distinct word before the sigmoid, (U, 2 H)."""
+    d_states = unpool_runs(reading.pooling, states, reading.lengths, d_features)
+    d_gates = np.zeros((len(gates), 2, gates.shape[2]), gates.dtype)
+    steps = _steps(reading)
+    for t in range(len(steps) - 1, -1, -1):
+        places, words = steps[t]
+        stay, z, new = gates[words].transpose(1, 0, 2)
+        before = states[places - 1] if t else np.zeros_like(new)
+        d = d_states[places]
+        np.add.at(d_gates, words, np.stack([d * (new - before) * stay * z, d * z], axis=1))
+        if t:
+            d_states[places - 1] += d * stay
+    return d_gates.reshape(len(gates), -1)

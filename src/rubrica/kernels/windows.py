@@ -1,0 +1,182 @@
+"""A convolution over the words of texts with relu and pooling: ids of words in, one row a text out.
+
+What a word adds to a window at each of its K places is the same for every occurrence, so it is made once per distinct
+word (`project`), and a window is the sum of K such pieces. A text has a window at each place where a whole one fits,
+and one that ends with it where none fits; no window is computed for padding. `native/windows.cpp` does the same in
+float32; what follows is plain numpy, in any float type, and what it is held to.
+
+Letters: B texts, U distinct words, E numbers in a word vector, F filters, K places of a window, N windows of all texts.
+"""
+
+from ctypes import c_int, c_int64, c_void_p
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rubrica.kernels import native
+from rubrica.kernels.recurrent import Floats, addresses
+from rubrica.kernels.runs import pool_runs, unpool_runs
+
+
+class Texts(NamedTuple):
+    """A batch, and how its windows are pooled.
+
+    Args:
+        pooling: "max" or "average" of a text's own windows, or "average_max", both side by side.
+        rows: Which distinct word each token is, int32.
+        starts: (B,), where each text's first token stands among them, int64.
+        lengths: (B,), tokens of each text, int64; a text without tokens has features of zeros.
+    """
+
+    pooling: str
+    rows: NDArray[np.int32]
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+
+
+def project(vectors: Floats, weight: Floats, *, threads: int = 1) -> Floats:
+    """What each distinct word adds to a window at each of its places, one row a word, in the order `forward` reads.
+
+    Args:
+        vectors: (U, E).
+        weight: (F, E, K), as in torch.
+        threads: How many the native core may use; no result of this module depends on it.
+    """
+    filters, dim, places = weight.shape
+    if not _is_native(vectors):
+        return vectors @ weight.transpose(1, 2, 0).reshape(dim, places * filters)
+    out = np.empty((len(vectors), native.function("windows_width", c_int64, c_int64)(places, filters)), np.float32)
+    run = native.function("windows_project", c_int, *[c_int64] * 4, *[c_void_p] * 3)
+    run(threads, len(vectors), dim, places, filters, *addresses(vectors, weight, out))
+    return out
+
+
+def forward(
+    texts: Texts, projected: Floats, bias: Floats, places: int, *, keep: bool = False, threads: int = 1
+) -> tuple[Floats, NDArray[np.int32] | None]:
+    """Features (B, F), and what `backward` needs if `keep` is set.
+
+    Args:
+        texts: The batch.
+        projected: What `project` made of its distinct words.
+        bias: (F,).
+        places: K.
+        keep: Whether `backward` will be called.
+        threads: See `project`.
+    """
+    if texts.pooling == "average_max":
+        average, _ = forward(texts._replace(pooling="average"), projected, bias, places, threads=threads)
+        largest, best = forward(texts._replace(pooling="max"), projected, bias, places, keep=keep, threads=threads)
+        return np.hstack([average, largest]), best
+    if not _is_native(projected):
+        return _forward_numpy(texts, projected, bias, places)
+    batch, filters, maximum = len(texts.lengths), len(bias), texts.pooling == "max"
+    features = np.empty((batch, filters), np.float32)
+    width = projected.shape[1] // places
+    best = np.empty((batch, width), np.int32) if keep and maximum else None
+    run = native.function("windows_forward", *[c_int] * 2, *[c_int64] * 3, *[c_void_p] * 7)
+    run(
+        maximum, threads, batch, places, filters,
+        *addresses(texts.rows, texts.starts, texts.lengths, projected, bias, features, best),
+    )  # fmt: skip
+    return features, best
+
+
+def backward(
+    texts: Texts,
+    vectors: Floats,
+    weight: Floats,
+    bias: Floats,
+    projected: Floats,
+    kept: NDArray[np.int32] | None,
+    d_features: Floats,
+    *,
+    trains: bool = True,
+    threads: int = 1,
+) -> tuple[Floats | None, Floats, Floats]:
+    """Derivatives by `vectors` (None unless `trains`), `weight` and `bias`.
+
+    Args:
+        texts: Those of the forward pass.
+        vectors: (U, E), those that were projected.
+        weight: (F, E, K).
+        bias: (F,).
+        projected: What `project` made.
+        kept: What the forward pass returned beside the features.
+        d_features: The derivative by the features, (B, F).
+        trains: Whether the vectors want theirs.
+        threads: See `project`.
+    """
+    if texts.pooling == "average_max":
+        (x_a, w_a, b_a), (x_m, w_m, b_m) = (
+            backward(
+                texts._replace(pooling=pooling), vectors, weight, bias, projected, kept, np.ascontiguousarray(d_part),
+                trains=trains, threads=threads,
+            )
+            for pooling, d_part in zip(("average", "max"), np.split(d_features, 2, axis=1), strict=True)
+        )  # fmt: skip
+        return None if x_a is None or x_m is None else x_a + x_m, w_a + w_m, b_a + b_m
+    if not _is_native(vectors):
+        return _backward_numpy(texts, vectors, weight, bias, projected, d_features, trains=trains)
+    filters, dim, places = weight.shape
+    d_vectors = np.empty_like(vectors) if trains else None
+    d_weight, d_bias = np.empty_like(weight), np.empty_like(bias)
+    run = native.function("windows_backward", *[c_int] * 2, *[c_int64] * 5, *[c_void_p] * 12)
+    run(
+        texts.pooling == "max", threads, len(texts.lengths), places, filters, len(vectors), dim,
+        *addresses(texts.rows, texts.starts, texts.lengths, vectors, weight, bias, projected, kept, d_features),
+        *addresses(d_vectors, d_weight, d_bias),
+    )  # fmt: skip
+    return d_vectors, d_weight, d_bias
+
+
+def _is_native(array: Floats) -> bool:
+    return array.dtype == np.float32 and native.library() is not None
+
+
+def _windows(texts: Texts, num_words: int, places: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The word at each place of each window (N, K), `num_words` behind a text's end; each text's windows, (B,)."""
+    lengths = texts.lengths
+    counts = np.where(lengths > 0, np.maximum(lengths - places + 1, 1), 0)
+    owners = np.repeat(np.arange(len(lengths)), counts)
+    steps = np.arange(len(owners)) - (np.cumsum(counts) - counts)[owners]
+    offsets = steps[:, None] + np.arange(places)
+    real = offsets < lengths[owners, None]
+    words = np.full(real.shape, num_words)
+    words[real] = texts.rows[(texts.starts[owners, None] + offsets)[real]]
+    return words, counts
+
+
+def _before_relu(
+    texts: Texts, projected: Floats, bias: Floats, places: int
+) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64]]:
+    """Filters at each window (N, F), and what `_windows` says."""
+    words, counts = _windows(texts, len(projected), places)
+    table = np.vstack([projected, np.zeros_like(projected[:1], shape=(1, projected.shape[1]))])
+    pieces = table.reshape(len(table), places, len(bias))
+    total = np.broadcast_to(bias, (len(words), len(bias))).copy()
+    for k in range(places):
+        total += pieces[words[:, k], k]
+    return total, words, counts
+
+
+def _forward_numpy(texts: Texts, projected: Floats, bias: Floats, places: int) -> tuple[Floats, None]:
+    total, _, counts = _before_relu(texts, projected, bias, places)
+    return pool_runs(texts.pooling, np.maximum(total, 0), counts), None
+
+
+def _backward_numpy(
+    texts: Texts, vectors: Floats, weight: Floats, bias: Floats, projected: Floats, d_features: Floats, *, trains: bool
+) -> tuple[Floats | None, Floats, Floats]:
+    filters, dim, places = weight.shape
+    total, words, counts = _before_relu(texts, projected, bias, places)
+    d_total = unpool_runs(texts.pooling, total, counts, d_features)
+    d_total[total <= 0] = 0
+    d_pieces = np.zeros((len(vectors) + 1, places, filters), vectors.dtype)
+    for k in range(places):
+        np.add.at(d_pieces[:, k], words[:, k], d_total)
+    d_projected = d_pieces[:-1].reshape(len(vectors), places * filters)
+    d_weight = (vectors.T @ d_projected).reshape(dim, places, filters).transpose(2, 0, 1)
+    d_x = d_projected @ weight.transpose(1, 2, 0).reshape(dim, places * filters).T if trains else None
+    return d_x, np.ascontiguousarray(d_weight), d_total.sum(axis=0)

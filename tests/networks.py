@@ -1,0 +1,14 @@
+"""The networks of torch by the names that the tests call them, as settings."""
+
+NETWORKS = {name: [f"model.name={name}"] for name in ("cnn", "rnn", "gru", "lstm", "mingru")}
+NETWORKS["kim"] = ["model.name=cnn", "model.kernel_sizes=[1,3,4]"]
+NETWORKS["drnn"] = ["model.name=drnn", "model.window=3"]
+
+NOT_LAST = ("cnn", "kim")  # those without states to take the last of
+WITHOUT_ATTENTION = (*NOT_LAST, "drnn")
+CASES = [
+    (name, pooling)
+    for name in NETWORKS
+    for pooling in ("last", "max", "average", "average_max", "attention")
+    if (pooling != "last" or name not in NOT_LAST) and (pooling != "attention" or name not in WITHOUT_ATTENTION)
+]

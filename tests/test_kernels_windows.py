@@ -1,0 +1,119 @@
+"""The convolution's kernel on texts of all lengths: native on each instruction set = numpy = loops by autograd."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from rubrica.kernels import windows as kernel
+
+NAMES = ("features", "vectors", "weight", "bias")
+
+
+class Case:
+    """Texts of given lengths with random words, parameters and a random gradient of the features."""
+
+    def __init__(self, pooling, lengths, filters, places, *, num_words=9, dim=5, gap=0):
+        draw = np.random.default_rng(len(lengths) + filters)
+        self.places = places
+        self.vectors, self.bias = draw.normal(size=(num_words, dim)), draw.normal(size=filters)
+        self.weight = draw.normal(size=(filters, dim, places))
+        lengths = np.array(lengths, np.int64)
+        starts = np.concatenate([[0], np.cumsum(lengths + gap)[:-1]]).astype(np.int64)
+        rows = draw.integers(0, num_words, int((lengths + gap).sum())).astype(np.int32)
+        self.texts = kernel.Texts(pooling, rows, starts, lengths)
+        self.d_features = draw.normal(size=(len(lengths), filters * len(pooling.split("_"))))
+
+    def by_kernel(self, dtype, *, threads=1, trains=True):
+        arrays = (self.vectors, self.weight, self.bias, self.d_features)
+        vectors, weight, bias, d_features = (array.astype(dtype) for array in arrays)
+        projected = kernel.project(vectors, weight, threads=threads)
+        features, kept = kernel.forward(self.texts, projected, bias, self.places, keep=True, threads=threads)
+        alone, _ = kernel.forward(self.texts, projected, bias, self.places, threads=threads)
+        np.testing.assert_array_equal(features, alone)  # whether they are kept changes no number
+        gradients = kernel.backward(
+            self.texts, vectors, weight, bias, projected, kept, d_features, trains=trains, threads=threads
+        )
+        return features, *gradients
+
+    def by_autograd(self):
+        """Window by window."""
+        vectors, weight, bias = (torch.from_numpy(a).requires_grad_() for a in (self.vectors, self.weight, self.bias))
+        features = torch.zeros(self.d_features.shape, dtype=torch.double)
+        for i, (start, length) in enumerate(zip(self.texts.starts, self.texts.lengths, strict=True)):
+            if not length:
+                continue
+            words = self.texts.rows[start : start + length]
+            states = []
+            for first in range(max(1, length - self.places + 1)):
+                window = words[first : first + self.places]
+                states.append(torch.relu(bias + sum(weight[:, :, k] @ vectors[word] for k, word in enumerate(window))))
+            pooled = torch.stack(states)
+            both = {"max": pooled.amax(0), "average": pooled.mean(0)}
+            features[i] = torch.cat([both[name] for name in self.texts.pooling.split("_")])
+        if not features.requires_grad:
+            return [features.numpy(), *(np.zeros(tensor.shape) for tensor in (vectors, weight, bias))]
+        gradients = torch.autograd.grad(features, [vectors, weight, bias], torch.from_numpy(self.d_features))
+        return [tensor.detach().numpy() for tensor in (features, *gradients)]
+
+
+def assert_close(got, expected, tolerance):
+    for name, a, b in zip(NAMES, got, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * max(1.0, np.abs(b).max(initial=0)), err_msg=name)
+
+
+CASES = given(
+    pooling=st.sampled_from(["max", "average", "average_max"]),
+    lengths=st.lists(st.integers(0, 12), min_size=1, max_size=40),
+    filters=st.integers(1, 40),
+    places=st.integers(1, 6),
+)
+
+
+@CASES
+@settings(max_examples=40)
+@example(pooling="max", lengths=[0], filters=3, places=2)
+@example(pooling="average", lengths=[0, 1], filters=3, places=4)
+def test_numpy_equals_autograd(pooling, lengths, filters, places):
+    case = Case(pooling, lengths, filters, places, gap=1)
+    assert_close(case.by_kernel(np.float64), case.by_autograd(), 1e-12)
+
+
+@CASES
+@settings(max_examples=80)
+@example(pooling="max", lengths=[0], filters=3, places=2)
+@example(pooling="average", lengths=[12] * 33, filters=33, places=5)
+def test_native_equals_numpy_and_no_bit_depends_on_the_number_of_threads(
+    instruction_sets, pooling, lengths, filters, places
+):
+    case = Case(pooling, lengths, filters, places, gap=2)
+    expected = case.by_kernel(np.float64)
+    for library in instruction_sets:
+        with library:
+            alone = case.by_kernel(np.float32)
+            assert_close(alone, expected, 2e-5)
+            for threads in (2, 3, 7):
+                for name, a, b in zip(NAMES, case.by_kernel(np.float32, threads=threads), alone, strict=True):
+                    assert a.tobytes() == b.tobytes(), name
+            frozen = case.by_kernel(np.float32, trains=False)
+            assert frozen[1] is None
+            np.testing.assert_array_equal(frozen[2], alone[2])
+
+
+@pytest.mark.parametrize("pooling", ["max", "average"])
+def test_sizes_of_use(instruction_sets, pooling):
+    case = Case(pooling, [40 - i % 7 for i in range(33)] + [0], 100, 5, num_words=150, dim=50)
+    expected = case.by_kernel(np.float64)
+    for library in instruction_sets:
+        with library:
+            assert_close(case.by_kernel(np.float32, threads=2), expected, 1e-4)
+
+
+@pytest.mark.parametrize("pooling", ["max", "average"])
+def test_what_is_nan_stays_nan(instruction_sets, pooling):
+    case = Case(pooling, [3, 2, 9], 7, 3)
+    case.vectors[:] = np.nan
+    for library in instruction_sets:
+        with library:
+            assert np.isnan(case.by_kernel(np.float32)[0]).all()

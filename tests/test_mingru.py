@@ -1,0 +1,36 @@
+"""The minimal GRU: its formula, and all steps at once."""
+
+import math
+
+import pytest
+import torch
+
+from rubrica.mingru import MinGRU, scan
+
+
+def test_the_states_are_those_of_the_formula():
+    torch.manual_seed(0)
+    layer = MinGRU(3, 2).double()
+    x = torch.randn(6, 1, 3, dtype=torch.double)
+    states = layer(x)
+    weight, bias = layer.weight_ih_l0.tolist(), layer.bias_ih_l0.tolist()
+    h = [0.0, 0.0]
+    for t in range(6):
+        inputs = x[t, 0].tolist()
+        gates = [sum(w * e for w, e in zip(weight[i], inputs, strict=True)) + bias[i] for i in range(4)]
+        for unit in range(2):
+            z = 1 / (1 + math.exp(-gates[unit]))
+            h[unit] = (1 - z) * h[unit] + z * gates[2 + unit]
+        assert states[t, 0].tolist() == pytest.approx(h, abs=1e-14)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 7, 8, 33, 128])
+def test_all_steps_at_once_are_the_steps_one_by_one(steps):
+    torch.manual_seed(steps)
+    a = torch.rand(steps, 4, 5, dtype=torch.double)
+    b = torch.randn(steps, 4, 5, dtype=torch.double)
+    a[a < 0.1], a[a > 0.9] = 0, 1
+    h = torch.zeros(4, 5, dtype=torch.double)
+    for t, states in enumerate(scan(a, b)):
+        h = a[t] * h + b[t]
+        torch.testing.assert_close(states, h, rtol=0, atol=1e-12)
