@@ -27,7 +27,10 @@ BAD = [
     ({"training": {"seed": -1}}, "training.seed is -1; give 0 or more"),
     ({"training": {"seed": 2**63}}, "give less than 2^63"),
     ({"training": 3}, "[training] is no table"),
-    ({"model": {"name": "transformer"}}, "model.name is 'transformer'; give one of 'bag', 'cnn', 'rnn', 'gru', 'lstm'"),
+    (
+        {"model": {"name": "transformer"}},
+        "model.name is 'transformer'; give one of 'bag', 'linear', 'cnn', 'rnn', 'gru', 'lstm'",
+    ),
     ({"model": {"name": "cnn", "pooling": "last"}}, 'model.pooling is "last"; the cnn pools with'),
     ({"model": {"hidden_size": 0}}, "model.hidden_size is 0; give at least 1"),
     ({"model": {"embedding_dim": 0}}, "model.embedding_dim is 0; give at least 1"),
@@ -66,7 +69,7 @@ SEMINAR = [name for name in recipe_names() if name.startswith("seminar-")]
 
 def test_a_recipe_named_as_a_model_is_of_that_model():
     assert load_recipe("bag").model.name == "bag"
-    assert set(recipe_names()) == {*SEMINAR, "bag"}
+    assert set(recipe_names()) == {*SEMINAR, "bag", "linear"}
 
 
 def test_recipes_say_the_seminars_settings():

@@ -20,6 +20,7 @@ Letters: V words, E numbers in a word vector, H hidden units or filters, G gates
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ _KEYS = {
     "data", "model", "training",
 }  # fmt: skip
 _GATES = {"rnn": 1, "gru": 3, "lstm": 4}
-_BYTES = {"float32": 4, "bfloat16": 2, "int8": 1, "uint8": 1}
+_BYTES = {"float32": 4, "uint32": 4, "bfloat16": 2, "int8": 1, "uint8": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Artifact:
 
     def facts(self) -> dict[str, Any]:
         """What `rubrica info` shows, ready for JSON."""
-        shapes = expected_shapes(self.config, len(self.vocab.words), len(self.labels))
+        shapes = expected_shapes(self.config, len(self.vocab.words), len(self.labels), _num_features(self.tensors))
         layout = stored_layout(shapes, self.storage)
         return {
             "model": self.config.model.name,
@@ -174,15 +175,27 @@ def load_artifact(folder: Path | str) -> Artifact:
             folder / "config.json", f"unknown_id is {unknown_id}, but there are {len(words)} words; train and save anew"
         )
     vocab = Vocab(words, unknown_id, config.data.lowercase)
-    shapes = expected_shapes(config, len(words), len(labels))
-    tensors = _read_tensors(folder / "model.safetensors", shapes, values["storage"])
+    tensors = _read_tensors(folder / "model.safetensors", config, len(words), len(labels), values["storage"])
     metrics = _read_json(folder / "metrics.json")
     history = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     return Artifact(config, labels, vocab, tensors, metrics, history, values["vectors"], values["storage"])
 
 
-def expected_shapes(config: Config, vocab_size: int, num_classes: int) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor of a model, before its tables are stored in fewer bytes."""
+def expected_shapes(
+    config: Config, vocab_size: int, num_classes: int, num_features: int = 1
+) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor of a model, before its tables are stored in fewer bytes.
+
+    How many features a linear model has is decided by its texts: whoever asks says it.
+    """
+    if config.model.name == "linear":
+        machines = 1 if num_classes == 2 else num_classes  # of two classes one is the other's opposite
+        return {
+            "linear.keys": (num_features,),
+            "linear.idf": (num_features,),
+            "linear.weight": (num_features, machines),
+            "linear.bias": (machines,),
+        }
     dim, hidden = config.model.embedding_dim, config.model.hidden_size
     shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (vocab_size, dim)}
     if config.model.name == "bag":
@@ -197,6 +210,11 @@ def expected_shapes(config: Config, vocab_size: int, num_classes: int) -> dict[s
         shapes |= {"cell.weight_ih_l0": (gates, dim), "cell.weight_hh_l0": (gates, hidden)}
         shapes |= {"cell.bias_ih_l0": (gates,), "cell.bias_hh_l0": (gates,)}
     return shapes | {"head.weight": (num_classes, hidden), "head.bias": (num_classes,)}
+
+
+def _num_features(tensors: Mapping[str, NDArray[Any]]) -> int:
+    """Those of a linear model; 1, which it has at least, where there is none."""
+    return max(1, tensors["linear.keys"].size) if "linear.keys" in tensors else 1
 
 
 def _config_json(artifact: Artifact) -> dict[str, Any]:
@@ -245,11 +263,14 @@ def _to_disk(artifact: Artifact) -> dict[str, NDArray[Any]]:
     }
 
 
-def _read_tensors(path: Path, shapes: dict[str, tuple[int, ...]], storage: Storage) -> dict[str, NDArray[Any]]:
+def _read_tensors(
+    path: Path, config: Config, vocab_size: int, num_classes: int, storage: Storage
+) -> dict[str, NDArray[Any]]:
     try:
         tensors = map_tensors(path)
     except ValueError as error:
         raise ArtifactError(path, f"{error}; train and save the model anew") from None
+    shapes = expected_shapes(config, vocab_size, num_classes, _num_features(tensors))
     layout = stored_layout(shapes, storage)
     for name in sorted(tensors.keys() ^ layout.keys()) or sorted(layout):
         shape = tensors[name].shape if name in tensors else "none"
@@ -331,13 +352,24 @@ def _model_card(artifact: Artifact) -> str:
         if artifact.storage == "float32"
         else f"\nStored as {artifact.storage}; the scores are those of the model before it was made smaller.\n"
     )
+    if model.name == "linear":
+        size = (
+            f"{len(artifact.tensors['linear.keys'])} features: runs of 1 to {model.word_ngrams} words"
+            + (f" and of 2 to {model.char_ngrams} characters inside a word" if model.char_ngrams > 1 else "")
+            + f"; cost {model.cost:g}, {training.epochs} passes at most, seed {training.seed};"
+            f" {'lower-cased' if data.lowercase else 'case kept'}."
+        )
+    else:
+        size = (
+            f"{len(artifact.vocab.words)} words, {model.embedding_dim} numbers each"
+            f" (vectors: {artifact.vectors or 'none, learned from the texts'}); {model.hidden_size} hidden units;"
+            f" {training.epochs} epochs at most, seed {training.seed};"
+            f" {'lower-cased' if data.lowercase else 'case kept'}, {data.max_length} tokens at most. {padding}"
+        )
     return (
         "---\nlibrary_name: rubrica\npipeline_tag: text-classification\n---\n\n"
         f"# {model.name} text classifier\n\n"
         f"Classes: {', '.join(artifact.labels)}.\n\n{scores}\n"
-        f"{len(artifact.vocab.words)} words, {model.embedding_dim} numbers each"
-        f" (vectors: {artifact.vectors or 'none, learned from the texts'}); {model.hidden_size} hidden units;"
-        f" {training.epochs} epochs at most, seed {training.seed};"
-        f" {'lower-cased' if data.lowercase else 'case kept'}, {data.max_length} tokens at most. {padding}\n{stored}\n"
+        f"{size}\n{stored}\n"
         '```python\nimport rubrica\nmodel = rubrica.load("this-folder")\nmodel.predict(["a text"])\n```\n'
     )

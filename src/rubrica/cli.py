@@ -208,7 +208,9 @@ def seminar(
 @rubrica.command()
 @click.argument("data")
 @click.option("--out", required=True, help="New folder for the model.")
-@click.option("--model", type=click.Choice(["bag", "cnn", "rnn", "gru", "lstm"]), help="Which network.  [default: gru]")
+@click.option(
+    "--model", type=click.Choice(["bag", "linear", "cnn", "rnn", "gru", "lstm"]), help="Which network.  [default: gru]"
+)
 @click.option("--vectors", help="File of word vectors, or a name of `rubrica vectors list`.")
 @click.option("--recipe", help="A recipe's name, a TOML file, or the config.json of a model to repeat.")
 @click.option("--epochs", type=int, help="Passes over the training texts.")

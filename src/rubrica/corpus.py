@@ -39,10 +39,12 @@ class Split:
     Args:
         tokens: The ids of N texts.
         targets: The class of each, int64, (N,).
+        texts: As they were read, in memory or not; for models that read characters.
     """
 
     tokens: TokenIds
     targets: NDArray[np.int64]
+    texts: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ def build_corpus(dataset: Dataset, vectors: Vectors | None, config: DataConfig) 
         rows = _rows_in_use(vocab, tokens.values())
         vocab = vocab.take(rows)
     splits = {
-        name: Split(tokens[name], _number_labels(examples.labels, dataset.labels))
+        name: Split(tokens[name], _number_labels(examples.labels, dataset.labels), examples.texts)
         for name, examples in dataset.splits.items()
     }
     return Corpus(vocab, rows, table_size, dataset.labels, splits)

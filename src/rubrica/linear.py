@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.cache import make_array
+from rubrica.config import Config
 from rubrica.kernels import native
 from rubrica.kernels.linear import (
     DocumentCounter,
@@ -44,8 +45,6 @@ _PASSES = 20  # ... or after so many passes over the texts
 _STRETCH = 1 << 10  # texts that are strings at a time
 _SLICE = 1 << 14  # texts between two looks at the bar and at Ctrl-C
 
-NAMES = ("linear.keys", "linear.idf", "linear.weight", "linear.bias")
-
 
 @dataclass(frozen=True)
 class LinearPart:
@@ -64,6 +63,11 @@ class LinearPart:
     def index(self) -> Index:
         """The keys, ready to be looked up."""
         return index_keys(self.tensors["linear.keys"])
+
+
+def ngrams_of(config: Config) -> Ngrams:
+    """The features that a config asks for."""
+    return Ngrams(config.data.lowercase, config.model.word_ngrams, config.model.char_ngrams)
 
 
 def logits(part: LinearPart, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -88,6 +92,11 @@ def _expand(tensors: Mapping[str, NDArray[Any]], entries: Entries) -> tuple[NDAr
     starts = np.cumsum(entries.sizes, dtype=np.int64) - entries.sizes
     compact = Entries(starts, entries.sizes, places.astype(np.uint32), np.concatenate(values))
     return take_rows(tensors, "linear.weight", rows), compact
+
+
+def slices_of(num_texts: int) -> int:
+    """How often `fit` looks up from a pass over so many texts."""
+    return -(-num_texts // _SLICE)
 
 
 class Fitted(NamedTuple):
@@ -142,10 +151,12 @@ def fit(
     machines = _start(targets, columns, len(keys), costs)
     slopes: list[float] = []
     interrupted = False
-    read = np.flatnonzero(entries.sizes >= 0)  # of many texts not all are
+    order = make_array(int(np.count_nonzero(entries.sizes >= 0)), np.int64)  # of many texts not all are read
+    order[:] = np.flatnonzero(entries.sizes >= 0)
     try:
         for turn in range(passes):
-            order, largest = generator.permutation(read), 0.0
+            generator.shuffle(order)
+            largest = 0.0
             for first in range(0, len(order), _SLICE):
                 largest = max(largest, descend(machines, entries, order[first : first + _SLICE], threads))
                 advance(f"pass {turn + 1} slope {largest:.3f}")

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from rubrica import forward
 from rubrica.artifact import Artifact
-from rubrica.errors import ArtifactError, require
+from rubrica.errors import ArtifactError, RubricaError, require
 from rubrica.forward import Weights
 from rubrica.kernels import bag
 from rubrica.metrics import softmax
@@ -95,7 +95,10 @@ def build_model(artifact: Artifact) -> Any:
 
     Raises:
         MissingExtraError: If onnx is not installed.
+        RubricaError: If it is a linear model.
     """
+    if artifact.config.model.name == "linear":
+        raise RubricaError("a linear model has no ONNX form, since ONNX cannot hash a text; copy its folder instead")
     graph, weights, config = _Graph(), artifact.tensors, artifact.config.model
     masked = config.mask_padding
     if config.name == "bag":

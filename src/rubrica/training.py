@@ -17,12 +17,12 @@ from rubrica.cache import make_array
 from rubrica.config import Config, load_recipe
 from rubrica.corpus import Corpus, Split, build_corpus, hold_out, pretrained_table
 from rubrica.data import Dataset, check_trainable, read_dataset
-from rubrica.errors import require
+from rubrica.errors import ConfigError, require
 from rubrica.history import Trained
 from rubrica.runtime import Classifier
 from rubrica.tokenizer import is_token
 from rubrica.vectors import Vectors, load_vectors
-from rubrica.vocab import TokenIds, Vocab
+from rubrica.vocab import PAD_ID, TokenIds, Vocab
 
 _SCORED = 1 << 13  # texts at a time, about: some MB of ids and features
 
@@ -59,11 +59,13 @@ def train(
     check_trainable(data)
     config = config or Config()
     _trainer(config)  # says what is not installed before any work is done
+    if config.model.name == "linear" and vectors is not None:
+        raise ConfigError("a linear model reads no word vectors; leave them out, or take another model")
     if vectors is not None and not isinstance(vectors, Vectors):
         vectors = load_vectors(vectors)
     corpus = build_corpus(data, vectors, config.data)
     artifact = train_corpus(corpus, vectors, config, title=config.model.name)
-    if config.model.name != "bag" and not artifact.metrics["interrupted"]:
+    if config.model.name not in ("bag", "linear") and not artifact.metrics["interrupted"]:
         artifact.metrics["bag"] = _bag_accuracy(corpus, config)
     if out is not None:
         save_artifact(artifact, out)
@@ -115,11 +117,15 @@ def _bag_accuracy(corpus: Corpus, config: Config) -> dict[str, float]:
 
 
 def _trainer(config: Config) -> Callable[..., Trained]:
-    """The function that trains such a model; a bag needs no torch."""
+    """The function that trains such a model; a bag and a linear model need no torch."""
     if config.model.name == "bag":
         from rubrica.bag import train_bag
 
         return train_bag
+    if config.model.name == "linear":
+        from rubrica.linear_training import train_linear
+
+        return train_linear
     require("torch", "train")
     from rubrica.network import train_network
 
@@ -135,6 +141,8 @@ def build_artifact(
     that the tokenizer can never produce: a word that train lacked is still worth its vector.
     """
     vocab, tensors = corpus.vocab, trained.tensors
+    if config.model.name == "linear":
+        vocab = vocab.take(np.array([PAD_ID, vocab.unknown_id]))  # it looks no word up
     if vectors is not None and config.model.embedding == "pretrained":
         rows = _words_to_keep(corpus, vectors)
         table = pretrained_table(vectors)[rows]
@@ -163,7 +171,7 @@ def _with_all_words(corpus: Corpus, vectors: Vectors) -> Corpus:
     for name, split in corpus.splits.items():
         ids = make_array(len(split.tokens.ids), np.int32)
         np.take(places, split.tokens.ids, out=ids, mode="clip")  # "raise" would fill a copy first
-        splits[name] = Split(TokenIds(ids, split.tokens.offsets), split.targets)
+        splits[name] = Split(TokenIds(ids, split.tokens.offsets), split.targets, split.texts)
     return Corpus(vocab, rows, corpus.table_size, corpus.labels, splits)
 
 

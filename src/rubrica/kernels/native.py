@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rubrica.errors import ConfigError
 
-VERSION = 3  # that of `rubrica_version` in native/cpu.cpp
+VERSION = 4  # that of `rubrica_version` in native/cpu.cpp
 FOLDER = Path(__file__).parent
 CHOICES = ("native", "numpy")
 NOT_BUILT = "this installation has no native core; install rubrica where there is a C++ compiler"
