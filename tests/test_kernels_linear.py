@@ -1,6 +1,7 @@
 """The linear classifier's kernel, native and numpy, against scikit-learn, and one against the other."""
 
 from itertools import pairwise
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -19,16 +20,9 @@ TEXTS = st.lists(ANY_TEXT | NEWS.map("".join), max_size=8)
 NGRAMS = st.builds(Ngrams, st.booleans(), st.integers(1, 3), st.sampled_from([0, 2, 5]))
 
 
-@pytest.fixture
-def numpy_alone(monkeypatch):
-    """A function that computes something without the native core."""
-
-    def compute(function, *args):
-        with monkeypatch.context() as patch:
-            patch.setattr(native, "library", lambda: None)
-            return function(*args)
-
-    return compute
+def numpy_alone():
+    """A context without the native core."""
+    return patch.object(native, "library", lambda: None)
 
 
 def words_of(text, ngrams):
@@ -38,10 +32,10 @@ def words_of(text, ngrams):
 
 
 def characters_of(text, ngrams):
-    """Runs of characters, spelled out; None is the mark."""
+    """Runs of characters, spelled out; "mark" is the mark."""
     runs = []
     for token in tokenize(text.lower() if ngrams.lowercase else text):
-        marked = [None, *token, None]
+        marked = ["mark", *token, "mark"]
         runs += [
             ("char", *marked[i : i + n]) for n in range(2, ngrams.char_ngrams + 1) for i in range(len(marked) - n + 1)
         ]
@@ -86,9 +80,10 @@ def test_a_feature_is_a_run_of_words_or_of_characters(texts, ngrams, threads):
 
 
 @given(texts=TEXTS, ngrams=NGRAMS, min_df=st.integers(1, 3), threads=st.sampled_from([1, 3]))
-def test_native_reads_as_numpy_does(numpy_alone, texts, ngrams, min_df, threads):
+def test_native_reads_as_numpy_does(texts, ngrams, min_df, threads):
     keys, counts, sizes, rows = read(texts, ngrams, threads, min_df)
-    twin = numpy_alone(read, texts, ngrams, 1, min_df)
+    with numpy_alone():
+        twin = read(texts, ngrams, 1, min_df)
     assert (keys.tolist(), counts.tolist(), sizes.tolist()) == tuple(array.tolist() for array in twin[:3])
     for row, expected in zip(rows, twin[3], strict=True):
         assert [feature for feature, _ in row] == [feature for feature, _ in expected]

@@ -47,7 +47,9 @@ def test_it_learns_and_answers_from_its_folder(tiny_news, tmp_path):
 def test_weights_are_liblinears_on_the_same_features(data, num_classes):
     texts, rows, targets = data
     targets = targets % num_classes
-    part, slopes, _ = linear.fit(texts, rows, targets, num_classes, NGRAMS, cost=0.3, tolerance=1e-6, passes=2000)
+    part, slopes, _ = linear_training.fit(
+        texts, rows, targets, num_classes, NGRAMS, cost=0.3, tolerance=1e-6, passes=2000
+    )
     assert slopes[-1] <= 1e-6
     idf, keys = part.tensors["linear.idf"], part.tensors["linear.keys"]
     entries = features(texts, NGRAMS, part.index, idf, 1)
@@ -64,7 +66,7 @@ def test_weights_are_liblinears_on_the_same_features(data, num_classes):
 
 def test_a_text_alone_scores_as_among_others(data):
     texts, rows, targets = data
-    part = linear.fit(texts, rows, targets, 4, NGRAMS, cost=0.3).part
+    part = linear_training.fit(texts, rows, targets, 4, NGRAMS, cost=0.3).part
     together = linear.logits(part, texts)
     np.testing.assert_array_equal(np.vstack([linear.logits(part, [text]) for text in texts]), together)
     assert linear.logits(part, []).shape == (0, 4)
@@ -73,10 +75,12 @@ def test_a_text_alone_scores_as_among_others(data):
 
 def test_texts_may_lie_on_disk_and_the_result_depends_on_nothing_but_the_seed(data, monkeypatch):
     texts, rows, targets = data
-    monkeypatch.setattr(linear, "_STRETCH", 32)
-    first, other = (linear.fit(texts, rows[::2], targets[::2], 4, NGRAMS, cost=1.0, seed=seed).part for seed in (3, 4))
+    monkeypatch.setattr(linear_training, "_STRETCH", 32)
+    first, other = (
+        linear_training.fit(texts, rows[::2], targets[::2], 4, NGRAMS, cost=1.0, seed=seed).part for seed in (3, 4)
+    )
     monkeypatch.setenv("RUBRICA_THREADS", "3")
-    again = linear.fit(StoredTexts(texts), rows[::2], targets[::2], 4, NGRAMS, cost=1.0, seed=3).part
+    again = linear_training.fit(StoredTexts(texts), rows[::2], targets[::2], 4, NGRAMS, cost=1.0, seed=3).part
     for name, tensor in first.tensors.items():
         assert tensor.tobytes() == again.tensors[name].tobytes()
     assert first.tensors["linear.weight"].tobytes() != other.tensors["linear.weight"].tobytes()
@@ -85,32 +89,36 @@ def test_texts_may_lie_on_disk_and_the_result_depends_on_nothing_but_the_seed(da
 def test_classes_may_be_a_matrix_and_texts_may_weigh(data):
     texts, rows, targets = data
     matrix = np.eye(4, dtype=np.uint8)[targets]
-    parts = [linear.fit(texts, rows, wanted, 4, NGRAMS, cost=0.3).part for wanted in (targets, matrix)]
+    parts = [linear_training.fit(texts, rows, wanted, 4, NGRAMS, cost=0.3).part for wanted in (targets, matrix)]
     assert parts[0].tensors["linear.weight"].tobytes() == parts[1].tensors["linear.weight"].tobytes()
     # A text of weight two is a text that stands there twice, but for idf.
     weights = np.ones(len(rows), np.float32)
     weights[:80] = 2
-    weighted = linear.fit(texts, rows, targets, 4, NGRAMS, cost=0.3, weights=weights, tolerance=1e-5, passes=999).part
-    halved = linear.fit(texts, rows, targets, 4, NGRAMS, cost=0.6, weights=weights / 2, tolerance=1e-5, passes=999).part
+    weighted = linear_training.fit(
+        texts, rows, targets, 4, NGRAMS, cost=0.3, weights=weights, tolerance=1e-5, passes=999
+    ).part
+    halved = linear_training.fit(
+        texts, rows, targets, 4, NGRAMS, cost=0.6, weights=weights / 2, tolerance=1e-5, passes=999
+    ).part
     np.testing.assert_allclose(weighted.tensors["linear.weight"], halved.tensors["linear.weight"], atol=1e-6)
     weights[:80] = 0
-    without = linear.fit(texts, rows, targets, 4, NGRAMS, cost=0.3, weights=weights).part
+    without = linear_training.fit(texts, rows, targets, 4, NGRAMS, cost=0.3, weights=weights).part
     assert linear.logits(without, texts)[80:].argmax(axis=1).tolist() == targets[80:].tolist()
 
 
 def test_of_too_many_texts_some_are_learned_from(data, monkeypatch, caplog):
     texts, rows, targets = data
-    monkeypatch.setattr(linear, "_STRETCH", 16)
-    monkeypatch.setattr(linear, "_MAX_ENTRIES", 5000)
+    monkeypatch.setattr(linear_training, "_STRETCH", 16)
+    monkeypatch.setattr(linear_training, "_MAX_ENTRIES", 5000)
     with caplog.at_level("INFO", "rubrica"):
-        part = linear.fit(texts, rows, targets, 4, NGRAMS, cost=0.3).part
+        part = linear_training.fit(texts, rows, targets, 4, NGRAMS, cost=0.3).part
     assert "of 160 texts" in caplog.text
     assert np.mean(linear.logits(part, texts).argmax(axis=1) == targets) > 0.8
 
 
 @pytest.mark.parametrize("texts", [["", " ", ""], ["oil", "cup", "vote"]])
 def test_texts_with_nothing_in_common(texts):
-    part = linear.fit(texts, np.arange(3), np.arange(3), 3, NGRAMS, cost=0.3).part
+    part = linear_training.fit(texts, np.arange(3), np.arange(3), 3, NGRAMS, cost=0.3).part
     assert len(part.tensors["linear.keys"]) >= 1
     assert np.isfinite(linear.logits(part, texts)).all()
 
@@ -124,8 +132,8 @@ def test_ctrl_c_keeps_what_was_learned(tiny_news, monkeypatch):
             raise KeyboardInterrupt
         return descend(*args)
 
-    descend = linear.descend
-    monkeypatch.setattr(linear, "descend", interrupt)
+    descend = linear_training.descend
+    monkeypatch.setattr(linear_training, "descend", interrupt)
     metrics = train(tiny_news, config=RECIPE).artifact.metrics
     assert metrics["interrupted"]
     assert metrics["test"]["accuracy"] > 0.8
@@ -158,7 +166,7 @@ def test_what_it_cannot_do_it_says(tiny_news, tiny_vectors):
     with pytest.raises(RubricaError, match="no ONNX form"):
         build_model(train(tiny_news, config=RECIPE).artifact)
     for setting in ("model.cost=0", "model.char_ngrams=17", "model.word_ngrams=17"):
-        with pytest.raises(ConfigError, match="give|takes"):
+        with pytest.raises(ConfigError, match=setting.partition("=")[0]):
             Config().changed(["model.name=linear", setting])
 
 
@@ -174,7 +182,7 @@ def test_two_classes_have_one_machine(tmp_path):
 
 def test_the_bar_knows_how_far_it_is(data, monkeypatch):
     texts, rows, targets = data
-    monkeypatch.setattr(linear, "_SLICE", 50)
+    monkeypatch.setattr(linear_training, "_SLICE", 50)
     notes = []
-    fitted = linear.fit(texts, rows, targets, 4, NGRAMS, cost=0.3, advance=notes.append)
+    fitted = linear_training.fit(texts, rows, targets, 4, NGRAMS, cost=0.3, advance=notes.append)
     assert len(notes) == len(fitted.slopes) * linear_training.slices_of(len(rows))
