@@ -1,8 +1,9 @@
 """The networks of torch by the names that the tests call them, as settings."""
 
-NETWORKS = {name: [f"model.name={name}"] for name in ("cnn", "rnn", "gru", "lstm", "mingru")}
-NETWORKS["kim"] = ["model.name=cnn", "model.kernel_sizes=[1,3,4]"]
-NETWORKS["drnn"] = ["model.name=drnn", "model.window=3"]
+ALONE = "model.with_linear=false"
+NETWORKS = {name: [f"model.name={name}", ALONE] for name in ("cnn", "rnn", "gru", "lstm", "mingru")}
+NETWORKS["kim"] = ["model.name=cnn", "model.kernel_sizes=[1,3,4]", ALONE]
+NETWORKS["drnn"] = ["model.name=drnn", "model.window=3", ALONE]
 
 NOT_LAST = ("cnn", "kim")  # those without states to take the last of
 WITHOUT_ATTENTION = (*NOT_LAST, "drnn")

@@ -32,11 +32,12 @@ FLOORS = [
         "kernels.runs",
         "kernels.mingru",
         "kernels.windows",
+        "kernels.linear",
     ],
     ["vocab", "batching", "mini_news", "large_files", "stored_texts", "csv_lines", "data_files", "data_hub", "data"],
     ["vectors_files", "vectors_hub", "vectors"],
     ["corpus", "overview", "artifact", "report", "environment", "tables"],
-    ["forward", "runtime", "answers", "onnx_layers", "onnx_graph", "export"],
+    ["forward", "linear", "runtime", "answers", "onnx_layers", "onnx_graph", "export"],
     [
         "masking",
         "pooling",
@@ -50,11 +51,30 @@ FLOORS = [
         "models.rnn",
         "models",
     ],
-    ["history", "bag", "freezing", "device_split", "loop", "network", "training", "seminar"],
+    [
+        "history",
+        "calibration",
+        "bag",
+        "linear_training",
+        "freezing",
+        "device_split",
+        "loop",
+        "network",
+        "training",
+        "seminar",
+    ],
     ["cli", "__main__"],
 ]
 ORDER = {module: place for place, module in enumerate(module for floor in FLOORS for module in floor)}
-NO_TORCH = {module for floor in FLOORS[:5] for module in floor} | {"history", "bag", "training", "cli", "__main__"}
+NO_TORCH = {module for floor in FLOORS[:5] for module in floor} | {
+    "history",
+    "calibration",
+    "bag",
+    "linear_training",
+    "training",
+    "cli",
+    "__main__",
+}
 HEAVY = {"torch", "pyarrow", "gensim", "datasets", "sklearn", "matplotlib", "jinja2", "jaxtyping", "rich"}
 HEAVY |= {"onnx", "onnxruntime"}
 

@@ -22,16 +22,18 @@ LABELS = ["World", "Наука", '"quoted", <b>']
 
 def make_artifact(name="gru", **settings):
     pooling = "average" if name in NOT_LAST else "last"
-    config = Config().changed([*NETWORKS[name], f"model.pooling={pooling}", "model.hidden_size=5"])
+    config = Config().changed([*NETWORKS.get(name, [f"model.name={name}"]), f"model.pooling={pooling}", "model.hidden_size=5"])
     config = config.changed([f"model.embedding_dim={settings.get('dim', 3)}"])
     vocab = Vocab(["<pad>", "<unk>", "слово", "a", "\u0085"], 1, True)
     draw = np.random.default_rng(0)
     shapes = expected_shapes(config, len(vocab.words), len(LABELS))
-    tensors = {name: draw.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    tensors = {key: draw.normal(size=shape).astype(np.float32) for key, shape in shapes.items()}
+    if name == "linear":
+        tensors["linear.keys"] = np.array([2**32 - 1], np.uint32)
     return Artifact(config, LABELS, vocab, tensors, {"train_texts": 3}, [{"step": 1, "loss": 0.5}], "somewhere")
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", ["linear", *NETWORKS])
 def test_what_is_saved_is_what_is_loaded(tmp_path, name):
     artifact = make_artifact(name)
     save_artifact(artifact, tmp_path / "model")

@@ -32,7 +32,7 @@ BAD = [
     ({"training": 3}, "[training] is no table"),
     (
         {"model": {"name": "transformer"}},
-        "model.name is 'transformer'; give one of 'bag', 'cnn', 'rnn', 'gru', 'lstm', '",
+        "model.name is 'transformer'; give one of 'bag', 'linear', 'cnn', 'rnn', 'gru', 'lstm', '",
     ),
     ({"model": {"name": "cnn", "pooling": "last"}}, 'model.pooling is "last"; the cnn pools with'),
     ({"model": {"kernel_sizes": [3, 0]}}, "model.kernel_sizes is [3, 0]; give widths of at least 1"),
@@ -85,7 +85,7 @@ SEMINAR = [name for name in recipe_names() if name.startswith("seminar-")]
 
 def test_a_recipe_named_as_a_model_is_of_that_model():
     assert load_recipe("bag").model.name == "bag"
-    assert set(recipe_names()) == {*SEMINAR, "bag"}
+    assert set(recipe_names()) == {*SEMINAR, "bag", "linear"}
 
 
 def test_recipes_say_the_seminars_settings():

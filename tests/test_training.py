@@ -23,6 +23,7 @@ from rubrica.vectors import Vectors, save_vectors
 QUICK = Config().changed(["training.epochs=8", "training.batch_size=16", "training.lr=0.02", "model.hidden_size=16"])
 
 
+LINEAR = load_recipe("linear")
 QUICK_BAG = load_recipe("bag").changed(["training.epochs=30", "training.lr=1.0", "model.num_buckets=1000"])
 
 
@@ -47,7 +48,7 @@ def test_a_saved_seminar_model_scores_test_as_the_training_did(tiny_news, tiny_v
     assert loaded.config.model.embedding_dim == tiny_vectors.dim
 
 
-@pytest.mark.parametrize("config", [QUICK, QUICK_BAG], ids=["gru", "bag"])
+@pytest.mark.parametrize("config", [QUICK, QUICK_BAG, LINEAR], ids=["gru", "bag", "linear"])
 def test_the_saved_settings_repeat_the_training(tiny_news, tmp_path, config):
     first = train(tiny_news, config=config, out=tmp_path / "model")
     again = train(tiny_news, config=load_recipe(str(tmp_path / "model" / "config.json")))

@@ -20,6 +20,7 @@ Letters: V words, E numbers in a word vector, H hidden units or filters, G gates
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ _KEYS = {
 _GATES = {"rnn": 1, "gru": 3, "lstm": 4, "mingru": 2, "drnn": 3}
 DIRECTIONS = {False: ("l0",), True: ("l0", "l0_reverse")}
 """How torch names the parameters of one or both directions of reading."""
-_BYTES = {"float32": 4, "bfloat16": 2, "int8": 1, "uint8": 1}
+_BYTES = {"float32": 4, "uint32": 4, "bfloat16": 2, "int8": 1, "uint8": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class Artifact:
 
     def facts(self) -> dict[str, Any]:
         """What `rubrica info` shows, ready for JSON."""
-        shapes = expected_shapes(self.config, len(self.vocab.words), len(self.labels))
+        shapes = expected_shapes(self.config, len(self.vocab.words), len(self.labels), _num_features(self.tensors))
         layout = stored_layout(shapes, self.storage)
         return {
             "model": self.config.model.name,
@@ -176,15 +177,30 @@ def load_artifact(folder: Path | str) -> Artifact:
             folder / "config.json", f"unknown_id is {unknown_id}, but there are {len(words)} words; train and save anew"
         )
     vocab = Vocab(words, unknown_id, config.data.lowercase)
-    shapes = expected_shapes(config, len(words), len(labels))
-    tensors = _read_tensors(folder / "model.safetensors", shapes, values["storage"])
+    tensors = _read_tensors(folder / "model.safetensors", config, len(words), len(labels), values["storage"])
     metrics = _read_json(folder / "metrics.json")
     history = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     return Artifact(config, labels, vocab, tensors, metrics, history, values["vectors"], values["storage"])
 
 
-def expected_shapes(config: Config, vocab_size: int, num_classes: int) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor of a model, before its tables are stored in fewer bytes."""
+def expected_shapes(
+    config: Config, vocab_size: int, num_classes: int, num_features: int = 1
+) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor of a model, before its tables are stored in fewer bytes.
+
+    How many features a linear model has is decided by its texts: whoever asks says it.
+    """
+    linear: dict[str, tuple[int, ...]] = {}
+    if "linear" in config.model.parts:
+        machines = 1 if num_classes == 2 else num_classes  # of two classes one is the other's opposite
+        linear = {
+            "linear.keys": (num_features,),
+            "linear.idf": (num_features,),
+            "linear.weight": (num_features, machines),
+            "linear.bias": (machines,),
+        }
+        if config.model.name == "linear":
+            return linear
     dim, hidden = config.model.embedding_dim, config.model.hidden_size
     features = 2 * hidden if config.model.pooling == "average_max" else hidden
     shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (vocab_size, dim)}
@@ -211,7 +227,12 @@ def expected_shapes(config: Config, vocab_size: int, num_classes: int) -> dict[s
         if config.model.pooling == "attention":
             shapes["attention.weight"] = (len(directions), hidden)
         features *= len(directions)
-    return shapes | {"head.weight": (num_classes, features), "head.bias": (num_classes,)}
+    return shapes | {"head.weight": (num_classes, features), "head.bias": (num_classes,)} | linear
+
+
+def _num_features(tensors: Mapping[str, NDArray[Any]]) -> int:
+    """Those of a linear model; 1, which it has at least, where there is none."""
+    return max(1, tensors["linear.keys"].size) if "linear.keys" in tensors else 1
 
 
 def _config_json(artifact: Artifact) -> dict[str, Any]:
@@ -244,8 +265,11 @@ def _read_config(path: Path) -> tuple[Config, dict[str, Any]]:
         raise ArtifactError(path, 'id2label does not number the classes from "0" on; train and save anew')
     if not isinstance(unknown_id, int):
         raise ArtifactError(path, f"unknown_id is {unknown_id!r}, expected a whole number; train and save anew")
+    groups = {key: values[key] for key in ("data", "model", "training")}
+    if isinstance(groups["model"], dict):  # before there was a linear part, there was none
+        groups["model"] = {"with_linear": False} | groups["model"]
     try:
-        config = Config.from_dict({key: values[key] for key in ("data", "model", "training")})
+        config = Config.from_dict(groups)
     except ConfigError as error:
         raise ArtifactError(path, str(error).removeprefix("config: ")) from None
     return config, values
@@ -260,11 +284,14 @@ def _to_disk(artifact: Artifact) -> dict[str, NDArray[Any]]:
     }
 
 
-def _read_tensors(path: Path, shapes: dict[str, tuple[int, ...]], storage: Storage) -> dict[str, NDArray[Any]]:
+def _read_tensors(
+    path: Path, config: Config, vocab_size: int, num_classes: int, storage: Storage
+) -> dict[str, NDArray[Any]]:
     try:
         tensors = map_tensors(path)
     except ValueError as error:
         raise ArtifactError(path, f"{error}; train and save the model anew") from None
+    shapes = expected_shapes(config, vocab_size, num_classes, _num_features(tensors))
     layout = stored_layout(shapes, storage)
     for name in sorted(tensors.keys() ^ layout.keys()) or sorted(layout):
         shape = tensors[name].shape if name in tensors else "none"
@@ -346,13 +373,24 @@ def _model_card(artifact: Artifact) -> str:
         if artifact.storage == "float32"
         else f"\nStored as {artifact.storage}; the scores are those of the model before it was made smaller.\n"
     )
+    if model.name == "linear":
+        size = (
+            f"{len(artifact.tensors['linear.keys'])} features: runs of 1 to {model.word_ngrams} words"
+            + (f" and of 2 to {model.char_ngrams} characters inside a word" if model.char_ngrams > 1 else "")
+            + f"; cost {model.cost:g}, {training.epochs} passes at most, seed {training.seed};"
+            f" {'lower-cased' if data.lowercase else 'case kept'}."
+        )
+    else:
+        size = (
+            f"{len(artifact.vocab.words)} words, {model.embedding_dim} numbers each"
+            f" (vectors: {artifact.vectors or 'none, learned from the texts'}); {model.hidden_size} hidden units;"
+            f" {training.epochs} epochs at most, seed {training.seed};"
+            f" {'lower-cased' if data.lowercase else 'case kept'}, {data.max_length} tokens at most. {padding}"
+        )
     return (
         "---\nlibrary_name: rubrica\npipeline_tag: text-classification\n---\n\n"
         f"# {model.name} text classifier\n\n"
         f"Classes: {', '.join(artifact.labels)}.\n\n{scores}\n"
-        f"{len(artifact.vocab.words)} words, {model.embedding_dim} numbers each"
-        f" (vectors: {artifact.vectors or 'none, learned from the texts'}); {model.hidden_size} hidden units;"
-        f" {training.epochs} epochs at most, seed {training.seed};"
-        f" {'lower-cased' if data.lowercase else 'case kept'}, {data.max_length} tokens at most. {padding}\n{stored}\n"
+        f"{size}\n{stored}\n"
         '```python\nimport rubrica\nmodel = rubrica.load("this-folder")\nmodel.predict(["a text"])\n```\n'
     )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rubrica.data import Examples
     from rubrica.quantization import Storage
 
-MODELS = ["bag", "cnn", "rnn", "gru", "lstm", "mingru", "drnn"]
+MODELS = ["bag", "linear", "cnn", "rnn", "gru", "lstm", "mingru", "drnn"]
 
 # Everything else is imported by the command that needs it: `rubrica --help` answers before numpy would be loaded.
 

@@ -50,8 +50,9 @@ class DataConfig:
 class ModelConfig:
     """The network."""
 
-    name: Literal["bag", "cnn", "rnn", "gru", "lstm", "mingru", "drnn"] = "gru"
-    """Which network: the dict `rubrica.models.MODELS` holds them; a bag of words and n-grams is trained by `bag.py`."""
+    name: Literal["bag", "linear", "cnn", "rnn", "gru", "lstm", "mingru", "drnn"] = "gru"
+    """Which network: the dict `rubrica.models.MODELS` holds them; a bag of words and n-grams is trained by `bag.py`, a
+    linear classifier on n-grams of words and characters by `linear_training.py`."""
     embedding_dim: int = 50
     """E, numbers in a word vector; at least 1. Vectors from a file bring their own."""
     embedding: Literal["pretrained", "random"] = "pretrained"
@@ -78,15 +79,35 @@ class ModelConfig:
     window: int = 15
     """Of a drnn: the words that a state knows of, those up to its own; at least 1."""
 
+    with_linear: bool = True
+    """Beside a network, a linear model on n-grams of words and characters: the logits of both are added, weighed on
+    validation. A bag or a linear model stands alone."""
     word_ngrams: int = 2
-    """Of a bag: the longest run of words that has a row of its own; 1 counts words alone."""
+    """Of a bag and of a linear model: the longest run of words that has a row of its own; 1 counts words alone."""
     num_buckets: int = 1 << 18
     """Of a bag: rows that n-grams are hashed into; from 1 to 2^30."""
+    char_ngrams: int = 5
+    """Of a linear model: the longest run of characters inside a word, from 2 on; 0 counts words alone. At most 16."""
+    cost: float = 0.3
+    """Of a linear model: what an error costs beside large weights (C of a support vector machine); above 0."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What the logits are the sum of: the network (a bag too), a linear model, or both."""
+        if self.name in ("bag", "linear"):
+            return (self.name,)
+        return (self.name, "linear") if self.with_linear else (self.name,)
 
     def __post_init__(self) -> None:
         _refuse(self.word_ngrams < 1, f"model.word_ngrams is {self.word_ngrams}; give at least 1")
         _refuse(not 1 <= self.num_buckets <= 1 << 30, f"model.num_buckets is {self.num_buckets}; give 1 to {1 << 30}")
         _refuse(not self.embedding_std > 0, f"model.embedding_std is {self.embedding_std}; give more than 0")
+        _refuse(
+            self.name == "linear" and self.word_ngrams > 16,
+            f"model.word_ngrams is {self.word_ngrams}; a linear model takes 1 to 16",
+        )
+        _refuse(not 0 <= self.char_ngrams <= 16, f"model.char_ngrams is {self.char_ngrams}; give 0 to 16")
+        _refuse(not 0 < self.cost <= 1e6, f"model.cost is {self.cost}; give more than 0, at most 1000000")
         _refuse(self.embedding_dim < 1, f"model.embedding_dim is {self.embedding_dim}; give at least 1")
         _refuse(
             min(self.kernel_sizes, default=1) < 1,

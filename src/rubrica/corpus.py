@@ -39,11 +39,13 @@ class Split:
     Args:
         tokens: The ids of N texts.
         targets: The class of each, int64, (N,).
+        texts: As they were read, in memory or not; for models that read characters.
         weights: How much each counts in training, float32, (N,); None where all count alike.
     """
 
     tokens: TokenIds
     targets: NDArray[np.int64]
+    texts: Sequence[str] = ()
     weights: NDArray[np.float32] | None = None
 
 
@@ -89,7 +91,7 @@ def build_corpus(dataset: Dataset, vectors: Vectors | None, config: DataConfig) 
         rows = _rows_in_use(vocab, tokens.values())
         vocab = vocab.take(rows)
     splits = {
-        name: Split(tokens[name], _number_labels(examples.labels, dataset.labels))
+        name: Split(tokens[name], _number_labels(examples.labels, dataset.labels), examples.texts)
         for name, examples in dataset.splits.items()
     }
     return Corpus(vocab, rows, table_size, dataset.labels, splits)

@@ -22,7 +22,7 @@ import numpy as np
 
 from rubrica import forward
 from rubrica.artifact import Artifact
-from rubrica.errors import ArtifactError, require
+from rubrica.errors import ArtifactError, RubricaError, require
 from rubrica.metrics import softmax
 from rubrica.onnx_layers import Graph, add_features
 from rubrica.quantization import store_tensors
@@ -63,7 +63,13 @@ def build_model(artifact: Artifact) -> Any:
 
     Raises:
         MissingExtraError: If onnx is not installed.
+        RubricaError: If it is a linear model, or has one beside its network.
     """
+    if "linear" in artifact.config.model.parts:
+        raise RubricaError(
+            "a linear model has no ONNX form, since ONNX cannot hash a text; copy the folder instead, or train a network "
+            "without one: --set model.with_linear=false"
+        )
     graph, weights, config = Graph(require("onnx", "onnx")), artifact.tensors, artifact.config.model
     features = add_features(graph, weights, config)
     head = [graph.constant(name, weights[name]) for name in ("head.weight", "head.bias")]

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 Storage = Literal["float32", "bfloat16", "int8", "int4"]
 STORAGES: tuple[Storage, ...] = get_args(Storage)
-TABLES = ("embedding.weight", "ngrams.weight")  # tensors of many rows, of which a text needs a few
+TABLES = ("embedding.weight", "ngrams.weight", "linear.weight")  # tensors of many rows, of which a text needs a few
+WHOLE = ("linear.keys",)  # uint32, and never rounded
 _LARGEST = {"int8": 127, "int4": 7}  # symmetric: a code and its negative are both there
 
 Floats = NDArray[np.float32]
@@ -65,6 +66,8 @@ def store_tensors(tensors: Tensors, storage: Storage) -> dict[str, NDArray[Any]]
         if name in TABLES:
             table = take_rows(tensors, name, np.arange(len(tensors[name])))
             stored |= store_table({name: table}, name, storage)
+        elif name in WHOLE:
+            stored[name] = tensors[name]
         else:
             stored[name] = tensors[name] if storage == "float32" else from_bfloat16(to_bfloat16(tensors[name]))
     return stored
@@ -92,9 +95,10 @@ def take_rows(tensors: Tensors, name: str, rows: NDArray[np.integer[Any]]) -> Fl
 
 def stored_layout(shapes: Mapping[str, tuple[int, ...]], storage: Storage) -> Layout:
     """Type and shape on disk of every tensor of a model with these float32 shapes."""
-    if storage == "float32":
-        return {name: ("float32", shape) for name, shape in shapes.items()}
-    layout: Layout = {name: ("bfloat16", shape) for name, shape in shapes.items()}
+    layout: Layout = {
+        name: ("uint32" if name in WHOLE else "float32" if storage == "float32" else "bfloat16", shape)
+        for name, shape in shapes.items()
+    }
     for name in TABLES:
         if name in shapes and storage in _LARGEST:
             rows, numbers = shapes[name]

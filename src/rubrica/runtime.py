@@ -8,13 +8,14 @@ Letters: N texts, C classes.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rubrica import forward, metrics
+from rubrica import forward, linear, metrics
 from rubrica.artifact import Artifact, load_artifact
 from rubrica.config import Config
 from rubrica.errors import nearest
@@ -79,9 +80,18 @@ class Classifier:
         result = np.empty((len(texts), len(self.labels)), np.float32)
         for first in range(0, len(texts), self._at_a_time):
             part = texts[first : first + self._at_a_time]
-            tokens = self.artifact.vocab.encode(part, self.config.data.max_length)
-            result[first : first + len(part)] = forward.logits(self.artifact.tensors, self.config, tokens)
+            found = result[first : first + len(part)]
+            found[:] = 0
+            if self.config.model.name != "linear":
+                tokens = self.artifact.vocab.encode(part, self.config.data.max_length)
+                found += forward.logits(self.artifact.tensors, self.config, tokens)
+            if "linear" in self.config.model.parts:
+                found += linear.logits(self._linear, part)
         return result
+
+    @cached_property
+    def _linear(self) -> linear.LinearPart:
+        return linear.LinearPart(linear.ngrams_of(self.config), self.artifact.tensors)
 
     @property
     def _at_a_time(self) -> int:

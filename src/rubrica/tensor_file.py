@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_DTYPES = {"F32": "<f4", "BF16": "<u2", "I8": "i1", "U8": "u1"}
+_DTYPES = {"F32": "<f4", "U32": "<u4", "BF16": "<u2", "I8": "i1", "U8": "u1"}
 _NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
 
 
 def write_tensors(tensors: Mapping[str, NDArray[Any]], path: Path) -> None:
-    """Write arrays of float32, uint16 (as BF16), int8 and uint8; the widest first, so that each lies aligned."""
+    """Write arrays of float32, uint32, uint16 (as BF16), int8, uint8; the widest first, so that each lies aligned."""
     order = sorted(tensors, key=lambda name: (-tensors[name].itemsize, name))
     header: dict[str, Any] = {}
     end = 0

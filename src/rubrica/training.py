@@ -3,7 +3,7 @@
 Letters: N texts, C classes, V words in use, W words of the vectors, E numbers in a word vector.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,20 @@ from numpy.typing import NDArray
 from rubrica import metrics
 from rubrica.artifact import Artifact, check_writable, save_artifact
 from rubrica.cache import make_array
+from rubrica.calibration import fit_weights
 from rubrica.config import Config, load_recipe
 from rubrica.corpus import Corpus, Split, build_corpus, hold_out, pretrained_table
 from rubrica.data import Dataset, check_trainable, read_dataset
-from rubrica.errors import require
+from rubrica.errors import ConfigError, require
 from rubrica.history import Trained
 from rubrica.runtime import Classifier
 from rubrica.tokenizer import is_token
 from rubrica.vectors import Vectors, load_vectors
-from rubrica.vocab import TokenIds, Vocab
+from rubrica.vocab import PAD_ID, TokenIds, Vocab
 
+_LAST_LAYERS = {"head.weight", "head.bias", "linear.weight", "linear.bias"}
+_UNCALIBRATED = (0.6, 1.5)  # weights of a network and of a linear model that no text was held out for: as is common
+_CALIBRATED = 1 << 16  # of more held-out texts, so many tell the weights
 _SCORED = 1 << 13  # texts at a time, about: some MB of ids and features
 
 
@@ -59,11 +63,13 @@ def train(
     check_trainable(data)
     config = config or Config()
     _trainer(config)  # says what is not installed before any work is done
+    if config.model.name == "linear" and vectors is not None:
+        raise ConfigError("a linear model reads no word vectors; leave them out, or take another model")
     if vectors is not None and not isinstance(vectors, Vectors):
         vectors = load_vectors(vectors)
     corpus = build_corpus(data, vectors, config.data)
     artifact = train_corpus(corpus, vectors, config, title=config.model.name)
-    if config.model.name != "bag" and not artifact.metrics["interrupted"]:
+    if config.model.name not in ("bag", "linear") and not artifact.metrics["interrupted"]:
         artifact.metrics["bag"] = _bag_accuracy(corpus, config)
     if out is not None:
         save_artifact(artifact, out)
@@ -90,20 +96,64 @@ def train_corpus(corpus: Corpus, vectors: Vectors | None, config: Config, *, tit
         scores = _score(trained, corpus, held_out, held_rows, config)
         return scores["loss"], scores["accuracy"]
 
-    train_model = _trainer(config)
-    trained = train_model(corpus, vectors, config, rows, validate=validate if len(held_rows) else None, title=title)
-    history = trained.history
+    parts, config = _train_parts(corpus, vectors, config, rows, validate if len(held_rows) else None, title)
+    weights = _UNCALIBRATED[: len(parts)] if len(parts) > 1 else (1.0,)
+    if len(held_rows):
+        judged = held_rows[:: -(-len(held_rows) // _CALIBRATED)]
+        found = fit_weights([part.logits(held_out, judged) for part in parts], held_out.targets[judged])
+        weights = tuple(found.tolist())
+    trained = _join(parts, weights)
     scores: dict[str, Any] = {
         "train_texts": len(rows),
-        "steps": history.steps,
-        "train_seconds": history.train_seconds,
-        "interrupted": history.interrupted,
+        "steps": trained.history.steps,
+        "train_seconds": trained.history.train_seconds,
+        "interrupted": trained.history.interrupted,
+        "weights": dict(zip(config.model.parts, weights, strict=True)),
     }
     if len(held_rows):
         scores["validation"] = _score(trained, corpus, held_out, held_rows, config)
     if test := corpus.splits.get("test"):
         scores["test"] = _score(trained, corpus, test, np.arange(len(test.targets)), config)
     return build_artifact(trained, corpus, vectors, config, scores)
+
+
+def _train_parts(
+    corpus: Corpus,
+    vectors: Vectors | None,
+    config: Config,
+    rows: NDArray[np.int64],
+    validate: Callable[[Trained], tuple[float, float]] | None,
+    title: str,
+) -> tuple[list[Trained], Config]:
+    """Train each of `config.model.parts`; interrupted in the first of two, it is alone, and the config says so."""
+    parts = [_trainer(config)(corpus, vectors, config, rows, validate=validate, title=title)]
+    if config.model.parts == (config.model.name,):
+        return parts, config
+    if parts[0].history.interrupted:
+        return parts, config.changed(["model.with_linear=false"])
+    settings = config.changed([f"training.epochs={load_recipe('linear').training.epochs}", "model.name=linear"])
+    parts.append(_trainer(settings)(corpus, None, settings, rows, validate=None, title=f"linear, beside {title}"))
+    return parts, config
+
+
+def _join(parts: Sequence[Trained], weights: Sequence[float]) -> Trained:
+    """One model whose logits are the weighted sum of the parts'; the weights are in the last layers."""
+    tensors = {
+        name: np.float32(weight) * tensor if name in _LAST_LAYERS else tensor
+        for part, weight in zip(parts, weights, strict=True)
+        for name, tensor in part.tensors.items()
+    }
+
+    def logits(split: Split, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        found = [np.float32(weight) * part.logits(split, rows) for part, weight in zip(parts, weights, strict=True)]
+        return np.add.reduce(found)
+
+    history = replace(
+        parts[0].history,
+        train_seconds=sum(part.history.train_seconds for part in parts),
+        interrupted=any(part.history.interrupted for part in parts),
+    )
+    return Trained(tensors, logits, history)
 
 
 def _bag_accuracy(corpus: Corpus, config: Config) -> dict[str, float]:
@@ -115,11 +165,15 @@ def _bag_accuracy(corpus: Corpus, config: Config) -> dict[str, float]:
 
 
 def _trainer(config: Config) -> Callable[..., Trained]:
-    """The function that trains such a model; a bag needs no torch."""
+    """The function that trains such a model; a bag and a linear model need no torch."""
     if config.model.name == "bag":
         from rubrica.bag import train_bag
 
         return train_bag
+    if config.model.name == "linear":
+        from rubrica.linear_training import train_linear
+
+        return train_linear
     require("torch", "train")
     from rubrica.network import train_network
 
@@ -135,6 +189,8 @@ def build_artifact(
     that the tokenizer can never produce: a word that train lacked is still worth its vector.
     """
     vocab, tensors = corpus.vocab, trained.tensors
+    if config.model.name == "linear":
+        vocab = vocab.take(np.array([PAD_ID, vocab.unknown_id]))  # it looks no word up
     if vectors is not None and config.model.embedding == "pretrained":
         rows = _words_to_keep(corpus, vectors)
         table = pretrained_table(vectors)[rows]
@@ -163,7 +219,7 @@ def _with_all_words(corpus: Corpus, vectors: Vectors) -> Corpus:
     for name, split in corpus.splits.items():
         ids = make_array(len(split.tokens.ids), np.int32)
         np.take(places, split.tokens.ids, out=ids, mode="clip")  # "raise" would fill a copy first
-        splits[name] = Split(TokenIds(ids, split.tokens.offsets), split.targets)
+        splits[name] = Split(TokenIds(ids, split.tokens.offsets), split.targets, split.texts)
     return Corpus(vocab, rows, corpus.table_size, corpus.labels, splits)
 
 

@@ -57,7 +57,7 @@ def index_words(words: Sequence[str]) -> WordIndex | dict[str, int]:
     packed = _pack(words)
     slots = np.zeros((1 << (2 * len(words)).bit_length(), _SLOT_BYTES), np.uint8)
     run = native.function("index_words", c_int64, *[c_void_p] * 3, c_int64, c_void_p)
-    run(len(words), *_addresses(*packed), len(slots), slots.ctypes.data)
+    run(len(words), *addresses(*packed), len(slots), slots.ctypes.data)
     return WordIndex(packed, slots)
 
 
@@ -79,13 +79,13 @@ def encode(
         np.cumsum([len(tokens) for tokens in split], out=offsets[1:])
         found = (index.get(token, unknown_id) for token in chain.from_iterable(split))
         return np.fromiter(found, np.int32, offsets[-1]), offsets
-    data, starts, ends, threads = _prepare(texts, lowercase)
+    data, starts, ends, threads = prepare(texts, lowercase)
     ids = np.empty(int(np.minimum(ends - starts, max_length).sum()), np.int32)
     offsets = np.empty(len(texts) + 1, np.int64)
     types = [*[c_int] * 2, c_int64, c_int32, c_int64, *[c_void_p] * 5, *[c_int64] * 2, *[c_void_p] * 5]
     total = native.function("encode", *types)(
-        threads, lowercase, max_length, unknown_id, len(texts), *_addresses(data, starts, ends), *_unicode(data),
-        len(index.slots), *_addresses(index.slots, *index.words[:2], ids, offsets),
+        threads, lowercase, max_length, unknown_id, len(texts), *addresses(data, starts, ends),
+        *unicode_addresses(data), len(index.slots), *addresses(index.slots, *index.words[:2], ids, offsets),
     )  # fmt: skip
     return ids[:total].copy(), offsets  # what was not needed of the room goes back
 
@@ -115,15 +115,15 @@ class WordCounter:
             for word in islice(self._counter, len(self._places), None):
                 self._places[word] = len(self._places)
             return encode(texts, self._places, 0, lowercase=self.lowercase, max_length=self.max_length)
-        data, starts, ends, threads = _prepare(texts, self.lowercase)
+        data, starts, ends, threads = prepare(texts, self.lowercase)
         offsets = np.empty(len(texts) + 1, np.int64)
         add = native.function("counter_add", c_void_p, *[c_int] * 2, *[c_int64] * 2, *[c_void_p] * 5, c_int64, c_void_p)
         count = add(
-            self._handle, threads, self.lowercase, self.max_length, len(texts), *_addresses(data, starts, ends),
-            *_unicode(data), offsets.ctypes.data,
+            self._handle, threads, self.lowercase, self.max_length, len(texts), *addresses(data, starts, ends),
+            *unicode_addresses(data), offsets.ctypes.data,
         )  # fmt: skip
         ids = np.empty(count, np.int32)
-        native.function("counter_ids", *[c_void_p] * 3)(self._handle, *_addresses(ids, self._sizes))
+        native.function("counter_ids", *[c_void_p] * 3)(self._handle, *addresses(ids, self._sizes))
         return ids, offsets
 
     def words(self) -> tuple[list[str], NDArray[np.int64]]:
@@ -132,12 +132,13 @@ class WordCounter:
             return list(self._counter), np.fromiter(self._counter.values(), np.int64, len(self._counter))
         count, size = self._sizes
         data, places, counts = np.empty(size, np.uint8), np.zeros(count + 1, np.int64), np.empty(count, np.int64)
-        native.function("counter_words", *[c_void_p] * 4)(self._handle, *_addresses(data, places, counts))
+        native.function("counter_words", *[c_void_p] * 4)(self._handle, *addresses(data, places, counts))
         whole = data.tobytes()
         return [whole[start:end].decode("utf-8", "surrogatepass") for start, end in pairwise(places.tolist())], counts
 
 
-def _prepare(texts: Sequence[str], lowercase: bool) -> tuple[NDArray[np.uint8], Any, Any, int]:
+def prepare(texts: Sequence[str], lowercase: bool) -> tuple[NDArray[np.uint8], Any, Any, int]:
+    """The texts packed, as the native core wants them, and how many threads they are worth."""
     if lowercase and any(special in text for special in _SPECIAL for text in texts if not text.isascii()):
         texts = [text.lower() for text in texts]
     packed = _pack(texts)
@@ -159,7 +160,7 @@ def _pack(texts: Sequence[str]) -> Packed:
     return Packed(data, starts, ends)
 
 
-def _unicode(data: NDArray[np.uint8]) -> tuple[int | None, int | None, int]:
+def unicode_addresses(data: NDArray[np.uint8]) -> tuple[int | None, int | None, int]:
     """The tables of `native/tokens.cpp` by address, and how long they are; none where all of the data is ASCII."""
     if not data.size or data.max() < 128:
         return None, None, 0
@@ -181,5 +182,6 @@ def _unicode_tables() -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     return kinds, lower
 
 
-def _addresses(*arrays: NDArray[Any]) -> tuple[int, ...]:
+def addresses(*arrays: NDArray[Any]) -> tuple[int, ...]:
+    """Where each array lies."""
     return tuple(array.ctypes.data for array in arrays)

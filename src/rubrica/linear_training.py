@@ -1,0 +1,228 @@
+"""Training of the linear classifier on n-grams of words and characters; without torch, in seconds.
+
+The texts are read twice: to count in how many each feature is, and for the numbers of those that are kept.
+
+Letters: N texts, F features, C classes, P parts of W columns.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rubrica.cache import make_array
+from rubrica.config import Config
+from rubrica.corpus import Corpus
+from rubrica.history import History, Trained
+from rubrica.kernels import native
+from rubrica.kernels.linear import DocumentCounter, Entries, Machines, Ngrams, descend, features, index_keys
+from rubrica.linear import LinearPart, logits, ngrams_of
+from rubrica.progress import progress_bar
+from rubrica.vectors import Vectors
+
+log = logging.getLogger(__name__)
+
+MIN_DF = 2  # texts that a feature must be in
+MAX_FEATURES = 1 << 20  # more are cut by raising MIN_DF
+_MAX_WEIGHTS = 1 << 25  # features times machines: 128 MB
+_MAX_ENTRIES = 1 << 28  # features of all texts: 2 GB; more texts are not learned from
+_WIDEST = 16  # columns that go through a text together
+_TOLERANCE = 0.1  # liblinear's: the largest projected gradient at which the descent ends...
+_PASSES = 20  # ... or after so many passes over the texts
+_STRETCH = 1 << 10  # texts that are strings at a time
+_SLICE = 1 << 14  # texts between two looks at the bar and at Ctrl-C
+
+
+def train_linear(
+    corpus: Corpus,
+    vectors: Vectors | None,
+    config: Config,
+    rows: NDArray[np.int64],
+    *,
+    validate: Callable[[Trained], tuple[float, float]] | None,
+    title: str,
+) -> Trained:
+    """Train on the given rows of the corpus's train split; Ctrl-C ends the passes with what was learned until then.
+
+    Args:
+        corpus: Its texts are read once more.
+        vectors: Not used; every trainer is called alike.
+        config: The settings; of `training` epochs (the most passes) and seed are read.
+        rows: Which texts of train to learn from, in ascending order.
+        validate: Not used: there is one solution, and the passes only come nearer to it.
+        title: What the progress bar is called.
+    """
+    split, settings = corpus.splits["train"], config.training
+    started = time.perf_counter()
+    targets = make_array(len(rows), np.int64)
+    np.take(split.targets, rows, out=targets, mode="clip")  # "raise" would fill a copy first
+    with progress_bar(title, slices_of(len(rows)) * settings.epochs) as advance:
+        fitted = fit(
+            split.texts, rows, targets, len(corpus.labels), ngrams_of(config), cost=config.model.cost,
+            seed=settings.seed, passes=settings.epochs, advance=advance,
+        )  # fmt: skip
+    history = History(steps=len(fitted.slopes) * len(rows), interrupted=fitted.interrupted)
+    history.train_seconds = time.perf_counter() - started
+    for turn, slope in enumerate(fitted.slopes):
+        history.records.append({"step": (turn + 1) * len(rows), "epoch": turn + 1, "slope": round(slope, 6)})
+    if fitted.interrupted:
+        log.warning("%s: interrupted after %d passes; what was learned is kept", title, len(fitted.slopes))
+    part = fitted.part
+    return Trained(dict(part.tensors), lambda split, wanted: logits(part, take_texts(split.texts, wanted)), history)
+
+
+def slices_of(num_texts: int) -> int:
+    """How often `fit` looks up from a pass over so many texts."""
+    return -(-num_texts // _SLICE)
+
+
+class Fitted(NamedTuple):
+    """What `fit` learned, and how.
+
+    Args:
+        part: The classifier.
+        slopes: The largest projected gradient of each pass.
+        interrupted: Whether Ctrl-C ended it.
+    """
+
+    part: LinearPart
+    slopes: list[float]
+    interrupted: bool
+
+
+def fit(
+    texts: Sequence[str],
+    rows: NDArray[np.int64],
+    targets: NDArray[np.integer[Any]],
+    num_classes: int,
+    ngrams: Ngrams,
+    *,
+    cost: float,
+    weights: NDArray[np.float32] | None = None,
+    seed: int = 0,
+    tolerance: float = _TOLERANCE,
+    passes: int = _PASSES,
+    advance: Callable[[str], None] = lambda note: None,
+) -> Fitted:
+    """Learn from texts.
+
+    Args:
+        texts: All texts; they are read a stretch at a time, twice.
+        rows: Which of them to learn from, in ascending order, N.
+        targets: The class of each of these N texts, (N,), or which classes it is in, (N, C) of 0 and 1.
+        num_classes: C.
+        ngrams: Which features to count.
+        cost: C of the support vector machine: what an error costs, above 0; the smaller, the more alike the weights.
+        weights: What multiplies it for each text, (N,).
+        seed: Of the order of the texts.
+        tolerance: The largest projected gradient at which the descent ends.
+        passes: The most passes over the texts.
+        advance: Called after each `_SLICE` texts of a pass.
+    """
+    threads, generator = native.num_threads(), np.random.default_rng(seed)
+    one = targets.ndim == 1 and num_classes == 2
+    columns = 1 if one else num_classes
+    keys, idf, numbers, entries = _read(texts, rows, ngrams, columns, generator, threads)
+    costs = make_array(len(rows), np.float32)
+    costs[:] = cost if weights is None else cost * weights
+    machines = _start(targets, columns, len(keys), costs)
+    slopes: list[float] = []
+    interrupted = False
+    order = make_array(int(np.count_nonzero(entries.sizes >= 0)), np.int64)  # of many texts not all are read
+    order[:] = np.flatnonzero(entries.sizes >= 0)
+    try:
+        for turn in range(passes):
+            generator.shuffle(order)
+            largest = 0.0
+            for first in range(0, len(order), _SLICE):
+                largest = max(largest, descend(machines, entries, order[first : first + _SLICE], threads))
+                advance(f"pass {turn + 1} slope {largest:.3f}")
+            slopes.append(largest)
+            if largest <= tolerance:
+                break
+    except KeyboardInterrupt:
+        interrupted = True
+    table = np.concatenate(list(machines.weights), axis=1)[numbers, :columns]
+    tensors = {
+        "linear.keys": keys,
+        "linear.idf": idf[numbers],
+        "linear.weight": np.ascontiguousarray(table),
+        "linear.bias": machines.biases.reshape(-1)[:columns].copy(),
+    }
+    return Fitted(LinearPart(ngrams, tensors), slopes, interrupted)
+
+
+def _read(
+    texts: Sequence[str],
+    rows: NDArray[np.int64],
+    ngrams: Ngrams,
+    columns: int,
+    generator: np.random.Generator,
+    threads: int,
+) -> tuple[NDArray[np.uint32], NDArray[np.float32], NDArray[np.int32], Entries]:
+    """Sorted keys (F,), idf by number (F,), the number of each key (F,), and the entries of the texts.
+
+    Features are numbered from the most frequent on: their rows lie together, and stay in the processor's cache. Of more
+    texts than there is room for, those of some stretches are read; the sizes of the others are -1.
+    """
+    counter = DocumentCounter(ngrams, threads)
+    places, sizes = make_array(len(rows), np.int64), make_array(len(rows), np.int32)
+    sizes[:] = -1
+    total, read = 0, []
+    for turn in generator.permutation(-(-len(rows) // _STRETCH)).tolist():
+        if total > _MAX_ENTRIES:
+            break
+        here = slice(turn * _STRETCH, (turn + 1) * _STRETCH)
+        found = counter.add(take_texts(texts, rows[here]))
+        places[here] = total + np.cumsum(found) - found
+        sizes[here] = found
+        total += int(found.sum())
+        read.append(here)
+    num_texts = int(np.count_nonzero(sizes >= 0))
+    if num_texts < len(rows):
+        log.info("linear: learns from %d of %d texts, taken at random: more need more memory", num_texts, len(rows))
+    keys, counts = counter.take(MIN_DF, min(MAX_FEATURES, max(1, _MAX_WEIGHTS // columns)))
+    if not len(keys):  # no text has a token; a model has a feature all the same
+        keys, counts = np.zeros(1, np.uint32), np.ones(1, np.uint32)
+    # Sorted by count, then by key: one sort of whole numbers.
+    by_count = np.sort((np.uint64(num_texts) - counts << np.uint64(32)) | np.arange(len(keys), dtype=np.uint64))
+    order = (by_count & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    numbers = np.empty(len(keys), np.int32)
+    numbers[order] = np.arange(len(keys), dtype=np.int32)
+    idf = (np.log((1 + num_texts) / (1 + counts[order])) + 1).astype(np.float32)
+    entries = Entries(places, sizes, make_array(total, np.uint32), make_array(total, np.float32))
+    index = index_keys(keys, numbers)
+    for here in read:
+        into = entries._replace(places=places[here], sizes=sizes[here])
+        features(take_texts(texts, rows[here]), ngrams, index, idf, threads, into)
+    return keys, idf, numbers, entries
+
+
+def _start(targets: NDArray[np.integer[Any]], columns: int, num_features: int, costs: NDArray[np.float32]) -> Machines:
+    count, parts = len(targets), -(-columns // _WIDEST)
+    width = 1 << (-(-columns // parts) - 1).bit_length()
+    signs = make_array(parts * count * width, np.int8).reshape(parts, count, width)
+    for column in range(parts * width):
+        place = signs[column // width, :, column % width]
+        if column >= columns:
+            place[:] = 0
+        elif targets.ndim == 2:
+            place[:] = 2 * targets[:, column].astype(np.int8) - 1
+        else:
+            place[:] = 2 * (targets == column + (columns == 1)).astype(np.int8) - 1
+    alphas = make_array(parts * count * width, np.float32).reshape(parts, count, width)
+    alphas[:] = 0
+    weights, biases = np.zeros((parts, num_features, width), np.float32), np.zeros((parts, width), np.float32)
+    return Machines(signs, costs, alphas, weights, biases)
+
+
+def take_texts(texts: Sequence[str], rows: NDArray[np.int64]) -> list[str]:
+    """Some texts of those that may lie on disk, where neighbours are read together; rows in ascending order."""
+    if not len(rows):
+        return []
+    first = int(rows[0])
+    near = texts[first : int(rows[-1]) + 1]
+    return [near[row] for row in (rows - first).tolist()]

@@ -1,0 +1,188 @@
+"""The linear model, from texts to a saved folder that answers."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.svm import LinearSVC
+
+import rubrica
+from rubrica import linear, linear_training
+from rubrica.artifact import load_artifact, save_artifact
+from rubrica.config import Config, load_recipe
+from rubrica.data import Dataset, Examples
+from rubrica.errors import ArtifactError, ConfigError, RubricaError
+from rubrica.export import store
+from rubrica.kernels.linear import Ngrams, features
+from rubrica.onnx_graph import build_model
+from rubrica.quantization import STORAGES
+from rubrica.stored_texts import StoredTexts
+from rubrica.training import train
+
+RECIPE, NGRAMS = load_recipe("linear"), Ngrams(True, 2, 5)
+
+
+@pytest.fixture
+def data(tiny_news):
+    train_split = tiny_news.splits["train"]
+    targets = np.array([tiny_news.labels.index(label) for label in train_split.labels])
+    return train_split.texts, np.arange(len(targets)), targets
+
+
+def test_it_learns_and_answers_from_its_folder(tiny_news, tmp_path):
+    trained = train(tiny_news, config=RECIPE, out=tmp_path / "model")
+    test, metrics = tiny_news.splits["test"], trained.artifact.metrics
+    assert metrics["test"]["accuracy"] > 0.9
+    assert "bag" not in metrics
+    loaded = rubrica.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.logits(test.texts), trained.logits(test.texts))
+    assert loaded.evaluate(test.texts, test.labels)["confusion"] == metrics["test"]["confusion"]
+    assert loaded.artifact.vocab.words == ["<pad>", "<unk>"]
+    facts = loaded.artifact.facts()
+    assert facts["model_bytes"] == sum(tensor.nbytes for tensor in loaded.artifact.tensors.values())
+    assert "characters inside a word" in (tmp_path / "model" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("num_classes", [2, 4])
+def test_weights_are_liblinears_on_the_same_features(data, num_classes):
+    texts, rows, targets = data
+    targets = targets % num_classes
+    part, slopes, _ = linear_training.fit(
+        texts, rows, targets, num_classes, NGRAMS, cost=0.3, tolerance=1e-6, passes=2000
+    )
+    assert slopes[-1] <= 1e-6
+    idf, keys = part.tensors["linear.idf"], part.tensors["linear.keys"]
+    entries = features(texts, NGRAMS, part.index, idf, 1)
+    dense = np.zeros((len(texts), len(keys)))
+    for i, (place, size) in enumerate(zip(entries.places, entries.sizes, strict=True)):
+        dense[i, entries.indices[place : place + size]] = entries.values[place : place + size]
+    peer = LinearSVC(loss="squared_hinge", dual=True, C=0.3, tol=1e-10, max_iter=1_000_000).fit(dense, targets)
+    np.testing.assert_allclose(part.tensors["linear.weight"].T, peer.coef_, atol=1e-4)
+    expected = peer.decision_function(dense)
+    if num_classes == 2:
+        expected = np.stack([-expected, expected], axis=1)
+    np.testing.assert_allclose(linear.logits(part, texts), expected, atol=1e-3)
+
+
+def test_a_text_alone_scores_as_among_others(data):
+    texts, rows, targets = data
+    part = linear_training.fit(texts, rows, targets, 4, NGRAMS, cost=0.3).part
+    together = linear.logits(part, texts)
+    np.testing.assert_array_equal(np.vstack([linear.logits(part, [text]) for text in texts]), together)
+    assert linear.logits(part, []).shape == (0, 4)
+    np.testing.assert_array_equal(linear.logits(part, ["", "ъ"])[0], part.tensors["linear.bias"])
+
+
+def test_texts_may_lie_on_disk_and_the_result_depends_on_nothing_but_the_seed(data, monkeypatch):
+    texts, rows, targets = data
+    monkeypatch.setattr(linear_training, "_STRETCH", 32)
+    first, other = (
+        linear_training.fit(texts, rows[::2], targets[::2], 4, NGRAMS, cost=1.0, seed=seed).part for seed in (3, 4)
+    )
+    monkeypatch.setenv("RUBRICA_THREADS", "3")
+    again = linear_training.fit(StoredTexts(texts), rows[::2], targets[::2], 4, NGRAMS, cost=1.0, seed=3).part
+    for name, tensor in first.tensors.items():
+        assert tensor.tobytes() == again.tensors[name].tobytes()
+    assert first.tensors["linear.weight"].tobytes() != other.tensors["linear.weight"].tobytes()
+
+
+def test_classes_may_be_a_matrix_and_texts_may_weigh(data):
+    texts, rows, targets = data
+    matrix = np.eye(4, dtype=np.uint8)[targets]
+    parts = [linear_training.fit(texts, rows, wanted, 4, NGRAMS, cost=0.3).part for wanted in (targets, matrix)]
+    assert parts[0].tensors["linear.weight"].tobytes() == parts[1].tensors["linear.weight"].tobytes()
+    # A text of weight two is a text that stands there twice, but for idf.
+    weights = np.ones(len(rows), np.float32)
+    weights[:80] = 2
+    weighted = linear_training.fit(
+        texts, rows, targets, 4, NGRAMS, cost=0.3, weights=weights, tolerance=1e-5, passes=999
+    ).part
+    halved = linear_training.fit(
+        texts, rows, targets, 4, NGRAMS, cost=0.6, weights=weights / 2, tolerance=1e-5, passes=999
+    ).part
+    np.testing.assert_allclose(weighted.tensors["linear.weight"], halved.tensors["linear.weight"], atol=1e-6)
+    weights[:80] = 0
+    without = linear_training.fit(texts, rows, targets, 4, NGRAMS, cost=0.3, weights=weights).part
+    assert linear.logits(without, texts)[80:].argmax(axis=1).tolist() == targets[80:].tolist()
+
+
+def test_of_too_many_texts_some_are_learned_from(data, monkeypatch, caplog):
+    texts, rows, targets = data
+    monkeypatch.setattr(linear_training, "_STRETCH", 16)
+    monkeypatch.setattr(linear_training, "_MAX_ENTRIES", 5000)
+    with caplog.at_level("INFO", "rubrica"):
+        part = linear_training.fit(texts, rows, targets, 4, NGRAMS, cost=0.3).part
+    assert "of 160 texts" in caplog.text
+    assert np.mean(linear.logits(part, texts).argmax(axis=1) == targets) > 0.8
+
+
+@pytest.mark.parametrize("texts", [["", " ", ""], ["oil", "cup", "vote"]])
+def test_texts_with_nothing_in_common(texts):
+    part = linear_training.fit(texts, np.arange(3), np.arange(3), 3, NGRAMS, cost=0.3).part
+    assert len(part.tensors["linear.keys"]) >= 1
+    assert np.isfinite(linear.logits(part, texts)).all()
+
+
+def test_ctrl_c_keeps_what_was_learned(tiny_news, monkeypatch):
+    turns = []
+
+    def interrupt(*args):
+        turns.append(args)
+        if len(turns) > 2:
+            raise KeyboardInterrupt
+        return descend(*args)
+
+    descend = linear_training.descend
+    monkeypatch.setattr(linear_training, "descend", interrupt)
+    metrics = train(tiny_news, config=RECIPE).artifact.metrics
+    assert metrics["interrupted"]
+    assert metrics["test"]["accuracy"] > 0.8
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_in_fewer_bytes_it_says_nearly_the_same(tiny_news, tmp_path, storage):
+    trained = train(tiny_news, config=RECIPE)
+    folder = save_artifact(store(trained.artifact, storage), tmp_path / "model")
+    loaded = rubrica.load(folder)
+    assert loaded.artifact.storage == storage
+    texts = tiny_news.splits["test"].texts
+    tolerance = {"float32": 0, "bfloat16": 0.02, "int8": 0.02, "int4": 0.3}[storage]
+    np.testing.assert_allclose(loaded.logits(texts), trained.logits(texts), atol=tolerance)
+    assert loaded.logits([]).shape == (0, 4)
+
+
+def test_tensors_of_another_shape_are_refused(tiny_news, tmp_path):
+    artifact = train(tiny_news, config=RECIPE).artifact
+    for name in ("linear.keys", "linear.idf", "linear.weight"):
+        broken = replace(artifact, tensors=artifact.tensors | {name: artifact.tensors[name][:-1]})
+        folder = save_artifact(broken, tmp_path / name)
+        with pytest.raises(ArtifactError, match="has shape"):
+            load_artifact(folder)
+
+
+def test_what_it_cannot_do_it_says(tiny_news, tiny_vectors):
+    with pytest.raises(ConfigError, match="reads no word vectors"):
+        train(tiny_news, config=RECIPE, vectors=tiny_vectors)
+    with pytest.raises(RubricaError, match="no ONNX form"):
+        build_model(train(tiny_news, config=RECIPE).artifact)
+    for setting in ("model.cost=0", "model.char_ngrams=17", "model.word_ngrams=17"):
+        with pytest.raises(ConfigError, match=setting.partition("=")[0]):
+            Config().changed(["model.name=linear", setting])
+
+
+def test_two_classes_have_one_machine(tmp_path):
+    texts, labels = ["good film", "bad film", "good", "bad"] * 5, ["yes", "no", "yes", "no"] * 5
+    dataset = Dataset("x", {"train": Examples(texts, labels)}, ("text",), "label", ["no", "yes"])
+    model = train(dataset, config=RECIPE, out=tmp_path / "model")
+    assert model.artifact.tensors["linear.weight"].shape[1] == 1
+    assert rubrica.load(tmp_path / "model").predict(["a good one", "a bad one"]) == ["yes", "no"]
+    logits = model.logits(["good"])
+    assert logits[0, 0] == -logits[0, 1]
+
+
+def test_the_bar_knows_how_far_it_is(data, monkeypatch):
+    texts, rows, targets = data
+    monkeypatch.setattr(linear_training, "_SLICE", 50)
+    notes = []
+    fitted = linear_training.fit(texts, rows, targets, 4, NGRAMS, cost=0.3, advance=notes.append)
+    assert len(notes) == len(fitted.slopes) * linear_training.slices_of(len(rows))
