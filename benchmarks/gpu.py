@@ -153,7 +153,7 @@ def stepper(way, model, optimizer, split, config):
         return Graphs(model, optimizer, split, config), MULTIPLE
     if way == "bf16":
         forward = torch.autocast(optimizer.device.type, dtype=torch.bfloat16)(model.forward)
-        model.forward = lambda ids, lengths: forward(ids, lengths).float()  # the loss in float32
+        model.forward = lambda *batch: forward(*batch).float()  # the loss in float32
     return (lambda batch: update(model, optimizer, split, batch, config)), 1
 
 

@@ -22,7 +22,9 @@ LABELS = ["World", "Наука", '"quoted", <b>']
 
 def make_artifact(name="gru", **settings):
     pooling = "average" if name in NOT_LAST else "last"
-    config = Config().changed([*NETWORKS.get(name, [f"model.name={name}"]), f"model.pooling={pooling}", "model.hidden_size=5"])
+    config = Config().changed(
+        [*NETWORKS.get(name, [f"model.name={name}"]), f"model.pooling={pooling}", "model.hidden_size=5"]
+    )
     config = config.changed([f"model.embedding_dim={settings.get('dim', 3)}"])
     vocab = Vocab(["<pad>", "<unk>", "слово", "a", "\u0085"], 1, True)
     draw = np.random.default_rng(0)

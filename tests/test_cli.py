@@ -144,11 +144,17 @@ def test_export_and_quantize_write_smaller_models_and_say_what_it_costs(run, hom
 
 
 def test_export_writes_an_onnx_file_and_its_words(run, home, tmp_path):
-    code, out, err = run("export", home / "model", "--onnx", "--int8", "--out", tmp_path / "news.onnx")
+    onnx = ("--onnx", "--int8", "--out", tmp_path / "out" / "news.onnx")
+    code, _, err = run("export", home / "model", *onnx)
+    assert code == 1
+    assert "--set model.with_linear=false" in err
+    run("train", home, *QUICK, "--set", "model.with_linear=false", "--out", tmp_path / "alone")
+    (tmp_path / "out").mkdir()
+    code, out, err = run("export", tmp_path / "alone", *onnx)
     assert (code, err) == (0, "")
-    assert {path.name for path in tmp_path.iterdir()} == {"news.onnx", "news.vocab.txt"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"news.onnx", "news.vocab.txt"}
     assert "onnxruntime: answers are" in out
-    assert f"{(tmp_path / 'news.onnx').stat().st_size:,}" in out
+    assert f"{(tmp_path / 'out' / 'news.onnx').stat().st_size:,}" in out
 
 
 def test_data_shows_what_is_there(run, home):

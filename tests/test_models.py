@@ -30,7 +30,7 @@ def padded(lengths):
 def test_every_model_of_the_config_is_in_the_dict():
     for name in NETWORKS:
         assert make_model(name)(*padded([4, 2])).shape == (2, 3)
-    assert {*MODELS, "bag"} == set(get_args(ModelConfig.__annotations__["name"]))
+    assert {*MODELS, "bag", "linear"} == set(get_args(ModelConfig.__annotations__["name"]))
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])

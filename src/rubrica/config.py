@@ -62,9 +62,9 @@ class ModelConfig:
     seminar's, what a rare word says is mostly the noise that it started from."""
     hidden_size: int = 64
     """H, recurrent units of each direction, or filters of each convolution; at least 1."""
-    bidirectional: bool = False
+    bidirectional: bool = True
     """Of rnn, gru, lstm and mingru: read each text from its end too, with parameters of its own."""
-    pooling: Literal["last", "max", "average", "average_max", "attention"] = "max"
+    pooling: Literal["last", "max", "average", "average_max", "attention"] = "average_max"
     """What the head sees of the states: the last one, their maximum or average over time, both of these side by side,
     or the mean by a learned attention."""
     mask_padding: bool = True
@@ -127,9 +127,9 @@ class ModelConfig:
 class TrainingConfig:
     """The loop."""
 
-    epochs: int = 3
-    """Passes over train; at least 1."""
-    batch_size: int = 64
+    epochs: int = 0
+    """Passes over train; 0 chooses by the amount of text, see `training.choose_epochs`."""
+    batch_size: int = 32
     """Texts of one update; at least 1."""
     similar_lengths: bool = True
     """Batches of texts of similar length, in a random order; else of random texts, of which half is padding."""
@@ -141,11 +141,11 @@ class TrainingConfig:
     """Share of all updates over which the step size rises from 0; from 0 up to, not with, 1."""
     decay: Literal["none", "linear"] = "linear"
     """How the step size goes on: as it is, or falling to 0 with the last update. A bag's always falls."""
-    label_smoothing: float = 0.0
+    label_smoothing: float = 0.1
     """Share of a target that goes to all classes alike, so that no text is ever learned by heart; from 0 up to 1."""
-    word_dropout: float = 0.0
+    word_dropout: float = 0.2
     """Share of the words that are read as unknown ones in each update, drawn anew; from 0 up to 1."""
-    dropout: float = 0.0
+    dropout: float = 0.3
     """Share of the features that is zeroed before the head in each update, drawn anew; from 0 up to 1."""
     max_grad_norm: float = 1.0
     """Longer gradients are scaled down to this L2 norm; above 0."""
@@ -153,7 +153,7 @@ class TrainingConfig:
     """The embedding table keeps still for this many first updates; at least 0."""
     freeze_epochs: int = 0
     """The same, counted in epochs; at least 0, and not beside freeze_steps."""
-    patience: int = 2
+    patience: int = 0
     """Stop after this many epochs without a better validation loss; 0 never stops early."""
     seed: int = 0
     """Start of every random draw: weights, order, the validation split."""
@@ -161,9 +161,8 @@ class TrainingConfig:
     """`cpu`, `cuda`, or `auto`: an accelerator if torch sees one."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            _refuse(getattr(self, name) < 1, f"training.{name} is {getattr(self, name)}; give at least 1")
-        for name in ("freeze_steps", "freeze_epochs", "patience", "seed"):
+        _refuse(self.batch_size < 1, f"training.batch_size is {self.batch_size}; give at least 1")
+        for name in ("epochs", "freeze_steps", "freeze_epochs", "patience", "seed"):
             _refuse(getattr(self, name) < 0, f"training.{name} is {getattr(self, name)}; give 0 or more")
         _refuse(self.seed >= 2**63, f"training.seed is {self.seed}; give less than 2^63, which is what torch takes")
         for name in ("warmup", "label_smoothing", "word_dropout", "dropout"):

@@ -67,8 +67,8 @@ def build_model(artifact: Artifact) -> Any:
     """
     if "linear" in artifact.config.model.parts:
         raise RubricaError(
-            "a linear model has no ONNX form, since ONNX cannot hash a text; copy the folder instead, or train a network "
-            "without one: --set model.with_linear=false"
+            "a linear model has no ONNX form, since ONNX cannot hash a text; copy the folder instead, or train a "
+            "network without one: --set model.with_linear=false"
         )
     graph, weights, config = Graph(require("onnx", "onnx")), artifact.tensors, artifact.config.model
     features = add_features(graph, weights, config)
