@@ -14,6 +14,7 @@ from rubrica.data import Dataset, Examples
 from rubrica.errors import ArtifactError, ConfigError, RubricaError
 from rubrica.export import store
 from rubrica.kernels.linear import Ngrams, features
+from rubrica.linear_training import fit
 from rubrica.onnx_graph import build_model
 from rubrica.quantization import STORAGES
 from rubrica.stored_texts import StoredTexts
@@ -47,9 +48,7 @@ def test_it_learns_and_answers_from_its_folder(tiny_news, tmp_path):
 def test_weights_are_liblinears_on_the_same_features(data, num_classes):
     texts, rows, targets = data
     targets = targets % num_classes
-    part, slopes, _ = linear_training.fit(
-        texts, rows, targets, num_classes, NGRAMS, cost=0.3, tolerance=1e-6, passes=2000
-    )
+    part, slopes, _ = fit(texts, rows, targets, num_classes, NGRAMS, cost=0.3, tolerance=1e-6, passes=2000)
     assert slopes[-1] <= 1e-6
     idf, keys = part.tensors["linear.idf"], part.tensors["linear.keys"]
     entries = features(texts, NGRAMS, part.index, idf, 1)
@@ -66,7 +65,7 @@ def test_weights_are_liblinears_on_the_same_features(data, num_classes):
 
 def test_a_text_alone_scores_as_among_others(data):
     texts, rows, targets = data
-    part = linear_training.fit(texts, rows, targets, 4, NGRAMS, cost=0.3).part
+    part = fit(texts, rows, targets, 4, NGRAMS, cost=0.3).part
     together = linear.logits(part, texts)
     np.testing.assert_array_equal(np.vstack([linear.logits(part, [text]) for text in texts]), together)
     assert linear.logits(part, []).shape == (0, 4)
@@ -76,11 +75,9 @@ def test_a_text_alone_scores_as_among_others(data):
 def test_texts_may_lie_on_disk_and_the_result_depends_on_nothing_but_the_seed(data, monkeypatch):
     texts, rows, targets = data
     monkeypatch.setattr(linear_training, "_STRETCH", 32)
-    first, other = (
-        linear_training.fit(texts, rows[::2], targets[::2], 4, NGRAMS, cost=1.0, seed=seed).part for seed in (3, 4)
-    )
+    first, other = (fit(texts, rows[::2], targets[::2], 4, NGRAMS, cost=1.0, seed=seed).part for seed in (3, 4))
     monkeypatch.setenv("RUBRICA_THREADS", "3")
-    again = linear_training.fit(StoredTexts(texts), rows[::2], targets[::2], 4, NGRAMS, cost=1.0, seed=3).part
+    again = fit(StoredTexts(texts), rows[::2], targets[::2], 4, NGRAMS, cost=1.0, seed=3).part
     for name, tensor in first.tensors.items():
         assert tensor.tobytes() == again.tensors[name].tobytes()
     assert first.tensors["linear.weight"].tobytes() != other.tensors["linear.weight"].tobytes()
@@ -89,20 +86,16 @@ def test_texts_may_lie_on_disk_and_the_result_depends_on_nothing_but_the_seed(da
 def test_classes_may_be_a_matrix_and_texts_may_weigh(data):
     texts, rows, targets = data
     matrix = np.eye(4, dtype=np.uint8)[targets]
-    parts = [linear_training.fit(texts, rows, wanted, 4, NGRAMS, cost=0.3).part for wanted in (targets, matrix)]
+    parts = [fit(texts, rows, wanted, 4, NGRAMS, cost=0.3).part for wanted in (targets, matrix)]
     assert parts[0].tensors["linear.weight"].tobytes() == parts[1].tensors["linear.weight"].tobytes()
     # A text of weight two is a text that stands there twice, but for idf.
     weights = np.ones(len(rows), np.float32)
     weights[:80] = 2
-    weighted = linear_training.fit(
-        texts, rows, targets, 4, NGRAMS, cost=0.3, weights=weights, tolerance=1e-5, passes=999
-    ).part
-    halved = linear_training.fit(
-        texts, rows, targets, 4, NGRAMS, cost=0.6, weights=weights / 2, tolerance=1e-5, passes=999
-    ).part
+    weighted = fit(texts, rows, targets, 4, NGRAMS, cost=0.3, weights=weights, tolerance=1e-5, passes=999).part
+    halved = fit(texts, rows, targets, 4, NGRAMS, cost=0.6, weights=weights / 2, tolerance=1e-5, passes=999).part
     np.testing.assert_allclose(weighted.tensors["linear.weight"], halved.tensors["linear.weight"], atol=1e-6)
     weights[:80] = 0
-    without = linear_training.fit(texts, rows, targets, 4, NGRAMS, cost=0.3, weights=weights).part
+    without = fit(texts, rows, targets, 4, NGRAMS, cost=0.3, weights=weights).part
     assert linear.logits(without, texts)[80:].argmax(axis=1).tolist() == targets[80:].tolist()
 
 
@@ -111,14 +104,14 @@ def test_of_too_many_texts_some_are_learned_from(data, monkeypatch, caplog):
     monkeypatch.setattr(linear_training, "_STRETCH", 16)
     monkeypatch.setattr(linear_training, "_MAX_ENTRIES", 5000)
     with caplog.at_level("INFO", "rubrica"):
-        part = linear_training.fit(texts, rows, targets, 4, NGRAMS, cost=0.3).part
+        part = fit(texts, rows, targets, 4, NGRAMS, cost=0.3).part
     assert "of 160 texts" in caplog.text
     assert np.mean(linear.logits(part, texts).argmax(axis=1) == targets) > 0.8
 
 
 @pytest.mark.parametrize("texts", [["", " ", ""], ["oil", "cup", "vote"]])
 def test_texts_with_nothing_in_common(texts):
-    part = linear_training.fit(texts, np.arange(3), np.arange(3), 3, NGRAMS, cost=0.3).part
+    part = fit(texts, np.arange(3), np.arange(3), 3, NGRAMS, cost=0.3).part
     assert len(part.tensors["linear.keys"]) >= 1
     assert np.isfinite(linear.logits(part, texts)).all()
 
@@ -180,9 +173,20 @@ def test_two_classes_have_one_machine(tmp_path):
     assert logits[0, 0] == -logits[0, 1]
 
 
+def test_the_features_of_the_smallest_weights_may_go(data):
+    texts, rows, targets = data
+    whole, half = (fit(texts, rows, targets, 4, NGRAMS, cost=0.3, keep=keep).part.tensors for keep in (1.0, 0.5))
+    kept = np.isin(whole["linear.keys"], half["linear.keys"])
+    assert kept.sum() == len(half["linear.keys"]) == -(-len(kept) // 2)
+    largest = np.abs(whole["linear.weight"]).max(axis=1)
+    assert largest[kept].min() >= largest[~kept].max()
+    for name in ("linear.keys", "linear.idf", "linear.weight"):
+        np.testing.assert_array_equal(half[name], whole[name][kept])
+
+
 def test_the_bar_knows_how_far_it_is(data, monkeypatch):
     texts, rows, targets = data
     monkeypatch.setattr(linear_training, "_SLICE", 50)
     notes = []
-    fitted = linear_training.fit(texts, rows, targets, 4, NGRAMS, cost=0.3, advance=notes.append)
+    fitted = fit(texts, rows, targets, 4, NGRAMS, cost=0.3, advance=notes.append)
     assert len(notes) == len(fitted.slopes) * linear_training.slices_of(len(rows))

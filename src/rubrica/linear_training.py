@@ -6,6 +6,7 @@ Letters: N texts, F features, C classes, P parts of W columns.
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -32,6 +33,7 @@ _MAX_ENTRIES = 1 << 28  # features of all texts: 2 GB; more texts are not learne
 _WIDEST = 16  # columns that go through a text together
 _TOLERANCE = 0.1  # liblinear's: the largest projected gradient at which the descent ends...
 _PASSES = 20  # ... or after so many passes over the texts
+_KEPT = 0.75  # of the features; what the others say no validation part shows (docs/decisions.md)
 _STRETCH = 1 << 10  # texts that are strings at a time
 _SLICE = 1 << 14  # texts between two looks at the bar and at Ctrl-C
 
@@ -62,7 +64,7 @@ def train_linear(
     with progress_bar(title, slices_of(len(rows)) * settings.epochs) as advance:
         fitted = fit(
             split.texts, rows, targets, len(corpus.labels), ngrams_of(config), cost=config.model.cost,
-            seed=settings.seed, passes=settings.epochs, advance=advance,
+            seed=settings.seed, passes=settings.epochs, keep=_KEPT, advance=advance,
         )  # fmt: skip
     history = History(steps=len(fitted.slopes) * len(rows), interrupted=fitted.interrupted)
     history.train_seconds = time.perf_counter() - started
@@ -105,6 +107,7 @@ def fit(
     seed: int = 0,
     tolerance: float = _TOLERANCE,
     passes: int = _PASSES,
+    keep: float = 1.0,
     advance: Callable[[str], None] = lambda note: None,
 ) -> Fitted:
     """Learn from texts.
@@ -120,6 +123,7 @@ def fit(
         seed: Of the order of the texts.
         tolerance: The largest projected gradient at which the descent ends.
         passes: The most passes over the texts.
+        keep: The share of features, those of the largest weights, that the classifier knows in the end.
         advance: Called after each `_SLICE` texts of a pass.
     """
     threads, generator = native.num_threads(), np.random.default_rng(seed)
@@ -146,10 +150,11 @@ def fit(
     except KeyboardInterrupt:
         interrupted = True
     table = np.concatenate(list(machines.weights), axis=1)[numbers, :columns]
+    kept = np.sort(np.argsort(-np.abs(table).max(axis=1), kind="stable")[: math.ceil(keep * len(keys))])
     tensors = {
-        "linear.keys": keys,
-        "linear.idf": idf[numbers],
-        "linear.weight": np.ascontiguousarray(table),
+        "linear.keys": keys[kept],
+        "linear.idf": idf[numbers[kept]],
+        "linear.weight": table[kept],
         "linear.bias": machines.biases.reshape(-1)[:columns].copy(),
     }
     return Fitted(LinearPart(ngrams, tensors), slopes, interrupted)
