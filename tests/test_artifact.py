@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from networks import NETWORKS, NOT_LAST
+from networks import CASES, NETWORKS, NOT_LAST
 from rubrica.artifact import FILES, Artifact, check_writable, expected_shapes, load_artifact, save_artifact
 from rubrica.config import Config
 from rubrica.errors import ArtifactError
@@ -48,12 +48,14 @@ def test_what_is_saved_is_what_is_loaded(tmp_path, name):
         np.testing.assert_array_equal(loaded.tensors[tensor_name], tensor)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_expected_shapes_are_those_of_the_torch_models(name):
-    artifact = make_artifact(name)
-    model = build_model(artifact.config.model, torch.zeros(5, 3), len(LABELS))
+@pytest.mark.parametrize("both", ["false", "true"])
+@pytest.mark.parametrize(("name", "pooling"), CASES)
+def test_expected_shapes_are_those_of_the_torch_models(name, pooling, both):
+    settings = [*NETWORKS[name], f"model.pooling={pooling}", f"model.bidirectional={both}"]
+    config = make_artifact(name).config.changed(settings)
+    model = build_model(config.model, torch.zeros(5, 3), len(LABELS))
     shapes = {key: tuple(value.shape) for key, value in model.state_dict().items() if "num_batches" not in key}
-    assert shapes == expected_shapes(artifact.config, 5, len(LABELS))
+    assert shapes == expected_shapes(config, 5, len(LABELS))
 
 
 def test_the_folder_holds_tensors_and_text_alone(tmp_path):

@@ -141,7 +141,7 @@ def test_adam_on_the_whole_table_is_torchs(accelerators_way, dense):
 
 @pytest.mark.parametrize("cell", [RNN, GRU, LSTM])
 def test_joined_weights_are_the_same_parameters(cell):
-    layer = cell(5, 4)
+    layer = cell(5, 4, bidirectional=True)
     before = {name: (id(parameter), parameter.detach().clone()) for name, parameter in layer.named_parameters()}
     state = torch.get_rng_state()
     join_weights(layer)
@@ -175,9 +175,10 @@ def test_a_gpu_learns_the_same(small, exact, name, pooling):
 
 @pytest.mark.gpu
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode")
-@pytest.mark.parametrize("name", NETWORKS)
-def test_no_update_waits_for_the_gpu(small, name):
-    config = small.config.changed(NETWORKS[name])
+@pytest.mark.parametrize("more", [[], MORE], ids=str)
+@pytest.mark.parametrize(("name", "pooling"), CASES)
+def test_no_update_waits_for_the_gpu(small, name, pooling, more):
+    config = small.config.changed([*NETWORKS[name], f"model.pooling={pooling}", *more])
     model = build_model(config.model, initial_table(small.corpus, small.vectors, config), 4).cuda()
     optimizer = Optimizer(model, config)
     batches = list(DeviceSplit(small.split, torch.device("cuda")).send([np.arange(32), np.arange(32, 96)]))
