@@ -17,6 +17,7 @@ FLOORS = [
         "progress",
         "config",
         "metrics",
+        "calibration",
         "quantization",
         "tensor_file",
         "quantization",
