@@ -20,7 +20,7 @@ import numpy as np
 import rubrica
 from results import write_result
 from rubrica.artifact import load_artifact, save_artifact
-from rubrica.config import Config
+from rubrica.config import load_recipe
 from rubrica.data import read_dataset
 from rubrica.export import folder_sizes, parse_size, shrink, store
 from rubrica.training import train
@@ -55,7 +55,7 @@ def main():
     for seed in SEEDS:
         with tempfile.TemporaryDirectory() as home:
             trained = Path(home) / "trained"
-            train(dataset, out=trained, config=Config().changed([f"training.seed={seed}"]))
+            train(dataset, out=trained, config=load_recipe("small").changed([f"training.seed={seed}"]))
             for number, (name, change) in enumerate(FORMS.items()):
                 folder = save_artifact(change(load_artifact(trained)), Path(home) / str(number))
                 model = rubrica.load(folder)

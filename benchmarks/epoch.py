@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from results import write_result
-from rubrica.config import Config
+from rubrica.config import load_recipe
 from rubrica.corpus import build_corpus
 from rubrica.data import read_dataset
 from rubrica.kernels import native
@@ -35,6 +35,10 @@ from rubrica.pooling import pool_max
 
 UPDATES, PAIRS, WARM_UP = 150, 5, 10
 NETWORKS = (("gru", 48), ("gru", 64), ("rnn", 64), ("lstm", 64))
+# One direction, maximum; no draws, so that either side sees the same.
+CONFIG = load_recipe("small").changed(
+    ["training.batch_size=64", *(f"training.{name}=0.0" for name in ("label_smoothing", "word_dropout", "dropout"))]
+)
 LAYERS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
@@ -76,7 +80,7 @@ class Theirs(nn.Module):
 
 def measure(corpus, name, hidden):
     """Seconds of an epoch of either side, a turn each."""
-    config = Config().changed([f"model.name={name}", f"model.hidden_size={hidden}", "training.device=cpu"])
+    config = CONFIG.changed([f"model.name={name}", f"model.hidden_size={hidden}", "training.device=cpu"])
     seed_everything(0)
     ours = build_model(config.model, initial_table(corpus, None, config), len(corpus.labels)).train()
     theirs, optimizer = Theirs(ours, config).train(), Optimizer(ours, config)
@@ -104,7 +108,7 @@ def measure(corpus, name, hidden):
 
 def main():
     dataset = read_dataset(sys.argv[1] if len(sys.argv) > 1 else "mini-news")
-    corpus = build_corpus(dataset, None, Config().data)
+    corpus = build_corpus(dataset, None, CONFIG.data)
     rows = []
     for name, hidden in NETWORKS:
         seconds, num_batches = measure(corpus, name, hidden)
@@ -124,7 +128,7 @@ def main():
               f"{row['ratio']:.1f}x ({row['ratio_min']:.1f}-{row['ratio_max']:.1f})", flush=True)  # fmt: skip
     settings = {
         "data": dataset.name.rstrip("/").rpartition("/")[2], "texts": len(corpus.splits["train"].targets),
-        "batch_size": Config().training.batch_size, "embedding_dim": Config().model.embedding_dim,
+        "batch_size": CONFIG.training.batch_size, "embedding_dim": CONFIG.model.embedding_dim,
         "kernels": native.describe(), "torch_threads": torch.get_num_threads(),
         "extrapolated_from": {"updates_of_a_turn": UPDATES, "turns_of_each": PAIRS},
     }  # fmt: skip

@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from results import write_result
-from rubrica.config import Config, load_recipe, recipe_names
+from rubrica.config import load_recipe
 from rubrica.corpus import build_corpus
 from rubrica.data import Dataset, Examples, read_dataset
 from rubrica.training import train_corpus
@@ -103,7 +103,7 @@ class Memory:
 def measure(data, model, times):
     """One size: what `rubrica train` does between reading and saving."""
     epochs = EPOCHS.get((model, times), 1)
-    config = load_recipe(model) if model in recipe_names() else Config().changed([f"model.name={model}"])
+    config = load_recipe({"gru": "small"}.get(model, model))
     config = config.changed([f"training.epochs={epochs}"])
     source = read_dataset(data)
     train = source.splits["train"]

@@ -23,7 +23,7 @@ import numpy as np
 
 from peers import fasttext_train
 from results import write_result
-from rubrica.config import Config, load_recipe
+from rubrica.config import load_recipe
 from rubrica.data import read_dataset
 from rubrica.data_files import iter_lines
 from rubrica.training import train
@@ -51,7 +51,7 @@ def main():
 
     dataset = read_dataset(Path(sys.argv[1]))
     one_epoch = ["training.epochs=1", "data.validation_fraction=0"]
-    gru = Config().changed([*one_epoch, "model.hidden_size=48"])
+    gru = load_recipe("small").changed([*one_epoch, "model.hidden_size=48"])
     models = {
         "bag": train(dataset, config=load_recipe("bag").changed(one_epoch)),
         "gru 48": train(dataset, config=gru),

@@ -23,7 +23,7 @@ import numpy as np
 
 from results import write_result
 from rubrica.artifact import Artifact, expected_shapes, save_artifact
-from rubrica.config import Config
+from rubrica.config import load_recipe
 from rubrica.vocab import Vocab
 
 PAIRS = 12
@@ -37,7 +37,7 @@ PEAK += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
 
 def tiny_model(folder):
     """A model of five words: what remains is the start."""
-    config = Config().changed(["model.hidden_size=8", "model.embedding_dim=4"])
+    config = load_recipe("small").changed(["model.hidden_size=8", "model.embedding_dim=4"])
     shapes = expected_shapes(config, 5, 2)
     tensors = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
     vocab = Vocab(["<pad>", "<unk>", "a", "b", "c"], 1, True)

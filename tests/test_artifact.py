@@ -245,7 +245,7 @@ def test_facts_count_the_bytes_on_disk_and_the_parameters_of_the_network(tmp_pat
     facts = load_artifact(folder).facts()
     file = (folder / "model.safetensors").read_bytes()
     assert facts["model_bytes"] == len(file) - 8 - int.from_bytes(file[:8], "little")
-    assert facts["parameters"] == 5 * 3 + 15 * (3 + 5 + 2) + 5 * 3 + 3
+    assert facts["parameters"] == 5 * 3 + 2 * 15 * (3 + 5 + 2) + 2 * 5 * 3 + 3  # both directions
     assert facts["storage"] == storage
 
 

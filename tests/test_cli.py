@@ -223,7 +223,7 @@ def bad_cases(home, tmp):
         (["train", home, "--out", tmp / "full"], 1, ["full", "not empty"]),
         (["train", home, "--out", tmp / "one.csv" / "model"], 1, ["cannot write here"]),
         (["train", home, "--set", "training.lrr=1", *out], 2, ["training.lrr", "'lr'"]),
-        (["train", home, "--epochs", "0", *out], 2, ["training.epochs is 0"]),
+        (["train", home, "--epochs", "-1", *out], 2, ["training.epochs is -1"]),
         (["train", home, "--recipe", "nothing", *out], 2, ["nothing", "recipe"]),
         (["train", home, "--model", "bert", *out], 2, ["--model", "bert"]),
         (["train", home], 2, ["--out"]),

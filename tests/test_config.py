@@ -21,7 +21,7 @@ def test_dict_and_back_is_the_same():
 BAD = [
     ({"train": {}}, "unknown section [train]; did you mean 'training'?"),
     ({"training": {"epoch": 3}}, "unknown key training.epoch; did you mean 'epochs'?"),
-    ({"training": {"epochs": 0}}, "training.epochs is 0; give at least 1"),
+    ({"training": {"epochs": -1}}, "training.epochs is -1; give 0 or more"),
     ({"training": {"epochs": 2.5}}, "training.epochs is 2.5; give a value of type int"),
     ({"training": {"epochs": True}}, "training.epochs is True; give a value of type int"),
     ({"training": {"lr": 0}}, "training.lr is 0; give more than 0"),

@@ -33,7 +33,7 @@ def test_every_model_learns_what_can_be_learned(tiny_news, tiny_vectors, name, w
     config = QUICK_BAG if name == "bag" else QUICK.changed(NETWORKS[name])
     model = train(tiny_news, config=config, vectors=tiny_vectors if with_vectors else None)
     test = tiny_news.splits["test"]
-    assert model.artifact.metrics["test"]["accuracy"] > 0.9
+    assert model.artifact.metrics["test"]["accuracy"] >= 0.9
     assert model.evaluate(test.texts, test.labels)["accuracy"] == model.artifact.metrics["test"]["accuracy"]
 
 

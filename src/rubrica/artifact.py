@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from rubrica.config import Config
 from rubrica.errors import ArtifactError, ConfigError, nearest
+from rubrica.model_card import model_card
 from rubrica.quantization import (
     STORAGES,
     TABLES,
@@ -52,6 +53,11 @@ _KEYS = {
 _GATES = {"rnn": 1, "gru": 3, "lstm": 4, "mingru": 2, "drnn": 3}
 DIRECTIONS = {False: ("l0",), True: ("l0", "l0_reverse")}
 """How torch names the parameters of one or both directions of reading."""
+# What older folders do not say was so, since nothing else was there.
+_BEFORE: dict[str, dict[str, Any]] = {
+    "model": {"with_linear": False, "bidirectional": False, "embedding_std": 1.0},
+    "training": {"warmup": 0.0, "decay": "none", "label_smoothing": 0.0, "word_dropout": 0.0, "dropout": 0.0},
+}
 _BYTES = {"float32": 4, "uint32": 4, "bfloat16": 2, "int8": 1, "uint8": 1}
 
 
@@ -142,7 +148,18 @@ def save_artifact(artifact: Artifact, folder: Path | str) -> Path:
         _write_json(part / "metrics.json", artifact.metrics)
         lines = "".join(json.dumps(record) + "\n" for record in artifact.history)
         (part / "metrics.jsonl").write_text(lines, encoding="utf-8")
-        (part / "README.md").write_text(_model_card(artifact), encoding="utf-8")
+        (part / "README.md").write_text(
+            model_card(
+                artifact.config,
+                artifact.labels,
+                artifact.metrics,
+                num_words=len(artifact.vocab.words),
+                num_features=_num_features(artifact.tensors),
+                vectors=artifact.vectors,
+                storage=artifact.storage,
+            ),
+            encoding="utf-8",
+        )
         _write_json(part / "manifest.json", {name: _sha256(part / name) for name in FILES})
         part.chmod(0o755)  # mkdtemp makes private folders; a model is for sharing
         if folder.is_dir():
@@ -266,8 +283,9 @@ def _read_config(path: Path) -> tuple[Config, dict[str, Any]]:
     if not isinstance(unknown_id, int):
         raise ArtifactError(path, f"unknown_id is {unknown_id!r}, expected a whole number; train and save anew")
     groups = {key: values[key] for key in ("data", "model", "training")}
-    if isinstance(groups["model"], dict):  # before there was a linear part, there was none
-        groups["model"] = {"with_linear": False} | groups["model"]
+    for key, settings in _BEFORE.items():
+        if isinstance(groups[key], dict):
+            groups[key] = settings | groups[key]
     try:
         config = Config.from_dict(groups)
     except ConfigError as error:
@@ -347,50 +365,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ArtifactError(path, "expected a JSON object; copy the whole folder again")
     return value
-
-
-def _model_card(artifact: Artifact) -> str:
-    model, training, data = artifact.config.model, artifact.config.training, artifact.config.data
-    test = artifact.metrics.get("test") or artifact.metrics.get("validation") or {}
-    rows = "".join(
-        f"| {row['label']} | {row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} | {row['texts']} |\n"
-        for row in test.get("per_class", [])
-    )
-    where = "test" if "test" in artifact.metrics else "validation"
-    scores = (
-        f"On {test['texts']} {where} texts: accuracy {test['accuracy']:.4f}, macro-F1 {test['macro_f1']:.4f}.\n\n"
-        f"| class | precision | recall | F1 | texts |\n|---|---|---|---|---|\n{rows}"
-        if test
-        else "It was saved without a test or validation split, so there are no scores.\n"
-    )
-    padding = (
-        "A text's score does not depend on the texts beside it."
-        if model.mask_padding
-        else "Padding is read as words: a text's score depends on the longest text of its batch."
-    )
-    stored = (
-        ""
-        if artifact.storage == "float32"
-        else f"\nStored as {artifact.storage}; the scores are those of the model before it was made smaller.\n"
-    )
-    if model.name == "linear":
-        size = (
-            f"{len(artifact.tensors['linear.keys'])} features: runs of 1 to {model.word_ngrams} words"
-            + (f" and of 2 to {model.char_ngrams} characters inside a word" if model.char_ngrams > 1 else "")
-            + f"; cost {model.cost:g}, {training.epochs} passes at most, seed {training.seed};"
-            f" {'lower-cased' if data.lowercase else 'case kept'}."
-        )
-    else:
-        size = (
-            f"{len(artifact.vocab.words)} words, {model.embedding_dim} numbers each"
-            f" (vectors: {artifact.vectors or 'none, learned from the texts'}); {model.hidden_size} hidden units;"
-            f" {training.epochs} epochs at most, seed {training.seed};"
-            f" {'lower-cased' if data.lowercase else 'case kept'}, {data.max_length} tokens at most. {padding}"
-        )
-    return (
-        "---\nlibrary_name: rubrica\npipeline_tag: text-classification\n---\n\n"
-        f"# {model.name} text classifier\n\n"
-        f"Classes: {', '.join(artifact.labels)}.\n\n{scores}\n"
-        f"{size}\n{stored}\n"
-        '```python\nimport rubrica\nmodel = rubrica.load("this-folder")\nmodel.predict(["a text"])\n```\n'
-    )

@@ -212,6 +212,7 @@ def seminar(
 @click.option("--out", required=True, help="New folder for the model.")
 @click.option("--model", type=click.Choice(MODELS), help="Which network.  [default: gru]")
 @click.option("--vectors", help="File of word vectors, or a name of `rubrica vectors list`.")
+@click.option("--size", type=click.Choice(["small", "base", "large"]), help="How large a model.  [default: base]")
 @click.option("--recipe", help="A recipe's name, a TOML file, or the config.json of a model to repeat.")
 @click.option("--epochs", type=int, help="Passes over the training texts.")
 @click.option("--batch-size", type=int, help="Texts of one update.")
@@ -225,6 +226,7 @@ def train(
     out: str,
     model: str | None,
     vectors: str | None,
+    size: str | None,
     recipe: str | None,
     settings: tuple[str, ...],
     text_columns: tuple[str, ...],
@@ -237,7 +239,9 @@ def train(
     from rubrica.config import Config, load_recipe, recipe_names
     from rubrica.data import read_dataset
 
-    named = recipe or (model if model in recipe_names() else None)
+    if size and recipe:
+        raise click.UsageError("give --size or --recipe, one of the two")
+    named = recipe or (size if size != "base" else None) or (model if model in recipe_names() else None)
     config = load_recipe(named) if named else Config()
     given = {"model.name": model} | {f"training.{name}": value for name, value in flags.items()}
     config = config.changed([*settings, *(f"{key}={value}" for key, value in given.items() if value is not None)])
