@@ -37,7 +37,7 @@ FLOORS = [
     ],
     ["vocab", "batching", "mini_news", "large_files", "stored_texts", "csv_lines", "data_files", "data_hub", "data"],
     ["vectors_files", "vectors_hub", "vectors"],
-    ["corpus", "overview", "model_card", "artifact", "report", "environment", "tables"],
+    ["corpus", "own_words", "overview", "model_card", "artifact", "report", "environment", "tables"],
     ["forward", "linear", "runtime", "answers", "onnx_layers", "onnx_graph", "export"],
     [
         "masking",

@@ -85,7 +85,7 @@ SEMINAR = [name for name in recipe_names() if name.startswith("seminar-")]
 
 def test_a_recipe_named_as_a_model_is_of_that_model():
     assert load_recipe("bag").model.name == "bag"
-    assert set(recipe_names()) == {*SEMINAR, "bag", "linear"}
+    assert set(recipe_names()) == {*SEMINAR, "bag", "linear", "small", "large"}
 
 
 def test_recipes_say_the_seminars_settings():

@@ -59,7 +59,11 @@ def test_the_saved_settings_repeat_the_training(tiny_news, tmp_path, config):
 def test_untrained_words_of_the_vectors_are_taken_along_unless_no_text_can_hold_them(tiny_news, tmp_path):
     words = ["<user>", "cup", "Cup", "harbour", "don't", "unk", "oil"]
     matrix = np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32)
-    model = train(tiny_news, config=QUICK, vectors=Vectors(words, matrix, "v"))
+    vectors = Vectors(words, matrix, "v")
+    extended = train(tiny_news, config=QUICK, vectors=vectors)
+    assert extended.artifact.vocab.words[:5] == ["<user>", "cup", "harbour", "unk", "oil"]
+    assert "planet" in extended.artifact.vocab.words  # of train; the vectors lack it
+    model = train(tiny_news, config=QUICK.changed(["model.extend_vectors=false"]), vectors=vectors)
     assert model.artifact.vocab.words == ["<user>", "cup", "harbour", "unk", "oil"]
     table = model.artifact.tensors["embedding.weight"]
     np.testing.assert_array_equal(table[2], matrix[3])  # as read

@@ -55,7 +55,7 @@ DIRECTIONS = {False: ("l0",), True: ("l0", "l0_reverse")}
 """How torch names the parameters of one or both directions of reading."""
 # What older folders do not say was so, since nothing else was there.
 _BEFORE: dict[str, dict[str, Any]] = {
-    "model": {"with_linear": False, "bidirectional": False, "embedding_std": 1.0},
+    "model": {"with_linear": False, "bidirectional": False, "embedding_std": 1.0, "extend_vectors": False},
     "training": {"warmup": 0.0, "decay": "none", "label_smoothing": 0.0, "word_dropout": 0.0, "dropout": 0.0},
 }
 _BYTES = {"float32": 4, "uint32": 4, "bfloat16": 2, "int8": 1, "uint8": 1}

@@ -57,6 +57,8 @@ class ModelConfig:
     """E, numbers in a word vector; at least 1. Vectors from a file bring their own."""
     embedding: Literal["pretrained", "random"] = "pretrained"
     """Where the embedding table starts: at the vectors (when some are given), or drawn at random."""
+    extend_vectors: bool = True
+    """Words of train that the vectors lack get some too, and all are scaled to embedding_std; see `own_words.py`."""
     embedding_std: float = 0.1
     """Standard deviation of the numbers of drawn vectors, from N(0, std^2); above 0. At 1, torch's default and the
     seminar's, what a rare word says is mostly the noise that it started from."""

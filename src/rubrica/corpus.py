@@ -78,13 +78,13 @@ def build_corpus(dataset: Dataset, vectors: Vectors | None, config: DataConfig) 
     if vectors is None:
         first = "train" if "train" in texts else next(iter(texts))
         counter = WordCounter(lowercase=config.lowercase, max_length=config.max_length)
-        tokens[first] = _gather(len(texts[first]), (counter.add(stretch) for stretch in _stretches(texts[first])))
+        tokens[first] = _gather(len(texts[first]), (counter.add(stretch) for stretch in stretches(texts[first])))
         vocab, ids = Vocab.from_counts(*counter.words(), lowercase=config.lowercase, min_count=config.min_count)
         _renumber(tokens[first].ids, ids)
     else:
         vocab = Vocab.from_vectors(vectors.words, lowercase=config.lowercase)
     for name in (name for name in texts if name not in tokens):
-        numbered = (vocab.encode(stretch, config.max_length) for stretch in _stretches(texts[name]))
+        numbered = (vocab.encode(stretch, config.max_length) for stretch in stretches(texts[name]))
         tokens[name] = _gather(len(texts[name]), ((found.ids, found.offsets) for found in numbered))
     rows, table_size = np.arange(len(vocab.words)), len(vocab.words)
     if vectors is not None:
@@ -97,7 +97,8 @@ def build_corpus(dataset: Dataset, vectors: Vectors | None, config: DataConfig) 
     return Corpus(vocab, rows, table_size, dataset.labels, splits)
 
 
-def _stretches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+def stretches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield the texts, so many at a time that all may be strings at once."""
     for first in range(0, len(texts), _STRETCH):
         yield texts[first : first + _STRETCH]
 

@@ -20,6 +20,7 @@ from rubrica.corpus import Corpus, Split, build_corpus, hold_out, pretrained_tab
 from rubrica.data import Dataset, check_trainable, read_dataset
 from rubrica.errors import ConfigError, require
 from rubrica.history import Trained
+from rubrica.own_words import extend_vectors
 from rubrica.runtime import Classifier
 from rubrica.tokenizer import is_token
 from rubrica.vectors import Vectors, load_vectors
@@ -68,6 +69,9 @@ def train(
         raise ConfigError("a linear model reads no word vectors; leave them out, or take another model")
     if vectors is not None and not isinstance(vectors, Vectors):
         vectors = load_vectors(vectors)
+    if vectors is not None and config.model.extend_vectors and config.model.embedding == "pretrained":
+        std, seed = config.model.embedding_std, config.training.seed
+        vectors = extend_vectors(vectors, data.splits["train"].texts, config.data, std=std, seed=seed)
     corpus = build_corpus(data, vectors, config.data)
     artifact = train_corpus(corpus, vectors, config, title=config.model.name)
     if config.model.name not in ("bag", "linear") and not artifact.metrics["interrupted"]:
