@@ -39,9 +39,10 @@ from results import write_result
 from rubrica import loop
 from rubrica.bptt import join_weights
 from rubrica.config import Config
-from rubrica.corpus import build_corpus, hold_out
+from rubrica.corpus import build_corpus
 from rubrica.data import read_dataset
 from rubrica.device_split import DeviceSplit
+from rubrica.held_out import hold_out
 from rubrica.loop import Optimizer, compute_logits, seed_everything, update
 from rubrica.models import build_model
 from rubrica.network import initial_table

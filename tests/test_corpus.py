@@ -5,10 +5,9 @@ import pytest
 
 from rubrica import corpus as corpus_module
 from rubrica.cache import cache_folder
-from rubrica.config import DataConfig
-from rubrica.corpus import build_corpus, hold_out, pretrained_table
+from rubrica.config import MULTI_LABEL, DataConfig
+from rubrica.corpus import build_corpus, pretrained_table
 from rubrica.data import Dataset, Examples
-from rubrica.errors import ConfigError
 from rubrica.vectors import Vectors
 from rubrica.vocab import Vocab
 
@@ -101,16 +100,18 @@ def test_vectors_without_unk_gain_their_mean_as_a_last_row():
     assert pretrained_table(Vectors(["unk", "b"], matrix, "")) is matrix
 
 
-def test_the_held_out_part_is_a_share_of_each_class_and_follows_the_seed():
-    targets = np.repeat([0, 1, 2], [100, 50, 1])
-    stay, held = hold_out(targets, 0.1, seed=3)
-    assert np.bincount(targets[held], minlength=3).tolist() == [10, 5, 0]
-    assert sorted([*stay, *held]) == list(range(151))
-    np.testing.assert_array_equal(hold_out(targets, 0.1, seed=3)[1], held)
-    assert hold_out(targets, 0.1, seed=4)[1].tolist() != held.tolist()
-    assert len(hold_out(targets, 0.0, seed=3)[1]) == 0
+def test_several_labels_are_ones_in_a_row(monkeypatch):
+    monkeypatch.setattr(corpus_module, "_STRETCH", 2)
+    examples = Examples(["a", "b", "c"], [("y",), (), ("x", "z")])
+    corpus = build_corpus(Dataset("x", {"train": examples}, (), "", ["x", "y", "z"], MULTI_LABEL), None, CONFIG)
+    targets = corpus.splits["train"].targets
+    assert (targets.dtype, targets.tolist()) == (np.uint8, [[0, 1, 0], [0, 0, 0], [1, 0, 1]])
+    assert corpus.several
 
 
-def test_a_fraction_that_holds_out_nothing_is_an_error():
-    with pytest.raises(ConfigError, match="holds out none of 4 texts"):
-        hold_out(np.array([0, 0, 1, 1]), 0.1, seed=0)
+def test_train_has_keys_only_where_a_part_of_it_is_held_out(tiny_news):
+    train, test = tiny_news.splits["train"], tiny_news.splits["test"]
+    assert len(build_corpus(tiny_news, None, CONFIG).splits["train"].keys) == 160
+    assert build_corpus(tiny_news, None, DataConfig(validation_fraction=0.0)).splits["train"].keys is None
+    whole = Dataset("x", {"train": train, "validation": test}, (), "", tiny_news.labels)
+    assert build_corpus(whole, None, CONFIG).splits["train"].keys is None

@@ -73,6 +73,7 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--text-column", "text_columns", multiple=True, help="Column of the text; several are joined."),
         click.option("--label-column", help="Column of the label."),
         click.option("--delimiter", help="What separates the columns of a CSV file."),
+        click.option("--label-separator", default="|", help='Between labels of a text, [default: |] or "" for none.'),
     )
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
 
@@ -229,10 +230,7 @@ def train(
     size: str | None,
     recipe: str | None,
     settings: tuple[str, ...],
-    text_columns: tuple[str, ...],
-    label_column: str | None,
-    delimiter: str | None,
-    **flags: int | float | str | None,
+    **flags: Any,
 ) -> None:
     """Train a model on DATA (see `rubrica data --help`) and write it to a new folder."""
     from rubrica.artifact import check_writable
@@ -241,12 +239,13 @@ def train(
 
     if size and recipe:
         raise click.UsageError("give --size or --recipe, one of the two")
+    columns = {name: flags.pop(name) for name in ("text_columns", "label_column", "delimiter", "label_separator")}
     named = recipe or (size if size != "base" else None) or (model if model in recipe_names() else None)
     config = load_recipe(named) if named else Config()
     given = {"model.name": model} | {f"training.{name}": value for name, value in flags.items()}
     config = config.changed([*settings, *(f"{key}={value}" for key, value in given.items() if value is not None)])
     check_writable(out)
-    dataset = read_dataset(data, text_columns=text_columns, label_column=label_column, delimiter=delimiter)
+    dataset = read_dataset(data, **columns)
     from rubrica.training import train as run_training
 
     metrics = run_training(dataset, out=out, config=config, vectors=vectors).artifact.metrics

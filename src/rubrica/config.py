@@ -14,6 +14,9 @@ from typing import Any, Literal, Self, get_args, get_origin
 
 from rubrica.errors import ConfigError, nearest
 
+SINGLE_LABEL, MULTI_LABEL = "single_label_classification", "multi_label_classification"
+"""Whether a text has one label or may have several, as `transformers` calls it."""
+
 RECIPES = Path(__file__).parent / "recipes"
 
 

@@ -11,17 +11,18 @@ Letters: N texts, V words in use, W words of the vectors.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.cache import cache_faults, make_array, unnamed_file
-from rubrica.config import DataConfig
+from rubrica.config import MULTI_LABEL, DataConfig
 from rubrica.data import Dataset
-from rubrica.errors import ConfigError
+from rubrica.held_out import text_keys
 from rubrica.kernels.tokens import WordCounter
+from rubrica.stored_texts import Label
 from rubrica.vectors import Vectors
 from rubrica.vocab import PAD_ID, UNKNOWN, TokenIds, Vocab
 
@@ -38,15 +39,17 @@ class Split:
 
     Args:
         tokens: The ids of N texts.
-        targets: The class of each, int64, (N,).
+        targets: The class of each, int64, (N,); where a text may have several, ones at its own, uint8, (N, C).
         texts: As they were read, in memory or not; for models that read characters.
         weights: How much each counts in training, float32, (N,); None where all count alike.
+        keys: Of a split that a part is held out of, the same number for near-duplicates, see `held_out.py`.
     """
 
     tokens: TokenIds
-    targets: NDArray[np.int64]
+    targets: NDArray[Any]
     texts: Sequence[str] = ()
     weights: NDArray[np.float32] | None = None
+    keys: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,11 @@ class Corpus:
     table_size: int
     labels: list[str]
     splits: dict[str, Split]
+
+    @property
+    def several(self) -> bool:
+        """Whether a text may have several labels."""
+        return next(iter(self.splits.values())).targets.ndim == 2
 
 
 def build_corpus(dataset: Dataset, vectors: Vectors | None, config: DataConfig) -> Corpus:
@@ -90,10 +98,13 @@ def build_corpus(dataset: Dataset, vectors: Vectors | None, config: DataConfig) 
     if vectors is not None:
         rows = _rows_in_use(vocab, tokens.values())
         vocab = vocab.take(rows)
+    number = _number_sets if dataset.problem_type == MULTI_LABEL else _number_labels
     splits = {
-        name: Split(tokens[name], _number_labels(examples.labels, dataset.labels), examples.texts)
+        name: Split(tokens[name], number(examples.labels, dataset.labels), examples.texts)
         for name, examples in dataset.splits.items()
     }
+    if "train" in splits and "validation" not in splits and config.validation_fraction:
+        splits["train"] = replace(splits["train"], keys=text_keys(len(texts["train"]), _stretches(texts["train"])))
     return Corpus(vocab, rows, table_size, dataset.labels, splits)
 
 
@@ -103,12 +114,24 @@ def stretches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
         yield texts[first : first + _STRETCH]
 
 
-def _number_labels(labels: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
+def _number_labels(labels: Sequence[Label], classes: Sequence[str]) -> NDArray[np.int64]:
     """The place of each label among the classes, (N,)."""
-    places = {label: i for i, label in enumerate(classes)}
+    places: dict[Label, int] = {label: i for i, label in enumerate(classes)}
     targets = make_array(len(labels), np.int64)
     for first in range(0, len(labels), _STRETCH):
         targets[first : first + _STRETCH] = [places[label] for label in labels[first : first + _STRETCH]]
+    return targets
+
+
+def _number_sets(labels: Sequence[Label], classes: Sequence[str]) -> NDArray[np.uint8]:
+    """Ones at the places of each text's labels among the classes, (N, C)."""
+    places = {label: i for i, label in enumerate(classes)}
+    targets = make_array(len(labels) * len(classes), np.uint8).reshape(len(labels), len(classes))
+    for first in range(0, len(labels), _STRETCH):
+        part = targets[first : first + _STRETCH]
+        part[:] = 0
+        for row, several in zip(part, labels[first : first + _STRETCH], strict=True):
+            row[[places[label] for label in several]] = 1
     return targets
 
 
@@ -163,38 +186,3 @@ def pretrained_table(vectors: Vectors) -> NDArray[np.float32]:
     if UNKNOWN in vectors.words:
         return vectors.matrix
     return np.vstack([vectors.matrix, vectors.matrix.mean(axis=0, keepdims=True, dtype=np.float64)], dtype=np.float32)
-
-
-def hold_out(targets: NDArray[np.int64], fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Split the rows of train into those that stay and those held out for validation, class by class.
-
-    Every class keeps at least one text to train on.
-
-    Raises:
-        ConfigError: If the fraction is above 0 but too small to hold out a single text.
-    """
-    generator = np.random.default_rng(seed)
-    held = make_array(len(targets), bool)
-    held[:] = False
-    for target, count in enumerate(np.bincount(targets).tolist()):
-        if count:
-            rows = _places(targets, target, count)
-            generator.shuffle(rows)
-            held[rows[: min(round(fraction * count), count - 1)]] = True
-    num_held = int(np.count_nonzero(held))
-    if fraction > 0 and not num_held:
-        raise ConfigError(
-            f"data.validation_fraction is {fraction}, which holds out none of {len(targets)} texts; "
-            "raise it, add texts, or set it to 0"
-        )
-    return _places(held, False, len(held) - num_held), _places(held, True, num_held)
-
-
-def _places(values: NDArray[Any], wanted: int, count: int) -> NDArray[np.int64]:
-    """Where `values` is the wanted one, which is `count` times."""
-    places, done = make_array(count, np.int64), 0
-    for first in range(0, len(values), _STRETCH):
-        found = first + np.flatnonzero(values[first : first + _STRETCH] == wanted)
-        places[done : done + len(found)] = found
-        done += len(found)
-    return places

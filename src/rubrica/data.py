@@ -17,12 +17,14 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
+from rubrica.config import MULTI_LABEL, SINGLE_LABEL
 from rubrica.data_files import FORMATS, Table, arrow_parts, file_suffix, iter_lines, read_lines, read_parts
 from rubrica.data_hub import read_hub
+from rubrica.data_labels import SEPARATOR, Known, as_sets, check_known, classes_of, hold_several, read_labels
 from rubrica.errors import DataError, nearest, quote_names
 from rubrica.large_files import LARGE_BYTES
 from rubrica.mini_news import TOPICS, build_mini_news
-from rubrica.stored_texts import CodedLabels, StoredTexts
+from rubrica.stored_texts import CodedLabels, Label, StoredTexts
 
 __all__ = ["SPLITS", "Dataset", "Examples", "read_dataset", "read_texts", "iter_lines", "check_trainable"]
 
@@ -56,11 +58,11 @@ class Examples:
 
     Args:
         texts: A list; of more than 64 MB a `StoredTexts`, whose slices are lists.
-        labels: A list; beside a `StoredTexts` a `CodedLabels`.
+        labels: A list; beside a `StoredTexts` a `CodedLabels`. In multi-label data a tuple of labels for each text.
     """
 
     texts: Sequence[str]
-    labels: Sequence[str]
+    labels: Sequence[Label]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class Dataset:
         label_column: The column of the labels.
         labels: The class names of train (or of the only split) in the order of their targets: a hub ClassLabel's
             own order, else integers by value, else sorted.
+        problem_type: Whether a text has one label or may have several, in the words of `config.json`.
     """
 
     name: str
@@ -81,6 +84,7 @@ class Dataset:
     text_columns: tuple[str, ...]
     label_column: str
     labels: list[str]
+    problem_type: str = SINGLE_LABEL
 
 
 def read_dataset(
@@ -89,6 +93,7 @@ def read_dataset(
     text_columns: Sequence[str] = (),
     label_column: str | None = None,
     delimiter: str | None = None,
+    label_separator: str = SEPARATOR,
 ) -> Dataset:
     """Read a data set, whatever it is kept in.
 
@@ -98,6 +103,7 @@ def read_dataset(
         text_columns: Columns to join with a space, empty ones left out; found by name where not given.
         label_column: Found by name where not given; of two columns the one that is not the text.
         delimiter: Of CSV and TSV files, one ASCII character; by default a comma or a tab, by suffix.
+        label_separator: Between several labels of a text that are one string; an empty one reads labels whole.
 
     Raises:
         DataError: If it is not there or cannot be used; with the path and, where there is one, the line.
@@ -108,21 +114,31 @@ def read_dataset(
     if path is None and name == MINI_NEWS:
         splits = {split: Examples(*columns) for split, columns in build_mini_news().items()}
         return Dataset(name, splits, ("text",), "label", list(TOPICS))
-    splits, classes, found = {}, list[str](), None
+    splits, classes, found, several = {}, list[str](), None, False
     for split, tables in (_hub_parts(name) if path is None else _local_parts(path, delimiter)).items():
         first = next(tables)
         found = found or _find_columns(first, _as_tuple(text_columns), label_column)
         if splits and _is_unlabeled(first, found[1]):
             log.warning("%s: the %s split has no labels and is left out", first.path, split)
             continue
-        known = (split, classes) if splits else None
-        examples = _gather(_columns(table, *found, known) for table in chain([first], tables))
+        known = Known(split, classes, several) if splits else None
+        examples = _gather(_columns(table, *found, label_separator, known) for table in chain([first], tables))
         if not splits:
-            classes = first.class_names.get(found[1]) or _in_target_order(examples.labels)
+            classes = first.class_names.get(found[1]) or classes_of(examples.labels)
+            if several := hold_several(examples.labels):
+                examples = Examples(examples.texts, as_sets(examples.labels))
+                one = next((labels for labels in examples.labels if len(labels) > 1), ("a", "b"))
+                log.info(
+                    "%s: each text may have several labels, as %s; "
+                    'pass --label-separator "" where "%s" is part of a label',
+                    name,
+                    quote_names(one),
+                    label_separator or SEPARATOR,
+                )
         if examples.texts:
             splits[split] = examples
     assert found is not None  # there is at least one split, and of each at least one table
-    return Dataset(name, splits, *found, classes)
+    return Dataset(name, splits, *found, classes, MULTI_LABEL if several else SINGLE_LABEL)
 
 
 def read_texts(source: str | Path, *, text_columns: Sequence[str] = (), delimiter: str | None = None) -> Sequence[str]:
@@ -158,7 +174,7 @@ def check_trainable(dataset: Dataset) -> None:
     if len(dataset.labels) < 2:
         problem = f'one class only ("{dataset.labels[0]}"), expected at least 2'
         raise DataError(dataset.name, f'{problem}; check column "{dataset.label_column}" or pass --label-column')
-    if missing := set(dataset.labels).difference(dataset.splits["train"].labels):
+    if missing := set(dataset.labels).difference(classes_of(dataset.splits["train"].labels)):
         names = quote_names(sorted(missing))
         raise DataError(dataset.name, f"train has no example of {names}; add some or drop the class")
 
@@ -226,10 +242,10 @@ def _hub_parts(name: str) -> dict[str, Iterator[Table]]:
 # From tables to texts and labels
 
 
-def _gather(parts: Iterable[tuple[list[str], list[str]]]) -> Examples:
+def _gather(parts: Iterable[tuple[list[str], list[Label]]]) -> Examples:
     """The texts and labels of all parts: a list of texts while they are few, then a file of them."""
     texts: list[str] | StoredTexts = []
-    labels: list[str] | CodedLabels = []
+    labels: list[Label] | CodedLabels = []
     size = 0
     for more, spelled in parts:
         size += sum(map(len, more))
@@ -241,12 +257,13 @@ def _gather(parts: Iterable[tuple[list[str], list[str]]]) -> Examples:
 
 
 def _columns(
-    table: Table, texts_from: Sequence[str], labels_from: str, known: tuple[str, list[str]] | None
-) -> tuple[list[str], list[str]]:
-    """Texts and labels of a table; `known` is its split and the classes of train, where it must have no others."""
-    labels = _labels(table, _named(table, labels_from))
+    table: Table, texts_from: Sequence[str], labels_from: str, separator: str, known: Known | None
+) -> tuple[list[str], list[Label]]:
+    """Texts and labels of a table, which must have no other labels than are known."""
+    labels = read_labels(table, _named(table, labels_from), separator)
     if known is not None:
-        _check_known(table, known[0], labels, known[1])
+        labels = list(as_sets(labels)) if known.several else labels
+        check_known(table, labels, known)
     return _texts(table, [_named(table, column) for column in texts_from]), labels
 
 
@@ -320,48 +337,9 @@ def _strings(table: Table, column: str) -> list[str | None]:
     return values
 
 
-def _labels(table: Table, column: str) -> list[str]:
-    values = table.values(column)
-    names = table.class_names.get(column)
-    spelled: list[str | None] = values
-    if names is not None:
-        spelled = [names[value] if value in range(len(names)) else None for value in values]
-    elif set(map(type, values)) != {str}:
-        spelled = [_spell(value) for value in values]
-    if blank := {label for label in set(spelled) if label is None or not label.strip()}:
-        row = next(row for row, label in enumerate(spelled) if label in blank)
-        raise table.error(row, _label_problem(values[row], column, names))
-    return spelled  # type: ignore[return-value]
-
-
-def _spell(value: Any) -> str | None:
-    """A label as the user would write it; None for what cannot be one."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):  # pandas makes floats of integers when one of them is missing
-        return str(int(value)) if value.is_integer() else None
-    return str(value) if isinstance(value, str | int) else None
-
-
-def _label_problem(value: Any, column: str, names: list[str] | None) -> str:
-    if isinstance(value, list):
-        return f'a list of labels in "{column}", expected one; several labels a text are not supported yet'
-    if value is None or _is_nan(value) or (isinstance(value, str) and not value.strip()):
-        return f'no label in "{column}"; add one or remove the row'
-    expected = f"a class of 0 to {len(names) - 1}" if names is not None else "a label: a string or an integer"
-    return f'found {_shown(value)} in "{column}", expected {expected}'
-
-
-def _check_known(table: Table, split: str, labels: list[str], classes: list[str]) -> None:
-    if strange := set(labels).difference(classes):
-        row = next(row for row, label in enumerate(labels) if label in strange)
-        problem = f'label "{labels[row]}" of the {split} split does not occur in train'
-        raise table.error(row, f"{problem}; correct it, remove the row, or add such a text to train")
-
-
 def _is_unlabeled(table: Table, column: str) -> bool:
     """Whether this is a hub's test split whose labels are kept secret: all of them -1."""
-    return column in table.class_names and set(table.values(column)) == {-1}
+    return column in table.class_names and all(value == -1 for value in table.values(column))
 
 
 def _shown(value: Any) -> str:
@@ -370,9 +348,3 @@ def _shown(value: Any) -> str:
 
 def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and value != value
-
-
-def _in_target_order(labels: Iterable[str]) -> list[str]:
-    names = sorted(set(labels))
-    integers = all(re.fullmatch(r"-?[0-9]{1,18}", name) for name in names)
-    return sorted(names, key=int) if integers else names

@@ -145,7 +145,8 @@ def _arrow_table(path: Path | str, table: Any, first_row: int = 0) -> Table:
 def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
     try:
         features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
-        kinds = {name: kind for name, kind in features.items() if kind.get("_type") == "ClassLabel"}
+        inner = {name: kind.get("feature", kind) for name, kind in features.items()}  # of a list, what it holds
+        kinds = {name: kind for name, kind in inner.items() if kind.get("_type") == "ClassLabel"}
         return {name: [str(label) for label in kind["names"]] for name, kind in kinds.items()}
     except (ValueError, KeyError, TypeError, AttributeError):  # no notes, or not those of `datasets`
         return {}
@@ -276,7 +277,8 @@ def _is_unicode(row: dict[str, Any]) -> bool:
 
 def _read_fasttext(path: Path, data: Data, _: str) -> Iterator[Table]:
     for first_line, page in iter_pages(path, data):
-        texts, labels, lines = [], [], []
+        texts, lines = [], []
+        labels: list[str | list[str]] = []
         for number, line in enumerate(_split_lines(page), first_line):
             if not line.strip():
                 continue
@@ -284,11 +286,8 @@ def _read_fasttext(path: Path, data: Data, _: str) -> Iterator[Table]:
             if not found:
                 problem = f"no label, expected {_LABEL_PREFIX}NAME before or after the text"
                 raise DataError(path, problem, line=number)
-            if len(found) > 1:
-                problem = f"{len(found)} labels, expected 1; several labels a text are not supported yet"
-                raise DataError(path, problem, line=number)
             texts.append(text)
-            labels += found
+            labels.append(found if len(found) > 1 else found[0])
             lines.append(number)
         yield Table(path, {"text": texts, "label": labels}, {}, partial(iter, lines))
 

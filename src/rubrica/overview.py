@@ -8,6 +8,7 @@ from typing import Any
 from rubrica.config import DataConfig
 from rubrica.corpus import build_corpus
 from rubrica.data import Dataset
+from rubrica.stored_texts import Label
 from rubrica.tokenizer import tokenize
 from rubrica.vectors import Vectors
 from rubrica.vocab import Vocab
@@ -26,10 +27,11 @@ def describe(dataset: Dataset, vectors: Vectors | None, config: DataConfig) -> d
         "text_columns": list(dataset.text_columns),
         "label_column": dataset.label_column,
         "labels": dataset.labels,
+        "problem_type": dataset.problem_type,
         "splits": {
             name: {
                 "rows": len(examples.texts),
-                "labels": dict(Counter(examples.labels)),
+                "labels": _count(examples.labels),
                 "tokens": int(lengths[name].sum()),
                 "tokens_per_text": float(lengths[name].mean()),
             }
@@ -56,11 +58,15 @@ def describe(dataset: Dataset, vectors: Vectors | None, config: DataConfig) -> d
     return facts
 
 
-def _example(text: str, label: str, vocab: Vocab, config: DataConfig) -> dict[str, Any]:
+def _count(labels: Sequence[Label]) -> dict[str, int]:
+    return dict(Counter(chain.from_iterable((label,) if isinstance(label, str) else label for label in labels)))
+
+
+def _example(text: str, label: Label, vocab: Vocab, config: DataConfig) -> dict[str, Any]:
     tokens = vocab.tokenize(text)[: config.max_length]
     return {
         "text": text,
-        "label": label,
+        "label": label if isinstance(label, str) else list(label),
         "tokens": tokens,
         "ids": [vocab.index.get(token, vocab.unknown_id) for token in tokens],
     }

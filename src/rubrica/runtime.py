@@ -51,7 +51,7 @@ class Classifier:
         """Probabilities (N, C), one row per text, in order."""
         return metrics.softmax(self.logits(texts))
 
-    def evaluate(self, texts: Sequence[str], labels: Sequence[str]) -> dict[str, Any]:
+    def evaluate(self, texts: Sequence[str], labels: Sequence[Any]) -> dict[str, Any]:
         """Accuracy, macro-F1, loss, per class and confusion of the answers, see `metrics.score`.
 
         Raises:

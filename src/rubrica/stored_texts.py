@@ -3,11 +3,14 @@
 import mmap
 import weakref
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import overload
 
 from rubrica.cache import cache_faults, unnamed_file
+
+Label = str | tuple[str, ...]
+"""A text's label, or where a text may have several, all of its labels, each once."""
 
 
 class StoredTexts(Sequence[str]):
@@ -75,40 +78,44 @@ class StoredTexts(Sequence[str]):
         return self._map[start:end]
 
 
-class CodedLabels(Sequence[str]):
+class CodedLabels(Sequence[Label]):
     """Labels as numbers, a byte each while there are no more than 256 different ones.
 
     Args:
         labels: The first ones.
     """
 
-    def __init__(self, labels: Iterable[str] = ()) -> None:
-        self._codes: dict[str, int] = {}
-        self._names: list[str] = []
+    def __init__(self, labels: Iterable[Label] = ()) -> None:
+        self._codes: dict[Label, int] = {}
+        self.names: list[Label] = []  # every label once
         self._numbers = array("B")
         self.extend(labels)
 
-    def extend(self, labels: Iterable[str]) -> None:
+    def extend(self, labels: Iterable[Label]) -> None:
         """Put some more behind them."""
         for label in labels:
             code = self._codes.setdefault(label, len(self._codes))
-            if code == len(self._names):
-                self._names.append(label)
+            if code == len(self.names):
+                self.names.append(label)
             if code == 256 and self._numbers.typecode == "B":
                 self._numbers = array("i", self._numbers)
             self._numbers.append(code)
+
+    def rename(self, change: Callable[[Label], Label]) -> None:
+        """Put `change(label)` where a label was; nothing can be put behind them any more."""
+        self.names = [change(name) for name in self.names]
 
     def __len__(self) -> int:
         return len(self._numbers)
 
     @overload
-    def __getitem__(self, index: int) -> str: ...
+    def __getitem__(self, index: int) -> Label: ...
     @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
+    def __getitem__(self, index: slice) -> list[Label]: ...
+    def __getitem__(self, index: int | slice) -> Label | list[Label]:
         """One label, or a list of those of a slice."""
         found = self._numbers[index]
-        return self._names[found] if isinstance(found, int) else [self._names[code] for code in found]
+        return self.names[found] if isinstance(found, int) else [self.names[code] for code in found]
 
 
 def _map(file: int) -> mmap.mmap:

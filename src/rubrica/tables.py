@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rubrica.config import MULTI_LABEL
 from rubrica.vectors_hub import KnownVectors
 
 
@@ -40,7 +41,9 @@ def print_overview(facts: dict[str, Any]) -> None:
     unknown = facts["unknown"]
     rows.add_row("unknown, as written", *(f"{unknown[name]['share_as_written']:.1%}" for name in splits))
     rows.add_row("unknown, lower-cased", *(f"{unknown[name]['share_lowercased']:.1%}" for name in splits))
-    _print(_line("text from", ", ".join(facts["text_columns"])), _line("label from", facts["label_column"]), rows)
+    several = ", several of a text" if facts["problem_type"] == MULTI_LABEL else ""
+    label_from = facts["label_column"] + several
+    _print(_line("text from", ", ".join(facts["text_columns"])), _line("label from", label_from), rows)
     if vectors := facts.get("vectors"):
         size = f"{vectors['words']:,} words x {vectors['dim']}"
         _print(_line("vectors", f"{vectors['source']}, {size}"), _line("first words", " ".join(vectors["first_words"])))
@@ -52,8 +55,9 @@ def print_overview(facts: dict[str, Any]) -> None:
     case = "lower-cased" if facts["lowercase"] else "as written"
     _print(Text(f"\nExamples ({case}, first {facts['max_length']} tokens)", "bold"))
     for example in facts["examples"]:
+        label = example["label"] if isinstance(example["label"], str) else ", ".join(example["label"])
         _print(
-            _line(example["label"], example["text"]),
+            _line(label, example["text"]),
             Text(" ".join(example["tokens"]), "dim"),
             Text(" ".join(map(str, example["ids"])) + "\n", "dim"),
         )

@@ -16,9 +16,11 @@ from rubrica.artifact import Artifact, check_writable, save_artifact
 from rubrica.cache import make_array
 from rubrica.calibration import fit_weights
 from rubrica.config import Config, load_recipe
-from rubrica.corpus import Corpus, Split, build_corpus, hold_out, pretrained_table
+from rubrica.corpus import Corpus, Split, build_corpus, pretrained_table
 from rubrica.data import Dataset, check_trainable, read_dataset
+from rubrica.data_labels import SEPARATOR
 from rubrica.errors import ConfigError, require
+from rubrica.held_out import hold_out
 from rubrica.history import Trained
 from rubrica.own_words import extend_vectors
 from rubrica.runtime import Classifier
@@ -41,6 +43,7 @@ def train(
     vectors: str | Path | Vectors | None = None,
     text_columns: tuple[str, ...] = (),
     label_column: str | None = None,
+    label_separator: str = SEPARATOR,
 ) -> Classifier:
     """Train on a data set and save the model.
 
@@ -51,6 +54,7 @@ def train(
         vectors: A file of word vectors, or a downloaded name of the gensim list.
         text_columns: The columns that hold the text, where their names do not tell.
         label_column: The column that holds the label.
+        label_separator: Between several labels of a text that are one string; an empty one reads labels whole.
 
     Returns:
         The model, ready to answer. `artifact.metrics` holds its scores on validation and test, and a bag's.
@@ -61,7 +65,7 @@ def train(
     if out is not None:
         check_writable(out)  # before minutes of work, not after
     if not isinstance(data, Dataset):
-        data = read_dataset(data, text_columns=text_columns, label_column=label_column)
+        data = read_dataset(data, text_columns=text_columns, label_column=label_column, label_separator=label_separator)
     check_trainable(data)
     config = config or Config()
     _trainer(config)  # says what is not installed before any work is done
@@ -95,7 +99,9 @@ def train_corpus(corpus: Corpus, vectors: Vectors | None, config: Config, *, tit
         rows, held_rows = np.arange(len(train_split.targets)), np.arange(len(held_out.targets))
     else:
         held_out = train_split
-        rows, held_rows = hold_out(train_split.targets, config.data.validation_fraction, config.training.seed)
+        rows, held_rows = hold_out(
+            train_split.targets, config.data.validation_fraction, config.training.seed, train_split.keys
+        )
 
     def validate(trained: Trained) -> tuple[float, float]:
         scores = _score(trained, corpus, held_out, held_rows, config)
@@ -238,7 +244,7 @@ def _with_all_words(corpus: Corpus, vectors: Vectors) -> Corpus:
     for name, split in corpus.splits.items():
         ids = make_array(len(split.tokens.ids), np.int32)
         np.take(places, split.tokens.ids, out=ids, mode="clip")  # "raise" would fill a copy first
-        splits[name] = Split(TokenIds(ids, split.tokens.offsets), split.targets, split.texts)
+        splits[name] = replace(split, tokens=TokenIds(ids, split.tokens.offsets))
     return Corpus(vocab, rows, corpus.table_size, corpus.labels, splits)
 
 
