@@ -1,4 +1,5 @@
-// The bag of words and word n-grams: the mean of rows of two tables, a linear head, softmax; forward and SGD.
+// The bag of words and word n-grams: the mean of rows of two tables, a linear head, softmax, or where a text may have
+// several classes a sigmoid for each; forward and SGD.
 //
 // The idea is fastText's (A. Joulin et al., EACL 2017, https://arxiv.org/abs/1607.01759). What differs is how it is
 // trained. fastText's threads write where they like and hope for the best. Here every row belongs to one thread, which
@@ -127,13 +128,7 @@ class Head {
   // it was; `logits` (CP) is room to work in. `smoothing` is the share of the target that goes to all classes alike.
   // Returns -log of the target's probability.
   float learn(const float* h, int64_t target, float lr, float smoothing, float* logits, float* d_h, bool* right) {
-    int64_t best = 0;
-    for (int64_t c = 0; c < C_; c++) {
-      vf sum = {};
-      for (int64_t j = 0; j < DP_; j += kLanes) sum += load(weight_ + c * DP_ + j) * load(h + j);
-      logits[c] = bias_[c] + add_up(sum);
-      if (logits[c] > logits[best]) best = c;
-    }
+    const int64_t best = score(h, logits);
     *right = best == target;
     const float most = logits[best], wanted = logits[target] - most;
     float total = 0;
@@ -145,17 +140,37 @@ class Head {
     }
     for (int64_t c = 0; c < C_; c++) total += logits[c];
     std::memset(d_h, 0, DP_ * sizeof(float));
-    for (int64_t c = 0; c < C_; c++) {
-      const float d = logits[c] / total - (c == target ? 1.0f - smoothing : 0.0f) - smoothing / C_, step = -lr * d;
-      float* w = weight_ + c * DP_;
-      for (int64_t j = 0; j < DP_; j += kLanes) {
-        const vf before = load(w + j);
-        store(d_h + j, load(d_h + j) + d * before);
-        store(w + j, before + step * load(h + j));
-      }
-      bias_[c] += step;
-    }
+    for (int64_t c = 0; c < C_; c++)
+      move(c, logits[c] / total - (c == target ? 1.0f - smoothing : 0.0f) - smoothing / C_, lr, h, d_h);
     return std::log(total) - wanted;
+  }
+  // The same where each class is a question of its own; `set` (C) has ones at the text's classes, and `smoothing` is
+  // the share of each answer that goes to yes and no alike. Returns -log of the probability of the set.
+  float learn_set(const float* h, const uint8_t* set, float lr, float smoothing, float* logits, float* d_h,
+                  bool* right) {
+    score(h, logits);
+    std::memset(d_h, 0, DP_ * sizeof(float));
+    float loss = 0, product = 1;  // of 1 + exp(-|x|), so that few logarithms are taken
+    bool all = true;
+    for (int64_t c = C_; c < CP_; c++) logits[c] = 0;
+    for (int64_t first = 0; first < C_; first += kLanes) {
+      float away[kLanes];
+      vf scale, rest;
+      const vf x = load(logits + first), minus = -x;
+      split_exp(x < minus ? x : minus, scale, rest);  // of -|x|: at most 1, so nothing overflows
+      store(away, scale + scale * rest);
+      for (int64_t c = first; c < std::min(first + kLanes, C_); c++) {
+        const float e = away[c - first], wanted = set[c] ? 1.0f : 0.0f;
+        const float p = (logits[c] < 0 ? e : 1.0f) / (1.0f + e);
+        loss += std::max(logits[c], 0.0f) - logits[c] * wanted;
+        product *= 1.0f + e;
+        if (product > 1e30f) loss += std::log(product), product = 1;
+        all &= (logits[c] >= 0) == (set[c] != 0);
+        move(c, p - wanted * (1.0f - smoothing) - smoothing / 2, lr, h, d_h);
+      }
+    }
+    *right = all;
+    return loss + std::log(product);
   }
   // Copies what was learned to where it came from.
   void push() {
@@ -166,6 +181,29 @@ class Head {
   static int64_t pad(int64_t n) { return (n + kLanes - 1) / kLanes * kLanes; }
 
  private:
+  // Logits (C), and the place of the largest.
+  int64_t score(const float* h, float* logits) {
+    int64_t best = 0;
+    for (int64_t c = 0; c < C_; c++) {
+      vf sum = {};
+      for (int64_t j = 0; j < DP_; j += kLanes) sum += load(weight_ + c * DP_ + j) * load(h + j);
+      logits[c] = bias_[c] + add_up(sum);
+      if (logits[c] > logits[best]) best = c;
+    }
+    return best;
+  }
+  // d_h += d * the row of class c; then the row moves by its gradient, d * h.
+  void move(int64_t c, float d, float lr, const float* h, float* d_h) {
+    const float step = -lr * d;
+    float* w = weight_ + c * DP_;
+    for (int64_t j = 0; j < DP_; j += kLanes) {
+      const vf before = load(w + j);
+      store(d_h + j, load(d_h + j) + d * before);
+      store(w + j, before + step * load(h + j));
+    }
+    bias_[c] += step;
+  }
+
   int64_t C_, D_, CP_, DP_;
   Buffer weight_, bias_;
   struct {
@@ -223,6 +261,8 @@ constexpr int64_t kLinesAhead = 4;
 struct Lesson {
   int64_t count, batch_size;
   const int64_t *texts, *targets;
+  const uint8_t* sets;   // (N, C) in place of targets where a text may have several classes, else null
+  const float* weights;  // what each text's step is scaled by, or null
   float lr, lr_end, smoothing;
   float lr_at(int64_t i) const { return lr + (lr_end - lr) * static_cast<float>(i) / static_cast<float>(count); }
 };
@@ -250,7 +290,7 @@ bool train(const Bag& bag, const Lesson& lesson, int threads, float* weight, flo
         const int64_t text = lesson.texts[first + i];
         if (const int64_t next = first + i + 2 * kAhead; next < lesson.count) {
           __builtin_prefetch(bag.offsets + lesson.texts[next]);
-          __builtin_prefetch(lesson.targets + lesson.texts[next]);
+          if (!lesson.sets) __builtin_prefetch(lesson.targets + lesson.texts[next]);
         }
         if (const int64_t next = first + i + kAhead; next < lesson.count) {
           const char* ids = reinterpret_cast<const char*>(bag.ids + bag.offsets[lesson.texts[next]]);
@@ -272,7 +312,8 @@ bool train(const Bag& bag, const Lesson& lesson, int threads, float* weight, flo
       barrier.wait();
       for (int64_t i = 0; i < batch; i++) {
         const int64_t text = lesson.texts[first + i], count = counts[turn * size + i];
-        const float share = count ? 1.0f / count : 0.0f, lr = lesson.lr_at(first + i);
+        const float share = count ? 1.0f / count : 0.0f, weight = lesson.weights ? lesson.weights[text] : 1.0f;
+        const float lr = lesson.lr_at(first + i) * weight;
         for (int64_t j = 0; j < DP; j += kLanes) {
           vf sum = {};
           for (int other = 0; other < threads; other++)
@@ -280,7 +321,10 @@ bool train(const Bag& bag, const Lesson& lesson, int threads, float* weight, flo
           store(h + j, sum * share);
         }
         bool hit;
-        my_loss += head.learn(h, lesson.targets[text], lr, lesson.smoothing, logits, d_h, &hit);
+        const float lost =
+            lesson.sets ? head.learn_set(h, lesson.sets + text * bag.C, lr, lesson.smoothing, logits, d_h, &hit)
+                        : head.learn(h, lesson.targets[text], lr, lesson.smoothing, logits, d_h, &hit);
+        my_loss += weight * lost;
         my_right += hit;
         move_rows<WIDTH>(bag.D, rows.data() + ends[i], ends[i + 1] - ends[i], -lr * share, d_h);
       }
@@ -336,15 +380,18 @@ RUBRICA_API int64_t rubrica_bag_features(int threads, int word_ngrams, int64_t N
 }
 
 // SGD on `count` texts in the order of `texts`, the learning rate falling linearly from `lr` to `lr_end`. Words,
-// n-grams and head change in place. `outcome` (2,): the sum of their losses before each step, and how many were right.
+// n-grams and head change in place. The class of text i is targets[i], or where a text may have several, `sets` (N, C)
+// has ones at its own and `targets` is null; its step is scaled by weights[i], if there are any. `outcome` (2,): the
+// sum of their losses before each step, times their weights, and how many were right.
 // Returns -1 where the system grants no threads.
 RUBRICA_API int64_t rubrica_bag_train(int threads, int word_ngrams, int64_t V, int64_t B, int64_t C, int64_t D,
-                                      const int32_t* ids, const int64_t* offsets, const int64_t* targets, int64_t count,
-                                      const int64_t* texts, int64_t batch_size, double lr, double lr_end, double smoothing,
+                                      const int32_t* ids, const int64_t* offsets, const int64_t* targets,
+                                      const uint8_t* sets, const float* weights, int64_t count, const int64_t* texts,
+                                      int64_t batch_size, double lr, double lr_end, double smoothing,
                                       float* words, float* ngrams, float* weight, float* bias, double* outcome) {
   const Bag bag{V, B, C, D, word_ngrams, words, ngrams, ids, offsets};
-  const Lesson lesson{count, batch_size, texts, targets, static_cast<float>(lr), static_cast<float>(lr_end),
-                      static_cast<float>(smoothing)};
+  const Lesson lesson{count, batch_size, texts, targets, sets, weights, static_cast<float>(lr),
+                      static_cast<float>(lr_end), static_cast<float>(smoothing)};
   const auto run = D == 16 ? train<16> : train<0>;
   return run(bag, lesson, threads, weight, bias, outcome) ? 0 : -1;
 }

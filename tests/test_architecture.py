@@ -18,6 +18,7 @@ FLOORS = [
         "config",
         "metrics",
         "calibration",
+        "thresholds",
         "quantization",
         "tensor_file",
         "quantization",

@@ -101,7 +101,7 @@ def resign(folder):
 CHANGES = [
     ({"architectures": ["x"]}, "unknown key 'architectures'"),
     ({"id2labels": {}}, "unknown key 'id2labels' (did you mean 'id2label'?)"),
-    ({"rubrica_format": 3}, "format 3, but this version reads 1 and 2; upgrade rubrica"),
+    ({"rubrica_format": 4}, "format 4, but this version reads 1 to 3; upgrade rubrica"),
     ({"rubrica_format": 1}, "unknown key 'storage'"),
     ({"storage": "int2"}, "storage is 'int2'; give one of float32, bfloat16, int8, int4"),
     ({"model": {"name": "bert"}}, "model.name is 'bert'; give one of"),

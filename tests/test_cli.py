@@ -13,7 +13,7 @@ import rubrica
 from rubrica import cli
 from rubrica.vectors import Vectors, save_vectors
 
-QUICK = ["--epochs", "8", "--batch-size", "16", "--lr", "0.02", "--set", "model.hidden_size=16"]
+QUICK = ["--epochs", "12", "--batch-size", "16", "--lr", "0.02", "--set", "model.hidden_size=16"]
 
 
 @pytest.fixture

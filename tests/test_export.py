@@ -172,7 +172,12 @@ def test_the_report_counts_bytes_words_and_answers(tmp_path):
     assert report["words"] == {"before": 5000, "after": len(load_artifact(out).vocab.words)}
     answers = Classifier(load_artifact(out)).predict(texts)
     hits = sum(answer == label for answer, label in zip(answers, labels, strict=True))
-    assert report["accuracy"] == {"texts": 200, "before": 0.9, "after": pytest.approx(hits / 200)}
+    assert report["accuracy"] == {
+        "texts": 200,
+        "measure": "accuracy",
+        "before": 0.9,
+        "after": pytest.approx(hits / 200),
+    }
     assert 0 < hits < 200
     assert sum(report["bytes"]["after"].values()) <= 30_000
 

@@ -12,7 +12,7 @@ TEXTS = st.lists(st.lists(st.integers(0, 6), max_size=7), min_size=1, max_size=9
 SIZES = st.tuples(st.sampled_from([1, 3, 16, 20]), st.integers(2, 5), st.sampled_from([0, 1, 11]), st.integers(1, 3))
 
 
-def problem(texts, sizes, dtype):
+def problem(texts, sizes, dtype, several=False):
     dim, num_classes, buckets, word_ngrams = sizes
     draw = np.random.default_rng(3)
     tables = bag.Tables(
@@ -21,7 +21,10 @@ def problem(texts, sizes, dtype):
     head = bag.Head(draw.normal(size=(num_classes, dim)).astype(dtype), draw.normal(size=num_classes).astype(dtype))
     ids = np.array([word for text in texts for word in text], np.int32)
     offsets = np.cumsum([0, *map(len, texts)]).astype(np.int64)
-    return tables, head, ids, offsets, draw.integers(0, num_classes, len(texts))
+    targets = draw.integers(0, num_classes, len(texts))
+    if several:
+        targets = draw.integers(0, 2, (len(texts), num_classes)).astype(np.uint8)
+    return tables, head, ids, offsets, targets
 
 
 def bucket(words, buckets):
@@ -56,50 +59,93 @@ def test_features_are_the_mean_of_the_rows(texts, sizes, dtype):
     np.testing.assert_allclose(bag.features(tables, ids, offsets), expected, atol=10 * tolerance)
 
 
-@given(texts=TEXTS, sizes=SIZES, batch_size=st.integers(1, 4), smoothing=st.sampled_from([0.0, 0.1]))
-def test_a_batch_moves_rows_and_head_by_torchs_gradients(texts, sizes, batch_size, smoothing):
+WEIGHTS = np.float32([0.5, 2, 0, 1, 1.5, 3, 0.25, 1, 1])
+
+
+def loss_of(logits, target, smoothing):
+    if isinstance(target, np.ndarray):
+        target = torch.tensor(target.astype(np.float64))
+        target = target * (1 - smoothing) + smoothing / 2
+        return torch.nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="sum")
+    return torch.nn.functional.cross_entropy(logits, torch.tensor(target), label_smoothing=smoothing)
+
+
+@given(
+    texts=TEXTS,
+    sizes=SIZES,
+    batch_size=st.integers(1, 4),
+    smoothing=st.sampled_from([0.0, 0.1]),
+    several=st.booleans(),
+    weights=st.sampled_from([None, WEIGHTS]),
+)
+def test_a_batch_moves_rows_and_head_by_torchs_gradients(texts, sizes, batch_size, smoothing, several, weights):
     """In float64: rows by the gradient at the batch's start, the head by each text's in turn."""
-    tables, head, ids, offsets, targets = problem(texts, sizes, np.float64)
+    tables, head, ids, offsets, targets = problem(texts, sizes, np.float64, several)
     wanted, wanted_head = copy(tables, head)
     order = np.random.default_rng(1).permutation(len(texts))
-    losses = []
+    losses, right = [], []
     for first in range(0, len(order), batch_size):
         frozen = {name: torch.tensor(getattr(wanted, name)) for name in ("words", "ngrams")}
         for i, text in enumerate(order[first : first + batch_size], first):
-            lr = 0.5 + (0.1 - 0.5) * i / len(order)
+            lr = (0.5 + (0.1 - 0.5) * i / len(order)) * (1 if weights is None else float(weights[text]))
             leaves = {name: table.clone().requires_grad_() for name, table in frozen.items()}
             weight, bias = (torch.tensor(array, requires_grad=True) for array in wanted_head)
             rows = [leaves[table][row] for table, row in rows_of(texts[text], tables)]
             h = torch.stack(rows).mean(0) if rows else torch.zeros(sizes[0], dtype=torch.float64)
-            logits, target = weight @ h + bias, torch.tensor(targets[text])
-            torch.nn.functional.cross_entropy(logits, target, label_smoothing=smoothing).backward()
-            losses.append(torch.nn.functional.cross_entropy(logits, target).item())
+            logits = weight @ h + bias
+            loss_of(logits, targets[text], smoothing).backward()
+            losses.append(loss_of(logits, targets[text], 0.0).item())
+            answers = logits.detach().numpy() >= 0 if several else logits.argmax().item()
+            right.append(np.array_equal(answers, targets[text]))
             for array, leaf in zip(wanted_head, (weight, bias), strict=True):
                 array -= lr * leaf.grad.numpy()
             for name, leaf in leaves.items():
                 if leaf.grad is not None:
                     getattr(wanted, name)[:] -= lr * leaf.grad.numpy()
-    loss, _ = bag.train(
-        tables, head, ids, offsets, targets, order, batch_size=batch_size, lr=0.5, lr_end=0.1, smoothing=smoothing
-    )
-    assert loss == pytest.approx(np.mean(losses), abs=1e-10)
+    settings = {"batch_size": batch_size, "lr": 0.5, "lr_end": 0.1, "smoothing": smoothing, "weights": weights}
+    found = bag.train(tables, head, ids, offsets, targets, order, **settings)
+    counted = np.ones(len(texts)) if weights is None else weights[order]
+    assert found[0] == pytest.approx(np.dot(losses, counted) / (counted.sum() or 1), abs=1e-10)
+    assert found[1] == pytest.approx(np.mean(right))
     for found, expected in zip((*tables[:2], *head), (*wanted[:2], *wanted_head), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-10)
 
 
-@given(texts=TEXTS, sizes=SIZES, batch_size=st.integers(1, 4), threads=st.integers(1, 3))
-def test_native_is_numpy(texts, sizes, batch_size, threads):
-    tables, head, ids, offsets, targets = problem(texts, sizes, np.float32)
+@given(
+    texts=TEXTS,
+    sizes=SIZES.map(lambda sizes: (sizes[0], sizes[1] * 5, *sizes[2:])),  # some vectors of classes
+    batch_size=st.integers(1, 4),
+    threads=st.integers(1, 3),
+    several=st.booleans(),
+    weights=st.sampled_from([None, WEIGHTS]),
+)
+def test_native_is_numpy(texts, sizes, batch_size, threads, several, weights):
+    tables, head, ids, offsets, targets = problem(texts, sizes, np.float32, several)
     doubles = [bag.Tables(*(table.astype(np.float64) for table in tables[:2]), tables.word_ngrams)]
     doubles.append(bag.Head(*(array.astype(np.float64) for array in head)))
     order = np.random.default_rng(1).permutation(len(texts))
-    settings = {"batch_size": batch_size, "lr": 0.5, "lr_end": 0.1, "smoothing": 0.2}
+    settings = {"batch_size": batch_size, "lr": 0.5, "lr_end": 0.1, "smoothing": 0.2, "weights": weights}
     twin = bag.train(*doubles, ids, offsets, targets, order, **settings)
     again = copy(tables, head)
     found = bag.train(tables, head, ids, offsets, targets, order, **settings, threads=threads)
-    assert found[0] == pytest.approx(twin[0], abs=1e-5)
+    assert found[0] == pytest.approx(twin[0], abs=1e-5 if not several else 1e-4)
+    assert found[1] == twin[1]
     for array, expected in zip((*tables[:2], *head), (*doubles[0][:2], *doubles[1]), strict=True):
         np.testing.assert_allclose(array, expected, atol=2e-5)
     bag.train(*again, ids, offsets, targets, order, **settings, threads=threads)
     for array, repeated in zip((*tables[:2], *head), (*again[0][:2], *again[1]), strict=True):
         assert array.tobytes() == repeated.tobytes()
+
+
+def test_a_set_of_many_labels_overflows_nowhere():
+    """Logits of +-80 on 200 classes, whose 1 + exp(-|x|) are multiplied before a logarithm is taken."""
+    tables = bag.Tables(np.zeros((1, 4), np.float32), np.zeros((0, 4), np.float32), 1)
+    sets = np.random.default_rng(0).integers(0, 2, (1, 200)).astype(np.uint8)
+    for bias in (0.0, 1e-3, 80.0, -80.0):
+        head = bag.Head(np.zeros((200, 4), np.float32), np.full(200, bias, np.float32))
+        ids, offsets, order = np.zeros(1, np.int32), np.array([0, 1]), np.zeros(1, np.int64)
+        loss, _ = bag.train(tables, head, ids, offsets, sets, order, batch_size=1, lr=0.5, lr_end=0.5)
+        wanted = (np.logaddexp(0, bias) - bias * sets).sum()
+        assert loss == pytest.approx(wanted, rel=1e-5)
+        moved = bias - 0.5 * (1 / (1 + np.exp(-bias)) - sets[0])
+        np.testing.assert_allclose(head.bias, moved, rtol=1e-6, atol=1e-7)

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss, precision_recall_fscore_support
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    f1_score,
+    hamming_loss,
+    log_loss,
+    precision_recall_fscore_support,
+)
 
 from rubrica import metrics
 
@@ -89,3 +96,40 @@ def test_abstaining_leaves_out_the_least_sure():
     targets = np.array([0, 0, 1, 0])
     assert metrics.selective_accuracy(probabilities, targets, 0) == 0.75
     assert metrics.selective_accuracy(probabilities, targets, 0.25) == 1
+
+
+@given(st.data(), st.integers(1, 40))
+def test_scores_of_sets_equal_scikit_learn(data, count):
+    targets = data.draw(hnp.arrays(np.uint8, (count, 4), elements=st.integers(0, 1)))
+    logits = data.draw(hnp.arrays(np.float32, (count, 4), elements=st.floats(-9, 9, width=32)))
+    thresholds = [0.5, 0.3, 0.9, 0.02]
+    got = metrics.score_sets(logits, targets, thresholds, LABELS)
+    probabilities = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    answers = metrics.chosen(logits, thresholds)
+    far = np.abs(probabilities - thresholds) > 1e-6
+    np.testing.assert_array_equal(answers[far], (probabilities >= thresholds)[far])
+    assert got["subset_accuracy"] == pytest.approx(accuracy_score(targets, answers))
+    assert got["hamming_loss"] == pytest.approx(hamming_loss(targets, answers))
+    assert got["micro_f1"] == pytest.approx(f1_score(targets, answers, average="micro", zero_division=0))
+    occur = np.flatnonzero(targets.any(axis=0))
+    macro = f1_score(targets, answers, labels=occur, average="macro", zero_division=0) if len(occur) else 0
+    assert got["macro_f1"] == pytest.approx(macro)
+    expected = precision_recall_fscore_support(targets, answers, zero_division=0)
+    for i, row in enumerate(got["per_class"]):
+        assert [row["precision"], row["recall"], row["f1"], row["texts"]] == pytest.approx([e[i] for e in expected])
+    losses = [log_loss(targets[:, i], probabilities[:, i], labels=[0, 1]) for i in range(4)]
+    assert got["loss"] == pytest.approx(sum(losses), abs=1e-9)
+
+
+def test_sigmoid_does_not_overflow():
+    logits = np.float32([[1000, -1000, 0]])
+    assert metrics.sigmoid(logits).tolist() == [[1, 0, 0.5]]
+    assert metrics.sigmoid(logits).dtype == np.float32
+    assert metrics.binary_cross_entropy(logits, np.array([[0, 0, 0]], np.uint8))[0] == pytest.approx(1000 + np.log(2))
+
+
+def test_a_headline_names_what_there_is():
+    assert metrics.headline({"accuracy": 0.5, "macro_f1": 0.25}) == "accuracy 0.5000, macro-F1 0.2500"
+    sets = {"micro_f1": 0.5, "macro_f1": 0.25, "subset_accuracy": 0.125}
+    assert metrics.headline(sets) == "micro-F1 0.5000, macro-F1 0.2500, subset accuracy 0.1250"
+    assert metrics.main_score(sets) == 0.5

@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from rubrica.runtime import Classifier
+from rubrica import metrics
+from rubrica.runtime import Classifier, ranked
 
 _AT_A_TIME = 4096  # texts that are read before the first is answered, about
 
@@ -22,16 +23,34 @@ def iter_answers(classifier: Classifier, texts: Iterable[str], *, all_classes: b
     batch_size = classifier.config.training.batch_size
     texts = iter(texts)
     while chunk := list(islice(texts, batch_size * max(1, _AT_A_TIME // batch_size))):
-        probabilities = classifier.predict_proba(chunk)
-        best = probabilities.argmax(axis=1)
-        scores = probabilities[range(len(chunk)), best].astype(float).round(6)
-        # Put together by hand: json.dumps would take longer than the model.
-        lines = [
-            f'{{"label": {names[i]}, "score": {score!r}}}'
-            for i, score in zip(best.tolist(), scores.tolist(), strict=True)
-        ]
-        if all_classes:
-            for place, row in enumerate(probabilities.astype(float).round(6).tolist()):
-                every = ", ".join(f"{name}: {score!r}" for name, score in zip(names, row, strict=True))
-                lines[place] = f'{lines[place][:-1]}, "scores": {{{every}}}}}'
-        yield "\n".join(lines)
+        yield "\n".join((_sets if classifier.several else _labels)(classifier, chunk, names, all_classes))
+
+
+def _labels(classifier: Classifier, texts: list[str], names: list[str], all_classes: bool) -> list[str]:
+    """`{"label": "a", "score": 0.9}`, and with `all_classes` the `scores` of all."""
+    probabilities = classifier.predict_proba(texts)
+    best = probabilities.argmax(axis=1)
+    scores = probabilities[range(len(texts)), best].astype(float).round(6)
+    # Put together by hand: json.dumps would take longer than the model.
+    answers = zip(best.tolist(), scores.tolist(), strict=True)
+    lines = [f'{{"label": {names[i]}, "score": {score!r}}}' for i, score in answers]
+    if all_classes:
+        for place, row in enumerate(probabilities.astype(float).round(6).tolist()):
+            lines[place] = f'{lines[place][:-1]}, "scores": {_scores(names, row)}}}'
+    return lines
+
+
+def _sets(classifier: Classifier, texts: list[str], names: list[str], all_classes: bool) -> list[str]:
+    """`{"labels": ["a", "b"], "scores": {"a": 0.9, "b": 0.7}}`; with `all_classes` the `scores` of all."""
+    logits = classifier.logits(texts)
+    rows = metrics.sigmoid(logits).astype(float).round(6).tolist()
+    lines = []
+    for row, places in zip(rows, ranked(logits, classifier.artifact.thresholds or []), strict=True):
+        mine = [names[i] for i in places]
+        scores = _scores(names, row) if all_classes else _scores(mine, [row[i] for i in places])
+        lines.append(f'{{"labels": [{", ".join(mine)}], "scores": {scores}}}')
+    return lines
+
+
+def _scores(names: list[str], row: list[float]) -> str:
+    return "{" + ", ".join(f"{name}: {score!r}" for name, score in zip(names, row, strict=True)) + "}"

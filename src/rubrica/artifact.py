@@ -12,7 +12,7 @@ Tensors and JSON only: no pickle, no names of types or code, and an unknown key 
 whole or not at all, and nothing in it is trusted before its sha256 is checked. The weights are mapped, not read:
 leave a folder alone while a model of it is in use.
 
-Format 1 had no `storage`; its weights are float32.
+Format 1 had no `storage`; its weights are float32. Formats 1 and 2 had no `thresholds`; a text has one label.
 
 Letters: V words, E numbers in a word vector, H hidden units or filters, G gates, C classes.
 """
@@ -20,7 +20,6 @@ Letters: V words, E numbers in a word vector, H hidden units or filters, G gates
 import hashlib
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rubrica.config import Config
+from rubrica.config import MULTI_LABEL, SINGLE_LABEL, Config
 from rubrica.errors import ArtifactError, ConfigError, nearest
 from rubrica.model_card import model_card
 from rubrica.quantization import (
@@ -44,15 +43,17 @@ from rubrica.quantization import (
 from rubrica.tensor_file import map_tensors, write_tensors
 from rubrica.vocab import Vocab
 
-FORMAT = 2
+FORMAT = 3
 FILES = ("model.safetensors", "config.json", "vocab.txt", "metrics.json", "metrics.jsonl", "README.md")
 _KEYS = {
     "rubrica_format", "problem_type", "id2label", "label2id", "unknown_id", "vectors", "storage",
-    "data", "model", "training",
+    "thresholds", "data", "model", "training",
 }  # fmt: skip
 _GATES = {"rnn": 1, "gru": 3, "lstm": 4, "mingru": 2, "drnn": 3}
 DIRECTIONS = {False: ("l0",), True: ("l0", "l0_reverse")}
 """How torch names the parameters of one or both directions of reading."""
+_LATER_KEYS: dict[int, dict[str, Any]] = {2: {"storage": "float32"}, 3: {"thresholds": None}}
+"""What a format added, and what it means to be without."""
 # What older folders do not say was so, since nothing else was there.
 _BEFORE: dict[str, dict[str, Any]] = {
     "model": {"with_linear": False, "bidirectional": False, "embedding_std": 1.0, "extend_vectors": False},
@@ -74,6 +75,7 @@ class Artifact:
         history: Lines for `metrics.jsonl`.
         vectors: Where the word vectors came from, for the card.
         storage: What the tables are stored as.
+        thresholds: How probable each label must be to be an answer, C; None where a text has one label.
     """
 
     config: Config
@@ -84,14 +86,23 @@ class Artifact:
     history: list[dict[str, float]] = field(default_factory=list)
     vectors: str | None = None
     storage: Storage = "float32"
+    thresholds: list[float] | None = None
+
+    @property
+    def problem_type(self) -> str:
+        """Whether a text has one label or may have several."""
+        return SINGLE_LABEL if self.thresholds is None else MULTI_LABEL
 
     def facts(self) -> dict[str, Any]:
         """What `rubrica info` shows, ready for JSON."""
-        shapes = expected_shapes(self.config, len(self.vocab.words), len(self.labels), _num_features(self.tensors))
+        sizes = len(self.vocab.words), len(self.labels), _num_features(self.tensors)
+        shapes = expected_shapes(self.config, *sizes, several=self.thresholds is not None)
         layout = stored_layout(shapes, self.storage)
         return {
             "model": self.config.model.name,
+            "problem_type": self.problem_type,
             "labels": self.labels,
+            "thresholds": self.thresholds,
             "words": len(self.vocab.words),
             "vectors": self.vectors,
             "parameters": sum(map(math.prod, shapes.values())),
@@ -157,6 +168,7 @@ def save_artifact(artifact: Artifact, folder: Path | str) -> Path:
                 num_features=_num_features(artifact.tensors),
                 vectors=artifact.vectors,
                 storage=artifact.storage,
+                several=artifact.thresholds is not None,
             ),
             encoding="utf-8",
         )
@@ -194,22 +206,28 @@ def load_artifact(folder: Path | str) -> Artifact:
             folder / "config.json", f"unknown_id is {unknown_id}, but there are {len(words)} words; train and save anew"
         )
     vocab = Vocab(words, unknown_id, config.data.lowercase)
-    tensors = _read_tensors(folder / "model.safetensors", config, len(words), len(labels), values["storage"])
+    sizes = len(words), len(labels)
+    several = values["thresholds"] is not None
+    tensors = _read_tensors(folder / "model.safetensors", config, *sizes, values["storage"], several=several)
     metrics = _read_json(folder / "metrics.json")
     history = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    return Artifact(config, labels, vocab, tensors, metrics, history, values["vectors"], values["storage"])
+    return Artifact(
+        config, labels, vocab, tensors, metrics, history, values["vectors"], values["storage"], values["thresholds"]
+    )
 
 
 def expected_shapes(
-    config: Config, vocab_size: int, num_classes: int, num_features: int = 1
+    config: Config, vocab_size: int, num_classes: int, num_features: int = 1, *, several: bool = False
 ) -> dict[str, tuple[int, ...]]:
     """Name and shape of every tensor of a model, before its tables are stored in fewer bytes.
 
-    How many features a linear model has is decided by its texts: whoever asks says it.
+    How many features a linear model has is decided by its texts: whoever asks says it, and whether a text may have
+    several labels.
     """
     linear: dict[str, tuple[int, ...]] = {}
     if "linear" in config.model.parts:
-        machines = 1 if num_classes == 2 else num_classes  # of two classes one is the other's opposite
+        # Of two classes one is the other's opposite, unless a text may have both.
+        machines = 1 if num_classes == 2 and not several else num_classes
         linear = {
             "linear.keys": (num_features,),
             "linear.idf": (num_features,),
@@ -255,31 +273,34 @@ def _num_features(tensors: Mapping[str, NDArray[Any]]) -> int:
 def _config_json(artifact: Artifact) -> dict[str, Any]:
     return {
         "rubrica_format": FORMAT,
-        "problem_type": "single_label_classification",
+        "problem_type": artifact.problem_type,
         "id2label": {str(i): label for i, label in enumerate(artifact.labels)},
         "label2id": {label: i for i, label in enumerate(artifact.labels)},
         "unknown_id": artifact.vocab.unknown_id,
         "vectors": artifact.vectors,
         "storage": artifact.storage,
+        "thresholds": artifact.thresholds,
         **artifact.config.to_dict(),
     }
 
 
 def _read_config(path: Path) -> tuple[Config, dict[str, Any]]:
     values = _read_json(path)
-    if (found := values.get("rubrica_format", FORMAT)) not in (1, FORMAT):
-        raise ArtifactError(path, f"format {found!r}, but this version reads 1 and {FORMAT}; upgrade rubrica")
-    keys = _KEYS - {"storage"} if found == 1 else _KEYS
+    if (found := values.get("rubrica_format", FORMAT)) not in range(1, FORMAT + 1):
+        raise ArtifactError(path, f"format {found!r}, but this version reads 1 to {FORMAT}; upgrade rubrica")
+    later = {key: value for added, keys in _LATER_KEYS.items() if added > found for key, value in keys.items()}
+    keys = _KEYS - later.keys()
     if unknown := sorted(set(values) - keys):
         raise ArtifactError(path, f"unknown key {unknown[0]!r} ({nearest(unknown[0], keys)}); it is not of this format")
     if missing := sorted(keys - set(values)):
         raise ArtifactError(path, f"key {missing[0]!r} is missing; train and save the model anew")
-    values = {"storage": "float32"} | values
+    values = later | values
     if values["storage"] not in STORAGES:
         raise ArtifactError(path, f"storage is {values['storage']!r}; give one of {', '.join(STORAGES)}")
     id2label, unknown_id = values["id2label"], values["unknown_id"]
     if not isinstance(id2label, dict) or set(id2label) != {str(i) for i in range(len(id2label))}:
         raise ArtifactError(path, 'id2label does not number the classes from "0" on; train and save anew')
+    _check_thresholds(path, values)
     if not isinstance(unknown_id, int):
         raise ArtifactError(path, f"unknown_id is {unknown_id!r}, expected a whole number; train and save anew")
     groups = {key: values[key] for key in ("data", "model", "training")}
@@ -293,6 +314,16 @@ def _read_config(path: Path) -> tuple[Config, dict[str, Any]]:
     return config, values
 
 
+def _check_thresholds(path: Path, values: dict[str, Any]) -> None:
+    thresholds, count = values["thresholds"], len(values["id2label"])
+    if (values["problem_type"] == MULTI_LABEL) != (thresholds is not None):
+        problem = f"problem_type is {values['problem_type']!r} and thresholds {thresholds!r:.40}"
+        raise ArtifactError(path, f"{problem}, which do not fit; train and save anew")
+    fits = isinstance(thresholds, list) and len(thresholds) == count
+    if thresholds is not None and not (fits and all(isinstance(t, float) and 0 < t < 1 for t in thresholds)):
+        raise ArtifactError(path, f"thresholds are not {count} numbers between 0 and 1; train and save anew")
+
+
 def _to_disk(artifact: Artifact) -> dict[str, NDArray[Any]]:
     """The tensors of a model as they lie in its file."""
     if artifact.storage == "float32":
@@ -303,13 +334,13 @@ def _to_disk(artifact: Artifact) -> dict[str, NDArray[Any]]:
 
 
 def _read_tensors(
-    path: Path, config: Config, vocab_size: int, num_classes: int, storage: Storage
+    path: Path, config: Config, vocab_size: int, num_classes: int, storage: Storage, *, several: bool
 ) -> dict[str, NDArray[Any]]:
     try:
         tensors = map_tensors(path)
     except ValueError as error:
         raise ArtifactError(path, f"{error}; train and save the model anew") from None
-    shapes = expected_shapes(config, vocab_size, num_classes, _num_features(tensors))
+    shapes = expected_shapes(config, vocab_size, num_classes, _num_features(tensors), several=several)
     layout = stored_layout(shapes, storage)
     for name in sorted(tensors.keys() ^ layout.keys()) or sorted(layout):
         shape = tensors[name].shape if name in tensors else "none"

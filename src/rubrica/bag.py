@@ -73,7 +73,7 @@ def train_bag(
                         tables, head, split.tokens.ids, split.tokens.offsets, split.targets, texts,
                         batch_size=settings.batch_size, lr=settings.lr * (1 - done / total),
                         lr_end=settings.lr * (1 - (done + len(texts)) / total), smoothing=settings.label_smoothing,
-                        threads=native.num_threads(),
+                        weights=split.weights, threads=native.num_threads(),
                     )  # fmt: skip
                     done += len(texts)
                     history.steps += -(-len(texts) // settings.batch_size)

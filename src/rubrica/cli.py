@@ -219,6 +219,7 @@ def seminar(
 @click.option("--batch-size", type=int, help="Texts of one update.")
 @click.option("--lr", type=float, help="Adam's step size.")
 @click.option("--seed", type=int, help="Start of every random draw.")
+@click.option("--class-weight", type=click.Choice(["none", "balanced"]), help="Count all classes alike.")
 @click.option("--device", help="cpu, cuda or auto.")
 @click.option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="Any setting of the config.")
 @data_options
@@ -246,13 +247,13 @@ def train(
     config = config.changed([*settings, *(f"{key}={value}" for key, value in given.items() if value is not None)])
     check_writable(out)
     dataset = read_dataset(data, **columns)
+    from rubrica.metrics import headline
     from rubrica.training import train as run_training
 
     metrics = run_training(dataset, out=out, config=config, vectors=vectors).artifact.metrics
     for split in ("validation", "test"):
         if scores := metrics.get(split):
-            accuracy, macro_f1 = scores["accuracy"], scores["macro_f1"]
-            line = f"{split}: accuracy {accuracy:.4f}, macro-F1 {macro_f1:.4f}, {scores['texts']} texts"
+            line = f"{split}: {headline(scores)}, {scores['texts']} texts"
             bag = metrics.get("bag", {}).get(split)
             click.echo(line if bag is None else f"{line} (a bag of words: {bag:.4f})", err=True)
     click.echo(f"trained in {metrics['train_seconds']:.1f} s; the model is in {out}", err=True)

@@ -146,6 +146,8 @@ class TrainingConfig:
     """Share of all updates over which the step size rises from 0; from 0 up to, not with, 1."""
     decay: Literal["none", "linear"] = "linear"
     """How the step size goes on: as it is, or falling to 0 with the last update. A bag's always falls."""
+    class_weight: Literal["none", "balanced"] = "none"
+    """Texts count alike, or so that classes do: n / (C * texts of the class) each, as in scikit-learn."""
     label_smoothing: float = 0.1
     """Share of a target that goes to all classes alike, so that no text is ever learned by heart; from 0 up to 1."""
     word_dropout: float = 0.2

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -69,7 +69,7 @@ class DeviceBatch(NamedTuple):
     rows: Int[Tensor, " B"]
     num_steps: int
 
-    def gather(self) -> tuple[Int[Tensor, "B T"], Int[Tensor, " B"], Int[Tensor, " B"]]:
+    def gather(self) -> tuple[Int[Tensor, "B T"], Int[Tensor, " B"], Int[Tensor, " B"] | UInt8[Tensor, "B C"]]:
         """Padded ids, lengths and targets: what `batching.pad_batch` makes on the host."""
         ids, offsets, targets = self.split.ids, self.split.offsets, self.split.targets
         starts, ends = offsets[self.rows], offsets[self.rows + 1]

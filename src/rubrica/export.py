@@ -19,6 +19,7 @@ import numpy as np
 from rubrica.artifact import Artifact, check_writable, load_artifact, save_artifact
 from rubrica.data import Examples
 from rubrica.errors import RubricaError
+from rubrica.metrics import main_score
 from rubrica.onnx_graph import export_onnx
 from rubrica.quantization import Storage, scale_name, store_tensors
 from rubrica.runtime import Classifier
@@ -128,10 +129,11 @@ def export_model(
         "bytes": {"before": folder_sizes(folder)},
     }
     if examples is not None:
-        accuracy = [
-            Classifier(artifact).evaluate(examples.texts, examples.labels)["accuracy"] for artifact in (before, after)
+        found = [
+            main_score(Classifier(artifact).evaluate(examples.texts, examples.labels)) for artifact in (before, after)
         ]
-        report["accuracy"] = {"texts": len(examples.texts), "before": accuracy[0], "after": accuracy[1]}
+        measure = "accuracy" if before.thresholds is None else "micro-F1"
+        report["accuracy"] = {"texts": len(examples.texts), "measure": measure, "before": found[0], "after": found[1]}
     if onnx:
         vocab, differences = export_onnx(after, out)
         report["onnx"] = differences._asdict()

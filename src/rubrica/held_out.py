@@ -64,9 +64,12 @@ def hold_out(targets: NDArray[Any], fraction: float, seed: int, keys: Rows | Non
     held = make_array(len(targets), bool)
     held[:] = False
     (_hold_sets if targets.ndim == 2 else _hold_classes)(held, targets, fraction, generator)
-    if keys is not None and fraction > 0:
+    if keys is not None and held.any():
+        alone = np.flatnonzero(held)
         _join_duplicates(held, keys)
         _give_back(held, targets, keys)
+        if not held.any():  # few texts, many times each: better some that training has shown than none
+            held[alone] = True
     num_held = int(np.count_nonzero(held))
     if fraction > 0 and not num_held:
         raise ConfigError(

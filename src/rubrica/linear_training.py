@@ -59,11 +59,13 @@ def train_linear(
     """
     split, settings = corpus.splits["train"], config.training
     started = time.perf_counter()
-    targets = make_array(len(rows), np.int64)
-    np.take(split.targets, rows, out=targets, mode="clip")  # "raise" would fill a copy first
+    targets = make_array(len(rows) * split.targets[:1].size, split.targets.dtype)
+    targets = targets.reshape(len(rows), *split.targets.shape[1:])
+    np.take(split.targets, rows, axis=0, out=targets, mode="clip")  # "raise" would fill a copy first
     with progress_bar(title, slices_of(len(rows)) * settings.epochs) as advance:
         fitted = fit(
             split.texts, rows, targets, len(corpus.labels), ngrams_of(config), cost=config.model.cost,
+            weights=None if split.weights is None else split.weights[rows],
             seed=settings.seed, passes=settings.epochs, keep=_KEPT, advance=advance,
         )  # fmt: skip
     history = History(steps=len(fitted.slopes) * len(rows), interrupted=fitted.interrupted)

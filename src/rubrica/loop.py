@@ -189,7 +189,8 @@ def update(
 ) -> Float[Tensor, "2"]:
     """One step of the optimizer on the texts of a batch; returns their loss and accuracy before it."""
     network, smoothing, dropout = optimizer.network, config.training.label_smoothing, config.training.dropout
-    if isinstance(network, KernelAdam) and isinstance(model, RecurrentClassifier) and model.learns:
+    one = split.targets.ndim == 1  # class of a text, which the kernel can
+    if isinstance(network, KernelAdam) and isinstance(model, RecurrentClassifier) and model.learns and one:
         # All that is written out below, in one kernel.
         assert not isinstance(batch, DeviceBatch)
         scores = model.learn(
@@ -201,16 +202,34 @@ def update(
         return scores
     ids, lengths, targets = to_tensors(model, split, batch, config)
     logits = model(ids, lengths, dropout)
-    if split.weights is None:
-        loss = F.cross_entropy(logits, targets, label_smoothing=smoothing)
-    else:
+    weights = None
+    if split.weights is not None:
         weights = batch.weights() if isinstance(batch, DeviceBatch) else torch.from_numpy(split.weights[batch])
-        losses = F.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="none")
-        loss = (weights.to(losses) * losses).sum() / weights.sum().clamp(min=_LEAST_WEIGHT)
+    loss = mean_loss(logits, targets, weights, smoothing)
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
-    accuracy = (logits.detach().argmax(dim=1) == targets).to(loss.dtype).mean()
-    return torch.stack([loss.detach(), accuracy])
+    found = logits.detach()
+    right = (found.argmax(dim=1) == targets) if targets.ndim == 1 else ((found >= 0) == targets).all(dim=1)
+    return torch.stack([loss.detach(), right.to(loss.dtype).mean()])
+
+
+def mean_loss(
+    logits: Float[Tensor, "B C"], targets: Tensor, weights: Float[Tensor, " B"] | None, smoothing: float
+) -> Float[Tensor, ""]:
+    """The weighted mean over texts of -log p(class), or of the sum over labels where targets are a matrix (B, C).
+
+    Smoothing gives a share of a target to all classes alike; of a label that is a question of its own, to yes and no.
+    """
+    if targets.ndim == 2:
+        wanted = targets.to(logits.dtype) * (1 - smoothing) + smoothing / 2
+        losses = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none").sum(dim=1)
+    elif weights is None:
+        return F.cross_entropy(logits, targets, label_smoothing=smoothing)
+    else:
+        losses = F.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="none")
+    if weights is None:
+        return losses.mean()
+    return (weights.to(losses) * losses).sum() / weights.sum().clamp(min=_LEAST_WEIGHT)
 
 
 def _batches(split: Split, rows: NDArray[np.int64], config: Config, epoch: int) -> Sequence[NDArray[np.int64]]:
@@ -270,7 +289,7 @@ def compute_logits(model: nn.Module, split: Split, rows: NDArray[np.int64], conf
 
 def to_tensors(
     model: nn.Module, split: Split, batch: NDArray[np.int64] | DeviceBatch, config: Config
-) -> tuple[Int[Tensor, "B T"], Int[Tensor, " B"] | None, Int[Tensor, " B"]]:
+) -> tuple[Int[Tensor, "B T"], Int[Tensor, " B"] | None, Tensor]:
     """Padded ids, lengths and targets of a batch on the model's device; no lengths where padding is read as words."""
     if isinstance(batch, DeviceBatch):  # it is there already
         ids_there, lengths_there, targets = batch.gather()

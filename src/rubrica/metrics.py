@@ -1,8 +1,12 @@
 """How good predictions are: accuracy, F1, confusion, log loss; plain numpy.
 
+Where a text may have several labels, each is a question of its own: targets are ones at a text's labels (N, C), and an
+answer is every label whose probability is at least its threshold.
+
 Letters: N texts, C classes. A confusion matrix has the truth in rows and the prediction in columns.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -109,3 +113,86 @@ def selective_accuracy(probabilities: Floats, targets: Ints, abstain: float = 0.
     order = np.argsort(-probabilities.max(axis=1), kind="stable")
     answered = order[: len(order) - int(abstain * len(order))]
     return float((probabilities.argmax(axis=1) == targets)[answered].mean())
+
+
+def sigmoid(logits: Floats) -> Floats:
+    """Logits to the probability of each label by itself, of the same shape; nothing overflows."""
+    return np.asarray(np.exp(-np.logaddexp(logits.dtype.type(0), -logits)))
+
+
+def binary_cross_entropy(logits: Floats, targets: NDArray[np.uint8]) -> Floats:
+    """-log p(its labels and no others) of each text in nats, from logits and targets (N, C): the sum over labels."""
+    exact = logits.astype(np.float64)
+    return np.asarray((np.logaddexp(0, exact) - exact * targets).sum(axis=1))
+
+
+def chosen(logits: Floats, thresholds: Sequence[float]) -> NDArray[np.bool_]:
+    """The labels that are the answers (N, C): those at least as probable as their thresholds (C,)."""
+    return np.asarray(sigmoid(logits) >= np.asarray(thresholds))
+
+
+def set_counts(targets: NDArray[np.uint8], answers: NDArray[np.bool_]) -> Ints:
+    """How often each label is rightly answered, answered, and there, int64, (3, C)."""
+    return np.stack([array.sum(axis=0, dtype=np.int64) for array in (answers * targets, answers, targets)])
+
+
+def score_sets(
+    logits: Floats, targets: NDArray[np.uint8], thresholds: Sequence[float], labels: list[str]
+) -> dict[str, Any]:
+    """What `rubrica evaluate --json` prints where a text may have several labels, ready for JSON.
+
+    Args:
+        logits: (N, C), N at least 1.
+        targets: (N, C).
+        thresholds: (C,), see `chosen`.
+        labels: The C class names.
+    """
+    answers = chosen(logits, thresholds)
+    exact = int((answers == targets).all(axis=1).sum())
+    return summarize_sets(set_counts(targets, answers), exact, binary_cross_entropy(logits, targets), labels)
+
+
+def summarize_sets(counts: Ints, exact: int, losses: Floats, labels: list[str]) -> dict[str, Any]:
+    """See `score_sets`; from counts (3, C), the number of texts all right, and the log loss of every text (N,)."""
+    hits, answered, there = counts.astype(np.float64)
+    precision, recall, f1 = hits / np.maximum(answered, 1), hits / np.maximum(there, 1), _f1(hits, answered, there)
+    occur = there > 0
+    return {
+        "texts": len(losses),
+        "micro_f1": float(_f1(hits.sum(), answered.sum(), there.sum())),
+        # Over the labels that occur: of the others there is nothing to find.
+        "macro_f1": float(f1[occur].mean()) if occur.any() else 0.0,
+        "subset_accuracy": exact / len(losses),
+        "hamming_loss": float((answered + there - 2 * hits).sum() / (len(losses) * len(labels))),
+        "loss": float(losses.mean()),
+        "per_class": [
+            {
+                "label": label,
+                "precision": float(precision[i]),
+                "recall": float(recall[i]),
+                "f1": float(f1[i]),
+                "texts": int(there[i]),
+            }
+            for i, label in enumerate(labels)
+        ],
+    }
+
+
+def _f1(hits: Any, answered: Any, there: Any) -> Any:
+    return 2 * hits / np.maximum(answered + there, 1)
+
+
+def main_score(scores: dict[str, Any]) -> float:
+    """The one figure of `score` or `score_sets` that models are compared by: accuracy, or micro-F1."""
+    return float(scores["accuracy"] if "accuracy" in scores else scores["micro_f1"])
+
+
+def headline(scores: dict[str, Any]) -> str:
+    """The figures of `score` or `score_sets` in a line."""
+    names = {
+        "accuracy": "accuracy",
+        "micro_f1": "micro-F1",
+        "macro_f1": "macro-F1",
+        "subset_accuracy": "subset accuracy",
+    }
+    return ", ".join(f"{name} {scores[key]:.4f}" for key, name in names.items() if key in scores)

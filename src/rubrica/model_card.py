@@ -3,6 +3,7 @@
 from typing import Any
 
 from rubrica.config import Config
+from rubrica.metrics import headline
 
 
 def model_card(
@@ -14,6 +15,7 @@ def model_card(
     num_features: int,
     vectors: str | None,
     storage: str,
+    several: bool = False,
 ) -> str:
     """The text of the card.
 
@@ -25,6 +27,7 @@ def model_card(
         num_features: Features that a linear model knows.
         vectors: Where the word vectors came from.
         storage: What the tables are stored as.
+        several: Whether a text may have several labels.
     """
     where = "test" if "test" in metrics else "validation"
     size = " ".join(
@@ -40,7 +43,7 @@ def model_card(
     return (
         "---\nlibrary_name: rubrica\npipeline_tag: text-classification\n---\n\n"
         f"# {' and '.join(config.model.parts)} text classifier\n\n"
-        f"Classes: {', '.join(labels)}.\n\n{_describe_scores(metrics.get(where) or {}, where)}\n"
+        f"Classes{', several of a text' if several else ''}: {', '.join(labels)}.\n\n{_describe_scores(metrics.get(where) or {}, where)}\n"
         f"{size} {case} Seed {config.training.seed}.\n{stored}\n"
         '```python\nimport rubrica\nmodel = rubrica.load("this-folder")\nmodel.predict(["a text"])\n```\n'
     )
@@ -54,7 +57,7 @@ def _describe_scores(scores: dict[str, Any], where: str) -> str:
         for row in scores["per_class"]
     )
     return (
-        f"On {scores['texts']} {where} texts: accuracy {scores['accuracy']:.4f}, macro-F1 {scores['macro_f1']:.4f}.\n\n"
+        f"On {scores['texts']} {where} texts: {headline(scores)}.\n\n"
         f"| class | precision | recall | F1 | texts |\n|---|---|---|---|---|\n{rows}"
     )
 

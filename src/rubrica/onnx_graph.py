@@ -23,7 +23,7 @@ import numpy as np
 from rubrica import forward
 from rubrica.artifact import Artifact
 from rubrica.errors import ArtifactError, RubricaError, require
-from rubrica.metrics import softmax
+from rubrica.metrics import sigmoid, softmax
 from rubrica.onnx_layers import Graph, add_features
 from rubrica.quantization import store_tensors
 from rubrica.tokenizer import TOKEN_PATTERN
@@ -74,7 +74,10 @@ def build_model(artifact: Artifact) -> Any:
     features = add_features(graph, weights, config)
     head = [graph.constant(name, weights[name]) for name in ("head.weight", "head.bias")]
     graph.add("Gemm", features, *head, transB=1, name="logits")
-    graph.add("Softmax", "logits", axis=1, name="probabilities")
+    if artifact.thresholds is None:
+        graph.add("Softmax", "logits", axis=1, name="probabilities")
+    else:
+        graph.add("Sigmoid", "logits", name="probabilities")
 
     helper, types = graph.onnx.helper, graph.onnx.TensorProto
     inputs = [
@@ -98,6 +101,7 @@ def metadata(artifact: Artifact) -> dict[str, str]:
     data = artifact.config.data
     values = {
         "labels": artifact.labels,
+        "thresholds": artifact.thresholds,
         "lowercase": data.lowercase,
         "max_length": data.max_length,
         "token_pattern": TOKEN_PATTERN,
@@ -152,6 +156,7 @@ def check(artifact: Artifact, content: bytes) -> Differences:
     options.log_severity_level = 3  # errors alone
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     exact = {name: tensor.astype(np.float64) for name, tensor in store_tensors(artifact.tensors, "float32").items()}
+    probable = softmax if artifact.thresholds is None else sigmoid
     draw = np.random.default_rng(0)
     theirs, ours = [], []
     for texts, steps in product(_CHECKED_BATCHES, _CHECKED_STEPS):
@@ -165,14 +170,16 @@ def check(artifact: Artifact, content: bytes) -> Differences:
         config = replace(artifact.config, training=replace(artifact.config.training, batch_size=texts))
         expected = forward.logits(exact, config, tokens)
         logits = forward.logits(artifact.tensors, config, tokens)
-        ours.append(_apart(expected, logits, softmax(logits)))
-        theirs.append(_apart(expected, *session.run(["logits", "probabilities"], {"ids": ids, "lengths": lengths})))
+        both = np.hstack([expected, probable(expected)])
+        ours.append(_apart(both, logits, probable(logits)))
+        theirs.append(_apart(both, *session.run(["logits", "probabilities"], {"ids": ids, "lengths": lengths})))
     found, own = np.concatenate(theirs), np.concatenate(ours)
     return Differences(float(found.max()), float(own.max()), float((found > TOLERANCE).mean()))
 
 
 def _apart(expected: forward.Floats, logits: forward.Floats, probabilities: forward.Floats) -> forward.Floats:
-    """The largest difference of each text (B,), see `Differences`."""
-    relative = np.abs(logits - expected) / np.maximum(1, np.abs(expected))
-    apart = np.hstack([relative, np.abs(probabilities - softmax(expected))])
+    """The largest difference of each text (B,) from logits and probabilities side by side, see `Differences`."""
+    exact, probable = np.hsplit(expected, 2)
+    relative = np.abs(logits - exact) / np.maximum(1, np.abs(exact))
+    apart = np.hstack([relative, np.abs(probabilities - probable)])
     return np.where(np.isnan(apart), np.inf, apart).max(axis=1)

@@ -43,16 +43,29 @@ class Classifier:
         """The settings that the model was trained with."""
         return self.artifact.config
 
-    def predict(self, texts: Sequence[str]) -> list[str]:
-        """The most probable label of each text, in order."""
-        return [self.labels[i] for i in self.logits(texts).argmax(axis=1)]
+    @property
+    def several(self) -> bool:
+        """Whether a text may have several labels."""
+        return self.artifact.thresholds is not None
+
+    def predict(self, texts: Sequence[str]) -> list[Any]:
+        """The most probable label of each text, in order; where a text may have several, a list, best first."""
+        logits = self.logits(texts)
+        if self.artifact.thresholds is None:
+            return [self.labels[i] for i in logits.argmax(axis=1)]
+        return [[self.labels[i] for i in row] for row in ranked(logits, self.artifact.thresholds)]
 
     def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Probabilities (N, C), one row per text, in order."""
-        return metrics.softmax(self.logits(texts))
+        """Probabilities (N, C), one row per text, in order; where a text may have several labels, of each by itself."""
+        logits = self.logits(texts)
+        return metrics.sigmoid(logits) if self.several else metrics.softmax(logits)
 
     def evaluate(self, texts: Sequence[str], labels: Sequence[Any]) -> dict[str, Any]:
-        """Accuracy, macro-F1, loss, per class and confusion of the answers, see `metrics.score`.
+        """Scores of the answers, see `metrics.score`; where a text may have several labels, `metrics.score_sets`.
+
+        Args:
+            texts: At least one.
+            labels: The label of each; where a text may have several, a list of them, or one.
 
         Raises:
             ValueError: If there are no texts, not one label per text, or a label that the model does not know.
@@ -60,9 +73,17 @@ class Classifier:
         if not texts or len(texts) != len(labels):
             raise ValueError(f"{len(texts)} texts and {len(labels)} labels; give as many labels as texts, at least one")
         target = {label: i for i, label in enumerate(self.labels)}
-        if unknown := [label for label in labels if label not in target]:
+        sets = [(label,) if isinstance(label, str) else label for label in labels]
+        if unknown := [label for found in sets for label in found if label not in target]:
             raise ValueError(f"the model does not know the label {unknown[0]!r}; {nearest(unknown[0], target)}")
-        return metrics.score(self.logits(texts), np.array([target[label] for label in labels]), self.labels)
+        if not self.several and (wrong := [found for found in sets if len(found) != 1]):
+            raise ValueError(f"a text has {len(wrong[0])} labels, and the model gives one; give one label a text")
+        if self.artifact.thresholds is None:
+            return metrics.score(self.logits(texts), np.array([target[label] for (label,) in sets]), self.labels)
+        targets = np.zeros((len(texts), len(self.labels)), np.uint8)
+        for row, found in zip(targets, sets, strict=True):
+            row[[target[label] for label in found]] = 1
+        return metrics.score_sets(self.logits(texts), targets, self.artifact.thresholds, self.labels)
 
     def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unnormalised log-probabilities (N, C).
@@ -98,6 +119,14 @@ class Classifier:
         """Texts in memory as numbers; whole training batches, since with padding read as words they matter."""
         batch_size = self.config.training.batch_size
         return batch_size * max(1, _AT_A_TIME // batch_size)
+
+
+def ranked(logits: NDArray[np.float32], thresholds: Sequence[float]) -> list[list[int]]:
+    """The places of each text's labels, the most probable first; of a text that has none, an empty list."""
+    answers = metrics.chosen(logits, thresholds)
+    order = np.argsort(-logits, axis=1, kind="stable")
+    kept = np.take_along_axis(answers, order, axis=1)
+    return [row[mask].tolist() for row, mask in zip(order, kept, strict=True)]
 
 
 def load(folder: str | Path) -> Classifier:

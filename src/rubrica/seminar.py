@@ -20,7 +20,7 @@ import torch
 
 import rubrica
 from rubrica.artifact import Artifact, check_writable, save_artifact
-from rubrica.config import DataConfig, load_recipe
+from rubrica.config import MULTI_LABEL, DataConfig, load_recipe
 from rubrica.corpus import Corpus, build_corpus
 from rubrica.data import Dataset, check_trainable
 from rubrica.errors import DataError
@@ -72,6 +72,9 @@ def run_seminar(
     out = check_writable(out)
     started = time.perf_counter()
     check_trainable(dataset)
+    if dataset.problem_type == MULTI_LABEL:
+        problem = "texts with several labels; the seminar's experiments have one a text"
+        raise DataError(dataset.name, f'{problem}: use rubrica train, or pass --label-separator ""')
     if "test" not in dataset.splits:
         raise DataError(
             dataset.name, "no test split; the seminar scores on test: give a folder with train.* and test.*"

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rubrica.config import MULTI_LABEL
+from rubrica.metrics import headline
 from rubrica.vectors_hub import KnownVectors
 
 
@@ -100,18 +101,18 @@ def print_scores(scores: dict[str, Any]) -> None:
     for row in scores["per_class"]:
         figures = (f"{row[name]:.4f}" for name in ("precision", "recall", "f1"))
         classes.add_row(Text(row["label"]), *figures, f"{row['texts']:,}")
+    lines = [_line(*part.rsplit(" ", 1)) for part in headline(scores).split(", ")]
+    if "hamming_loss" in scores:
+        lines.append(_line("hamming loss", f"{scores['hamming_loss']:.4f}"))
+    lines += [_line("loss", f"{scores['loss']:.4f}"), _line("texts", f"{scores['texts']:,}")]
+    _print(*lines, classes)
+    if "confusion" not in scores:  # of several labels there is none
+        return
     labels = [row["label"] for row in scores["per_class"]]
     confusion = _table("confusion: a row is the truth, a column the answer", "", *labels)
     for label, counts in zip(labels, scores["confusion"], strict=True):
         confusion.add_row(Text(label), *(f"{count:,}" for count in counts))
-    _print(
-        _line("accuracy", f"{scores['accuracy']:.4f}"),
-        _line("macro-F1", f"{scores['macro_f1']:.4f}"),
-        _line("loss", f"{scores['loss']:.4f}"),
-        _line("texts", f"{scores['texts']:,}"),
-        classes,
-        confusion,
-    )
+    _print(confusion)
 
 
 def print_export(report: dict[str, Any]) -> None:
@@ -127,7 +128,7 @@ def print_export(report: dict[str, Any]) -> None:
     if scores := report["accuracy"]:
         points = 100 * (scores["after"] - scores["before"])
         figures = f"{scores['before']:.2%} before, {scores['after']:.2%} after ({points:+.2f} points)"
-        lines.append(_line(f"accuracy on {scores['texts']:,} texts", figures))
+        lines.append(_line(f"{scores['measure']} on {scores['texts']:,} texts", figures))
     else:
         lines.append(_line("accuracy", "not measured; --data with texts and labels shows what it costs"))
     if check := report["onnx"]:
@@ -141,13 +142,12 @@ def print_info(facts: dict[str, Any]) -> None:
     size = f"{facts['parameters']:,} parameters ({facts['storage']}), {facts['model_bytes'] / 1e6:.1f} MB"
     _print(
         _line("model", f"{facts['model']}, {size}"),
-        _line("classes", ", ".join(facts["labels"])),
+        _line("classes" if facts["thresholds"] is None else "classes, several of a text", ", ".join(facts["labels"])),
         _line("words", f"{facts['words']:,} (vectors: {facts['vectors'] or 'none'})"),
     )
     for split in ("validation", "test"):
         if scores := facts["metrics"].get(split):
-            figures = f"accuracy {scores['accuracy']:.4f}, macro-F1 {scores['macro_f1']:.4f}, {scores['texts']:,} texts"
-            _print(_line(split, figures))
+            _print(_line(split, f"{headline(scores)}, {scores['texts']:,} texts"))
     for section, values in facts["config"].items():
         _print(_line(section, ", ".join(f"{key} {value}" for key, value in values.items())))
 

@@ -3,7 +3,7 @@
 Letters: N texts, C classes, V words in use, W words of the vectors, E numbers in a word vector.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,11 @@ from rubrica.corpus import Corpus, Split, build_corpus, pretrained_table
 from rubrica.data import Dataset, check_trainable, read_dataset
 from rubrica.data_labels import SEPARATOR
 from rubrica.errors import ConfigError, require
-from rubrica.held_out import hold_out
+from rubrica.held_out import class_counts, hold_out
 from rubrica.history import Trained
 from rubrica.own_words import extend_vectors
 from rubrica.runtime import Classifier
+from rubrica.thresholds import tune_thresholds
 from rubrica.tokenizer import is_token
 from rubrica.vectors import Vectors, load_vectors
 from rubrica.vocab import PAD_ID, TokenIds, Vocab
@@ -103,9 +104,14 @@ def train_corpus(corpus: Corpus, vectors: Vectors | None, config: Config, *, tit
             train_split.targets, config.data.validation_fraction, config.training.seed, train_split.keys
         )
 
+    if config.training.class_weight == "balanced":
+        counted = replace(train_split, weights=balanced_weights(train_split.targets, rows))
+        corpus = replace(corpus, splits=corpus.splits | {"train": counted})
+    thresholds = [0.5] * len(corpus.labels) if corpus.several else None
+
     def validate(trained: Trained) -> tuple[float, float]:
-        scores = _score(trained, corpus, held_out, held_rows, config)
-        return scores["loss"], scores["accuracy"]
+        scores = _score(trained, corpus, held_out, held_rows, config, thresholds)
+        return scores["loss"], metrics.main_score(scores)
 
     if not config.training.epochs:
         epochs = choose_epochs(config, len(rows))
@@ -125,10 +131,36 @@ def train_corpus(corpus: Corpus, vectors: Vectors | None, config: Config, *, tit
         "weights": dict(zip(config.model.parts, weights, strict=True)),
     }
     if len(held_rows):
-        scores["validation"] = _score(trained, corpus, held_out, held_rows, config)
+        if corpus.several:
+            stretches = _stretches(trained, held_out, held_rows, config)
+            judged_sets = ((metrics.sigmoid(logits), targets) for _, logits, targets in stretches)
+            thresholds = tune_thresholds(judged_sets, len(corpus.labels))
+        scores["validation"] = _score(trained, corpus, held_out, held_rows, config, thresholds)
     if test := corpus.splits.get("test"):
-        scores["test"] = _score(trained, corpus, test, np.arange(len(test.targets)), config)
-    return build_artifact(trained, corpus, vectors, config, scores)
+        scores["test"] = _score(trained, corpus, test, np.arange(len(test.targets)), config, thresholds)
+    return replace(build_artifact(trained, corpus, vectors, config, scores), thresholds=thresholds)
+
+
+def balanced_weights(targets: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """What each text counts, (N,), so that the classes do alike: n / (C * texts of its class), as in scikit-learn.
+
+    Where a text may have several labels, n counts them all, and a text is worth the mean of its own, or 1 without any.
+
+    Args:
+        targets: As in `corpus.Split`.
+        rows: The texts to train on; they alone are counted.
+    """
+    counts = class_counts(targets, rows)
+    by_class = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    weights = make_array(len(targets), np.float32)
+    for first in range(0, len(targets), _SCORED):
+        part = targets[first : first + _SCORED]
+        if targets.ndim == 2:
+            own = part.sum(axis=1)
+            weights[first : first + _SCORED] = np.where(own > 0, part @ by_class / np.maximum(own, 1), 1)
+        else:
+            weights[first : first + _SCORED] = by_class[part]
+    return weights
 
 
 def choose_epochs(config: Config, num_texts: int) -> int:
@@ -182,11 +214,11 @@ def _join(parts: Sequence[Trained], weights: Sequence[float]) -> Trained:
 
 
 def _bag_accuracy(corpus: Corpus, config: Config) -> dict[str, float]:
-    """Accuracy of a bag on the same validation and test texts: what a network has to be better than."""
+    """Accuracy, or micro-F1, of a bag on the same validation and test texts: what a network has to be better than."""
     recipe = load_recipe("bag")
     settings = replace(recipe, data=config.data, training=replace(recipe.training, seed=config.training.seed))
     scores = train_corpus(corpus, None, settings, title="bag, for comparison").metrics
-    return {split: scores[split]["accuracy"] for split in ("validation", "test") if split in scores}
+    return {split: metrics.main_score(scores[split]) for split in ("validation", "test") if split in scores}
 
 
 def _trainer(config: Config) -> Callable[..., Trained]:
@@ -248,15 +280,40 @@ def _with_all_words(corpus: Corpus, vectors: Vectors) -> Corpus:
     return Corpus(vocab, rows, corpus.table_size, corpus.labels, splits)
 
 
-def _score(trained: Trained, corpus: Corpus, split: Split, rows: NDArray[np.int64], config: Config) -> dict[str, Any]:
-    """Scores of some texts, a stretch at a time; of whole batches: where padding is read as words, they matter."""
-    batch_size, num_classes = config.training.batch_size, len(corpus.labels)
-    confusion, losses = np.zeros((num_classes, num_classes), np.int64), make_array(len(rows), np.float64)
+def _score(
+    trained: Trained,
+    corpus: Corpus,
+    split: Split,
+    rows: NDArray[np.int64],
+    config: Config,
+    thresholds: list[float] | None = None,
+) -> dict[str, Any]:
+    """Scores of some texts, see `metrics.score`, or with thresholds `metrics.score_sets`; a stretch at a time."""
+    num_classes = len(corpus.labels)
+    counts = np.zeros((num_classes, num_classes) if thresholds is None else (3, num_classes), np.int64)
+    losses, exact = make_array(len(rows), np.float64), 0
+    for first, logits, targets in _stretches(trained, split, rows, config):
+        if thresholds is None:
+            counts += metrics.confusion_matrix(targets, logits.argmax(axis=1), num_classes)
+            found = metrics.cross_entropy(logits, targets)
+        else:
+            answers = metrics.chosen(logits, thresholds)
+            counts += metrics.set_counts(targets, answers)
+            exact += int((answers == targets).all(axis=1).sum())
+            found = metrics.binary_cross_entropy(logits, targets)
+        losses[first : first + len(found)] = found
+    mean_loss = {"mean_batch_loss": metrics.mean_batch_loss(losses, config.training.batch_size)}
+    if thresholds is None:
+        return metrics.summarize(counts, losses, corpus.labels) | mean_loss
+    return metrics.summarize_sets(counts, exact, losses, corpus.labels) | mean_loss
+
+
+def _stretches(
+    trained: Trained, split: Split, rows: NDArray[np.int64], config: Config
+) -> Iterator[tuple[int, NDArray[np.float32], NDArray[Any]]]:
+    """Yield place, logits and targets of some texts at a time; of whole batches: where padding is read, they matter."""
+    batch_size = config.training.batch_size
     stretch = batch_size * max(1, _SCORED // batch_size)
     for first in range(0, len(rows), stretch):
         part = rows[first : first + stretch]
-        logits, targets = trained.logits(split, part), split.targets[part]
-        confusion += metrics.confusion_matrix(targets, logits.argmax(axis=1), num_classes)
-        losses[first : first + stretch] = metrics.cross_entropy(logits, targets)
-    batch_loss = metrics.mean_batch_loss(losses, batch_size)
-    return metrics.summarize(confusion, losses, corpus.labels) | {"mean_batch_loss": batch_loss}
+        yield first, trained.logits(split, part), split.targets[part]

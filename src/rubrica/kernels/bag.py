@@ -69,13 +69,14 @@ def train(
     head: Head,
     ids: NDArray[np.int32],
     offsets: NDArray[np.int64],
-    targets: NDArray[np.int64],
+    targets: NDArray[Any],
     texts: NDArray[np.int64],
     *,
     batch_size: int,
     lr: float,
     lr_end: float,
     smoothing: float = 0.0,
+    weights: NDArray[np.float32] | None = None,
     threads: int = 1,
 ) -> tuple[float, float]:
     """SGD on some texts, in their order; rows and head move in place.
@@ -85,35 +86,44 @@ def train(
         head: The linear layer.
         ids: As in `features`.
         offsets: As in `features`.
-        targets: The class of every text, (N,).
+        targets: The class of every text, int64, (N,); where a text may have several, ones at its own, uint8, (N, C).
         texts: Which of them to learn from.
         batch_size: Texts whose rows move together.
         lr: Step size on the loss of one text, at the first one...
         lr_end: ... from where it falls linearly to this.
-        smoothing: The share of a target that goes to all classes alike, from 0 up to, not with, 1.
+        smoothing: The share of a target that goes to all classes alike, from 0 up to, not with, 1; where a text may
+            have several, to yes and no alike.
+        weights: What the step of each text is scaled by, (N,).
         threads: Part of what bit-identical results depend on.
 
     Returns:
-        The mean loss in nats, and the share of texts that were right; each before its own step.
+        The weighted mean loss in nats, and the share of texts that were right; each before its own step.
 
     Raises:
         RubricaError: If the system grants fewer threads.
     """
     if native.library() is None or tables.words.dtype != np.float32:
-        return _train_numpy(tables, head, ids, offsets, targets, texts, batch_size, lr, lr_end, smoothing)
+        return _train_numpy(tables, head, ids, offsets, targets, texts, batch_size, lr, lr_end, smoothing, weights)
     outcome = np.empty(2)
+    one, several = (targets, None) if targets.ndim == 1 else (None, targets)
     run = native.function(
-        "bag_train", *[c_int] * 2, *[c_int64] * 4, *[c_void_p] * 3, c_int64, c_void_p, c_int64, *[c_double] * 3,
+        "bag_train", *[c_int] * 2, *[c_int64] * 4, *[c_void_p] * 5, c_int64, c_void_p, c_int64, *[c_double] * 3,
         *[c_void_p] * 5,
     )  # fmt: skip
     failed = run(
         threads, tables.word_ngrams, len(tables.words), len(tables.ngrams), *head.weight.shape, ids.ctypes.data,
-        offsets.ctypes.data, targets.ctypes.data, len(texts), texts.ctypes.data, batch_size, lr, lr_end, smoothing,
+        offsets.ctypes.data, *[None if array is None else array.ctypes.data for array in (one, several, weights)],
+        len(texts), texts.ctypes.data, batch_size, lr, lr_end, smoothing,
         *[array.ctypes.data for array in (*tables[:2], *head, outcome)],
     )  # fmt: skip
     if failed:
         raise RubricaError(f"the system grants no {threads} threads; set RUBRICA_THREADS=1")
-    return outcome[0] / max(1, len(texts)), outcome[1] / max(1, len(texts))
+    return outcome[0] / _total(texts, weights), outcome[1] / max(1, len(texts))
+
+
+def _total(texts: NDArray[np.int64], weights: NDArray[np.float32] | None) -> float:
+    """What a sum of losses is divided by."""
+    return max(1, len(texts)) if weights is None else float(weights[texts].sum(dtype=np.float64)) or 1.0
 
 
 def rows_of(
@@ -156,12 +166,13 @@ def _train_numpy(
     head: Head,
     ids: NDArray[np.int32],
     offsets: NDArray[np.int64],
-    targets: NDArray[np.int64],
+    targets: NDArray[Any],
     texts: NDArray[np.int64],
     batch_size: int,
     lr: float,
     lr_end: float,
     smoothing: float,
+    weights: NDArray[np.float32] | None,
 ) -> tuple[float, float]:
     loss = right = 0.0
     for first in range(0, len(texts), batch_size):
@@ -172,14 +183,16 @@ def _train_numpy(
         means = mean_rows(_take(tables, rows), owners, len(batch))
         moves = np.empty_like(means)
         for i, (h, target) in enumerate(zip(means, targets[batch], strict=True)):
-            rate = lr + (lr_end - lr) * (first + i) / len(texts)
+            weight = 1.0 if weights is None else float(weights[batch[i]])
+            rate = weight * (lr + (lr_end - lr) * (first + i) / len(texts))
             logits = head.weight @ h + head.bias
-            d = np.exp(logits - logits.max())
-            d /= d.sum()
-            loss -= float(np.log(d[target]))
-            right += bool(logits.argmax() == target)
-            d[target] -= 1 - smoothing
-            d -= smoothing / len(d)
+            if targets.ndim == 2:
+                text_loss, d = _set_loss(logits, target, smoothing)
+                right += bool(((logits >= 0) == target).all())
+            else:
+                text_loss, d = _class_loss(logits, target, smoothing)
+                right += bool(logits.argmax() == target)
+            loss += weight * text_loss
             moves[i] = -rate * (d @ head.weight)
             head.weight[:] -= rate * np.outer(d, h)
             head.bias[:] -= rate * d
@@ -187,4 +200,20 @@ def _train_numpy(
         is_word = rows < len(tables.words)
         np.add.at(tables.words, rows[is_word], moves[owners[is_word]])
         np.add.at(tables.ngrams, rows[~is_word] - len(tables.words), moves[owners[~is_word]])
-    return loss / max(1, len(texts)), right / max(1, len(texts))
+    return loss / _total(texts, weights), right / max(1, len(texts))
+
+
+def _class_loss(logits: Floats, target: int, smoothing: float) -> tuple[float, Floats]:
+    """Cross-entropy, and the gradient (C,) of the smoothed one by the logits."""
+    d = np.exp(logits - logits.max())
+    d /= d.sum()
+    loss = -float(np.log(d[target]))
+    d[target] -= 1 - smoothing
+    return loss, d - smoothing / len(d)
+
+
+def _set_loss(logits: Floats, wanted: NDArray[np.uint8], smoothing: float) -> tuple[float, Floats]:
+    """The sum of each class's binary cross-entropy, and the gradient (C,) of the smoothed ones by the logits."""
+    softplus = np.logaddexp(0, logits)
+    loss = float((softplus - logits * wanted).sum())
+    return loss, np.exp(logits - softplus) - wanted * (1 - smoothing) - smoothing / 2
