@@ -20,6 +20,7 @@ Letters: V words, E numbers in a word vector, H hidden units or filters, G gates
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any

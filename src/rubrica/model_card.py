@@ -43,7 +43,8 @@ def model_card(
     return (
         "---\nlibrary_name: rubrica\npipeline_tag: text-classification\n---\n\n"
         f"# {' and '.join(config.model.parts)} text classifier\n\n"
-        f"Classes{', several of a text' if several else ''}: {', '.join(labels)}.\n\n{_describe_scores(metrics.get(where) or {}, where)}\n"
+        f"Classes{', several of a text' if several else ''}: {', '.join(labels)}.\n\n"
+        f"{_describe_scores(metrics.get(where) or {}, where)}\n"
         f"{size} {case} Seed {config.training.seed}.\n{stored}\n"
         '```python\nimport rubrica\nmodel = rubrica.load("this-folder")\nmodel.predict(["a text"])\n```\n'
     )
