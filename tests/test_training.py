@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,10 @@ from rubrica.config import Config, load_recipe
 from rubrica.corpus import build_corpus
 from rubrica.data import Dataset, Examples
 from rubrica.errors import ArtifactError, DataError
+from rubrica.kernels.linear import Ngrams
+from rubrica.linear_training import fit
 from rubrica.network import initial_table
+from rubrica.runtime import Classifier
 from rubrica.training import train
 from rubrica.vectors import Vectors, save_vectors
 
@@ -92,10 +96,59 @@ def test_a_validation_split_of_the_data_is_used_as_it_is(tiny_news):
     assert "test" not in metrics
 
 
-def test_a_tenth_of_train_is_held_out_where_there_is_no_validation(tiny_news):
-    metrics = train(tiny_news, config=QUICK.changed(["training.epochs=1"])).artifact.metrics
-    assert metrics["validation"]["texts"] + metrics["train_texts"] == 160
-    assert metrics["validation"]["texts"] in range(14, 19)
+def test_a_tenth_of_train_is_held_out_and_then_learned_too(tiny_news, monkeypatch):
+    whole = train(tiny_news, config=LINEAR).artifact
+    assert whole.metrics["refitted"]
+    assert whole.metrics["train_texts"] == 160
+    assert whole.metrics["validation"]["texts"] in range(14, 19)
+    texts, labels = tiny_news.splits["train"].texts, tiny_news.splits["train"].labels
+    targets = np.array([tiny_news.labels.index(label) for label in labels])
+    model = LINEAR.model
+    ngrams = Ngrams(True, model.word_ngrams, model.char_ngrams)
+    part = fit(texts, np.arange(160), targets, 4, ngrams, cost=model.cost, passes=LINEAR.training.epochs).part
+    weight = np.float32(whole.metrics["weights"]["linear"])
+    np.testing.assert_array_equal(whole.tensors["linear.weight"], weight * part.tensors["linear.weight"])
+    monkeypatch.setattr(training, "_NEGLIGIBLE", 1.0)
+    part_of_it = train(tiny_news, config=LINEAR).artifact.metrics
+    assert "refitted" not in part_of_it
+    assert part_of_it["train_texts"] + part_of_it["validation"]["texts"] == 160
+    assert part_of_it["weights"] == whole.metrics["weights"]
+
+
+def test_no_more_texts_are_held_out_than_are_of_use(tiny_news, monkeypatch):
+    monkeypatch.setattr(training, "_MOST_HELD", 8)
+    assert train(tiny_news, config=LINEAR).artifact.metrics["validation"]["texts"] in range(6, 11)
+
+
+def test_interrupted_while_learning_all_of_train_the_first_model_is_kept(tiny_news, monkeypatch):
+    original = training._train_parts
+
+    def second_interrupted(corpus, vectors, config, rows, validate, title):
+        parts, config = original(corpus, vectors, config, rows, validate, title)
+        for part in parts:
+            part.history.interrupted = "all of train" in title
+        return parts, config
+
+    monkeypatch.setattr(training, "_train_parts", second_interrupted)
+    kept = train(tiny_news, config=LINEAR).artifact
+    monkeypatch.setattr(training, "_train_parts", original)
+    monkeypatch.setattr(training, "_NEGLIGIBLE", 1.0)
+    first = train(tiny_news, config=LINEAR).artifact
+    assert "refitted" not in kept.metrics
+    np.testing.assert_array_equal(kept.tensors["linear.weight"], first.tensors["linear.weight"])
+
+
+def test_the_parts_of_a_model_are_weighed_and_added(tiny_news, tmp_path):
+    both = train(tiny_news, config=QUICK, out=tmp_path / "model")
+    weights = both.artifact.metrics["weights"]
+    assert set(weights) == {"gru", "linear"}
+    assert min(weights.values()) >= 0
+    texts = tiny_news.splits["test"].texts
+    alone = replace(both.artifact, config=QUICK.changed(["model.with_linear=false"]))
+    other = replace(both.artifact, config=QUICK.changed(["model.name=linear"]))
+    expected = Classifier(alone).logits(texts) + Classifier(other).logits(texts)
+    np.testing.assert_allclose(both.logits(texts), expected, atol=1e-5)
+    np.testing.assert_allclose(rubrica.load(tmp_path / "model").logits(texts), expected, atol=1e-5)
 
 
 def test_metrics_are_written_as_they_went(tiny_news, tmp_path):

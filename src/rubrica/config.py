@@ -38,7 +38,8 @@ class DataConfig:
 
     Words below it stand for the unknown ones, whose vector would otherwise never train."""
     validation_fraction: float = 0.1
-    """Share of train held out, per class, when the data brings no validation split; 0 holds out nothing."""
+    """Share of train held out, per class, when the data brings no validation split, but at most 2,000 texts; 0 holds
+    out nothing."""
 
     def __post_init__(self) -> None:
         _refuse(self.max_length < 1, f"data.max_length is {self.max_length}; give at least 1 token")

@@ -32,6 +32,8 @@ from rubrica.vocab import PAD_ID, TokenIds, Vocab
 _UPDATES, _EPOCHS = 6000, (3, 10)  # of a network
 _LAST_LAYERS = {"head.weight", "head.bias", "linear.weight", "linear.bias"}
 _UNCALIBRATED = (0.6, 1.5)  # weights of a network and of a linear model that no text was held out for: as is common
+_MOST_HELD = 2000  # texts held out of train at the most: enough to weigh parts and to judge epochs
+_NEGLIGIBLE = 0.05  # of train; where more was held out, the model is trained once more, on all of it
 _CALIBRATED = 1 << 16  # of more held-out texts, so many tell the weights
 _SCORED = 1 << 13  # texts at a time, about: some MB of ids and features
 
@@ -89,7 +91,9 @@ def train(
 def train_corpus(corpus: Corpus, vectors: Vectors | None, config: Config, *, title: str) -> Artifact:
     """Train one network and score it on validation and test, as the corpus has them.
 
-    The seed sets the weights, the order of the texts and the part held out, so the whole can be repeated.
+    The seed sets the weights, the order of the texts and the part held out, so the whole can be repeated. What the held
+    out part of train was for, the weights of the parts and the thresholds, is kept when the model is then trained
+    anew on all of train, as it is where the part was a large one.
     """
     if vectors is not None:
         config = replace(config, model=replace(config.model, embedding_dim=vectors.dim))
@@ -100,9 +104,8 @@ def train_corpus(corpus: Corpus, vectors: Vectors | None, config: Config, *, tit
         rows, held_rows = np.arange(len(train_split.targets)), np.arange(len(held_out.targets))
     else:
         held_out = train_split
-        rows, held_rows = hold_out(
-            train_split.targets, config.data.validation_fraction, config.training.seed, train_split.keys
-        )
+        fraction = min(config.data.validation_fraction, _MOST_HELD / len(train_split.targets))
+        rows, held_rows = hold_out(train_split.targets, fraction, config.training.seed, train_split.keys)
 
     if config.training.class_weight == "balanced":
         counted = replace(train_split, weights=balanced_weights(train_split.targets, rows))
@@ -123,11 +126,12 @@ def train_corpus(corpus: Corpus, vectors: Vectors | None, config: Config, *, tit
         found = fit_weights([part.logits(held_out, judged) for part in parts], held_out.targets[judged])
         weights = tuple(found.tolist())
     trained = _join(parts, weights)
+    history = trained.history
     scores: dict[str, Any] = {
         "train_texts": len(rows),
-        "steps": trained.history.steps,
-        "train_seconds": trained.history.train_seconds,
-        "interrupted": trained.history.interrupted,
+        "steps": history.steps,
+        "train_seconds": history.train_seconds,
+        "interrupted": history.interrupted,
         "weights": dict(zip(config.model.parts, weights, strict=True)),
     }
     if len(held_rows):
@@ -136,6 +140,14 @@ def train_corpus(corpus: Corpus, vectors: Vectors | None, config: Config, *, tit
             judged_sets = ((metrics.sigmoid(logits), targets) for _, logits, targets in stretches)
             thresholds = tune_thresholds(judged_sets, len(corpus.labels))
         scores["validation"] = _score(trained, corpus, held_out, held_rows, config, thresholds)
+    if held_out is train_split and not history.interrupted and len(held_rows) > _NEGLIGIBLE * len(rows):
+        everything = np.sort(np.concatenate([rows, held_rows]))
+        again, _ = _train_parts(corpus, vectors, config, everything, None, f"{title}, on all of train")
+        whole = _join(again, weights) if len(again) == len(parts) else trained
+        if not whole.history.interrupted:
+            trained = Trained(whole.tensors, whole.logits, history)
+            scores |= {"train_texts": len(everything), "refitted": True}
+        scores["train_seconds"] += whole.history.train_seconds
     if test := corpus.splits.get("test"):
         scores["test"] = _score(trained, corpus, test, np.arange(len(test.targets)), config, thresholds)
     return replace(build_artifact(trained, corpus, vectors, config, scores), thresholds=thresholds)
