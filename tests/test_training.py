@@ -18,7 +18,7 @@ from rubrica.corpus import build_corpus
 from rubrica.data import Dataset, Examples
 from rubrica.errors import ArtifactError, DataError
 from rubrica.kernels.linear import Ngrams
-from rubrica.linear_training import fit
+from rubrica.linear_training import _KEPT, fit
 from rubrica.network import initial_table
 from rubrica.runtime import Classifier
 from rubrica.training import train
@@ -105,7 +105,9 @@ def test_a_tenth_of_train_is_held_out_and_then_learned_too(tiny_news, monkeypatc
     targets = np.array([tiny_news.labels.index(label) for label in labels])
     model = LINEAR.model
     ngrams = Ngrams(True, model.word_ngrams, model.char_ngrams)
-    part = fit(texts, np.arange(160), targets, 4, ngrams, cost=model.cost, passes=LINEAR.training.epochs).part
+    part = fit(
+        texts, np.arange(160), targets, 4, ngrams, cost=model.cost, passes=LINEAR.training.epochs, keep=_KEPT
+    ).part
     weight = np.float32(whole.metrics["weights"]["linear"])
     np.testing.assert_array_equal(whole.tensors["linear.weight"], weight * part.tensors["linear.weight"])
     monkeypatch.setattr(training, "_NEGLIGIBLE", 1.0)
