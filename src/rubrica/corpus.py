@@ -104,7 +104,7 @@ def build_corpus(dataset: Dataset, vectors: Vectors | None, config: DataConfig) 
         for name, examples in dataset.splits.items()
     }
     if "train" in splits and "validation" not in splits and config.validation_fraction:
-        splits["train"] = replace(splits["train"], keys=text_keys(len(texts["train"]), _stretches(texts["train"])))
+        splits["train"] = replace(splits["train"], keys=text_keys(len(texts["train"]), stretches(texts["train"])))
     return Corpus(vocab, rows, table_size, dataset.labels, splits)
 
 
