@@ -16,6 +16,7 @@ from rubrica.errors import RubricaError
 if TYPE_CHECKING:
     from rubrica.config import Config as Config
     from rubrica.config import load_recipe as load_recipe
+    from rubrica.estimator import TextClassifier as TextClassifier
     from rubrica.runtime import Classifier as Classifier
     from rubrica.runtime import load as load
     from rubrica.training import train as train
@@ -28,6 +29,7 @@ _LATE = {
     "load": "rubrica.runtime",
     "Classifier": "rubrica.runtime",
     "train": "rubrica.training",
+    "TextClassifier": "rubrica.estimator",
     "Config": "rubrica.config",
     "load_recipe": "rubrica.config",
 }
@@ -42,4 +44,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, "TextClassifier"]  # that one needs scikit-learn, so `from rubrica import *` leaves it out

@@ -71,6 +71,31 @@ def train(
         data = read_dataset(data, text_columns=text_columns, label_column=label_column, label_separator=label_separator)
     check_trainable(data)
     config = config or Config()
+    corpus, artifact = train_dataset(data, vectors, config)
+    if config.model.name not in ("bag", "linear") and not artifact.metrics["interrupted"]:
+        artifact.metrics["bag"] = _bag_accuracy(corpus, config)
+    if out is not None:
+        save_artifact(artifact, out)
+    return Classifier(artifact)
+
+
+def train_dataset(
+    data: Dataset,
+    vectors: str | Path | Vectors | None,
+    config: Config,
+    weights: NDArray[np.float32] | None = None,
+) -> tuple[Corpus, Artifact]:
+    """Train on what was read, see `train`.
+
+    Args:
+        data: Its train split has at least two classes.
+        vectors: A file of word vectors, or a downloaded name of the gensim list.
+        config: The settings.
+        weights: How much each text of train counts, above 0, (N,).
+
+    Returns:
+        The texts in numbers, and the model.
+    """
     _trainer(config)  # says what is not installed before any work is done
     if config.model.name == "linear" and vectors is not None:
         raise ConfigError("a linear model reads no word vectors; leave them out, or take another model")
@@ -80,12 +105,9 @@ def train(
         std, seed = config.model.embedding_std, config.training.seed
         vectors = extend_vectors(vectors, data.splits["train"].texts, config.data, std=std, seed=seed)
     corpus = build_corpus(data, vectors, config.data)
-    artifact = train_corpus(corpus, vectors, config, title=config.model.name)
-    if config.model.name not in ("bag", "linear") and not artifact.metrics["interrupted"]:
-        artifact.metrics["bag"] = _bag_accuracy(corpus, config)
-    if out is not None:
-        save_artifact(artifact, out)
-    return Classifier(artifact)
+    if weights is not None:
+        corpus.splits["train"] = replace(corpus.splits["train"], weights=weights)
+    return corpus, train_corpus(corpus, vectors, config, title=config.model.name)
 
 
 def train_corpus(corpus: Corpus, vectors: Vectors | None, config: Config, *, title: str) -> Artifact:
@@ -108,7 +130,10 @@ def train_corpus(corpus: Corpus, vectors: Vectors | None, config: Config, *, tit
         rows, held_rows = hold_out(train_split.targets, fraction, config.training.seed, train_split.keys)
 
     if config.training.class_weight == "balanced":
-        counted = replace(train_split, weights=balanced_weights(train_split.targets, rows))
+        weights_of = balanced_weights(train_split.targets, rows)
+        if train_split.weights is not None:
+            weights_of *= train_split.weights
+        counted = replace(train_split, weights=weights_of)
         corpus = replace(corpus, splits=corpus.splits | {"train": counted})
     thresholds = [0.5] * len(corpus.labels) if corpus.several else None
 
