@@ -60,10 +60,12 @@ def test_the_commands_run_and_answer_as_shown(home, reader):
 
 def test_the_python_runs(home, reader, monkeypatch):
     monkeypatch.chdir(home)
-    (block,) = blocks("README.md", "python")
+    first, second = blocks("README.md", "python")
     names = {}
-    exec(block, names)
+    exec(first, names)
     assert names["labels"] == ["Business"]
+    exec(second, names)
+    assert names["answers"].tolist() == ["negative"]
     assert names["rows"].shape == (1, 4)
     assert names["scores"]["accuracy"] == 1
 
@@ -71,7 +73,8 @@ def test_the_python_runs(home, reader, monkeypatch):
 def test_the_twin_has_the_same_commands():
     for language in ("console", "python"):
         english, russian = (
-            [line.partition("#")[0] for line in blocks(name, language)[0].splitlines()] for name in READMES
+            [line.partition("#")[0] for block in blocks(name, language) for line in block.splitlines()]
+            for name in READMES
         )
         assert [line for line in english if not line.startswith("{")] == [
             line for line in russian if not line.startswith("{")

@@ -100,7 +100,7 @@ class Artifact:
         shapes = expected_shapes(self.config, *sizes, several=self.thresholds is not None)
         layout = stored_layout(shapes, self.storage)
         return {
-            "model": self.config.model.name,
+            "model": " and ".join(self.config.model.parts),
             "problem_type": self.problem_type,
             "labels": self.labels,
             "thresholds": self.thresholds,
