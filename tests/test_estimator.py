@@ -115,7 +115,7 @@ def test_it_learns_and_answers_as_a_classifier_does(news, test_news, estimator, 
     np.testing.assert_allclose(model.predict_proba(test_news[0][::-1]), p[::-1], atol=1e-6)
     assert model.predict([]).shape == (0,)
     assert model.predict_proba([]).shape == (0, 4)
-    assert capsys.readouterr() == ("", "")
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("estimator", ALL, ids=IDS)
