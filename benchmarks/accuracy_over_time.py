@@ -28,8 +28,8 @@ import numpy as np
 import rubrica
 from peers import fasttext_train
 from results import RESULTS, save_result
-from rubrica.corpus import hold_out
 from rubrica.data import Examples, read_dataset
+from rubrica.held_out import hold_out
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"

@@ -27,7 +27,7 @@ PEER = """
 import sys
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
-from rubrica.corpus import hold_out
+from rubrica.held_out import hold_out
 from rubrica.data import read_dataset
 import numpy as np
 dataset = read_dataset(sys.argv[1])

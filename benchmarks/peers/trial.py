@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import accuracy_score, f1_score
 
-from rubrica.corpus import hold_out
+from rubrica.held_out import hold_out
 
-VALIDATION_FRACTION = 0.1  # as the default of `rubrica train`
+VALIDATION_FRACTION, MOST_HELD = 0.1, 2000  # as the defaults of `rubrica train`
 THRESHOLDS = tuple(np.arange(0.05, 0.96, 0.05).round(2).tolist())
 
 
@@ -55,8 +55,9 @@ def is_multi_label(truth):
 
 
 def held_out(truth, seed):
-    """Rows of train that stay and rows held out, as `rubrica train` draws them; of several classes the first counts."""
-    return hold_out(truth.argmax(axis=1), VALIDATION_FRACTION, seed)
+    """Rows of train that stay and rows held out, as `rubrica train` draws them where no text is there twice."""
+    targets = truth.astype(np.uint8) if is_multi_label(truth) else truth.argmax(axis=1)
+    return hold_out(targets, min(VALIDATION_FRACTION, MOST_HELD / len(truth)), seed)
 
 
 def decide(scores, threshold):
