@@ -21,8 +21,6 @@ FLOORS = [
         "thresholds",
         "quantization",
         "tensor_file",
-        "quantization",
-        "tensor_file",
         "tokenizer",
         "kernels",
         "kernels.native",

@@ -5,12 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from rubrica import export
 from rubrica.artifact import load_artifact, save_artifact
+from rubrica.config import Config
 from rubrica.data import Examples
 from rubrica.errors import ArtifactError, RubricaError
-from rubrica.export import export_model, folder_sizes, keep_words, parse_size, shrink, store
+from rubrica.export import export_model, folder_sizes, keep_features, keep_words, parse_size, shrink, store
 from rubrica.quantization import STORAGES, take_rows
 from rubrica.runtime import Classifier
+from rubrica.training import train
 from rubrica.vocab import Vocab
 from test_onnx_graph import make_bag
 from test_runtime import TEXTS, make
@@ -120,6 +123,34 @@ def test_shrink_takes_the_first_step_that_is_small_enough(tmp_path):
         if len(small.vocab.words) < 5000:  # one word more would not fit
             more = keep_words(store(artifact, storage), len(small.vocab.words) + 1)
             assert size_of(more, tmp_path / f"more{number}") > target
+
+
+def test_words_and_features_go_in_equal_shares_and_the_strongest_features_stay(tiny_news, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "_FEWEST", 10)
+    trained = train(tiny_news, config=Config().changed(["training.epochs=1"])).artifact
+    words, keys = len(trained.vocab.words), trained.tensors["linear.keys"]
+    strength = abs(take_rows(trained.tensors, "linear.weight", np.arange(len(keys)))).max(axis=1)
+    target = size_of(keep_words(keep_features(trained, 3 * len(keys) // 4), 3 * words // 4), tmp_path / "target")
+    small = shrink(trained, target)
+    assert small.storage == "int8"
+    features = len(small.tensors["linear.keys"])
+    assert 3 * len(keys) // 4 - 5 <= features <= 3 * len(keys) // 4 + 5
+    assert len(small.vocab.words) == features * words // len(keys)
+    assert size_of(small, tmp_path / "small") <= target
+    kept = np.isin(keys, small.tensors["linear.keys"])
+    assert strength[kept].min() >= strength[~kept].max()
+    with pytest.raises(RubricaError, match=r"\(10 words, 10 features, 4 bits") as caught:
+        shrink(trained, 500)
+    least = int(str(caught.value).split()[7].replace(",", ""))
+    assert size_of(shrink(trained, least), tmp_path / "least") == least
+    test = tiny_news.splits["test"]
+    scores = export_model(
+        save_artifact(trained, tmp_path / "trained"),
+        tmp_path / "new",
+        lambda model: shrink(model, target),
+        examples=Examples(test.texts, test.labels),
+    )["accuracy"]
+    assert scores["before"] == scores["after"] > 0.9
 
 
 def test_a_size_out_of_reach_names_the_least(tmp_path):

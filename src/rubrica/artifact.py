@@ -28,19 +28,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rubrica.config import MULTI_LABEL, SINGLE_LABEL, Config
+from rubrica.config import MULTI_LABEL, SINGLE_LABEL, Config, Storage
 from rubrica.errors import ArtifactError, ConfigError, nearest
 from rubrica.model_card import model_card
-from rubrica.quantization import (
-    STORAGES,
-    TABLES,
-    Storage,
-    from_bfloat16,
-    scale_name,
-    stored_layout,
-    take_rows,
-    to_bfloat16,
-)
+from rubrica.quantization import STORAGES, TABLES, from_bfloat16, scale_name, stored_layout, take_rows, to_bfloat16
 from rubrica.tensor_file import map_tensors, write_tensors
 from rubrica.vocab import Vocab
 
@@ -58,8 +49,11 @@ _LATER_KEYS: dict[int, dict[str, Any]] = {2: {"storage": "float32"}, 3: {"thresh
 # What older folders do not say was so, since nothing else was there.
 _BEFORE: dict[str, dict[str, Any]] = {
     "model": {"with_linear": False, "bidirectional": False, "embedding_std": 1.0, "extend_vectors": False},
-    "training": {"warmup": 0.0, "decay": "none", "label_smoothing": 0.0, "word_dropout": 0.0, "dropout": 0.0},
-}
+    "training": {
+        "warmup": 0.0, "decay": "none", "label_smoothing": 0.0, "word_dropout": 0.0, "dropout": 0.0,
+        "storage": "float32",
+    },
+}  # fmt: skip
 _BYTES = {"float32": 4, "uint32": 4, "bfloat16": 2, "int8": 1, "uint8": 1}
 
 

@@ -18,8 +18,8 @@ from rubrica.errors import ConfigError, DataError, RubricaError, require
 
 if TYPE_CHECKING:
     from rubrica.artifact import Artifact
+    from rubrica.config import Storage
     from rubrica.data import Examples
-    from rubrica.quantization import Storage
 
 MODELS = ["bag", "linear", "cnn", "rnn", "gru", "lstm", "mingru", "drnn"]
 

@@ -17,6 +17,9 @@ from rubrica.errors import ConfigError, nearest
 SINGLE_LABEL, MULTI_LABEL = "single_label_classification", "multi_label_classification"
 """Whether a text has one label or may have several, as `transformers` calls it."""
 
+Storage = Literal["float32", "bfloat16", "int8", "int4"]
+"""What a table's numbers are rounded to, see `quantization.py`."""
+
 RECIPES = Path(__file__).parent / "recipes"
 
 
@@ -165,6 +168,8 @@ class TrainingConfig:
     """Stop after this many epochs without a better validation loss; 0 never stops early."""
     seed: int = 0
     """Start of every random draw: weights, order, the validation split."""
+    storage: Storage = "int8"
+    """What the tables of the trained model are rounded to before it is scored and saved, see `quantization.py`."""
     device: str = "auto"
     """`cpu`, `cuda`, or `auto`: an accelerator if torch sees one."""
 

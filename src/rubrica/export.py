@@ -1,9 +1,10 @@
 """A trained model made smaller, and what that costs.
 
-`store` rounds the word table (see `quantization.py`); `shrink` aims at a size. Its order, chosen on validation parts of
-train (docs/decisions.md): int8 rows, then the rarest words go, down to half of them, then 4-bit rows with as many words
-as fit, down to a thousand. A word that goes is read as an unknown one. The rarest words are the last of `vocab.txt`: by
-their count in train, or, where the vocabulary is that of a vectors file, by the file's order, most frequent first.
+`store` rounds the tables (see `quantization.py`); `shrink` aims at a size. Its order, chosen on validation parts of
+train (docs/decisions.md): int8 rows, then an equal share of the words and of a linear model's features goes, down to
+half of them, then 4-bit rows with as large a share as fits, down to a thousand words. A word that goes is read as an
+unknown one. The rarest words are the last of `vocab.txt`: by their count in train, or, where the vocabulary is that of
+a vectors file, by the file's order, most frequent first. Features go by what they say: the smallest weights first.
 """
 
 import re
@@ -17,16 +18,17 @@ from typing import Any
 import numpy as np
 
 from rubrica.artifact import Artifact, check_writable, load_artifact, save_artifact
+from rubrica.config import Storage
 from rubrica.data import Examples
 from rubrica.errors import RubricaError
 from rubrica.metrics import main_score
 from rubrica.onnx_graph import export_onnx
-from rubrica.quantization import Storage, scale_name, store_tensors
+from rubrica.quantization import scale_name, store_tensors, take_rows
 from rubrica.runtime import Classifier
 from rubrica.vocab import PAD_ID
 
 _WORD_TABLE = "embedding.weight"  # the one with a row for each word of the vocabulary
-_FEWEST_WORDS = 1000  # below it texts lose most of what tells them apart: 3 to 9 points at 1,000 to 2,000 words
+_FEWEST = 1000  # words, or features; at 1,000 to 2,000 words texts lost 3 to 9 points
 _UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9}
 
 
@@ -47,29 +49,48 @@ def keep_words(artifact: Artifact, count: int) -> Artifact:
     return replace(artifact, tensors=tensors, vocab=artifact.vocab.take(kept))
 
 
+def keep_features(artifact: Artifact, count: int) -> Artifact:
+    """The model with the `count` features, at least 1, whose largest weights are the largest."""
+    weights = take_rows(artifact.tensors, "linear.weight", np.arange(len(artifact.tensors["linear.keys"])))
+    kept = np.sort(np.argsort(-np.abs(weights).max(axis=1), kind="stable")[:count])
+    tensors = {
+        name: tensor[kept] if name.startswith("linear.") and name != "linear.bias" else tensor
+        for name, tensor in artifact.tensors.items()
+    }
+    return replace(artifact, tensors=tensors)
+
+
 def shrink(artifact: Artifact, max_bytes: float) -> Artifact:
     """The model in a folder of at most `max_bytes`, by the first step of the module's order that gets there.
 
     Raises:
         RubricaError: If even the last step leaves it larger; the message says how large.
     """
-    words = len(artifact.vocab.words)
+    words = len(artifact.vocab.words) if _WORD_TABLE in artifact.tensors else 0
+    features = len(artifact.tensors.get("linear.keys", ()))
     # A bag hashes its n-grams from ids, so those of the words that stay must not change.
     bound = artifact.vocab.unknown_id + 1 if artifact.config.model.name == "bag" else 2
-    steps: tuple[tuple[Storage, int], ...] = (("int8", words // 2), ("int4", _FEWEST_WORDS))
-    size = fewest = 0
-    for storage, wanted in steps:
-        fewest = min(words, max(wanted, bound))
+    fewest = {"words": min(words, max(_FEWEST, bound)), "features": min(features, _FEWEST)}
+    whole = max(words, features)
+    steps: tuple[tuple[Storage, int], ...] = (("int8", whole // 2), ("int4", 0))
+    size = 0
+    for storage, lowest in steps:
         stored = store(artifact, storage)
 
-        def size_with(count: int, stored: Artifact = stored) -> int:
-            return sum(folder_sizes(keep_words(stored, count)).values())
+        def cut(share: int, stored: Artifact = stored) -> Artifact:
+            """With `share` of every `whole` words and features."""
+            kept = keep_features(stored, max(fewest["features"], share * features // whole)) if features else stored
+            return keep_words(kept, max(fewest["words"], share * words // whole)) if words else kept
 
-        if (size := size_with(fewest)) <= max_bytes:
-            counts = range(fewest, words + 1)
-            return keep_words(stored, counts[bisect_right(counts, max_bytes, key=size_with) - 1])
+        def size_with(share: int, cut: Callable[[int], Artifact] = cut) -> int:
+            return sum(folder_sizes(cut(share)).values())
+
+        if (size := size_with(lowest)) <= max_bytes:
+            shares = range(lowest, whole + 1)
+            return cut(shares[bisect_right(shares, max_bytes, key=size_with) - 1])
+    least = ", ".join(f"{count:,} {what}" for what, count in fewest.items() if count)
     raise RubricaError(
-        f"the model cannot be made smaller than {size:,} bytes ({fewest:,} words, 4 bits a number), and "
+        f"the model cannot be made smaller than {size:,} bytes ({least}, 4 bits a number), and "
         f"{max_bytes:,.0f} were asked for; train with a smaller model.embedding_dim or model.hidden_size"
     )
 

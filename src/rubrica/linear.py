@@ -62,6 +62,15 @@ def logits(part: LinearPart, texts: Sequence[str]) -> NDArray[np.float32]:
     return np.hstack([-found, found]) if found.shape[1] == 1 else found
 
 
+def take_texts(texts: Sequence[str], rows: NDArray[np.int64]) -> list[str]:
+    """Some texts of those that may lie on disk, where neighbours are read together; rows in ascending order."""
+    if not len(rows):
+        return []
+    first = int(rows[0])
+    near = texts[first : int(rows[-1]) + 1]
+    return [near[row] for row in (rows - first).tolist()]
+
+
 def _expand(tensors: Mapping[str, NDArray[Any]], entries: Entries) -> tuple[NDArray[np.float32], Entries]:
     used = [entries.indices[a : a + n] for a, n in zip(entries.places.tolist(), entries.sizes.tolist(), strict=True)]
     packed = np.concatenate(used).view(np.int32)

@@ -20,7 +20,7 @@ from rubrica.corpus import Corpus
 from rubrica.history import History, Trained
 from rubrica.kernels import native
 from rubrica.kernels.linear import DocumentCounter, Entries, Machines, Ngrams, descend, features, index_keys
-from rubrica.linear import LinearPart, logits, ngrams_of
+from rubrica.linear import LinearPart, logits, ngrams_of, take_texts
 from rubrica.progress import progress_bar
 from rubrica.vectors import Vectors
 
@@ -224,12 +224,3 @@ def _start(targets: NDArray[np.integer[Any]], columns: int, num_features: int, c
     alphas[:] = 0
     weights, biases = np.zeros((parts, num_features, width), np.float32), np.zeros((parts, width), np.float32)
     return Machines(signs, costs, alphas, weights, biases)
-
-
-def take_texts(texts: Sequence[str], rows: NDArray[np.int64]) -> list[str]:
-    """Some texts of those that may lie on disk, where neighbours are read together; rows in ascending order."""
-    if not len(rows):
-        return []
-    first = int(rows[0])
-    near = texts[first : int(rows[-1]) + 1]
-    return [near[row] for row in (rows - first).tolist()]

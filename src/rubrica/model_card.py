@@ -35,11 +35,9 @@ def model_card(
         for part in config.model.parts
     )
     case = "Texts are lower-cased." if config.data.lowercase else "Case is kept."
-    stored = (
-        ""
-        if storage == "float32"
-        else f"\nStored as {storage}; the scores are those of the model before it was made smaller.\n"
-    )
+    stored = "" if storage == "float32" else f"\nStored as {storage}.\n"
+    if storage != config.training.storage:
+        stored += "\nThe scores are those of the model before it was made smaller.\n"
     return (
         "---\nlibrary_name: rubrica\npipeline_tag: text-classification\n---\n\n"
         f"# {' and '.join(config.model.parts)} text classifier\n\n"

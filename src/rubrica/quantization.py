@@ -17,12 +17,13 @@ Letters: V rows, E numbers in a row.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-Storage = Literal["float32", "bfloat16", "int8", "int4"]
+from rubrica.config import Storage
+
 STORAGES: tuple[Storage, ...] = get_args(Storage)
 TABLES = ("embedding.weight", "ngrams.weight", "linear.weight")  # tensors of many rows, of which a text needs a few
 WHOLE = ("linear.keys",)  # uint32, and never rounded

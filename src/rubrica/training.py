@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rubrica import metrics
+from rubrica import forward, linear, metrics
 from rubrica.artifact import Artifact, check_writable, save_artifact
 from rubrica.cache import make_array
 from rubrica.calibration import fit_weights
@@ -22,7 +22,9 @@ from rubrica.data_labels import SEPARATOR
 from rubrica.errors import ConfigError, require
 from rubrica.held_out import class_counts, hold_out
 from rubrica.history import Trained
+from rubrica.linear import LinearPart, ngrams_of, take_texts
 from rubrica.own_words import extend_vectors
+from rubrica.quantization import store_tensors
 from rubrica.runtime import Classifier
 from rubrica.thresholds import tune_thresholds
 from rubrica.tokenizer import is_token
@@ -150,7 +152,7 @@ def train_corpus(corpus: Corpus, vectors: Vectors | None, config: Config, *, tit
         judged = held_rows[:: -(-len(held_rows) // _CALIBRATED)]
         found = fit_weights([part.logits(held_out, judged) for part in parts], held_out.targets[judged])
         weights = tuple(found.tolist())
-    trained = _join(parts, weights)
+    trained = _join(parts, weights, corpus, config)
     history = trained.history
     scores: dict[str, Any] = {
         "train_texts": len(rows),
@@ -168,7 +170,7 @@ def train_corpus(corpus: Corpus, vectors: Vectors | None, config: Config, *, tit
     if held_out is train_split and not history.interrupted and len(held_rows) > _NEGLIGIBLE * len(rows):
         everything = np.sort(np.concatenate([rows, held_rows]))
         again, _ = _train_parts(corpus, vectors, config, everything, None, f"{title}, on all of train")
-        whole = _join(again, weights) if len(again) == len(parts) else trained
+        whole = _join(again, weights, corpus, config) if len(again) == len(parts) else trained
         if not whole.history.interrupted:
             trained = Trained(whole.tensors, whole.logits, history)
             scores |= {"train_texts": len(everything), "refitted": True}
@@ -230,17 +232,27 @@ def _train_parts(
     return parts, config
 
 
-def _join(parts: Sequence[Trained], weights: Sequence[float]) -> Trained:
-    """One model whose logits are the weighted sum of the parts'; the weights are in the last layers."""
+def _join(parts: Sequence[Trained], weights: Sequence[float], corpus: Corpus, config: Config) -> Trained:
+    """One model whose logits are the weighted sum of the parts'; the weights are in the last layers.
+
+    Its tensors are float32, its logits those of the tables as they will be stored.
+    """
     tensors = {
         name: np.float32(weight) * tensor if name in _LAST_LAYERS else tensor
         for part, weight in zip(parts, weights, strict=True)
         for name, tensor in part.tensors.items()
     }
 
+    stored = store_tensors(tensors, config.training.storage)
+    features = LinearPart(ngrams_of(config), stored)
+
     def logits(split: Split, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        found = [np.float32(weight) * part.logits(split, rows) for part, weight in zip(parts, weights, strict=True)]
-        return np.add.reduce(found)
+        found = np.zeros((len(rows), len(corpus.labels)), np.float32)
+        if config.model.name != "linear":
+            found += forward.logits(stored, config, split.tokens.take(rows))
+        if "linear" in config.model.parts:
+            found += linear.logits(features, take_texts(split.texts, rows))
+        return found
 
     history = replace(
         parts[0].history,
@@ -291,8 +303,9 @@ def build_artifact(
         table[np.searchsorted(rows, corpus.rows)] = tensors["embedding.weight"]
         vocab = Vocab.from_vectors(vectors.words, lowercase=vocab.lowercase).take(rows)
         tensors = tensors | {"embedding.weight": table}
-    source = Path(vectors.source).name if vectors else None
-    return Artifact(config, corpus.labels, vocab, tensors, scores, trained.history.records, source)
+    source, storage = Path(vectors.source).name if vectors else None, config.training.storage
+    tensors = store_tensors(tensors, storage)
+    return Artifact(config, corpus.labels, vocab, tensors, scores, trained.history.records, source, storage)
 
 
 def _words_to_keep(corpus: Corpus, vectors: Vectors) -> NDArray[np.int64]:
