@@ -163,12 +163,12 @@ def vectors_read():
 
 def artifact_size():
     """A model folder whole and made smaller; the change is against each seed's own whole model."""
-    lines = ["| | MB | words | accuracy | change, points | worst seed |", "|---|---|---|---|---|---|"]
+    lines = ["| | MB | words | features | accuracy | change, points | worst seed |", "|---|---|---|---|---|---|---|"]
     for i, row in enumerate(load("artifact_size")["rows"]):
         change = f"{row['points_mean']:+.2f} ± {row['points_std']:.2f} | {row['points_worst']:+.2f}" if i else "- | -"
         lines.append(
             f"| {row['form']} | {max(row['bytes']) / 1e6:.2f} | {min(row['words']):,} ({row['storage']}) |"
-            f" {percent(row['accuracy_mean'], row['accuracy_std'])} | {change} |"
+            f" {min(row['features']):,} | {percent(row['accuracy_mean'], row['accuracy_std'])} | {change} |"
         )
     return lines
 
