@@ -46,14 +46,6 @@ DIRECTIONS = {False: ("l0",), True: ("l0", "l0_reverse")}
 """How torch names the parameters of one or both directions of reading."""
 _LATER_KEYS: dict[int, dict[str, Any]] = {2: {"storage": "float32"}, 3: {"thresholds": None}}
 """What a format added, and what it means to be without."""
-# What older folders do not say was so, since nothing else was there.
-_BEFORE: dict[str, dict[str, Any]] = {
-    "model": {"with_linear": False, "bidirectional": False, "embedding_std": 1.0, "extend_vectors": False},
-    "training": {
-        "warmup": 0.0, "decay": "none", "label_smoothing": 0.0, "word_dropout": 0.0, "dropout": 0.0,
-        "storage": "float32",
-    },
-}  # fmt: skip
 _BYTES = {"float32": 4, "uint32": 4, "bfloat16": 2, "int8": 1, "uint8": 1}
 
 
@@ -298,12 +290,8 @@ def _read_config(path: Path) -> tuple[Config, dict[str, Any]]:
     _check_thresholds(path, values)
     if not isinstance(unknown_id, int):
         raise ArtifactError(path, f"unknown_id is {unknown_id!r}, expected a whole number; train and save anew")
-    groups = {key: values[key] for key in ("data", "model", "training")}
-    for key, settings in _BEFORE.items():
-        if isinstance(groups[key], dict):
-            groups[key] = settings | groups[key]
     try:
-        config = Config.from_dict(groups)
+        config = Config.from_saved(values)
     except ConfigError as error:
         raise ArtifactError(path, str(error).removeprefix("config: ")) from None
     return config, values

@@ -20,6 +20,16 @@ SINGLE_LABEL, MULTI_LABEL = "single_label_classification", "multi_label_classifi
 Storage = Literal["float32", "bfloat16", "int8", "int4"]
 """What a table's numbers are rounded to, see `quantization.py`."""
 
+# What a model folder does not say was so when it was written, since nothing else was there.
+_BEFORE: dict[str, dict[str, Any]] = {
+    "data": {},
+    "model": {"with_linear": False, "bidirectional": False, "embedding_std": 1.0, "extend_vectors": False},
+    "training": {
+        "warmup": 0.0, "decay": "none", "label_smoothing": 0.0, "word_dropout": 0.0, "dropout": 0.0,
+        "storage": "float32",
+    },
+}  # fmt: skip
+
 RECIPES = Path(__file__).parent / "recipes"
 
 
@@ -227,6 +237,19 @@ class Config:
             groups[section] = kind(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
         return cls(**groups)
 
+    @classmethod
+    def from_saved(cls, values: Mapping[str, Any], origin: str = "config") -> Self:
+        """The settings in the config.json of a model folder, of any age; they repeat its training.
+
+        Raises:
+            ConfigError: As `from_dict`.
+        """
+        groups = {key: values[key] for key in _BEFORE if key in values}
+        for key, group in groups.items():
+            if isinstance(group, dict):
+                groups[key] = _BEFORE[key] | group
+        return cls.from_dict(groups, origin)
+
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """The plain tables that `from_dict` reads."""
         return dataclasses.asdict(self)
@@ -267,7 +290,7 @@ def load_recipe(name: str) -> Config:
     except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}; give a TOML file with the tables data, model, training") from None
     if path.suffix == ".json" and isinstance(tables, dict):
-        tables = {key: tables[key] for key in ("data", "model", "training") if key in tables}
+        return Config.from_saved(tables, origin=str(path))
     return Config.from_dict(tables, origin=str(path))
 
 
