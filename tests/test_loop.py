@@ -75,7 +75,9 @@ def test_a_schedule_counts_in_steps_or_in_epochs():
     assert str(FreezeSchedule(0)) == "the embedding trains from the start"
 
 
-@pytest.mark.parametrize("more", [[], ["model.bidirectional=true", "model.pooling=average_max"]])
+@pytest.mark.parametrize(
+    "more", [[], ["model.bidirectional=true", "model.pooling=average_max"], ["training.adversarial=1"]]
+)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_same_seed_gives_bit_identical_weights(small, name, more):
     (a, history_a), (b, history_b) = (run(small, *NETWORKS[name], *more) for _ in range(2))
@@ -211,6 +213,51 @@ def test_dropout_is_drawn_anew_in_each_update_and_the_same_in_each_training(smal
     assert len(losses) == 5
     first, second = (compute_logits(model, small.split, np.arange(9), config) for _ in range(2))
     np.testing.assert_array_equal(first, second)  # an answer drops nothing
+
+
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("name", ["gru", "mingru", "cnn", "drnn"])
+def test_adversarial_learning_is_the_mean_with_a_moved_table(small, name, there, monkeypatch):
+    settings = [f"model.name={name}", "training.max_grad_norm=1e9"]
+    model, config = make(small, *settings)
+    batch = np.arange(32)
+    if there:  # the accelerator's way
+        monkeypatch.setattr("rubrica.embedding.on_cpu", lambda tensor: False)
+
+    def gradients(settings):
+        """The loss, and the gradients by the head and by the table, (V, E)."""
+        optimizer, found = loop.Optimizer(model, settings), []
+        if there:
+            optimizer.network = torch.optim.Adam(optimizer.parameters)
+
+        def look():
+            table = torch.zeros_like(model.embedding.weight)
+            words = slice(None) if there else optimizer.table.table.words
+            table[words] = optimizer.gradients()[-1]
+            found.extend([model.head.weight.grad.clone(), table])
+
+        optimizer.step = look
+        model.embedding.weight.grad = None
+        loss, _ = loop.update(model, optimizer, small.split, batch, settings)
+        return loss.item(), *found
+
+    loss, head, of_words = gradients(config)
+    length = 0.7
+    found = gradients(config.changed([f"training.adversarial={length}"]))
+    assert found[0] == pytest.approx(loss, rel=1e-5)
+    with torch.no_grad():
+        model.embedding.weight += length * of_words / of_words.norm()
+    moved_loss, moved_head, moved_words = gradients(config)
+    assert moved_loss > loss
+    torch.testing.assert_close(found[1], (head + moved_head) / 2, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(found[2], (of_words + moved_words) / 2, rtol=1e-3, atol=1e-6)
+
+
+def test_a_frozen_table_is_not_moved(small):
+    plain, _ = run(small, "training.freeze_epochs=2")
+    moved, _ = run(small, "training.freeze_epochs=2", "training.adversarial=1")
+    for name, value in plain.state_dict().items():
+        assert torch.equal(value, moved.state_dict()[name])
 
 
 def test_the_step_size_rises_and_falls():

@@ -168,6 +168,9 @@ class TrainingConfig:
     """Share of the words that are read as unknown ones in each update, drawn anew; from 0 up to 1."""
     dropout: float = 0.3
     """Share of the features that is zeroed before the head in each update, drawn anew; from 0 up to 1."""
+    adversarial: float = 0.0
+    """Learn each batch also with its word vectors moved so far, as an L2 distance of all of them together, to where the
+    loss is higher; at least 0, which leaves it out. It takes twice the time. A frozen table's vectors are not moved."""
     max_grad_norm: float = 1.0
     """Longer gradients are scaled down to this L2 norm; above 0."""
     freeze_steps: int = 0
@@ -193,6 +196,7 @@ class TrainingConfig:
                 not 0 <= getattr(self, name) < 1,
                 f"training.{name} is {getattr(self, name)}; give a share from 0 up to, not with, 1",
             )
+        _refuse(not self.adversarial >= 0, f"training.adversarial is {self.adversarial}; give 0 or more")
         for name in ("lr", "max_grad_norm"):
             _refuse(not getattr(self, name) > 0, f"training.{name} is {getattr(self, name)}; give more than 0")
         _refuse(

@@ -40,19 +40,24 @@ class WordTable(nn.Module):
         self.weight = nn.Parameter(weight)
         self.words: Int[Tensor, " U"] | None = None
         self.vectors: Float[Tensor, "U E"] | None = None
+        self.shift: Float[Tensor, "U E"] | None = None
+        """What is added to the vectors, and to no row of the table, while `loop.update` looks for what confuses."""
 
     def forward(self, ids: Int[Tensor, "B T"]) -> tuple[Float[Tensor, "U E"], Int[Tensor, "B T"]]:
         """Vectors, and which of them stands where. The gradient of the last call is kept for `TableAdam`."""
         if not on_cpu(ids):
             self.words, self.vectors = ids.flatten(), self.weight
-            return self.weight, ids
+            return self._shifted(self.weight), ids
         words, index = distinct(ids.numpy(), len(self.weight))
         self.words = torch.from_numpy(words)
         # numpy takes them on this one thread; torch would wake another, which the kernels then wait for.
         self.vectors = torch.from_numpy(self.weight.detach().numpy()[words])
         if torch.is_grad_enabled() and self.weight.requires_grad:
             self.vectors.requires_grad_()
-        return self.vectors, torch.from_numpy(index)
+        return self._shifted(self.vectors), torch.from_numpy(index)
+
+    def _shifted(self, vectors: Float[Tensor, "U E"]) -> Float[Tensor, "U E"]:
+        return vectors if self.shift is None else vectors + self.shift
 
     def take(
         self, texts: TokenIds, rows: NDArray[np.int64], *, masked: bool
@@ -69,7 +74,8 @@ class WordTable(nn.Module):
         words, index, vectors = take_words(texts.ids, starts, lengths, self.weight.detach().numpy(), steps=steps)
         self.words, self.vectors = torch.from_numpy(words), torch.from_numpy(vectors)
         self.vectors.requires_grad_(self.weight.requires_grad)
-        return vectors, index, lengths if masked else np.full(len(rows), steps)
+        read = vectors if self.shift is None else vectors + self.shift.numpy()
+        return read, index, lengths if masked else np.full(len(rows), steps)
 
 
 class TableAdam:

@@ -2,9 +2,11 @@
 
 Source of the recipe: Adam (D. Kingma and J. Ba, 2015, https://arxiv.org/abs/1412.6980) on the cross-entropy, the
 gradient's norm clipped (R. Pascanu et al., 2013, https://arxiv.org/abs/1211.5063), the best epoch kept by its
-validation loss.
+validation loss. Adversarial training (T. Miyato, A. Dai and I. Goodfellow, 2017, https://arxiv.org/abs/1605.07725)
+departs from its source: the distinct words of a batch are moved, not each text's own, and the length of the move is
+the whole batch's; the two losses count alike.
 
-Letters: N texts, B texts of a batch, T tokens.
+Letters: N texts, B texts of a batch, T tokens, U distinct words of a batch, E numbers in a word vector.
 """
 
 import copy
@@ -163,11 +165,18 @@ class Optimizer:
         else:
             self.network.param_groups[0]["lr"] = lr
 
+    def gradients(self) -> list[Tensor]:
+        """Where the gradients are: that of the word vectors last, which a frozen table has none of."""
+        if isinstance(self.network, KernelAdam):
+            of_network = [self.network.gradient]
+        else:
+            of_network = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        return [*of_network, *(vectors.grad for vectors in self.table.trained() if vectors.grad is not None)]
+
     def step(self) -> None:
         """Move all parameters by their gradients, and drop these."""
         if isinstance(self.network, KernelAdam):
-            of_table = [vectors.grad for vectors in self.table.trained() if vectors.grad is not None]
-            scale = clip_scale([self.network.gradient, *of_table], self.max_grad_norm)
+            scale = clip_scale(self.gradients(), self.max_grad_norm)
             self.network.step(scale)
             self.table.step(scale)
             return
@@ -188,18 +197,43 @@ def update(
     model: nn.Module, optimizer: Optimizer, split: Split, batch: NDArray[np.int64] | DeviceBatch, config: Config
 ) -> Float[Tensor, "2"]:
     """One step of the optimizer on the texts of a batch; returns their loss and accuracy before it."""
+    scores = _differentiate(model, optimizer, split, batch, config)
+    if config.training.adversarial and optimizer.table.trained():
+        _add_adversarial(model, optimizer, split, batch, config)
+    optimizer.step()
+    return scores
+
+
+def _add_adversarial(
+    model: nn.Module, optimizer: Optimizer, split: Split, batch: NDArray[np.int64] | DeviceBatch, config: Config
+) -> None:
+    """Make the gradients the mean of what they are and of those with word vectors that are moved to raise the loss."""
+    kept = [gradient.clone() for gradient in optimizer.gradients()]
+    for gradient in optimizer.gradients():
+        gradient.zero_()
+    way = kept[-1]  # (U, E), the steepest
+    table = optimizer.table.table
+    table.shift = way * (config.training.adversarial / way.norm().clamp(min=_LEAST_WEIGHT))
+    _differentiate(model, optimizer, split, batch, config)
+    table.shift = None
+    for gradient, plain in zip(optimizer.gradients(), kept, strict=True):
+        gradient.add_(plain).mul_(0.5)
+
+
+def _differentiate(
+    model: nn.Module, optimizer: Optimizer, split: Split, batch: NDArray[np.int64] | DeviceBatch, config: Config
+) -> Float[Tensor, "2"]:
+    """Put the gradients of a batch where the optimizer finds them; returns loss and accuracy."""
     network, smoothing, dropout = optimizer.network, config.training.label_smoothing, config.training.dropout
     one = split.targets.ndim == 1  # class of a text, which the kernel can
     if isinstance(network, KernelAdam) and isinstance(model, RecurrentClassifier) and model.learns and one:
         # All that is written out below, in one kernel.
         assert not isinstance(batch, DeviceBatch)
-        scores = model.learn(
+        return model.learn(
             split.tokens, batch, split.targets[batch], network.arrays, network.gradients,
             masked=config.model.mask_padding, smoothing=smoothing, dropout=dropout,
             text_weights=None if split.weights is None else split.weights[batch],
         )  # fmt: skip
-        optimizer.step()
-        return scores
     ids, lengths, targets = to_tensors(model, split, batch, config)
     logits = model(ids, lengths, dropout)
     weights = None
@@ -207,7 +241,6 @@ def update(
         weights = batch.weights() if isinstance(batch, DeviceBatch) else torch.from_numpy(split.weights[batch])
     loss = mean_loss(logits, targets, weights, smoothing)
     loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
     found = logits.detach()
     right = (found.argmax(dim=1) == targets) if targets.ndim == 1 else ((found >= 0) == targets).all(dim=1)
     return torch.stack([loss.detach(), right.to(loss.dtype).mean()])
