@@ -283,8 +283,6 @@ def test_of_few_texts_none_is_held_out(count):
     model = TextClassifier("linear").fit(texts, labels)
     assert "validation" not in model.classifier_.artifact.metrics
     assert model.predict(["good film", "bad film"]).tolist() == ["yes", "no"]
-    with pytest.raises(ValueError, match="holds out none"):
-        TextClassifier("linear", settings={"data.validation_fraction": 0.01}).fit(texts, labels)
 
 
 # In scikit-learn's company

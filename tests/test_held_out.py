@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rubrica.errors import ConfigError
 from rubrica.held_out import class_counts, hold_out, text_keys
 
 
@@ -27,9 +26,10 @@ def test_the_rows_are_those_that_they_have_always_been():
     assert hold_out(targets, 0.1, seed=5, keys=np.arange(65) * 7)[1].tolist() == expected
 
 
-def test_a_fraction_that_holds_out_nothing_is_an_error():
-    with pytest.raises(ConfigError, match="holds out none of 4 texts"):
-        hold_out(np.array([0, 0, 1, 1]), 0.1, seed=0)
+def test_of_few_texts_none_is_held_out():
+    stay, held = hold_out(np.array([0, 0, 1, 1]), 0.1, seed=0)
+    assert stay.tolist() == [0, 1, 2, 3]
+    assert len(held) == 0
 
 
 @pytest.mark.parametrize(
@@ -51,10 +51,10 @@ def test_where_all_are_duplicates_some_are_held_out_all_the_same():
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 12)), min_size=30, max_size=80), st.integers(0, 5))
 def test_duplicates_are_on_one_side_and_every_class_trains(rows, seed):
     targets, keys = np.array(rows).T
-    stay, held = hold_out_or_none(targets, 0.3, seed, keys)
+    stay, held = hold_out(targets, 0.3, seed, keys)
     assert sorted([*stay, *held]) == list(range(len(rows)))
     together = not set(keys[stay]) & set(keys[held])
-    assert together or set(held) == set(hold_out_or_none(targets, 0.3, seed, None)[1])
+    assert together or set(held) == set(hold_out(targets, 0.3, seed, None)[1])
     assert set(targets[stay]) == set(targets)
 
 
@@ -64,20 +64,13 @@ def test_duplicates_are_on_one_side_and_every_class_trains(rows, seed):
 def test_so_it_is_with_several_labels(rows, seed, data):
     targets = np.array(rows).astype(np.uint8)
     keys = data.draw(st.none() | st.just(np.arange(len(rows)) // 2))
-    stay, held = hold_out_or_none(targets, 0.3, seed, keys)
+    stay, held = hold_out(targets, 0.3, seed, keys)
     assert sorted([*stay, *held]) == list(range(len(rows)))
     assert (targets[stay].any(axis=0) == targets.any(axis=0)).all()
     if keys is not None:
         together = not set(keys[stay]) & set(keys[held])
-        assert together or set(held) == set(hold_out_or_none(targets, 0.3, seed, None)[1])
-    np.testing.assert_array_equal(held, hold_out_or_none(targets, 0.3, seed, keys)[1])
-
-
-def hold_out_or_none(targets, fraction, seed, keys):
-    try:
-        return hold_out(targets, fraction, seed, keys)
-    except ConfigError:
-        return np.arange(len(targets)), np.zeros(0, np.int64)
+        assert together or set(held) == set(hold_out(targets, 0.3, seed, None)[1])
+    np.testing.assert_array_equal(held, hold_out(targets, 0.3, seed, keys)[1])
 
 
 def test_each_label_gets_its_share_the_rare_ones_too():

@@ -7,7 +7,6 @@ and what has two dimensions is refused.
 Letters: N texts, C classes.
 """
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -28,8 +27,6 @@ from sklearn.base import BaseEstimator, ClassifierMixin  # noqa: E402 (after the
 from sklearn.utils.class_weight import compute_sample_weight  # noqa: E402
 from sklearn.utils.multiclass import check_classification_targets  # noqa: E402
 from sklearn.utils.validation import check_is_fitted, column_or_1d  # noqa: E402
-
-log = logging.getLogger(__name__)
 
 _NAMED = {
     "epochs": "training.epochs",
@@ -139,12 +136,6 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         classes, targets = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
             raise ValueError(f"y has one class only ({classes[0]!r}); give texts of at least two classes")
-        largest = int(np.bincount(targets).max())
-        if "data.validation_fraction" not in (self.settings or {}) and not round(
-            config.data.validation_fraction * largest
-        ):
-            log.info("no class has enough texts for a validation part; all %d are trained on", len(texts))
-            config = config.changed(["data.validation_fraction=0.0"])
         names = [str(label) for label in classes.tolist()]
         examples = Examples(texts, [names[target] for target in targets.tolist()])
         data = Dataset("X", {"train": examples}, ("text",), "label", names)

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.cache import make_array
-from rubrica.errors import ConfigError
 
 _STRETCH = 1 << 16  # texts, or their targets, at a time
 _PUNCTUATION = bytes(code for code in range(128) if not chr(code).isalnum())
@@ -49,16 +48,13 @@ def _letters(text: str) -> bytes:
 def hold_out(targets: NDArray[Any], fraction: float, seed: int, keys: Rows | None = None) -> tuple[Rows, Rows]:
     """Split the rows of train into those that stay and those held out for validation.
 
-    Every class keeps at least one text to train on.
+    Every class keeps at least one text to train on; of few texts none is held out.
 
     Args:
         targets: The class of each text (N,), or where a text may have several, ones at its own (N, C).
         fraction: The share to hold out.
         seed: What the choice follows.
         keys: Texts with the same number go to one side, (N,).
-
-    Raises:
-        ConfigError: If the fraction is above 0 but too small to hold out a single text.
     """
     generator = np.random.default_rng(seed)
     held = make_array(len(targets), bool)
@@ -71,11 +67,6 @@ def hold_out(targets: NDArray[Any], fraction: float, seed: int, keys: Rows | Non
         if not held.any():  # few texts, many times each: better some that training has shown than none
             held[alone] = True
     num_held = int(np.count_nonzero(held))
-    if fraction > 0 and not num_held:
-        raise ConfigError(
-            f"data.validation_fraction is {fraction}, which holds out none of {len(targets)} texts; "
-            "raise it, add texts, or set it to 0"
-        )
     return _places(held, False, len(held) - num_held), _places(held, True, num_held)
 
 

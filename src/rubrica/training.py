@@ -3,6 +3,7 @@
 Letters: N texts, C classes, V words in use, W words of the vectors, E numbers in a word vector.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,8 @@ from rubrica.thresholds import tune_thresholds
 from rubrica.tokenizer import is_token
 from rubrica.vectors import Vectors, load_vectors
 from rubrica.vocab import PAD_ID, TokenIds, Vocab
+
+log = logging.getLogger(__name__)
 
 _UPDATES, _EPOCHS = 6000, (3, 10)  # of a network
 _LAST_LAYERS = {"head.weight", "head.bias", "linear.weight", "linear.bias"}
@@ -130,6 +133,8 @@ def train_corpus(corpus: Corpus, vectors: Vectors | None, config: Config, *, tit
         held_out = train_split
         fraction = min(config.data.validation_fraction, _MOST_HELD / len(train_split.targets))
         rows, held_rows = hold_out(train_split.targets, fraction, config.training.seed, train_split.keys)
+        if fraction and not len(held_rows):
+            log.warning("%s: %d texts are too few to hold some out; probabilities are not calibrated", title, len(rows))
 
     if config.training.class_weight == "balanced":
         weights_of = balanced_weights(train_split.targets, rows)
