@@ -390,6 +390,22 @@ RUBRICA_API int64_t rubrica_linear_features(int threads, int lowercase, int word
   return 0;
 }
 
+// Adds to counts (F, C), for each of P pairs of a text and a class, the features of that text.
+RUBRICA_API int64_t rubrica_linear_count(int64_t P, int64_t C, const int64_t* texts, const int64_t* classes,
+                                         const int64_t* places, const int32_t* sizes, const uint32_t* indices,
+                                         uint32_t* counts) {
+  constexpr int64_t kAhead = 24;
+  for (int64_t pair = 0; pair < P; pair++) {
+    const uint32_t* index = indices + places[texts[pair]];
+    const int64_t size = sizes[texts[pair]];
+    for (int64_t k = 0; k < size; k++) {
+      if (k + kAhead < size) __builtin_prefetch(counts + index[k + kAhead] * C + classes[pair], 1);
+      counts[index[k] * C + classes[pair]]++;
+    }
+  }
+  return 0;
+}
+
 // One pass over `count` texts in the order of `order`, for `parts` groups of W columns (1, 2, 4, 8 or 16), each by
 // itself: signs, alphas (parts, N, W), weights (parts, F, W), biases (parts, W). `worst` (parts,) comes back: the
 // largest projected gradient that was met.

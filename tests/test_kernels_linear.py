@@ -11,7 +11,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
 
 from rubrica.kernels import linear, native
-from rubrica.kernels.linear import DocumentCounter, Entries, Machines, Ngrams, index_keys
+from rubrica.kernels.linear import DocumentCounter, Entries, Machines, Ngrams, count_classes, index_keys
 from rubrica.tokenizer import tokenize
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=30)
@@ -205,3 +205,21 @@ def test_features_of_more_texts_than_wanted_are_the_most_frequent():
     counter.add(["a b c", "a b", "a"])
     assert [sorted(counter.take(1, most)[1].tolist()) for most in (3, 2, 1)] == [[1, 2, 3], [2, 3], [3]]
     assert sorted(counter.take(9, 3)[1].tolist()) == [1, 2, 3]  # rather those of single texts than none
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_native_counts_classes_as_numpy_does(seed):
+    draw = np.random.default_rng(seed)
+    sizes = draw.integers(0, 9, 7).astype(np.int32)
+    places = np.cumsum(sizes, dtype=np.int64) - sizes
+    indices = np.concatenate([np.zeros(0, np.uint32), *(draw.permutation(12)[:size] for size in sizes)]).astype(
+        np.uint32
+    )
+    entries = Entries(places, sizes, indices, np.ones(len(indices), np.float32))
+    texts, classes = draw.integers(0, 7, 10), draw.integers(0, 3, 10)
+    one, other = np.ones((12, 3), np.uint32), np.ones((12, 3), np.uint32)
+    count_classes(entries, texts, classes, one)
+    with numpy_alone():
+        count_classes(entries, texts, classes, other)
+    np.testing.assert_array_equal(one, other)
+    assert one.sum() == 36 + sizes[texts].sum()

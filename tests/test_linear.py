@@ -1,5 +1,6 @@
 """The linear model, from texts to a saved folder that answers."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -131,6 +132,45 @@ def test_ctrl_c_keeps_what_was_learned(tiny_news, monkeypatch):
     metrics = train(tiny_news, config=RECIPE).artifact.metrics
     assert metrics["interrupted"]
     assert metrics["test"]["accuracy"] > 0.8
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_feature_counts_by_what_it_says_of_the_classes(several):
+    """The oracle goes through texts and features one by one."""
+    draw = np.random.default_rng(0)
+    texts = [" ".join(draw.choice(list("abcdefgh"), size=4)) for _ in range(60)]
+    ngrams, labels = Ngrams(True, 1, 0), 3
+    targets = (draw.random((60, labels)) < 0.4).astype(np.uint8) if several else draw.integers(0, labels, 60)
+    sets = [set(np.flatnonzero(row)) if several else {row} for row in targets]
+    plain, informed = (
+        fit(texts, np.arange(60), targets, labels, ngrams, cost=0.3, informed=informed).part.tensors
+        for informed in (False, True)
+    )
+    np.testing.assert_array_equal(plain["linear.keys"], informed["linear.keys"])
+    found = np.sort(informed["linear.idf"] / plain["linear.idf"])
+    expected = []
+    for word in "abcdefgh":
+        having = [mine for text, mine in zip(texts, sets, strict=True) if word in text.split()]
+        nats = 0.0
+        for label in range(labels):
+            share = sum(label in mine for mine in sets) / 60
+            here = (sum(label in mine for mine in having) + share) / (len(having) + 1)
+            nats += here * math.log(here / share)
+            if several:
+                nats += (1 - here) * math.log((1 - here) / (1 - share))
+        expected.append(0.2 + math.sqrt(nats))
+    np.testing.assert_allclose(found, sorted(expected), rtol=1e-5)
+    assert found[-1] > 1.2 * found[0]
+
+
+@pytest.mark.parametrize(("few", "known"), [(160, False), (161, True)])
+def test_of_few_texts_features_of_one_are_kept(data, monkeypatch, few, known):
+    texts, rows, targets = data
+    texts = [*texts[:-1], f"{texts[-1]} xylophone"]
+    monkeypatch.setattr(linear_training, "_FEW", few)
+    part = fit(texts, rows, targets, 4, Ngrams(True, 1, 0), cost=0.3).part
+    entries = features(["xylophone"], part.ngrams, part.index, part.tensors["linear.idf"], 1)
+    assert bool(entries.sizes[0]) == known
 
 
 @pytest.mark.parametrize("storage", STORAGES)

@@ -108,8 +108,9 @@ def test_a_tenth_of_train_is_held_out_and_then_learned_too(tiny_news, monkeypatc
     model = LINEAR.model
     ngrams = Ngrams(True, model.word_ngrams, model.char_ngrams)
     part = fit(
-        texts, np.arange(160), targets, 4, ngrams, cost=model.cost, passes=LINEAR.training.epochs, keep=_KEPT
-    ).part
+        texts, np.arange(160), targets, 4, ngrams,
+        cost=model.cost, informed=True, passes=LINEAR.training.epochs, keep=_KEPT,
+    ).part  # fmt: skip
     weight = np.float32(whole.metrics["weights"]["linear"])
     expected = store_table({"linear.weight": weight * part.tensors["linear.weight"]}, "linear.weight", "int8")
     np.testing.assert_array_equal(whole.tensors["linear.weight"], expected["linear.weight"])

@@ -23,7 +23,8 @@ Storage = Literal["float32", "bfloat16", "int8", "int4"]
 # What a model folder does not say was so when it was written, since nothing else was there.
 _BEFORE: dict[str, dict[str, Any]] = {
     "data": {},
-    "model": {"with_linear": False, "bidirectional": False, "embedding_std": 1.0, "extend_vectors": False},
+    "model": {"with_linear": False, "bidirectional": False, "embedding_std": 1.0, "extend_vectors": False,
+              "class_information": False},
     "training": {
         "warmup": 0.0, "decay": "none", "label_smoothing": 0.0, "word_dropout": 0.0, "dropout": 0.0,
         "storage": "float32",
@@ -107,6 +108,8 @@ class ModelConfig:
     """Of a bag: rows that n-grams are hashed into; from 1 to 2^30."""
     char_ngrams: int = 5
     """Of a linear model: the longest run of characters inside a word, from 2 on; 0 counts words alone. At most 16."""
+    class_information: bool = True
+    """Of a linear model: a feature counts by how much it says of the class, too; see `linear_training.information`."""
     cost: float = 0.3
     """Of a linear model: what an error costs beside large weights (C of a support vector machine); above 0."""
 

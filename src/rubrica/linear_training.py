@@ -1,6 +1,11 @@
 """Training of the linear classifier on n-grams of words and characters; without torch, in seconds.
 
-The texts are read twice: to count in how many each feature is, and for the numbers of those that are kept.
+The texts are read twice: to count in how many each feature is, and for the numbers of those that are kept; and where
+a feature counts by what it says of the classes, once more, for the numbers that this makes.
+
+That weight is an idea of F. Debole and F. Sebastiani, "Supervised term weighting for automated text categorization",
+2003, https://doi.org/10.1145/952532.952688: of what they tried, information gain, but for the texts that have the
+feature alone and beside idf, not in its place. It is part of `linear.idf`, so an answer knows nothing of it.
 
 Letters: N texts, F features, C classes, P parts of W columns.
 """
@@ -19,20 +24,31 @@ from rubrica.config import Config
 from rubrica.corpus import Corpus
 from rubrica.history import History, Trained
 from rubrica.kernels import native
-from rubrica.kernels.linear import DocumentCounter, Entries, Machines, Ngrams, descend, features, index_keys
+from rubrica.kernels.linear import (
+    DocumentCounter,
+    Entries,
+    Machines,
+    Ngrams,
+    count_classes,
+    descend,
+    features,
+    index_keys,
+)  # fmt: skip
 from rubrica.linear import LinearPart, logits, ngrams_of, take_texts
 from rubrica.progress import progress_bar
 from rubrica.vectors import Vectors
 
 log = logging.getLogger(__name__)
 
-MIN_DF = 2  # texts that a feature must be in
+MIN_DF = 2  # texts that a feature must be in...
+_FEW = 5000  # ... but of fewer texts than these 1: what is rare there is not noise yet
 MAX_FEATURES = 1 << 20  # more are cut by raising MIN_DF
 _MAX_WEIGHTS = 1 << 25  # features times machines: 128 MB
 _MAX_ENTRIES = 1 << 28  # features of all texts: 2 GB; more texts are not learned from
 _WIDEST = 16  # columns that go through a text together
 _TOLERANCE = 0.1  # liblinear's: the largest projected gradient at which the descent ends...
 _PASSES = 20  # ... or after so many passes over the texts
+_FLOOR = 0.2  # of the weight by information: what a feature counts that says nothing
 _KEPT = 0.75  # of the features; what the others say no validation part shows (docs/decisions.md)
 _STRETCH = 1 << 10  # texts that are strings at a time
 _SLICE = 1 << 14  # texts between two looks at the bar and at Ctrl-C
@@ -65,7 +81,7 @@ def train_linear(
     with progress_bar(title, slices_of(len(rows)) * settings.epochs) as advance:
         fitted = fit(
             split.texts, rows, targets, len(corpus.labels), ngrams_of(config), cost=config.model.cost,
-            weights=None if split.weights is None else split.weights[rows],
+            weights=None if split.weights is None else split.weights[rows], informed=config.model.class_information,
             seed=settings.seed, passes=settings.epochs, keep=_KEPT, advance=advance,
         )  # fmt: skip
     history = History(steps=len(fitted.slopes) * len(rows), interrupted=fitted.interrupted)
@@ -106,6 +122,7 @@ def fit(
     *,
     cost: float,
     weights: NDArray[np.float32] | None = None,
+    informed: bool = False,
     seed: int = 0,
     tolerance: float = _TOLERANCE,
     passes: int = _PASSES,
@@ -122,6 +139,7 @@ def fit(
         ngrams: Which features to count.
         cost: C of the support vector machine: what an error costs, above 0; the smaller, the more alike the weights.
         weights: What multiplies it for each text, (N,).
+        informed: Whether a feature counts by what it says of the classes.
         seed: Of the order of the texts.
         tolerance: The largest projected gradient at which the descent ends.
         passes: The most passes over the texts.
@@ -131,7 +149,8 @@ def fit(
     threads, generator = native.num_threads(), np.random.default_rng(seed)
     one = targets.ndim == 1 and num_classes == 2
     columns = 1 if one else num_classes
-    keys, idf, numbers, entries = _read(texts, rows, ngrams, columns, generator, threads)
+    known = (targets, num_classes) if informed else None
+    keys, idf, numbers, entries = _read(texts, rows, ngrams, columns, generator, threads, known)
     costs = make_array(len(rows), np.float32)
     costs[:] = cost if weights is None else cost * weights
     machines = _start(targets, columns, len(keys), costs)
@@ -169,11 +188,13 @@ def _read(
     columns: int,
     generator: np.random.Generator,
     threads: int,
+    known: tuple[NDArray[np.integer[Any]], int] | None,
 ) -> tuple[NDArray[np.uint32], NDArray[np.float32], NDArray[np.int32], Entries]:
     """Sorted keys (F,), idf by number (F,), the number of each key (F,), and the entries of the texts.
 
     Features are numbered from the most frequent on: their rows lie together, and stay in the processor's cache. Of more
-    texts than there is room for, those of some stretches are read; the sizes of the others are -1.
+    texts than there is room for, those of some stretches are read; the sizes of the others are -1. With `known`,
+    targets and C, the idf counts by what a feature says of these.
     """
     counter = DocumentCounter(ngrams, threads)
     places, sizes = make_array(len(rows), np.int64), make_array(len(rows), np.int32)
@@ -191,21 +212,71 @@ def _read(
     num_texts = int(np.count_nonzero(sizes >= 0))
     if num_texts < len(rows):
         log.info("linear: learns from %d of %d texts, taken at random: more need more memory", num_texts, len(rows))
-    keys, counts = counter.take(MIN_DF, min(MAX_FEATURES, max(1, _MAX_WEIGHTS // columns)))
+    keys, documents = counter.take(
+        MIN_DF if num_texts >= _FEW else 1, min(MAX_FEATURES, max(1, _MAX_WEIGHTS // columns))
+    )
     if not len(keys):  # no text has a token; a model has a feature all the same
-        keys, counts = np.zeros(1, np.uint32), np.ones(1, np.uint32)
+        keys, documents = np.zeros(1, np.uint32), np.ones(1, np.uint32)
     # Sorted by count, then by key: one sort of whole numbers.
-    by_count = np.sort((np.uint64(num_texts) - counts << np.uint64(32)) | np.arange(len(keys), dtype=np.uint64))
+    by_count = np.sort((np.uint64(num_texts) - documents << np.uint64(32)) | np.arange(len(keys), dtype=np.uint64))
     order = (by_count & np.uint64(0xFFFFFFFF)).astype(np.int64)
     numbers = np.empty(len(keys), np.int32)
     numbers[order] = np.arange(len(keys), dtype=np.int32)
-    idf = (np.log((1 + num_texts) / (1 + counts[order])) + 1).astype(np.float32)
+    by_number = documents[order]
+    idf = (np.log((1 + num_texts) / (1 + by_number)) + 1).astype(np.float32)
     entries = Entries(places, sizes, make_array(total, np.uint32), make_array(total, np.float32))
     index = index_keys(keys, numbers)
+    counts = None if known is None else np.zeros((len(keys), known[1]), np.uint32)
+    for here in read:
+        into = entries._replace(places=places[here], sizes=sizes[here])
+        features(take_texts(texts, rows[here]), ngrams, index, idf, threads, into)
+        if known is not None and counts is not None:
+            count_classes(into, *_pairs(known[0][here]), counts)
+    if known is None or counts is None:
+        return keys, idf, numbers, entries
+    shares = np.zeros(known[1])
+    for here in read:
+        shares += np.bincount(_pairs(known[0][here])[1], minlength=known[1])
+    idf *= information(counts, by_number, shares / num_texts, several=known[0].ndim == 2)
     for here in read:
         into = entries._replace(places=places[here], sizes=sizes[here])
         features(take_texts(texts, rows[here]), ngrams, index, idf, threads, into)
     return keys, idf, numbers, entries
+
+
+def _pairs(targets: NDArray[np.integer[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Each pair of a text and a class that it has, (P,) and (P,)."""
+    if targets.ndim == 2:
+        texts, classes = map(np.ascontiguousarray, np.nonzero(targets))  # views of one array
+        return texts, classes
+    return np.arange(len(targets)), np.ascontiguousarray(targets, np.int64)
+
+
+def information(
+    counts: NDArray[np.uint32], sizes: NDArray[np.uint32], shares: NDArray[np.float64], *, several: bool
+) -> NDArray[np.float32]:
+    """What a feature counts, (F,): a little, and the root of the nats that it says about a text's class.
+
+    These are the Kullback-Leibler divergence of the shares of the classes among the texts with the feature, as if one
+    more text had it that is of all classes by their shares, from those among all texts; where a text may have several
+    labels, summed over them, each being there or not.
+
+    Args:
+        counts: In how many texts of each class a feature is, (F, C).
+        sizes: In how many texts it is, (F,).
+        shares: Of all texts, those of each class, (C,).
+        several: Whether a text may have several labels.
+    """
+    weights = np.empty(len(counts), np.float32)
+    prior = np.clip(shares, 1e-12, 1 - 1e-12)
+    for first in range(0, len(counts), _SLICE):
+        here = slice(first, first + _SLICE)
+        found = (counts[here] + prior) / (sizes[here, None].astype(np.float64) + 1)
+        nats = (found * np.log(found / prior)).sum(axis=1)
+        if several:
+            nats += ((1 - found) * np.log((1 - found) / (1 - prior))).sum(axis=1)
+        weights[here] = _FLOOR + np.sqrt(np.maximum(nats, 0))
+    return weights
 
 
 def _start(targets: NDArray[np.integer[Any]], columns: int, num_features: int, costs: NDArray[np.float32]) -> Machines:

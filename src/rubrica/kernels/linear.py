@@ -207,6 +207,27 @@ def features(
     return into
 
 
+def count_classes(
+    entries: Entries, texts: NDArray[np.int64], classes: NDArray[np.int64], counts: NDArray[np.uint32]
+) -> None:
+    """Add to `counts` in how many texts of each class each feature is.
+
+    Args:
+        entries: Of N texts.
+        texts: Which text, of each pair of a text and a class that it has, (P,).
+        classes: Which class, (P,).
+        counts: (F, C).
+    """
+    if native.library() is None:
+        for text, target in zip(texts.tolist(), classes.tolist(), strict=True):
+            place = int(entries.places[text])
+            counts[entries.indices[place : place + int(entries.sizes[text])], target] += 1  # each feature is there once
+        return
+    native.function("linear_count", *[c_int64] * 2, *[c_void_p] * 6)(
+        len(texts), counts.shape[1], *addresses(texts, classes, *entries[:3], counts)
+    )
+
+
 def descend(machines: Machines, entries: Entries, order: NDArray[np.int64], threads: int = 1) -> float:
     """Coordinate descent over some texts, in their order; alphas, weights and biases move in place.
 
