@@ -104,7 +104,7 @@ def measure(data, model, times):
     """One size: what `rubrica train` does between reading and saving."""
     epochs = EPOCHS.get((model, times), 1)
     config = load_recipe({"gru": "small"}.get(model, model))
-    config = config.changed([f"training.epochs={epochs}"])
+    config = config.changed([f"training.epochs={epochs}", "training.adversarial=0"])
     source = read_dataset(data)
     train = source.splits["train"]
     texts = Noisy(train.texts, times)

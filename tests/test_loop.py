@@ -23,7 +23,9 @@ from rubrica.network import initial_table
 def small(tiny_news, tiny_vectors):
     """A corpus of 160 texts: 5 updates of 32 an epoch."""
     config = Config().changed(["training.batch_size=32", "training.epochs=2", "model.hidden_size=8"])
-    config = config.changed([f"training.{name}=0.0" for name in ("label_smoothing", "word_dropout", "dropout")])
+    config = config.changed(
+        [f"training.{name}=0.0" for name in ("label_smoothing", "word_dropout", "dropout", "adversarial")]
+    )
     corpus = build_corpus(tiny_news, tiny_vectors, config.data)
     return SimpleNamespace(corpus=corpus, vectors=tiny_vectors, config=config, split=corpus.splits["train"])
 

@@ -27,7 +27,7 @@ from rubrica.training import balanced_weights, train
 QUICK = Config().changed(
     ["data.min_count=1", "model.embedding_dim=8", "model.hidden_size=8", "training.epochs=12", "training.batch_size=16",
      "training.lr=0.02", "training.warmup=0.0", "model.with_linear=false",
-     "training.label_smoothing=0.0", "training.dropout=0.0", "training.word_dropout=0.0"]
+     "training.label_smoothing=0.0", "training.dropout=0.0", "training.word_dropout=0.0", "training.adversarial=0.0"]
 )  # fmt: skip
 QUICK_BAG = load_recipe("bag").changed(["data.min_count=1", "training.epochs=30", "training.label_smoothing=0.0"])
 WORDS = {"oil": ["oil", "crude", "barrel"], "gold": ["gold", "ounce", "mine"], "ship": ["ship", "port", "harbour"]}

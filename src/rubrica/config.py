@@ -27,7 +27,7 @@ _BEFORE: dict[str, dict[str, Any]] = {
               "class_information": False},
     "training": {
         "warmup": 0.0, "decay": "none", "label_smoothing": 0.0, "word_dropout": 0.0, "dropout": 0.0,
-        "storage": "float32",
+        "adversarial": 0.0, "storage": "float32",
     },
 }  # fmt: skip
 
@@ -151,13 +151,13 @@ class TrainingConfig:
 
     epochs: int = 0
     """Passes over train; 0 chooses by the amount of text, see `training.choose_epochs`."""
-    batch_size: int = 32
+    batch_size: int = 64
     """Texts of one update; at least 1."""
     similar_lengths: bool = True
     """Batches of texts of similar length, in a random order; else of random texts, of which half is padding."""
     dense_updates: bool = False
     """Adam moves every row of the embedding table in every update, as the seminar's did; else only the batch's."""
-    lr: float = 3e-3
+    lr: float = 4e-3
     """Adam's step size at its largest; above 0."""
     warmup: float = 0.05
     """Share of all updates over which the step size rises from 0; from 0 up to, not with, 1."""
@@ -171,7 +171,7 @@ class TrainingConfig:
     """Share of the words that are read as unknown ones in each update, drawn anew; from 0 up to 1."""
     dropout: float = 0.3
     """Share of the features that is zeroed before the head in each update, drawn anew; from 0 up to 1."""
-    adversarial: float = 0.0
+    adversarial: float = 1.5
     """Learn each batch also with its word vectors moved so far, as an L2 distance of all of them together, to where the
     loss is higher; at least 0, which leaves it out. It takes twice the time. A frozen table's vectors are not moved."""
     max_grad_norm: float = 1.0

@@ -34,7 +34,7 @@ from rubrica.vocab import PAD_ID, TokenIds, Vocab
 
 log = logging.getLogger(__name__)
 
-_UPDATES, _EPOCHS = 6000, (3, 10)  # of a network
+_UPDATES, _EPOCHS = 3000, (3, 10)  # of a network
 _LAST_LAYERS = {"head.weight", "head.bias", "linear.weight", "linear.bias"}
 _UNCALIBRATED = (0.6, 1.5)  # weights of a network and of a linear model that no text was held out for: as is common
 _MOST_HELD = 2000  # texts held out of train at the most: enough to weigh parts and to judge epochs
