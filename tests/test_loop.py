@@ -1,5 +1,6 @@
 """The training loop: freezing, repeatability, validation, interruption."""
 
+import random
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from rubrica.corpus import build_corpus
 from rubrica.device_split import DeviceSplit
 from rubrica.errors import ConfigError
 from rubrica.freezing import FreezeSchedule, build_schedule
-from rubrica.loop import choose_device, compute_logits, fit, seed_everything
+from rubrica.loop import choose_device, compute_logits, fit, seed_everything, seeded
 from rubrica.models import build_model
 from rubrica.network import initial_table
 
@@ -326,3 +327,19 @@ def test_torch_keeps_out_of_the_way_of_the_kernels_and_comes_back(small, name, d
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_seed_holds_for_its_block_alone():
+    def drawn():
+        return random.random(), np.random.random(), torch.rand(1).item()  # noqa: NPY002
+
+    seed_everything(7)
+    of_seven = drawn()
+    seed_everything(3)
+    first, second = drawn(), drawn()
+    seed_everything(3)
+    assert drawn() == first
+    with pytest.raises(ZeroDivisionError), seeded(7):
+        assert drawn() == of_seven
+        raise ZeroDivisionError
+    assert drawn() == second

@@ -42,6 +42,22 @@ def test_every_model_learns_what_can_be_learned(tiny_news, tiny_vectors, name, w
     assert model.evaluate(test.texts, test.labels)["accuracy"] == model.artifact.metrics["test"]["accuracy"]
 
 
+@pytest.mark.parametrize("name", ["bag", "linear", "cnn", "rnn", "gru", "lstm", "mingru", "drnn"])
+@pytest.mark.parametrize("with_test", [True, False])
+def test_of_two_texts_a_class_every_model_learns_and_says_once_that_it_is_not_calibrated(caplog, name, with_test):
+    texts, labels = ["the cup", "a cup", "the bank", "a bank"], ["sport", "sport", "oil", "oil"]
+    splits = {"train": Examples(texts, labels)}
+    if with_test:
+        splits["test"] = Examples(["his cup", "her bank"], ["sport", "oil"])
+    config = {"bag": QUICK_BAG, "linear": LINEAR}.get(name) or QUICK.changed([f"model.name={name}"])
+    model = train(Dataset("few", splits, ("text",), "label", ["oil", "sport"]), config=config)
+    assert model.predict(texts) == labels
+    assert caplog.text.count("4 texts are too few to hold some out; probabilities are not calibrated") == 1
+    assert "validation" not in model.artifact.metrics
+    assert ("test" in model.artifact.metrics) == with_test
+    assert ("bag" in model.artifact.metrics) == (with_test and name not in ("bag", "linear"))
+
+
 @pytest.mark.parametrize("name", ["cnn", "rnn", "gru", "gru-vectors", "gru-frozen"])
 def test_a_saved_seminar_model_scores_test_as_the_training_did(tiny_news, tiny_vectors, tmp_path, name):
     trained = train(tiny_news, config=load_recipe(f"seminar-{name}"), vectors=tiny_vectors, out=tmp_path / "model")
@@ -74,6 +90,19 @@ def test_untrained_words_of_the_vectors_are_taken_along_unless_no_text_can_hold_
     as_read = store_table({"embedding.weight": matrix[[3]]}, "embedding.weight", "int8")
     np.testing.assert_array_equal(table[[2]], take_rows(as_read, "embedding.weight", np.arange(1)))
     assert not np.allclose(table[1], matrix[1])  # trained
+
+
+@pytest.mark.parametrize("name", ["bag", "linear", *NETWORKS])
+def test_training_leaves_the_random_numbers_of_others_alone(tiny_news, name):
+    import torch
+
+    def states():  # that of `random` is in test_loop.py: beartype, which watches over the tests, draws from it
+        return np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002
+
+    before = states()
+    config = {"bag": QUICK_BAG, "linear": LINEAR}.get(name) or QUICK.changed([*NETWORKS[name], "training.epochs=1"])
+    train(tiny_news, config=config)
+    assert states() == before
 
 
 def test_the_random_table_is_the_one_that_the_whole_table_would_start_from(tiny_news, tiny_vectors):

@@ -13,7 +13,8 @@ import copy
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from statistics import fmean
 
@@ -338,6 +339,19 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 (libraries still draw from the global state)
     torch.manual_seed(seed)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """`seed_everything` for a block; after it all sources go on from where they were."""
+    state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002 (as above)
+    try:
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            seed_everything(seed)
+            yield
+    finally:
+        random.setstate(state)
+        np.random.set_state(numpy_state)  # noqa: NPY002
 
 
 def choose_device(name: str) -> torch.device:

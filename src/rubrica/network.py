@@ -14,7 +14,7 @@ from torch import Tensor
 from rubrica.config import Config
 from rubrica.corpus import Corpus, pretrained_table
 from rubrica.history import History, Trained
-from rubrica.loop import choose_device, compute_logits, fit, seed_everything
+from rubrica.loop import choose_device, compute_logits, fit, seeded
 from rubrica.models import build_model
 from rubrica.vectors import Vectors
 
@@ -38,7 +38,18 @@ def train_network(
         validate: Returns loss and accuracy on held-out texts; called after each epoch.
         title: What the progress bar is called.
     """
-    seed_everything(config.training.seed)
+    with seeded(config.training.seed):
+        return _train(corpus, vectors, config, rows, validate, title)
+
+
+def _train(
+    corpus: Corpus,
+    vectors: Vectors | None,
+    config: Config,
+    rows: NDArray[np.int64],
+    validate: Callable[[Trained], tuple[float, float]] | None,
+    title: str,
+) -> Trained:
     model = build_model(config.model, initial_table(corpus, vectors, config), len(corpus.labels))
     model.to(choose_device(config.training.device))
 

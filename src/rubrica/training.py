@@ -77,8 +77,9 @@ def train(
     check_trainable(data)
     config = config or Config()
     corpus, artifact = train_dataset(data, vectors, config)
-    if config.model.name not in ("bag", "linear") and not artifact.metrics["interrupted"]:
-        artifact.metrics["bag"] = _bag_accuracy(corpus, config)
+    scored = artifact.metrics.keys() & {"validation", "test"}
+    if scored and config.model.name not in ("bag", "linear") and not artifact.metrics["interrupted"]:
+        artifact.metrics["bag"] = _bag_accuracy(corpus, artifact.config, held_out="validation" in scored)
     if out is not None:
         save_artifact(artifact, out)
     return Classifier(artifact)
@@ -267,10 +268,11 @@ def _join(parts: Sequence[Trained], weights: Sequence[float], corpus: Corpus, co
     return Trained(tensors, logits, history)
 
 
-def _bag_accuracy(corpus: Corpus, config: Config) -> dict[str, float]:
+def _bag_accuracy(corpus: Corpus, config: Config, *, held_out: bool) -> dict[str, float]:
     """Accuracy, or micro-F1, of a bag on the same validation and test texts: what a network has to be better than."""
     recipe = load_recipe("bag")
-    settings = replace(recipe, data=config.data, training=replace(recipe.training, seed=config.training.seed))
+    data = config.data if held_out else replace(config.data, validation_fraction=0.0)
+    settings = replace(recipe, data=data, training=replace(recipe.training, seed=config.training.seed))
     scores = train_corpus(corpus, None, settings, title="bag, for comparison").metrics
     return {split: metrics.main_score(scores[split]) for split in ("validation", "test") if split in scores}
 
