@@ -1,0 +1,305 @@
+// N-grams of words and of characters: in how many texts each is, and texts to TF-IDF.
+//
+// The features are hashes: a key of 32 bits for each run of 1 .. word_ngrams tokens and of 2 .. char_ngrams characters
+// inside a token, with a mark at both of its ends. `kernels/linear.py` says the same in numpy, and gives the sources.
+//
+// Letters: N texts.
+#include <cmath>
+
+#include "simd.h"
+#include "tokens.h"
+
+namespace rubrica {
+namespace {
+
+constexpr uint64_t kWordSeed = 0xD6E8FEB86659FD93u, kRunSeed = 0xA0761D6478BD642Fu, kCharSeed = 0xE7037ED1A0B428DBu;
+constexpr uint64_t kLast = 0xFF51AFD7ED558CCDu;
+constexpr uint32_t kMark = 0x110000;  // stands before and behind a token; no character has this code point
+
+inline uint64_t step(uint64_t hash, uint64_t next) { return (hash ^ next) * kMix; }
+inline uint64_t fold(uint64_t hash) { return hash ^ hash >> 32; }
+inline uint32_t key_of(uint64_t hash) { return static_cast<uint32_t>((fold(hash) * kLast) >> 32); }
+
+// Different keys in the order in which they were met, with how often.
+class Tally {
+ public:
+  struct Found {
+    uint32_t key, count;
+  };
+  const Found* begin() const { return found_.data(); }
+  const Found* end() const { return found_.data() + used_; }
+
+  // Empty, with room for so many.
+  void start(size_t most) {
+    size_t size = 64;
+    while (size < 2 * most) size *= 2;
+    slots_.assign(size, 0);
+    if (found_.size() < most) found_.resize(most);
+    used_ = 0;
+  }
+  void add(uint32_t key) {
+    for (size_t i = key;; i++) {
+      uint32_t& place = slots_[i & (slots_.size() - 1)];
+      if (place == 0) {
+        found_[used_] = {key, 1};
+        place = ++used_;
+        return;
+      }
+      if (found_[place - 1].key == key) {
+        found_[place - 1].count++;
+        return;
+      }
+    }
+  }
+
+ private:
+  std::vector<uint32_t> slots_;  // places among `found_`, counted from 1
+  std::vector<Found> found_;
+  uint32_t used_ = 0;
+};
+
+// What all functions know of their texts; text i is bytes [starts[i], ends[i]) of `data`.
+struct Texts {
+  int lowercase, word_ngrams, char_ngrams;
+  int64_t max_tokens, count;
+  const uint8_t* data;
+  const int64_t *starts, *ends;
+  Unicode unicode;
+};
+
+// Reads a text and counts its features, one block after the other.
+class Reader {
+ public:
+  explicit Reader(const Texts& texts) : texts_(texts) {}
+
+  // Calls block(tally) for the runs of words, and again for those of characters.
+  template <typename Block>
+  void read(int64_t i, Block block) {
+    tokenize(i);
+    const size_t count = hashes_.size();
+    tally_.start(count * texts_.word_ngrams);
+    for (size_t first = 0; first < count; first++) {
+      uint64_t hash = kRunSeed;
+      for (size_t t = first; t < count && t < first + texts_.word_ngrams; t++)
+        tally_.add(key_of(hash = step(hash, hashes_[t])));
+    }
+    block(tally_);
+    if (texts_.char_ngrams < 2) return;
+    tally_.start(codes_.size() * (texts_.char_ngrams - 1));
+    for (size_t token = 0; token < count; token++)
+      for (size_t first = ends_[token], end = ends_[token + 1]; first + 1 < end; first++) {
+        uint64_t hash = step(kCharSeed, codes_[first]);
+        for (size_t t = first + 1; t < end && t < first + texts_.char_ngrams; t++)
+          tally_.add(key_of(hash = step(hash, codes_[t])));
+      }
+    block(tally_);
+  }
+
+ private:
+  // The characters of each token between marks, and each token's hash.
+  void tokenize(int64_t i) {
+    hashes_.clear();
+    codes_.clear();
+    ends_.assign(1, 0);
+    const uint8_t* limit = texts_.data + texts_.ends[texts_.count - 1];
+    const auto take = [&](const Token& token) {
+      uint8_t bytes[kShort];  // those of a short token may be the text's, with capitals; its key is what it is
+      const uint8_t* p = token.bytes;
+      if (token.size <= kShort) {
+        for (uint32_t k = 0; k < kShort; k++) bytes[k] = static_cast<uint8_t>(token.key >> (8 * k));
+        p = bytes;
+      }
+      const uint8_t* end = p + token.size;
+      uint64_t hash = kWordSeed;
+      codes_.push_back(kMark);
+      while (p < end) {
+        codes_.push_back(static_cast<uint32_t>(next_code_point(p, end)));
+        hash = step(hash, codes_.back());
+      }
+      codes_.push_back(kMark);
+      ends_.push_back(codes_.size());
+      hashes_.push_back(fold(hash));
+      return static_cast<int64_t>(hashes_.size()) < texts_.max_tokens;
+    };
+    each_token(texts_.data + texts_.starts[i], texts_.data + texts_.ends[i], limit, texts_.lowercase, texts_.unicode,
+               scratch_, take);
+  }
+
+  const Texts& texts_;
+  std::string scratch_;
+  std::vector<uint64_t> hashes_;
+  std::vector<uint32_t> codes_;
+  std::vector<size_t> ends_;
+  Tally tally_;
+};
+
+// In how many texts each key was. Keys from one part of the numbers are in one table, which one thread fills.
+class Documents {
+ public:
+  explicit Documents(int parts) : tables_(parts) {}
+
+  void add(const Texts& texts, int64_t* sizes) {
+    const int parts = static_cast<int>(tables_.size());
+    std::vector<std::vector<uint32_t>> keys(parts * parts);  // of a thread's texts, for the owner of a part
+    parallel(parts, [&](int thread) {
+      Reader reader(texts);
+      std::vector<uint32_t>* mine = keys.data() + thread * parts;
+      for (int64_t i = texts.count * thread / parts; i < texts.count * (thread + 1) / parts; i++) {
+        sizes[i] = 0;
+        reader.read(i, [&](const Tally& tally) {
+          for (const auto& found : tally) mine[static_cast<uint64_t>(found.key) * parts >> 32].push_back(found.key);
+          sizes[i] += tally.end() - tally.begin();
+        });
+      }
+    });
+    parallel(parts, [&](int part) {
+      for (int thread = 0; thread < parts; thread++) tables_[part].add(keys[thread * parts + part]);
+    });
+  }
+
+  // How many keys were in at least `least` texts; they are written where there is a place for them.
+  int64_t take(uint32_t least, uint32_t* keys, uint32_t* counts) const {
+    int64_t taken = 0;
+    for (const Table& table : tables_)
+      for (const Slot& slot : table.slots) {
+        if (slot.count < least) continue;
+        if (keys != nullptr) {
+          keys[taken] = slot.key;
+          counts[taken] = slot.count;
+        }
+        taken++;
+      }
+    return taken;
+  }
+
+ private:
+  struct Slot {
+    uint32_t key, count;  // a count of 0: free
+  };
+  struct Table {
+    std::vector<Slot> slots = std::vector<Slot>(1 << 10);
+    size_t used = 0;
+
+    Slot& find(uint32_t key) {
+      for (size_t i = key;; i++) {
+        Slot& slot = slots[i & (slots.size() - 1)];
+        if (slot.count == 0 || slot.key == key) return slot;
+      }
+    }
+    void add(const std::vector<uint32_t>& keys) {
+      constexpr size_t kAhead = 24;
+      for (size_t i = 0; i < keys.size(); i++) {
+        if (i + kAhead < keys.size()) __builtin_prefetch(&slots[keys[i + kAhead] & (slots.size() - 1)], 1);
+        Slot& slot = find(keys[i]);
+        slot.key = keys[i];
+        if (slot.count++ == 0 && 2 * ++used > slots.size()) grow();
+      }
+    }
+    void grow() {
+      std::vector<Slot> old(2 * slots.size());
+      old.swap(slots);
+      for (const Slot& slot : old)
+        if (slot.count) find(slot.key) = slot;
+    }
+  };
+  std::vector<Table> tables_;
+};
+
+// Sorted keys; those that begin with the bits b stand at [starts[b], starts[b + 1]).
+struct Index {
+  const uint32_t* keys;
+  const int32_t* starts;
+  int shift;
+  const int32_t* numbers;  // of the feature at each place; null: the place itself
+
+  int64_t find(uint32_t key) const {
+    const int32_t* range = starts + (static_cast<uint64_t>(key) >> shift);
+    for (int32_t place = range[0]; place < range[1]; place++)
+      if (keys[place] == key) return numbers ? numbers[place] : place;
+    return -1;
+  }
+};
+
+// 1 + ln(count), as numpy rounds it.
+class Damped {
+ public:
+  Damped() {
+    for (int count = 1; count < 64; count++) small_[count] = of(count);
+  }
+  float operator()(uint32_t count) const { return count < 64 ? small_[count] : of(count); }
+
+ private:
+  static float of(uint32_t count) { return static_cast<float>(1 + std::log(static_cast<double>(count))); }
+  float small_[64] = {};
+};
+
+}  // namespace
+}  // namespace rubrica
+
+using namespace rubrica;
+
+// A count of the texts that hold each feature, by `parts` threads; to be ended by `rubrica_documents_end`.
+RUBRICA_API int64_t rubrica_documents_start(int parts) { return reinterpret_cast<int64_t>(new Documents(parts)); }
+
+RUBRICA_API int64_t rubrica_documents_end(void* documents) {
+  delete static_cast<Documents*>(documents);
+  return 0;
+}
+
+// Counts N more texts. `sizes` (N,) comes back: how many different features each has.
+RUBRICA_API int64_t rubrica_documents_add(void* documents, int lowercase, int word_ngrams, int char_ngrams,
+                                          int64_t max_tokens, int64_t N, const uint8_t* texts, const int64_t* starts,
+                                          const int64_t* ends, const uint8_t* kinds, const int32_t* lower,
+                                          int64_t num_kinds, int64_t* sizes) {
+  const Texts all{lowercase, word_ngrams, char_ngrams, max_tokens, N, texts, starts, ends, {kinds, lower, num_kinds}};
+  static_cast<Documents*>(documents)->add(all, sizes);
+  return 0;
+}
+
+// Returns how many features are in at least `least` texts, and writes keys and counts unless they are null.
+RUBRICA_API int64_t rubrica_documents_take(void* documents, int64_t least, uint32_t* keys, uint32_t* counts) {
+  return static_cast<Documents*>(documents)->take(static_cast<uint32_t>(least), keys, counts);
+}
+
+// TF-IDF of N texts: the known features of text i and their numbers from places[i] on, sizes[i] of them. Those of words
+// and those of characters have an L2 norm of 1 each, or are none.
+RUBRICA_API int64_t rubrica_linear_features(int threads, int lowercase, int word_ngrams, int char_ngrams,
+                                            int64_t max_tokens, int64_t N, const uint8_t* texts, const int64_t* starts,
+                                            const int64_t* ends, const uint8_t* kinds, const int32_t* lower,
+                                            int64_t num_kinds, int shift, const uint32_t* keys,
+                                            const int32_t* key_starts, const int32_t* numbers, const float* idf,
+                                            const int64_t* places, int32_t* sizes, uint32_t* indices, float* values) {
+  const Texts all{lowercase, word_ngrams, char_ngrams, max_tokens, N, texts, starts, ends, {kinds, lower, num_kinds}};
+  const Index index{keys, key_starts, shift, numbers};
+  const Damped damped;
+  parallel(threads, [&](int thread) {
+    Reader reader(all);
+    for (int64_t i = N * thread / threads; i < N * (thread + 1) / threads; i++) {
+      int64_t place = places[i];
+      reader.read(i, [&](const Tally& tally) {
+        // Three times over the keys, each time to fetch what the next one reads: a lookup would wait for memory.
+        for (const auto& found : tally) __builtin_prefetch(key_starts + (static_cast<uint64_t>(found.key) >> shift));
+        for (const auto& found : tally) {
+          const int32_t near = key_starts[static_cast<uint64_t>(found.key) >> shift];
+          __builtin_prefetch(keys + near);
+          if (numbers) __builtin_prefetch(numbers + near);
+          else __builtin_prefetch(idf + near);
+        }
+        const int64_t first = place;
+        double squares = 0;
+        for (const auto& found : tally) {
+          const int64_t feature = index.find(found.key);
+          if (feature < 0) continue;
+          const float value = idf[feature] * damped(found.count);
+          squares += static_cast<double>(value) * value;
+          indices[place] = static_cast<uint32_t>(feature);
+          values[place++] = value;
+        }
+        const float scale = squares > 0 ? static_cast<float>(1 / std::sqrt(squares)) : 0.0f;
+        for (int64_t k = first; k < place; k++) values[k] *= scale;
+      });
+      sizes[i] = static_cast<int32_t>(place - places[i]);
+    }
+  });
+  return 0;
+}
