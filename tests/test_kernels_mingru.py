@@ -6,6 +6,14 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from ragged import (
+    assert_close,
+    assert_nan_stays_nan,
+    assert_native_is_near,
+    assert_no_bit_depends_on_threads,
+    random_texts,
+    with_gradients,
+)
 from rubrica.kernels import mingru as kernel
 from rubrica.kernels.recurrent import Reading
 from rubrica.mingru import MinGRU
@@ -13,7 +21,6 @@ from rubrica.pooling import POOLINGS as BY_TORCH
 from rubrica.pooling import num_features
 
 POOLINGS = sorted(BY_TORCH)
-NAMES = ("features", "vectors", "weight", "bias")
 
 
 class Case:
@@ -25,10 +32,7 @@ class Case:
         for parameter in self.layer.parameters():
             parameter.data = torch.from_numpy(draw.normal(size=parameter.shape))
         self.vectors = draw.normal(size=(num_words, dim))
-        lengths = np.array(lengths, np.int64)
-        starts = np.concatenate([[0], np.cumsum(lengths + gap)[:-1]]).astype(np.int64)
-        rows = draw.integers(0, num_words, int((lengths + gap).sum())).astype(np.int32)
-        self.reading = Reading("mingru", pooling, rows, starts, lengths, reverse=reverse)
+        self.reading = Reading("mingru", pooling, *random_texts(draw, lengths, num_words, gap), reverse)
         self.d_features = draw.normal(size=(len(lengths), num_features(pooling, hidden)))
 
     def by_kernel(self, dtype, *, threads=1, trains=True):
@@ -53,16 +57,7 @@ class Case:
                 words = torch.from_numpy(self.reading.rows[start : start + length].astype(np.int64))
                 words = words.flip(0) if self.reading.reverse else words
                 features[i] = BY_TORCH[self.reading.pooling](self.layer(vectors[words][:, None]), None)[0]
-        wanted = [vectors, *self.layer.parameters()]
-        if not features.requires_grad:
-            return [features.numpy(), *(np.zeros(tensor.shape) for tensor in wanted)]
-        gradients = torch.autograd.grad(features, wanted, torch.from_numpy(self.d_features))
-        return [tensor.detach().numpy() for tensor in (features, *gradients)]
-
-
-def assert_close(got, expected, tolerance):
-    for name, a, b in zip(NAMES, got, expected, strict=True):
-        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * max(1.0, np.abs(b).max(initial=0)), err_msg=name)
+        return with_gradients(features, [vectors, *self.layer.parameters()], self.d_features)
 
 
 CASES = given(
@@ -90,32 +85,16 @@ def test_native_equals_numpy_and_no_bit_depends_on_the_number_of_threads(
     instruction_sets, pooling, lengths, hidden, reverse
 ):
     case = Case(pooling, lengths, hidden, reverse, gap=2)
-    expected = case.by_kernel(np.float64)
-    for library in instruction_sets:
-        with library:
-            alone = case.by_kernel(np.float32)
-            assert_close(alone, expected, 2e-5)
-            for threads in (2, 3, 7):
-                for name, a, b in zip(NAMES, case.by_kernel(np.float32, threads=threads), alone, strict=True):
-                    assert a.tobytes() == b.tobytes(), name
-            frozen = case.by_kernel(np.float32, trains=False)
-            assert frozen[1] is None
-            np.testing.assert_array_equal(frozen[2], alone[2])
+    assert_native_is_near(instruction_sets, case, 2e-5)
+    assert_no_bit_depends_on_threads(instruction_sets, case)
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_sizes_of_use(instruction_sets, pooling):
     case = Case(pooling, [40 - i % 7 for i in range(33)] + [0, 3000], 100, num_words=150, dim=50)
-    expected = case.by_kernel(np.float64)
-    for library in instruction_sets:
-        with library:
-            assert_close(case.by_kernel(np.float32, threads=2), expected, 1e-4)
+    assert_native_is_near(instruction_sets, case, 1e-4)
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_what_is_nan_stays_nan(instruction_sets, pooling):
-    case = Case(pooling, [3, 2, 9], 7)
-    case.vectors[:] = np.nan
-    for library in instruction_sets:
-        with library:
-            assert np.isnan(case.by_kernel(np.float32)[0]).all()
+    assert_nan_stays_nan(instruction_sets, Case(pooling, [3, 2, 9], 7))

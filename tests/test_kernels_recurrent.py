@@ -11,13 +11,13 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from ragged import assert_close, assert_nan_stays_nan, assert_native_is_near, random_texts, with_gradients
 from rubrica.cells import GRU, LSTM, RNN
 from rubrica.kernels import recurrent as kernel
 from rubrica.pooling import POOLINGS
 
 LAYERS = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
 LENGTHS = st.lists(st.integers(0, 12), min_size=1, max_size=70)
-NAMES = ("features", "vectors", "w_ih", "b_ih", "w_hh", "b_hh", "u")
 
 
 class Case:
@@ -29,10 +29,7 @@ class Case:
         for parameter in self.layer.parameters():
             parameter.data = torch.from_numpy(draw.uniform(-bound, bound, parameter.shape))
         self.vectors = draw.normal(size=(num_words, dim))
-        lengths = np.array(lengths, np.int64)
-        starts = np.concatenate([[0], np.cumsum(lengths + gap)[:-1]]).astype(np.int64)
-        rows = draw.integers(0, num_words, int((lengths + gap).sum())).astype(np.int32)
-        self.reading = kernel.Reading(cell, pooling, rows, starts, lengths, reverse)
+        self.reading = kernel.Reading(cell, pooling, *random_texts(draw, lengths, num_words, gap), reverse)
         self.d_features = draw.normal(size=(len(lengths), self.reading.num_features(hidden)))
         self.u = draw.normal(size=hidden) if pooling == "attention" else None
 
@@ -59,21 +56,13 @@ class Case:
                 features[i] = POOLINGS[self.reading.pooling](states, None)[0] if u is None else attend(states, u)
         parameters = [getattr(self.layer, f"{name}_l0") for name in ("weight_ih", "bias_ih", "weight_hh", "bias_hh")]
         parameters += [] if u is None else [u]
-        if not features.requires_grad:
-            return [features.numpy(), *(np.zeros(tensor.shape) for tensor in (vectors, *parameters))]
-        gradients = torch.autograd.grad(features, [vectors, *parameters], torch.from_numpy(self.d_features))
-        return [tensor.detach().numpy() for tensor in (features, *gradients)]
+        return with_gradients(features, [vectors, *parameters], self.d_features)
 
 
 def attend(states, u):
     """The mean of one text's states (T, 1, H) by the softmax of u . h_t."""
     weights = torch.exp(states[:, 0] @ u)
     return (weights[:, None] * states[:, 0]).sum(0) / weights.sum()
-
-
-def assert_close(got, expected, tolerance):
-    for name, a, b in zip(NAMES[: len(got)], got, expected, strict=True):
-        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * max(1.0, np.abs(b).max(initial=0)), err_msg=name)
 
 
 CASES = given(
@@ -110,8 +99,8 @@ def test_native_equals_numpy_on_every_instruction_set_and_number_of_threads(
             for threads in (1, 2, 3):
                 got = case.by_kernel(np.float32, threads=threads)
                 assert_close(got, expected, 2e-5)
-                for name, a, b in zip(NAMES[: len(got)], got, case.by_kernel(np.float32, threads=threads), strict=True):
-                    assert a.tobytes() == b.tobytes(), f"{name}: two runs, two results"
+                for a, b in zip(got, case.by_kernel(np.float32, threads=threads), strict=True):
+                    assert a.tobytes() == b.tobytes(), "two runs, two results"
                 assert case.by_kernel(np.float32, threads=threads, trains=False)[1] is None
 
 
@@ -120,20 +109,14 @@ def test_native_equals_numpy_on_every_instruction_set_and_number_of_threads(
 def test_sizes_of_use(instruction_sets, cell, hidden):
     lengths = [40 - i % 7 for i in range(33)] + [0]
     case = Case(cell, "max", lengths, hidden, num_words=150, dim=50, bound=1 / np.sqrt(hidden))
-    expected = case.by_kernel(np.float64)
-    for library in instruction_sets:
-        with library:
-            assert_close(case.by_kernel(np.float32, threads=2), expected, 1e-4)
+    assert_native_is_near(instruction_sets, case, 1e-4)
 
 
 @pytest.mark.parametrize("pooling", kernel.POOLINGS)
 @pytest.mark.parametrize("cell", kernel.CELLS)
 def test_one_word_all_along_a_very_long_text(instruction_sets, cell, pooling):
     case = Case(cell, pooling, [3000, 1, 0], 5, num_words=1, bound=0.3)
-    expected = case.by_kernel(np.float64)
-    for library in instruction_sets:
-        with library:
-            assert_close(case.by_kernel(np.float32, threads=2), expected, 1e-4)
+    assert_native_is_near(instruction_sets, case, 1e-4)
 
 
 @pytest.mark.parametrize("cell", kernel.CELLS)
@@ -144,10 +127,7 @@ def test_what_saturates_keeps_to_the_ends_and_what_is_nan_stays_nan(instruction_
             features = case.by_kernel(np.float32)[0]
             np.testing.assert_allclose(features, case.by_kernel(np.float64)[0], atol=1e-6)
             assert np.abs(features).max() <= 1
-    case.vectors[:] = np.nan
-    for library in instruction_sets:
-        with library:
-            assert np.isnan(case.by_kernel(np.float32)[0]).all()
+    assert_nan_stays_nan(instruction_sets, case)
 
 
 def test_scores_of_attention_beyond_the_range_of_exp(instruction_sets):
@@ -189,10 +169,6 @@ def test_callers_on_several_threads_do_not_disturb_each_other():
 def test_a_forked_child_has_threads_of_its_own():
     script = """
 import os
-import os
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from rubrica.kernels import recurrent as kernel

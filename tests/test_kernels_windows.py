@@ -6,9 +6,15 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from ragged import (
+    assert_close,
+    assert_nan_stays_nan,
+    assert_native_is_near,
+    assert_no_bit_depends_on_threads,
+    random_texts,
+    with_gradients,
+)
 from rubrica.kernels import windows as kernel
-
-NAMES = ("features", "vectors", "weight", "bias")
 
 
 class Case:
@@ -19,10 +25,7 @@ class Case:
         self.places = places
         self.vectors, self.bias = draw.normal(size=(num_words, dim)), draw.normal(size=filters)
         self.weight = draw.normal(size=(filters, dim, places))
-        lengths = np.array(lengths, np.int64)
-        starts = np.concatenate([[0], np.cumsum(lengths + gap)[:-1]]).astype(np.int64)
-        rows = draw.integers(0, num_words, int((lengths + gap).sum())).astype(np.int32)
-        self.texts = kernel.Texts(pooling, rows, starts, lengths)
+        self.texts = kernel.Texts(pooling, *random_texts(draw, lengths, num_words, gap))
         self.d_features = draw.normal(size=(len(lengths), filters * len(pooling.split("_"))))
 
     def by_kernel(self, dtype, *, threads=1, trains=True):
@@ -52,15 +55,7 @@ class Case:
             pooled = torch.stack(states)
             both = {"max": pooled.amax(0), "average": pooled.mean(0)}
             features[i] = torch.cat([both[name] for name in self.texts.pooling.split("_")])
-        if not features.requires_grad:
-            return [features.numpy(), *(np.zeros(tensor.shape) for tensor in (vectors, weight, bias))]
-        gradients = torch.autograd.grad(features, [vectors, weight, bias], torch.from_numpy(self.d_features))
-        return [tensor.detach().numpy() for tensor in (features, *gradients)]
-
-
-def assert_close(got, expected, tolerance):
-    for name, a, b in zip(NAMES, got, expected, strict=True):
-        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * max(1.0, np.abs(b).max(initial=0)), err_msg=name)
+        return with_gradients(features, [vectors, weight, bias], self.d_features)
 
 
 CASES = given(
@@ -88,32 +83,16 @@ def test_native_equals_numpy_and_no_bit_depends_on_the_number_of_threads(
     instruction_sets, pooling, lengths, filters, places
 ):
     case = Case(pooling, lengths, filters, places, gap=2)
-    expected = case.by_kernel(np.float64)
-    for library in instruction_sets:
-        with library:
-            alone = case.by_kernel(np.float32)
-            assert_close(alone, expected, 2e-5)
-            for threads in (2, 3, 7):
-                for name, a, b in zip(NAMES, case.by_kernel(np.float32, threads=threads), alone, strict=True):
-                    assert a.tobytes() == b.tobytes(), name
-            frozen = case.by_kernel(np.float32, trains=False)
-            assert frozen[1] is None
-            np.testing.assert_array_equal(frozen[2], alone[2])
+    assert_native_is_near(instruction_sets, case, 2e-5)
+    assert_no_bit_depends_on_threads(instruction_sets, case)
 
 
 @pytest.mark.parametrize("pooling", ["max", "average"])
 def test_sizes_of_use(instruction_sets, pooling):
     case = Case(pooling, [40 - i % 7 for i in range(33)] + [0], 100, 5, num_words=150, dim=50)
-    expected = case.by_kernel(np.float64)
-    for library in instruction_sets:
-        with library:
-            assert_close(case.by_kernel(np.float32, threads=2), expected, 1e-4)
+    assert_native_is_near(instruction_sets, case, 1e-4)
 
 
 @pytest.mark.parametrize("pooling", ["max", "average"])
 def test_what_is_nan_stays_nan(instruction_sets, pooling):
-    case = Case(pooling, [3, 2, 9], 7, 3)
-    case.vectors[:] = np.nan
-    for library in instruction_sets:
-        with library:
-            assert np.isnan(case.by_kernel(np.float32)[0]).all()
+    assert_nan_stays_nan(instruction_sets, Case(pooling, [3, 2, 9], 7, 3))

@@ -26,7 +26,7 @@ from rubrica.masking import flip_texts
 
 
 class Recurrent(nn.Module):
-    """What the three layers share: parameters, their start, and the walk over time.
+    """What the layers share: parameters, their start, and the walk over time.
 
     Args:
         input_size: E.
@@ -38,6 +38,7 @@ class Recurrent(nn.Module):
 
     name: str
     num_gates: int
+    parameter_names: tuple[str, ...] = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
     def __init__(
         self,
@@ -50,13 +51,11 @@ class Recurrent(nn.Module):
         super().__init__()
         self.hidden_size = hidden_size
         self.directions = ("l0", "l0_reverse") if bidirectional else ("l0",)
-        gates = self.num_gates * hidden_size
-        shapes: dict[str, tuple[int, ...]]
-        shapes = {"weight_ih": (gates, input_size), "weight_hh": (gates, hidden_size)}
-        shapes |= {"bias_ih": (gates,), "bias_hh": (gates,)}
+        columns = {"weight_ih": (input_size,), "weight_hh": (hidden_size,)}
         for direction in self.directions:
-            for name, shape in shapes.items():
-                self.register_parameter(f"{name}_{direction}", nn.Parameter(torch.empty(shape)))
+            for name in self.parameter_names:
+                empty = torch.empty(self.num_gates * hidden_size, *columns.get(name, ()))
+                self.register_parameter(f"{name}_{direction}", nn.Parameter(empty))
         bound = 1 / math.sqrt(hidden_size)
         low, high = (-bound, bound) if init == "torch" else (0.0, 1.0)
         for parameter in self.parameters():
@@ -87,9 +86,8 @@ class Recurrent(nn.Module):
         return torch.stack(states)
 
     def weights_of(self, direction: str) -> list[Tensor]:
-        """w_ih (G * H, E), w_hh (G * H, H), b_ih and b_hh (G * H,) of "l0" or "l0_reverse"."""
-        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        return [self.get_parameter(f"{name}_{direction}") for name in names]
+        """w_ih (G * H, E), w_hh (G * H, H), b_ih and b_hh (G * H,), those that there are, of "l0" or "l0_reverse"."""
+        return [self.get_parameter(f"{name}_{direction}") for name in self.parameter_names]
 
     def read(
         self,

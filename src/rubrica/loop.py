@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from rubrica.batching import iter_rows, pad_batch, similar_batches
 from rubrica.bptt import join_weights
 from rubrica.cache import make_array
-from rubrica.cells import Recurrent
+from rubrica.cells import GRU, LSTM, RNN
 from rubrica.config import Config, TrainingConfig
 from rubrica.corpus import Split
 from rubrica.device_split import MOST_IDS, DeviceBatch, DeviceSplit
@@ -152,7 +152,7 @@ class Optimizer:
             self.network = KernelAdam(self.parameters, settings.lr)
         else:
             for module in model.modules():
-                if isinstance(module, Recurrent):
+                if isinstance(module, RNN | GRU | LSTM):
                     join_weights(module)
             self.network = torch.optim.Adam(self.parameters, lr=settings.lr, fused=True)
         self.table = TableAdam(table, settings.lr, dense=settings.dense_updates)

@@ -2,23 +2,23 @@
 
     z_t = sigmoid(W_z x_t + b_z)    n_t = W_n x_t + b_n    h_t = (1 - z_t) h_(t-1) + z_t n_t
 
-Source: L. Feng et al., "Were RNNs all we needed?", 2024, section 3.1 (https://arxiv.org/abs/2410.01201), as written
-there: n is any real number, not made positive for logarithms as in its appendix B. With no product by the state to wait
+Source: L. Feng et al., "Were RNNs all we needed?", 2024 (https://arxiv.org/abs/2410.01201), as first written there: n
+is any real number, not made positive for logarithms as in its appendix B. With no product by the state to wait
 for, all steps can be computed at once (`scan`), and on the CPU the gates are a table with a row a word.
 
 Letters: T steps, B texts, U distinct words, E inputs per step, H hidden units. Time comes first, as in torch.
 """
 
-import math
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from rubrica.cells import Recurrent
 from rubrica.embedding import on_cpu
 from rubrica.kernels import mingru as kernel
 from rubrica.kernels import native
@@ -27,50 +27,15 @@ from rubrica.masking import flip_texts
 from rubrica.pooling import POOLINGS, pool_attention
 
 
-class MinGRU(nn.Module):
-    """Used as the layers of `cells.py` are: `forward` is the one to read, `read` the one that is used.
-
-    Args:
-        input_size: E.
-        hidden_size: H.
-        init: See `cells.Recurrent`.
-    """
+class MinGRU(Recurrent):
+    """Its gates, stacked as z (update) and n (new), are the input's alone; else as the layers of `cells.py`."""
 
     name = "mingru"
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        *,
-        bidirectional: bool = False,
-        init: Literal["torch", "uniform01"] = "torch",
-    ) -> None:
-        super().__init__()
-        self.hidden_size = hidden_size
-        self.directions = ("l0", "l0_reverse") if bidirectional else ("l0",)
-        for direction in self.directions:  # z before n
-            weight, bias = torch.empty(2 * hidden_size, input_size), torch.empty(2 * hidden_size)
-            self.register_parameter(f"weight_ih_{direction}", nn.Parameter(weight))
-            self.register_parameter(f"bias_ih_{direction}", nn.Parameter(bias))
-        bound = 1 / math.sqrt(hidden_size)
-        low, high = (-bound, bound) if init == "torch" else (0.0, 1.0)
-        for parameter in self.parameters():
-            nn.init.uniform_(parameter, low, high)
-
-    def weights_of(self, direction: str) -> tuple[Tensor, Tensor]:
-        """W (2 H, E) and b (2 H,) of "l0" or "l0_reverse"."""
-        return self.get_parameter(f"weight_ih_{direction}"), self.get_parameter(f"bias_ih_{direction}")
-
-    def forward(self, x: Float[Tensor, "T B E"], lengths: Int[Tensor, " B"] | None = None) -> Float[Tensor, "T B DH"]:
-        """Return the state at each step, starting from zeros; see `cells.Recurrent.forward`."""
-        states = [self.walk(x, "l0")]
-        if len(self.directions) == 2:
-            states.append(flip_texts(self.walk(flip_texts(x, lengths), "l0_reverse"), lengths))
-        return torch.cat(states, dim=2)
+    num_gates = 2
+    parameter_names = ("weight_ih", "bias_ih")
 
     def walk(self, x: Float[Tensor, "T B E"], direction: str) -> Float[Tensor, "T B H"]:
-        """Return the state after each step of one direction; x is in the order of its reading."""
+        """See `cells.Recurrent.walk`."""
         z, n = F.linear(x, *self.weights_of(direction)).chunk(2, dim=2)
         z = torch.sigmoid(z)
         h, states = torch.zeros_like(n[0]), []

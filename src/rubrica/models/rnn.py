@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from rubrica.bptt import learn_texts
 from rubrica.cells import GRU, LSTM, RNN, Recurrent
 from rubrica.embedding import WordTable
-from rubrica.kernels.recurrent import Reading
+from rubrica.kernels import recurrent as kernel
 from rubrica.mingru import MinGRU
 from rubrica.pooling import num_features
 from rubrica.vocab import TokenIds
 
-CELLS: dict[str, type[Recurrent] | type[MinGRU]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM, "mingru": MinGRU}
+CELLS: dict[str, type[Recurrent]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM, "mingru": MinGRU}
 
 
 class RecurrentClassifier(nn.Module):
@@ -52,7 +52,7 @@ class RecurrentClassifier(nn.Module):
         super().__init__()
         self.embedding = embedding
         self.cell = CELLS[cell](embedding.weight.shape[1], hidden_size, bidirectional=bidirectional, init=init)
-        self.learns = isinstance(self.cell, Recurrent)  # whether `learn` knows this cell
+        self.learns = cell in kernel.CELLS  # whether `learn` knows this cell
         self.pooling = pooling
         directions = len(self.cell.directions)
         # Its weight, (D, H), is all that is used of it.
@@ -98,7 +98,7 @@ class RecurrentClassifier(nn.Module):
             dropout: Share of the features that is zeroed, as in `forward` and by the same draws.
         """
         vectors, index, lengths = self.embedding.take(texts, rows, masked=masked)
-        reading = Reading(self.cell.name, self.pooling, index, np.cumsum(lengths) - lengths, lengths)
+        reading = kernel.Reading(self.cell.name, self.pooling, index, np.cumsum(lengths) - lengths, lengths)
         mask = None
         if dropout:
             shape = (len(rows), self.head.in_features)
