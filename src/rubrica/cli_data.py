@@ -60,7 +60,7 @@ def data(
 
     dataset = read_dataset(data, **columns)
     loaded = load_vectors(vectors) if vectors else None
-    facts = describe(dataset, loaded, DataConfig(lowercase=not keep_case))
+    facts = describe(dataset, loaded, DataConfig(lowercase=False if keep_case else "auto"))
     if as_json:
         click.echo(json.dumps(facts, ensure_ascii=False))
         return
