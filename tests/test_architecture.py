@@ -74,7 +74,7 @@ FLOORS = [
         "training",
         "seminar",
     ],
-    ["estimator", "cli", "__main__"],
+    ["estimator", "cli_data", "cli", "__main__"],
 ]
 ORDER = {module: place for place, module in enumerate(module for floor in FLOORS for module in floor)}
 NO_TORCH = {module for floor in FLOORS[:5] for module in floor} | {

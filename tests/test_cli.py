@@ -11,6 +11,7 @@ import pytest
 
 import rubrica
 from rubrica import cli
+from rubrica.data import read_dataset
 from rubrica.vectors import Vectors, save_vectors
 
 QUICK = ["--epochs", "12", "--batch-size", "16", "--lr", "0.02", "--set", "model.hidden_size=16"]
@@ -104,6 +105,26 @@ def test_predict_reads_a_table_and_shows_all_classes(run, home):
         assert answer["scores"].keys() == {"Sport, local", "Наука", "oil"}
         assert sum(answer["scores"].values()) == pytest.approx(1, abs=1e-5)
         assert answer["score"] == max(answer["scores"].values())
+
+
+def test_where_no_label_is_probable_enough_predict_gives_none_and_evaluate_says_what_that_buys(run, home, tmp_path):
+    plain = [json.loads(line) for line in run("predict", home / "model", home / "test.csv", "--all")[1].splitlines()]
+    middle = sorted(answer["score"] for answer in plain)[14:16]
+    below = round(sum(middle) / 2, 5)
+    assert middle[0] < below < middle[1]
+    arguments = ("predict", home / "model", home / "test.csv", "--all", "--abstain-below", below)
+    answers = [json.loads(line) for line in run(*arguments)[1].splitlines()]
+    expected = [answer | {"label": answer["label"] if answer["score"] > below else None} for answer in plain]
+    assert answers == expected
+    model = rubrica.load(home / "model")
+    texts = read_dataset(str(home)).splits["test"].texts
+    assert model.predict(texts, abstain_below=below) == [answer["label"] for answer in expected]
+    code, out, _ = run("evaluate", home / "model", home, "--abstain-below", below)
+    assert code == 0
+    assert f"answered at {below:g} or more: 50.00% of texts" in out
+    assert "accuracy of those answered: 1.0000" in out
+    scores = json.loads(run("evaluate", home / "model", home, "--abstain-below", "1", "--json")[1])
+    assert (scores["coverage"], scores["answered_accuracy"], scores["accuracy"]) == (0, None, 1)
 
 
 def test_predict_reads_padding_as_the_evaluation_did(run, home, tmp_path):
@@ -231,6 +252,7 @@ def bad_cases(home, tmp):
         (["evaluate", model, tmp / "one.csv"], 1, ["one.csv", "does not know the label 'a'"]),
         (["evaluate", model, home, "--split", "dev"], 2, ["--split dev", "train, test"]),
         (["predict", model, tmp / "texts"], 1, ["texts line 2", "UTF-8"]),
+        (["predict", model, home / "test.csv", "--abstain-below", "80"], 2, ["--abstain-below", "80", "0<=x<=1"]),
         (["predict", model, tmp / "none.txt"], 1, ["none.txt", "No such file"]),
         (["seminar", "--data", tmp / "one.csv", "--vectors", home / "v.txt", *out], 1, ["one class only"]),
         (["vectors", "get", "glove-twiter-25"], 1, ["glove-twitter-25"]),
@@ -252,11 +274,11 @@ def bad_cases(home, tmp):
     ]
 
 
-@pytest.mark.parametrize("case", range(41))
+@pytest.mark.parametrize("case", range(42))
 def test_what_goes_wrong_is_one_sentence(run, home, tmp_path, monkeypatch, case):
     monkeypatch.setenv("GENSIM_DATA_DIR", str(tmp_path / "gensim-data"))
     cases = bad_cases(home, tmp_path)
-    assert len(cases) == 41
+    assert len(cases) == 42
     arguments, expected_code, sentences = cases[case]
     code, out, err = run(*arguments)
     assert code == expected_code, err

@@ -1,12 +1,14 @@
 """Texts and labels in numbers, the rows that are kept, the held-out part."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from rubrica import corpus as corpus_module
 from rubrica.cache import cache_folder
 from rubrica.config import MULTI_LABEL, DataConfig
-from rubrica.corpus import build_corpus, pretrained_table
+from rubrica.corpus import build_corpus, follow_case, pretrained_table
 from rubrica.data import Dataset, Examples
 from rubrica.vectors import Vectors
 from rubrica.vocab import Vocab
@@ -115,3 +117,28 @@ def test_train_has_keys_only_where_a_part_of_it_is_held_out(tiny_news):
     assert build_corpus(tiny_news, None, DataConfig(validation_fraction=0.0)).splits["train"].keys is None
     whole = Dataset("x", {"train": train, "validation": test}, (), "", tiny_news.labels)
     assert build_corpus(whole, None, CONFIG).splits["train"].keys is None
+
+
+CASED = Vectors(["the", "Cup", "Bank", "goal", "unk"], np.ones((5, 4), np.float32), "cased")
+TEXTS = ["the Cup", "the Bank", "goal goal"]  # 6 tokens: as written CASED knows 6, lower-cased 4
+
+
+def test_the_case_is_kept_where_the_vectors_know_more_words_so(caplog):
+    caplog.set_level("INFO", "rubrica")
+    assert not follow_case(DataConfig(), CASED, TEXTS)
+    assert "cased: knows 100.0% of train's tokens as written, 66.7% lower-cased; the case is kept" in caplog.text
+    lower = replace(CASED, words=["the", "cup", "bank", "goal", "unk"], source="lower")
+    assert follow_case(DataConfig(), lower, TEXTS)
+    assert "lower: knows 66.7% of train's tokens as written, 100.0% lower-cased; texts are lower-cased" in caplog.text
+    assert follow_case(DataConfig(), CASED, ["the goal", ""])  # alike
+    assert follow_case(DataConfig(), CASED, [""])
+    assert follow_case(DataConfig(), None, TEXTS)
+    assert follow_case(DataConfig(lowercase=True), CASED, TEXTS)
+    assert not follow_case(DataConfig(lowercase=False), lower, TEXTS)
+
+
+def test_of_many_texts_some_from_all_over_tell_the_case(monkeypatch):
+    monkeypatch.setattr(corpus_module, "_CASE", 2)
+    monkeypatch.setattr(corpus_module, "_CASES", 5)
+    assert not follow_case(DataConfig(), CASED, ["the goal"] * 70 + ["the Cup"] * 30)
+    assert follow_case(DataConfig(), CASED, ["the goal"] * 100)

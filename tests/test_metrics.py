@@ -97,6 +97,13 @@ def test_abstaining_leaves_out_the_least_sure():
     assert metrics.selective_accuracy(probabilities, targets, 0) == 0.75
     assert metrics.selective_accuracy(probabilities, targets, 0.25) == 1
 
+    below = {"abstain_below": 0.7, "coverage": 0.75, "answered_accuracy": 1.0}
+    assert metrics.abstaining(probabilities, targets, 0.7) == below
+    assert metrics.abstaining(probabilities, targets, 0.0) == {
+        "abstain_below": 0.0, "coverage": 1.0, "answered_accuracy": 0.75,
+    }  # fmt: skip
+    assert metrics.abstaining(probabilities, targets, 0.95)["answered_accuracy"] is None
+
 
 @given(st.data(), st.integers(1, 40))
 def test_scores_of_sets_equal_scikit_learn(data, count):

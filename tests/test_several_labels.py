@@ -266,3 +266,12 @@ def test_a_batch_on_a_device_has_its_sets(topics):
     split = build_corpus(topics, None, QUICK.data).splits["train"]
     (batch,) = DeviceSplit(split, torch.device("cpu")).send([np.array([5, 0, 17])])
     assert batch.gather()[2].tolist() == split.targets[[5, 0, 17]].tolist()
+
+
+def test_it_answers_by_thresholds_and_abstains_by_none(model, topics):
+    with pytest.raises(ValueError, match="each by its own threshold"):
+        model.predict(["oil"], abstain_below=0.5)
+    with pytest.raises(ValueError, match="each by its own threshold"):
+        model.evaluate(topics.splits["test"].texts, topics.splits["test"].labels, abstain_below=0.5)
+    with pytest.raises(ValueError, match=r"1\.5 is no probability; give 0 to 1"):
+        model.predict(["oil"], abstain_below=1.5)

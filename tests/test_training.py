@@ -105,6 +105,23 @@ def test_training_leaves_the_random_numbers_of_others_alone(tiny_news, name):
     assert states() == before
 
 
+@pytest.mark.parametrize("name", ["bag", "gru"])
+def test_a_model_with_cased_vectors_reads_texts_as_written_and_says_so(tiny_news, tmp_path, name):
+    texts = [text.title() for text in tiny_news.splits["train"].texts]
+    data = replace(tiny_news, splits=tiny_news.splits | {"train": replace(tiny_news.splits["train"], texts=texts)})
+    words = ["The", "Cup", "Goal", "Bank", "Oil", "Planet", "unk"]
+    vectors = Vectors(words, np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32), "v")
+    config = QUICK_BAG if name == "bag" else QUICK
+    model = train(data, config=config, vectors=vectors, out=tmp_path / "model")
+    assert {"Cup", "Goal"} <= set(model.artifact.vocab.words)
+    assert json.loads((tmp_path / "model" / "config.json").read_text())["data"]["lowercase"] is False
+    again = rubrica.load(tmp_path / "model")
+    np.testing.assert_allclose(again.predict_proba(texts[:9]), model.predict_proba(texts[:9]), atol=1e-6)
+    assert not np.allclose(again.predict_proba(["Cup Goal"]), again.predict_proba(["cup goal"]))
+    plain = train(data, config=config)
+    assert plain.config.data.lowercase is True
+
+
 def test_the_random_table_is_the_one_that_the_whole_table_would_start_from(tiny_news, tiny_vectors):
     import torch
 

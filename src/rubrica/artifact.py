@@ -192,7 +192,7 @@ def load_artifact(folder: Path | str) -> Artifact:
         raise ArtifactError(
             folder / "config.json", f"unknown_id is {unknown_id}, but there are {len(words)} words; train and save anew"
         )
-    vocab = Vocab(words, unknown_id, config.data.lowercase)
+    vocab = Vocab(words, unknown_id, config.data.lowercase is not False)  # a training stores true or false
     sizes = len(words), len(labels)
     several = values["thresholds"] is not None
     tensors = _read_tensors(folder / "model.safetensors", config, *sizes, values["storage"], several=several)

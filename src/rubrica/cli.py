@@ -3,7 +3,6 @@
 Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 usage, 130 interrupted.
 """
 
-import functools
 import json
 import os
 import sys
@@ -14,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rubrica import __version__
+from rubrica.cli_data import data, data_options, read_split, vectors
 from rubrica.errors import ConfigError, DataError, RubricaError, require
 
 if TYPE_CHECKING:
     from rubrica.artifact import Artifact
     from rubrica.config import Storage
-    from rubrica.data import Examples
+    from rubrica.runtime import Classifier
 
 MODELS = ["bag", "linear", "cnn", "rnn", "gru", "lstm", "mingru", "drnn"]
 
@@ -67,116 +67,8 @@ def rubrica(context: click.Context, quiet: bool) -> None:
     logger.setLevel(logging.ERROR if quiet else logging.INFO)
 
 
-def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The flags of every command that reads a data set."""
-    options = (
-        click.option("--text-column", "text_columns", multiple=True, help="Column of the text; several are joined."),
-        click.option("--label-column", help="Column of the label."),
-        click.option("--delimiter", help="What separates the columns of a CSV file."),
-        click.option("--label-separator", default="|", help='Between labels of a text, [default: |] or "" for none.'),
-    )
-    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
-
-
-def _read_split(data: str, split: str | None, **columns: Any) -> "Examples":
-    """One part of a data set: the one that is named, else test, else the first."""
-    from rubrica.data import read_dataset
-
-    splits = read_dataset(data, **columns).splits
-    if split is None:
-        split = "test" if "test" in splits else next(iter(splits))
-    if split not in splits:
-        raise click.UsageError(f"--split {split}: {data} has {', '.join(splits)}")
-    return splits[split]
-
-
-@rubrica.command()
-@click.argument("data")
-@click.option("--vectors", help="File of word vectors, or a name of `rubrica vectors list`.")
-@click.option("--keep-case", is_flag=True, help="Show ids of the text as written, as the seminar's are.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@data_options
-def data(
-    data: str,
-    vectors: str | None,
-    keep_case: bool,
-    as_json: bool,
-    **columns: Any,
-) -> None:
-    """Show what is in DATA: splits, classes, texts, tokens, ids, unknown words.
-
-    DATA is a CSV, TSV, JSONL, Parquet or fastText file, a folder of train.* and test.*, a Hugging Face hub id, or
-    mini-news.
-    """
-    from rubrica.config import DataConfig
-    from rubrica.data import read_dataset
-    from rubrica.overview import describe
-    from rubrica.vectors import load_vectors
-
-    dataset = read_dataset(data, **columns)
-    loaded = load_vectors(vectors) if vectors else None
-    facts = describe(dataset, loaded, DataConfig(lowercase=not keep_case))
-    if as_json:
-        click.echo(json.dumps(facts, ensure_ascii=False))
-        return
-    from rubrica.tables import print_overview
-
-    print_overview(facts)
-
-
-@rubrica.group()
-def vectors() -> None:
-    """Word vectors: list, download, make."""
-
-
-@vectors.command("list")
-def vectors_list() -> None:
-    """Show the thirteen published vectors of the gensim list, and which are already here."""
-    from rubrica.tables import print_vectors_list
-    from rubrica.vectors_hub import list_known
-
-    print_vectors_list(list_known())
-
-
-@vectors.command("get")
-@click.argument("name")
-def vectors_get(name: str) -> None:
-    """Download the vectors NAME of `rubrica vectors list` and print where they lie."""
-    from rubrica.vectors_hub import download_vectors
-
-    click.echo(download_vectors(name))
-
-
-@vectors.command("train")
-@click.argument("data")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write: .txt, .vec or .bin.")
-@click.option("--dim", default=50, show_default=True, type=click.IntRange(1), help="Numbers per word.")
-@click.option("--epochs", default=5, show_default=True, type=click.IntRange(1))
-@click.option("--min-count", default=5, show_default=True, type=click.IntRange(1), help="Rarer words get no vector.")
-@click.option("--keep-case", is_flag=True, help="Keep capitals; published vectors mostly have none.")
-@click.option("--seed", default=0xDEAD, show_default=True, type=click.IntRange(0))
-@data_options
-def vectors_train(
-    data: str,
-    out: Path,
-    dim: int,
-    epochs: int,
-    min_count: int,
-    keep_case: bool,
-    seed: int,
-    **columns: Any,
-) -> None:
-    """Make word vectors from the training texts of DATA (word2vec, by gensim)."""
-    from rubrica.data import read_dataset
-    from rubrica.vectors import check_savable, save_vectors, train_vectors
-
-    check_savable(out)
-
-    dataset = read_dataset(data, **columns)
-    texts = next(iter(dataset.splits.values())).texts
-    made = train_vectors(texts, dim=dim, epochs=epochs, min_count=min_count, lowercase=not keep_case, seed=seed)
-    save_vectors(made, out)
-    click.echo(f"{len(made.words)} words x {made.dim} written to {out}", err=True)
+rubrica.add_command(data)
+rubrica.add_command(vectors)
 
 
 @rubrica.command()
@@ -259,26 +151,42 @@ def train(
     click.echo(f"trained in {metrics['train_seconds']:.1f} s; the model is in {out}", err=True)
 
 
+def _load(model: str, abstain_below: float | None) -> "Classifier":
+    from rubrica.runtime import load
+
+    classifier = load(model)
+    try:
+        classifier.check_abstaining(abstain_below)
+    except ValueError as error:
+        raise click.UsageError(f"--abstain-below: {error}") from None
+    return classifier
+
+
+abstain_option = click.option(
+    "--abstain-below", type=click.FloatRange(0, 1), metavar="P", help="No label where the best is less probable."
+)
+
+
 @rubrica.command()
 @click.argument("model")
 @click.argument("data")
 @click.option("--split", help="Which part of DATA.  [default: test, or the only one]")
+@abstain_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @data_options
 def evaluate(
     model: str,
     data: str,
     split: str | None,
+    abstain_below: float | None,
     as_json: bool,
     **columns: Any,
 ) -> None:
     """Score MODEL on DATA: accuracy, macro-F1, per class, confusion."""
-    from rubrica.runtime import load
-
-    classifier = load(model)
-    examples = _read_split(data, split, **columns)
+    classifier = _load(model, abstain_below)
+    examples = read_split(data, split, **columns)
     try:
-        scores = classifier.evaluate(examples.texts, examples.labels)
+        scores = classifier.evaluate(examples.texts, examples.labels, abstain_below=abstain_below)
     except ValueError as error:
         raise DataError(data, str(error)) from None
     if as_json:
@@ -295,23 +203,30 @@ def evaluate(
 @click.option("--all", "all_classes", is_flag=True, help="Add the probability of every class.")
 @click.option("--text-column", "text_columns", multiple=True, help="Column of the text; several are joined.")
 @click.option("--delimiter", help="What separates the columns of a CSV file.")
-def predict(model: str, file: str, all_classes: bool, text_columns: tuple[str, ...], delimiter: str | None) -> None:
+@abstain_option
+def predict(
+    model: str,
+    file: str,
+    all_classes: bool,
+    text_columns: tuple[str, ...],
+    delimiter: str | None,
+    abstain_below: float | None,
+) -> None:
     """Label each text of FILE: one JSON object a line, in order.
 
     FILE holds one text a line (- is standard input), or is a CSV, TSV, JSONL or Parquet file with a text column.
     """
     from rubrica.answers import iter_answers
     from rubrica.data_files import FORMATS, file_suffix, iter_lines
-    from rubrica.runtime import load
 
-    classifier = load(model)
+    classifier = _load(model, abstain_below)
     if file != "-" and file_suffix(Path(file)) in FORMATS:
         from rubrica.data import read_texts
 
         texts = iter(read_texts(file, text_columns=text_columns, delimiter=delimiter))
     else:
         texts = iter_lines(file)
-    for lines in iter_answers(classifier, texts, all_classes=all_classes):
+    for lines in iter_answers(classifier, texts, all_classes=all_classes, abstain_below=abstain_below):
         click.echo(lines)
 
 
@@ -386,7 +301,7 @@ def _export(
     from rubrica.export import export_model
     from rubrica.tables import print_export
 
-    examples = _read_split(data, None, **columns) if data else None
+    examples = read_split(data, None, **columns) if data else None
     try:
         report = export_model(Path(model), Path(out), change, onnx=onnx, examples=examples)
     except ValueError as error:

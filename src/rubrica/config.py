@@ -43,8 +43,9 @@ def _refuse(problem_if: bool, message: str) -> None:
 class DataConfig:
     """From texts to ids."""
 
-    lowercase: bool = True
-    """Lower-case a text before it is split. The seminar did not, and its vectors know no capitals."""
+    lowercase: Literal[True, False, "auto"] = "auto"
+    """Lower-case a text before it is split; "auto" does unless given vectors know more of train's tokens as they are
+    written, see `corpus.follow_case`. The seminar did not, and its vectors know no capitals."""
     max_length: int = 128
     """Tokens kept of a text, from its start; at least 1."""
     min_count: int = 2

@@ -10,6 +10,7 @@ process, as soon as it is much.
 Letters: N texts, V words in use, W words of the vectors.
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,7 +27,10 @@ from rubrica.stored_texts import Label
 from rubrica.vectors import Vectors
 from rubrica.vocab import PAD_ID, UNKNOWN, TokenIds, Vocab
 
+log = logging.getLogger(__name__)
+
 _STRETCH = 1 << 16  # texts that are strings at a time
+_CASE, _CASES = 1 << 10, 64  # texts that are read together, and how often, to see what their case says to vectors
 _IN_MEMORY = 1 << 24  # ids that are kept in memory; more are mapped from a file
 _RENUMBERED = 1 << 20  # ids at a time: 4 MB, which the processor's cache holds
 
@@ -83,14 +87,15 @@ def build_corpus(dataset: Dataset, vectors: Vectors | None, config: DataConfig) 
     """
     texts = {name: examples.texts for name, examples in dataset.splits.items()}
     tokens: dict[str, TokenIds] = {}
+    first = "train" if "train" in texts else next(iter(texts))
+    lowercase = follow_case(config, vectors, texts[first])
     if vectors is None:
-        first = "train" if "train" in texts else next(iter(texts))
-        counter = WordCounter(lowercase=config.lowercase, max_length=config.max_length)
+        counter = WordCounter(lowercase=lowercase, max_length=config.max_length)
         tokens[first] = _gather(len(texts[first]), (counter.add(stretch) for stretch in stretches(texts[first])))
-        vocab, ids = Vocab.from_counts(*counter.words(), lowercase=config.lowercase, min_count=config.min_count)
+        vocab, ids = Vocab.from_counts(*counter.words(), lowercase=lowercase, min_count=config.min_count)
         _renumber(tokens[first].ids, ids)
     else:
-        vocab = Vocab.from_vectors(vectors.words, lowercase=config.lowercase)
+        vocab = Vocab.from_vectors(vectors.words, lowercase=lowercase)
     for name in (name for name in texts if name not in tokens):
         numbered = (vocab.encode(stretch, config.max_length) for stretch in stretches(texts[name]))
         tokens[name] = _gather(len(texts[name]), ((found.ids, found.offsets) for found in numbered))
@@ -106,6 +111,37 @@ def build_corpus(dataset: Dataset, vectors: Vectors | None, config: DataConfig) 
     if "train" in splits and "validation" not in splits and config.validation_fraction:
         splits["train"] = replace(splits["train"], keys=text_keys(len(texts["train"]), stretches(texts["train"])))
     return Corpus(vocab, rows, table_size, dataset.labels, splits)
+
+
+def follow_case(config: DataConfig, vectors: Vectors | None, texts: Sequence[str]) -> bool:
+    """Whether to lower-case texts, as the config says; where it leaves that open, as the vectors know more tokens.
+
+    Without vectors, and where both are alike, yes: the words of few texts are then fewer and more frequent.
+
+    Args:
+        config: `lowercase` is read.
+        vectors: Their words are looked up.
+        texts: Those of train; of many, some from all over are read.
+    """
+    if config.lowercase != "auto":
+        return config.lowercase
+    if vectors is None:
+        return True
+    counter = WordCounter(lowercase=False, max_length=1)
+    starts = range(0, len(texts), max(_CASE, len(texts) // _CASES))
+    for first in starts:
+        counter.add(texts[first : first + _CASE])
+    words, counts = counter.words()
+    known = set(vectors.words)
+    total = max(1, int(counts.sum()))
+    written = int(counts[[word in known for word in words]].sum()) / total
+    lowered = int(counts[[word.lower() in known for word in words]].sum()) / total
+    lowercase = lowered >= written
+    log.info(
+        "%s: knows %.1f%% of train's tokens as written, %.1f%% lower-cased; %s",
+        vectors.source, 100 * written, 100 * lowered, "texts are lower-cased" if lowercase else "the case is kept",
+    )  # fmt: skip
+    return lowercase
 
 
 def stretches(texts: Sequence[str]) -> Iterator[Sequence[str]]:

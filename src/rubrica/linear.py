@@ -45,7 +45,8 @@ class LinearPart:
 
 def ngrams_of(config: Config) -> Ngrams:
     """The features that a config asks for."""
-    return Ngrams(config.data.lowercase, config.model.word_ngrams, config.model.char_ngrams)
+    # A training has settled what `auto` means; without vectors it means yes.
+    return Ngrams(config.data.lowercase is not False, config.model.word_ngrams, config.model.char_ngrams)
 
 
 def logits(part: LinearPart, texts: Sequence[str]) -> NDArray[np.float32]:

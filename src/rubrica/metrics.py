@@ -115,6 +115,23 @@ def selective_accuracy(probabilities: Floats, targets: Ints, abstain: float = 0.
     return float((probabilities.argmax(axis=1) == targets)[answered].mean())
 
 
+def abstaining(probabilities: Floats, targets: Ints, below: float) -> dict[str, Any]:
+    """What is gained where texts stay without an answer, and at what price, ready for JSON.
+
+    Args:
+        probabilities: (N, C), N at least 1.
+        targets: (N,), columns of `probabilities`.
+        below: A text is answered where its most probable class is at least so probable.
+
+    Returns:
+        `abstain_below`; `coverage`, the share of texts answered; `answered_accuracy`, theirs, None of none.
+    """
+    answered = probabilities.max(axis=1) >= below
+    hits = (probabilities.argmax(axis=1) == targets)[answered]
+    accuracy = float(hits.mean()) if len(hits) else None
+    return {"abstain_below": below, "coverage": float(answered.mean()), "answered_accuracy": accuracy}
+
+
 def sigmoid(logits: Floats) -> Floats:
     """Logits to the probability of each label by itself, of the same shape; nothing overflows."""
     return np.asarray(np.exp(-np.logaddexp(logits.dtype.type(0), -logits)))

@@ -37,12 +37,12 @@ def describe(dataset: Dataset, vectors: Vectors | None, config: DataConfig) -> d
             }
             for name, examples in dataset.splits.items()
         },
-        "lowercase": config.lowercase,
+        "lowercase": corpus.vocab.lowercase,
         "max_length": config.max_length,
     }
     vocab = corpus.vocab
     if vectors is not None:
-        vocab = Vocab.from_vectors(vectors.words, lowercase=config.lowercase)
+        vocab = Vocab.from_vectors(vectors.words, lowercase=vocab.lowercase)
         facts["vectors"] = {
             "source": vectors.source,
             "words": len(vectors.words),

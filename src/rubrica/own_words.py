@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rubrica.config import DataConfig
-from rubrica.corpus import stretches
+from rubrica.corpus import follow_case, stretches
 from rubrica.kernels.tokens import WordCounter
 from rubrica.vectors import Vectors
 
@@ -33,7 +33,7 @@ def extend_vectors(vectors: Vectors, texts: Sequence[str], config: DataConfig, *
         std: Of the numbers of all given vectors together, and of each drawn one.
         seed: Of the drawn ones.
     """
-    counter = WordCounter(lowercase=config.lowercase, max_length=1)
+    counter = WordCounter(lowercase=follow_case(config, vectors, texts), max_length=1)
     for stretch in stretches(texts):
         counter.add(stretch)
     index = {word: i for i, word in enumerate(vectors.words)}

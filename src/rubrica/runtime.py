@@ -48,11 +48,24 @@ class Classifier:
         """Whether a text may have several labels."""
         return self.artifact.thresholds is not None
 
-    def predict(self, texts: Sequence[str]) -> list[Any]:
-        """The most probable label of each text, in order; where a text may have several, a list, best first."""
+    def predict(self, texts: Sequence[str], *, abstain_below: float | None = None) -> list[Any]:
+        """The most probable label of each text, in order; where a text may have several, a list, best first.
+
+        Args:
+            texts: May be none.
+            abstain_below: The answer is None where no label is so probable, from 0 to 1.
+
+        Raises:
+            ValueError: See `check_abstaining`.
+        """
+        self.check_abstaining(abstain_below)
         logits = self.logits(texts)
         if self.artifact.thresholds is None:
-            return [self.labels[i] for i in logits.argmax(axis=1)]
+            answers: list[Any] = [self.labels[i] for i in logits.argmax(axis=1)]
+            if abstain_below is not None:
+                for row in np.flatnonzero(metrics.softmax(logits).max(axis=1) < abstain_below):
+                    answers[row] = None
+            return answers
         return [[self.labels[i] for i in row] for row in ranked(logits, self.artifact.thresholds)]
 
     def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -60,16 +73,34 @@ class Classifier:
         logits = self.logits(texts)
         return metrics.sigmoid(logits) if self.several else metrics.softmax(logits)
 
-    def evaluate(self, texts: Sequence[str], labels: Sequence[Any]) -> dict[str, Any]:
+    def check_abstaining(self, below: float | None) -> None:
+        """Make sure that the model can leave a text without an answer where its label is less probable than this.
+
+        Raises:
+            ValueError: If it is no probability, or a text may have several labels: each has a threshold of its own.
+        """
+        if below is not None and not 0 <= below <= 1:
+            raise ValueError(f"{below} is no probability; give 0 to 1")
+        if below is not None and self.several:
+            raise ValueError("this model gives a text several labels or none, each by its own threshold; leave it out")
+
+    def evaluate(
+        self, texts: Sequence[str], labels: Sequence[Any], *, abstain_below: float | None = None
+    ) -> dict[str, Any]:
         """Scores of the answers, see `metrics.score`; where a text may have several labels, `metrics.score_sets`.
+
+        All texts count in them; with `abstain_below` those of `metrics.abstaining` are added.
 
         Args:
             texts: At least one.
             labels: The label of each; where a text may have several, a list of them, or one.
+            abstain_below: See `predict`.
 
         Raises:
-            ValueError: If there are no texts, not one label per text, or a label that the model does not know.
+            ValueError: If there are no texts, not one label per text, or a label that the model does not know;
+                see `check_abstaining`.
         """
+        self.check_abstaining(abstain_below)
         if not texts or len(texts) != len(labels):
             raise ValueError(f"{len(texts)} texts and {len(labels)} labels; give as many labels as texts, at least one")
         target = {label: i for i, label in enumerate(self.labels)}
@@ -79,7 +110,11 @@ class Classifier:
         if not self.several and (wrong := [found for found in sets if len(found) != 1]):
             raise ValueError(f"a text has {len(wrong[0])} labels, and the model gives one; give one label a text")
         if self.artifact.thresholds is None:
-            return metrics.score(self.logits(texts), np.array([target[label] for (label,) in sets]), self.labels)
+            logits, wanted = self.logits(texts), np.array([target[label] for (label,) in sets])
+            scores = metrics.score(logits, wanted, self.labels)
+            if abstain_below is not None:
+                scores |= metrics.abstaining(metrics.softmax(logits), wanted, abstain_below)
+            return scores
         targets = np.zeros((len(texts), len(self.labels)), np.uint8)
         for row, found in zip(targets, sets, strict=True):
             row[[target[label] for label in found]] = 1

@@ -136,7 +136,7 @@ def _outcome(name: str, artifact: Artifact) -> dict[str, Any]:
 
 def _describe(dataset: Dataset, corpus: Corpus, vectors: Vectors, config: DataConfig) -> dict[str, Any]:
     tokens = corpus.splits["test"].tokens
-    vocab = Vocab.from_vectors(vectors.words, lowercase=config.lowercase)
+    vocab = Vocab.from_vectors(vectors.words, lowercase=corpus.vocab.lowercase)
     unknown = vocab.unknown_words(dataset.splits["test"].texts, config.max_length)
     return {
         "name": Path(dataset.name).name,

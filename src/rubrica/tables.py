@@ -104,6 +104,11 @@ def print_scores(scores: dict[str, Any]) -> None:
     lines = [_line(*part.rsplit(" ", 1)) for part in headline(scores).split(", ")]
     if "hamming_loss" in scores:
         lines.append(_line("hamming loss", f"{scores['hamming_loss']:.4f}"))
+    if "coverage" in scores:
+        accuracy = scores["answered_accuracy"]
+        bought = "-" if accuracy is None else f"{accuracy:.4f}"
+        lines.append(_line(f"answered at {scores['abstain_below']:g} or more", f"{scores['coverage']:.2%} of texts"))
+        lines.append(_line("accuracy of those answered", bought))
     lines += [_line("loss", f"{scores['loss']:.4f}"), _line("texts", f"{scores['texts']:,}")]
     _print(*lines, classes)
     if "confusion" not in scores:  # of several labels there is none

@@ -17,7 +17,7 @@ from rubrica.artifact import Artifact, check_writable, save_artifact
 from rubrica.cache import make_array
 from rubrica.calibration import fit_weights
 from rubrica.config import Config, load_recipe
-from rubrica.corpus import Corpus, Split, build_corpus, pretrained_table
+from rubrica.corpus import Corpus, Split, build_corpus, follow_case, pretrained_table
 from rubrica.data import Dataset, check_trainable, read_dataset
 from rubrica.data_labels import SEPARATOR
 from rubrica.errors import ConfigError, require
@@ -107,6 +107,8 @@ def train_dataset(
         raise ConfigError("a linear model reads no word vectors; leave them out, or take another model")
     if vectors is not None and not isinstance(vectors, Vectors):
         vectors = load_vectors(vectors)
+    lowercase = follow_case(config.data, vectors, data.splits["train"].texts)
+    config = replace(config, data=replace(config.data, lowercase=lowercase))
     if vectors is not None and config.model.extend_vectors and config.model.embedding == "pretrained":
         std, seed = config.model.embedding_std, config.training.seed
         vectors = extend_vectors(vectors, data.splits["train"].texts, config.data, std=std, seed=seed)
@@ -123,6 +125,7 @@ def train_corpus(corpus: Corpus, vectors: Vectors | None, config: Config, *, tit
     out part of train was for, the weights of the parts and the thresholds, is kept when the model is then trained
     anew on all of train, as it is where the part was a large one.
     """
+    config = replace(config, data=replace(config.data, lowercase=corpus.vocab.lowercase))
     if vectors is not None:
         config = replace(config, model=replace(config.model, embedding_dim=vectors.dim))
         if config.model.name == "bag" and config.model.embedding == "pretrained":
