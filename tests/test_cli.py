@@ -80,6 +80,25 @@ def test_evaluate_prints_a_table_or_one_json_object(run, home):
     assert json.loads(run("evaluate", home / "model", home, "--split", "train", "--json")[1])["texts"] == 120
 
 
+def test_evaluate_shows_labels_as_they_are_and_of_many_classes_the_mistakes(run, tmp_path):
+    labels = ["[/b]", "[red]x", *(f"class {i}" for i in range(10))]
+    rows = [f"word{i} and more,{label}" for i, label in enumerate(labels) for _ in range(4)]
+    data = tmp_path / "[a].csv"  # what rich would read as its markup
+    for count in (2, 12):
+        data.write_text("\n".join(["text,label", *rows[: 4 * count]]) + "\n", encoding="utf-8")
+        model = tmp_path / f"model{count}"
+        assert run("train", data, "--model", "linear", "--out", model)[0] == 0
+        if count == 12:  # two mistakes more than are right
+            data.write_text("\n".join(["text,label", *rows, *["word0,class 3"] * 2, "word1,class 4"]), encoding="utf-8")
+        code, out, _ = run("evaluate", model, data)
+        assert code == 0
+        lines = [line.split() for line in out.splitlines()]
+        assert (["[/b]", "[red]x"] in lines) == (count == 2)
+    at = next(place for place, line in enumerate(lines) if line == ["truth", "answer", "texts"])
+    assert lines[at + 2 : at + 4] == [["class", "3", "[/b]", "2"], ["class", "4", "[red]x", "1"]]
+    assert "[a].csv" in run("data", data)[1].replace("\n", "")
+
+
 def test_predict_answers_every_line_of_a_file_or_stdin(run, home, tmp_path):
     lines = ["the goal", "", "planet robot", 'a, "b" {}', "\u2028 cup"] * 700
     (tmp_path / "texts").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -151,7 +170,8 @@ def test_export_and_quantize_write_smaller_models_and_say_what_it_costs(run, hom
     code, out, err = run("export", home / "model", "--int8", "--out", tmp_path / "int8", "--data", home)
     assert (code, err) == (0, "")
     assert "accuracy on 30 texts: 100.00% before, 100.00% after (+0.00 points)" in out
-    assert "table as int8" in out
+    assert "features: 160 before, 160 after" in out
+    assert "tables as: int8" in out
     assert json.loads(run("evaluate", tmp_path / "int8", home, "--json")[1])["accuracy"] == 1
     code, out, _ = run("export", home / "model", "--bf16", "--out", tmp_path / "bf16")
     assert code == 0

@@ -199,9 +199,10 @@ def test_what_it_cannot_do_it_says(tiny_news, tiny_vectors):
         train(tiny_news, config=RECIPE, vectors=tiny_vectors)
     with pytest.raises(RubricaError, match="no ONNX form"):
         build_model(train(tiny_news, config=RECIPE).artifact)
-    for setting in ("model.cost=0", "model.char_ngrams=17", "model.word_ngrams=17"):
-        with pytest.raises(ConfigError, match=setting.partition("=")[0]):
-            Config().changed(["model.name=linear", setting])
+    for name in ("linear", "gru"):  # which has a linear model beside it
+        for setting in ("model.cost=0", "model.char_ngrams=17", "model.word_ngrams=17"):
+            with pytest.raises(ConfigError, match=setting.partition("=")[0]):
+                Config().changed([f"model.name={name}", setting])
 
 
 def test_two_classes_have_one_machine(tmp_path):

@@ -80,6 +80,16 @@ class Artifact:
         """Whether a text has one label or may have several."""
         return SINGLE_LABEL if self.thresholds is None else MULTI_LABEL
 
+    @property
+    def num_words(self) -> int:
+        """Those with a vector; 0 of a linear model, which looks no word up."""
+        return len(self.vocab.words) if "embedding.weight" in self.tensors else 0
+
+    @property
+    def num_features(self) -> int:
+        """Those of a linear model, alone or beside a network; 0 without one."""
+        return len(self.tensors.get("linear.keys", ()))
+
     def facts(self) -> dict[str, Any]:
         """What `rubrica info` shows, ready for JSON."""
         sizes = len(self.vocab.words), len(self.labels), _num_features(self.tensors)
@@ -90,7 +100,8 @@ class Artifact:
             "problem_type": self.problem_type,
             "labels": self.labels,
             "thresholds": self.thresholds,
-            "words": len(self.vocab.words),
+            "words": self.num_words,
+            "features": self.num_features,
             "vectors": self.vectors,
             "parameters": sum(map(math.prod, shapes.values())),
             "storage": self.storage,

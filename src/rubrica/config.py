@@ -126,7 +126,7 @@ class ModelConfig:
         _refuse(not 1 <= self.num_buckets <= 1 << 30, f"model.num_buckets is {self.num_buckets}; give 1 to {1 << 30}")
         _refuse(not self.embedding_std > 0, f"model.embedding_std is {self.embedding_std}; give more than 0")
         _refuse(
-            self.name == "linear" and self.word_ngrams > 16,
+            "linear" in self.parts and self.word_ngrams > 16,
             f"model.word_ngrams is {self.word_ngrams}; a linear model takes 1 to 16",
         )
         _refuse(not 0 <= self.char_ngrams <= 16, f"model.char_ngrams is {self.char_ngrams}; give 0 to 16")

@@ -68,8 +68,7 @@ def shrink(artifact: Artifact, max_bytes: float) -> Artifact:
     Raises:
         RubricaError: If even the last step leaves it larger; the message says how large.
     """
-    words = len(artifact.vocab.words) if _WORD_TABLE in artifact.tensors else 0
-    features = len(artifact.tensors.get("linear.keys", ()))
+    words, features = artifact.num_words, artifact.num_features
     # A bag hashes its n-grams from ids, so those of the words that stay must not change.
     bound = artifact.vocab.unknown_id + 1 if artifact.config.model.name == "bag" else 2
     fewest = {"words": min(words, max(_FEWEST, bound)), "features": min(features, _FEWEST)}
@@ -91,9 +90,10 @@ def shrink(artifact: Artifact, max_bytes: float) -> Artifact:
             shares = range(lowest, whole + 1)
             return cut(shares[bisect_right(shares, max_bytes, key=size_with) - 1])
     least = ", ".join(f"{count:,} {what}" for what, count in fewest.items() if count)
+    advice = "train with a smaller model.embedding_dim or model.hidden_size" if words else "allow so many"
     raise RubricaError(
         f"the model cannot be made smaller than {size:,} bytes ({least}, 4 bits a number), and "
-        f"{max_bytes:,.0f} were asked for; train with a smaller model.embedding_dim or model.hidden_size"
+        f"{max_bytes:,.0f} were asked for; {advice}"
     )
 
 
@@ -146,7 +146,8 @@ def export_model(
     after = change(before)
     report: dict[str, Any] = {
         "storage": after.storage,
-        "words": {"before": len(before.vocab.words), "after": len(after.vocab.words)},
+        "words": {"before": before.num_words, "after": after.num_words},
+        "features": {"before": before.num_features, "after": after.num_features},
         "accuracy": None,
         "onnx": None,
         "bytes": {"before": folder_sizes(folder)},

@@ -65,10 +65,10 @@ def build_model(artifact: Artifact) -> Any:
         MissingExtraError: If onnx is not installed.
         RubricaError: If it is a linear model, or has one beside its network.
     """
-    if "linear" in artifact.config.model.parts:
+    if "linear" in (parts := artifact.config.model.parts):
         raise RubricaError(
-            "a linear model has no ONNX form, since ONNX cannot hash a text; copy the folder instead, or train a "
-            "network without one: --set model.with_linear=false"
+            f"the model is {' and '.join(parts)}, and a linear model has no ONNX form, since ONNX "
+            "cannot hash a text; copy the folder instead, or train a network alone: --set model.with_linear=false"
         )
     graph, weights, config = Graph(require("onnx", "onnx")), artifact.tensors, artifact.config.model
     features = add_features(graph, weights, config)

@@ -7,7 +7,7 @@
 Letters: N texts, C classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -104,9 +104,9 @@ class Classifier:
         if not texts or len(texts) != len(labels):
             raise ValueError(f"{len(texts)} texts and {len(labels)} labels; give as many labels as texts, at least one")
         target = {label: i for i, label in enumerate(self.labels)}
-        sets = [(label,) if isinstance(label, str) else label for label in labels]
+        sets = [(label,) if isinstance(label, str) or not isinstance(label, Collection) else label for label in labels]
         if unknown := [label for found in sets for label in found if label not in target]:
-            raise ValueError(f"the model does not know the label {unknown[0]!r}; {nearest(unknown[0], target)}")
+            raise ValueError(f"the model does not know the label {unknown[0]!r}; {nearest(str(unknown[0]), target)}")
         if not self.several and (wrong := [found for found in sets if len(found) != 1]):
             raise ValueError(f"a text has {len(wrong[0])} labels, and the model gives one; give one label a text")
         if self.artifact.thresholds is None:

@@ -11,12 +11,15 @@ from rubrica.config import MULTI_LABEL
 from rubrica.metrics import headline
 from rubrica.vectors_hub import KnownVectors
 
+_MOST_COLUMNS = 10  # classes whose confusion fits a terminal
+_MISTAKES = 20  # shown of more classes
+
 
 def _table(title: str, *columns: str) -> Table:
-    """A table whose first column is text and whose others are figures."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    """A table whose first column is text and whose others are figures; names of the user's are never markup."""
+    table = Table(title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for i, column in enumerate(columns):
-        table.add_column(column, justify="right" if i else "left")
+        table.add_column(Text(column), justify="right" if i else "left")
     return table
 
 
@@ -114,10 +117,27 @@ def print_scores(scores: dict[str, Any]) -> None:
     if "confusion" not in scores:  # of several labels there is none
         return
     labels = [row["label"] for row in scores["per_class"]]
+    if len(labels) > _MOST_COLUMNS:
+        _print_mistakes(labels, scores["confusion"])
+        return
     confusion = _table("confusion: a row is the truth, a column the answer", "", *labels)
     for label, counts in zip(labels, scores["confusion"], strict=True):
         confusion.add_row(Text(label), *(f"{count:,}" for count in counts))
     _print(confusion)
+
+
+def _print_mistakes(labels: list[str], confusion: list[list[int]]) -> None:
+    """The most frequent ones, where a column for each class would leave no room for figures."""
+    mistakes = [
+        (count, truth, answer)
+        for truth, row in enumerate(confusion)
+        for answer, count in enumerate(row)
+        if count and truth != answer
+    ]
+    table = _table("most frequent mistakes (--json has all)", "truth", "answer", "texts")
+    for count, truth, answer in sorted(mistakes, key=lambda found: -found[0])[:_MISTAKES]:
+        table.add_row(Text(labels[truth]), Text(labels[answer]), f"{count:,}")
+    _print(table)
 
 
 def print_export(report: dict[str, Any]) -> None:
@@ -128,8 +148,12 @@ def print_export(report: dict[str, Any]) -> None:
         sizes.add_row(Text(name), *(f"{files[name]:,}" if name in files else "-" for files in (before, after)))
     sizes.add_section()
     sizes.add_row("all", *(f"{sum(files.values()):,}" for files in (before, after)))
-    words = report["words"]
-    lines = [_line("words", f"{words['before']:,} before, {words['after']:,} after; table as {report['storage']}")]
+    lines = [
+        _line(what, f"{report[what]['before']:,} before, {report[what]['after']:,} after")
+        for what in ("words", "features")
+        if report[what]["before"]
+    ]
+    lines.append(_line("tables as", report["storage"]))
     if scores := report["accuracy"]:
         points = 100 * (scores["after"] - scores["before"])
         figures = f"{scores['before']:.2%} before, {scores['after']:.2%} after ({points:+.2f} points)"
@@ -148,8 +172,11 @@ def print_info(facts: dict[str, Any]) -> None:
     _print(
         _line("model", f"{facts['model']}, {size}"),
         _line("classes" if facts["thresholds"] is None else "classes, several of a text", ", ".join(facts["labels"])),
-        _line("words", f"{facts['words']:,} (vectors: {facts['vectors'] or 'none'})"),
     )
+    if facts["words"]:
+        _print(_line("words", f"{facts['words']:,} (vectors: {facts['vectors'] or 'none'})"))
+    if facts["features"]:
+        _print(_line("features", f"{facts['features']:,} n-grams of words and characters"))
     for split in ("validation", "test"):
         if scores := facts["metrics"].get(split):
             _print(_line(split, f"{headline(scores)}, {scores['texts']:,} texts"))
