@@ -90,7 +90,7 @@ def test_classes_may_be_a_matrix_and_texts_may_weigh(data):
     matrix = np.eye(4, dtype=np.uint8)[targets]
     parts = [fit(texts, rows, wanted, 4, NGRAMS, cost=0.3).part for wanted in (targets, matrix)]
     assert parts[0].tensors["linear.weight"].tobytes() == parts[1].tensors["linear.weight"].tobytes()
-    # A text of weight two is a text that stands there twice, but for idf.
+    # A weight multiplies the cost of its text, and nothing else.
     weights = np.ones(len(rows), np.float32)
     weights[:80] = 2
     weighted = fit(texts, rows, targets, 4, NGRAMS, cost=0.3, weights=weights, tolerance=1e-5, passes=999).part

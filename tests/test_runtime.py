@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import networks
 import rubrica
 from networks import NETWORKS
+from rubrica import forward
 from rubrica.artifact import Artifact, save_artifact
 from rubrica.batching import pad_batch
 from rubrica.config import Config
@@ -72,6 +73,17 @@ def test_probabilities_equal_torch(name, pooling, masked, both):
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, torch_probabilities(model, classifier, TEXTS), atol=1e-5)
     np.testing.assert_allclose(got.sum(axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_weights_in_float64_give_logits_in_float64(name):
+    """To which a graph of ONNX is held: rounded on the way they would hide what it rounds."""
+    classifier, model = make(name)
+    weights = {key: tensor.astype(np.float64) for key, tensor in classifier.artifact.tensors.items()}
+    tokens = classifier.artifact.vocab.encode(TEXTS, 128)
+    ids, lengths = pad_batch(tokens, np.arange(len(TEXTS)))
+    expected = model.double()(torch.from_numpy(ids), torch.from_numpy(lengths)).detach()
+    np.testing.assert_allclose(forward.logits(weights, classifier.config, tokens), expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["rnn", "gru"])

@@ -140,7 +140,7 @@ def _kim_features(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
 def _convolution_features(weights: Weights, config: Config, tokens: TokenIds) -> Floats:
     if config.model.kernel_sizes:
         return _kim_features(weights, config, tokens)
-    features = np.empty((len(tokens), weights["head.weight"].shape[1]), np.float32)
+    features = np.empty((len(tokens), weights["head.weight"].shape[1]), weights["head.weight"].dtype)
     for rows in _batches(tokens, config):
         ids, lengths = pad_batch(tokens, rows)
         states, real = _convolutions(weights, ids, lengths if config.model.mask_padding else None)

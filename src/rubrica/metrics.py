@@ -39,13 +39,20 @@ def confusion_matrix(targets: Ints, predictions: Ints, num_classes: int) -> Ints
     return np.bincount(flat, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def precision_recall_f1(confusion: Ints) -> tuple[Floats, Floats, Floats]:
-    """Per class (C,), each; 0 where nothing was predicted or nothing is there, as scikit-learn's zero_division=0."""
-    hits = np.diag(confusion).astype(np.float64)
-    predicted, actual = confusion.sum(axis=0), confusion.sum(axis=1)
-    precision = hits / np.maximum(predicted, 1)
-    recall = hits / np.maximum(actual, 1)
-    return precision, recall, 2 * hits / np.maximum(predicted + actual, 1)
+def _of_each(counts: Ints, labels: list[str]) -> tuple[list[dict[str, Any]], Floats]:
+    """A row of figures for each class, ready for JSON, and the F1 of each, (C,).
+
+    A figure is 0 where nothing was answered or nothing is there, as with scikit-learn's zero_division=0.
+
+    Args:
+        counts: See `set_counts`.
+        labels: The C class names.
+    """
+    hits, answered, there = counts.astype(np.float64)
+    precision, recall, f1 = hits / np.maximum(answered, 1), hits / np.maximum(there, 1), _f1(hits, answered, there)
+    names = ("label", "precision", "recall", "f1", "texts")
+    columns = (labels, precision.tolist(), recall.tolist(), f1.tolist(), counts[2].tolist())
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)], f1
 
 
 def score(logits: Floats, targets: Ints, labels: list[str]) -> dict[str, Any]:
@@ -62,23 +69,15 @@ def score(logits: Floats, targets: Ints, labels: list[str]) -> dict[str, Any]:
 
 def summarize(confusion: Ints, losses: Floats, labels: list[str]) -> dict[str, Any]:
     """See `score`; from a confusion matrix (C, C) and the log loss of every text (N,)."""
-    precision, recall, f1 = precision_recall_f1(confusion)
+    answered, there = confusion.sum(axis=0), confusion.sum(axis=1)
+    per_class, f1 = _of_each(np.stack([np.diag(confusion), answered, there]), labels)
     return {
         "texts": len(losses),
         "accuracy": float(np.trace(confusion) / len(losses)),
         # Classes that neither occur nor are predicted say nothing about the model.
-        "macro_f1": float(f1[(confusion.sum(axis=0) + confusion.sum(axis=1)) > 0].mean()),
+        "macro_f1": float(f1[answered + there > 0].mean()),
         "loss": float(losses.mean()),
-        "per_class": [
-            {
-                "label": label,
-                "precision": float(precision[i]),
-                "recall": float(recall[i]),
-                "f1": float(f1[i]),
-                "texts": int(confusion[i].sum()),
-            }
-            for i, label in enumerate(labels)
-        ],
+        "per_class": per_class,
         "confusion": confusion.tolist(),
     }
 
@@ -172,7 +171,7 @@ def score_sets(
 def summarize_sets(counts: Ints, exact: int, losses: Floats, labels: list[str]) -> dict[str, Any]:
     """See `score_sets`; from counts (3, C), the number of texts all right, and the log loss of every text (N,)."""
     hits, answered, there = counts.astype(np.float64)
-    precision, recall, f1 = hits / np.maximum(answered, 1), hits / np.maximum(there, 1), _f1(hits, answered, there)
+    per_class, f1 = _of_each(counts, labels)
     occur = there > 0
     return {
         "texts": len(losses),
@@ -182,16 +181,7 @@ def summarize_sets(counts: Ints, exact: int, losses: Floats, labels: list[str]) 
         "subset_accuracy": exact / len(losses),
         "hamming_loss": float((answered + there - 2 * hits).sum() / (len(losses) * len(labels))),
         "loss": float(losses.mean()),
-        "per_class": [
-            {
-                "label": label,
-                "precision": float(precision[i]),
-                "recall": float(recall[i]),
-                "f1": float(f1[i]),
-                "texts": int(there[i]),
-            }
-            for i, label in enumerate(labels)
-        ],
+        "per_class": per_class,
     }
 
 

@@ -53,7 +53,7 @@ def features(tables: Tables, ids: NDArray[np.int32], offsets: NDArray[np.int64])
         offsets: Where each text starts, (N + 1,).
     """
     count, (vocab_size, dim) = len(offsets) - 1, tables.words.shape
-    if native.library() is None or tables.words.dtype != np.float32:
+    if not native.computes(tables.words.dtype):
         rows, owners = rows_of(tables, ids, offsets)
         return mean_rows(_take(tables, rows), owners, count)
     means = np.empty((count, dim), np.float32)
@@ -102,7 +102,7 @@ def train(
     Raises:
         RubricaError: If the system grants fewer threads.
     """
-    if native.library() is None or tables.words.dtype != np.float32:
+    if not native.computes(tables.words.dtype):
         return _train_numpy(tables, head, ids, offsets, targets, texts, batch_size, lr, lr_end, smoothing, weights)
     outcome = np.empty(2)
     one, several = (targets, None) if targets.ndim == 1 else (None, targets)

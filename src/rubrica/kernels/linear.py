@@ -240,7 +240,7 @@ def descend(machines: Machines, entries: Entries, order: NDArray[np.int64], thre
     Returns:
         The largest projected gradient that was met.
     """
-    if native.library() is None or machines.weights.dtype != np.float32:
+    if not native.computes(machines.weights.dtype):
         return max((_descend_numpy(machines, entries, order, part) for part in range(len(machines.signs))), default=0)
     parts, count, width = machines.signs.shape
     worst = np.zeros(parts)
@@ -255,7 +255,7 @@ def descend(machines: Machines, entries: Entries, order: NDArray[np.int64], thre
 def scores(entries: Entries, weight: Floats, bias: Floats, threads: int = 1) -> Floats:
     """What the machines (weight (F, C), bias (C,)) say of N texts, (N, C)."""
     count, columns = len(entries.places), weight.shape[1]
-    if native.library() is None or weight.dtype != np.float32:
+    if not native.computes(weight.dtype):
         found = np.tile(bias, (count, 1))
         for i, (place, size) in enumerate(zip(entries.places.tolist(), entries.sizes.tolist(), strict=True)):
             found[i] += entries.values[place : place + size] @ weight[entries.indices[place : place + size]]

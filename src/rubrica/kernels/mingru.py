@@ -28,7 +28,7 @@ def make_gates(vectors: Floats, weight: Floats, bias: Floats, *, threads: int = 
         threads: How many the native core may use; no result of this module depends on it.
     """
     hidden = len(bias) // 2
-    if not _is_native(vectors):
+    if not native.computes(vectors.dtype):
         z, new = np.split(vectors @ weight.T + bias, 2, axis=1)
         power = np.exp(-np.abs(z))  # no overflow, and the smaller side keeps its digits
         small, large = power / (1 + power), 1 / (1 + power)
@@ -58,7 +58,7 @@ def forward(
             for pooling in ("average", "max")
         ]
         return np.hstack([features for features, _ in both]), [kept for _, kept in both]
-    if not _is_native(gates):
+    if not native.computes(gates.dtype):
         found = _states_numpy(reading, gates)
         return pool_runs(reading.pooling, found, reading.lengths), found
     batch, width = len(reading.lengths), gates.shape[2]
@@ -114,7 +114,7 @@ def backward(
         ]  # fmt: skip
         (x_a, w_a, b_a), (x_m, w_m, b_m) = parts
         return None if x_a is None or x_m is None else x_a + x_m, w_a + w_m, b_a + b_m
-    if not _is_native(vectors):
+    if not native.computes(vectors.dtype):
         d_gates = _backward_numpy(reading, gates, kept, d_features)
         return d_gates @ weight if trains else None, d_gates.T @ vectors, d_gates.sum(axis=0)
     d_vectors = np.empty_like(vectors) if trains else None
@@ -126,10 +126,6 @@ def backward(
         *addresses(d_vectors, d_weight, d_bias),
     )  # fmt: skip
     return d_vectors, d_weight, d_bias
-
-
-def _is_native(array: Floats) -> bool:
-    return array.dtype == np.float32 and native.library() is not None
 
 
 def _steps(reading: Reading) -> list[tuple[NDArray[np.int64], NDArray[np.int32]]]:

@@ -42,6 +42,11 @@ def library() -> ctypes.CDLL | None:
     return found
 
 
+def computes(dtype: object) -> bool:
+    """Whether numbers of this type go to the native core: it is there, and it knows float32 alone."""
+    return dtype == "float32" and library() is not None
+
+
 def describe() -> str:
     """Which kernels are live, in a line for `rubrica info --env`."""
     live = library()

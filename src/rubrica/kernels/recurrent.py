@@ -63,7 +63,7 @@ def project(cell: str, vectors: Floats, w_ih: Floats, b_ih: Floats, *, threads: 
         b_ih: (G * H,).
         threads: How many the native core may use; the result does not depend on it.
     """
-    if not _is_native(vectors):
+    if not native.computes(vectors.dtype):
         return vectors @ w_ih.T + b_ih
     number, hidden = CELLS.index(cell), len(b_ih) // GATES[cell]
     width = native.function("projected_width", c_int, c_int64)(number, hidden)
@@ -94,7 +94,7 @@ def forward(
         keep: Whether `backward` will be called.
         threads: How many the native core may use; part of what bit-identical gradients depend on.
     """
-    if not _is_native(projected):
+    if not native.computes(projected.dtype):
         return _forward_numpy(reading, projected, w_hh, b_hh, u, keep=keep)
     batch, hidden = len(reading.lengths), w_hh.shape[1]
     features = np.empty((batch, reading.num_features(hidden)), np.float32)
@@ -135,7 +135,7 @@ def backward(
         u: That of the forward pass.
         trains: Whether the vectors want theirs.
     """
-    if not _is_native(vectors):
+    if not native.computes(vectors.dtype):
         d_projected, d_w_hh, d_b_hh, d_u = _backward_numpy(reading, len(vectors), w_hh, kept, d_features)
         d_x = d_projected @ w_ih if trains else None
         return d_x, d_projected.T @ vectors, d_projected.sum(axis=0), d_w_hh, d_b_hh, d_u
@@ -158,10 +158,6 @@ def backward(
 def _numbers(reading: Reading) -> tuple[int, int, bool]:
     """Cell, pooling and direction as the native core counts them."""
     return CELLS.index(reading.cell), POOLINGS.index(reading.pooling), reading.reverse
-
-
-def _is_native(array: Floats) -> bool:
-    return array.dtype == np.float32 and native.library() is not None
 
 
 # What earlier passes are done with. A training update needs millions of numbers, and the system would hand them out

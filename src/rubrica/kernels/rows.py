@@ -72,7 +72,7 @@ def take_words(
         IndexError: If an id is out of range.
     """
     num_tokens = int(np.maximum(lengths, steps).sum())
-    if native.library() is None or table.dtype != np.float32:
+    if not native.computes(table.dtype):
         batch: list[NDArray[np.integer[Any]]] = [np.zeros(0, np.int64)]
         for start, length in zip(starts, lengths, strict=True):
             batch += [ids[start : start + length], np.zeros(max(0, steps - length), np.int64)]
@@ -91,7 +91,7 @@ def take_words(
 
 def square_sum(numbers: Floats) -> float:
     """The sum of the squares, in double precision."""
-    if native.library() is None or numbers.dtype != np.float32:
+    if not native.computes(numbers.dtype):
         return float(np.square(numbers, dtype=np.float64).sum())
     result = c_double()
     run = native.function("square_sum", c_int64, *[c_void_p] * 2)

@@ -44,7 +44,7 @@ def project(vectors: Floats, weight: Floats, *, threads: int = 1) -> Floats:
         threads: How many the native core may use; no result of this module depends on it.
     """
     filters, dim, places = weight.shape
-    if not _is_native(vectors):
+    if not native.computes(vectors.dtype):
         return vectors @ weight.transpose(1, 2, 0).reshape(dim, places * filters)
     out = np.empty((len(vectors), native.function("windows_width", c_int64, c_int64)(places, filters)), np.float32)
     run = native.function("windows_project", c_int, *[c_int64] * 4, *[c_void_p] * 3)
@@ -69,7 +69,7 @@ def forward(
         average, _ = forward(texts._replace(pooling="average"), projected, bias, places, threads=threads)
         largest, best = forward(texts._replace(pooling="max"), projected, bias, places, keep=keep, threads=threads)
         return np.hstack([average, largest]), best
-    if not _is_native(projected):
+    if not native.computes(projected.dtype):
         return _forward_numpy(texts, projected, bias, places)
     batch, filters, maximum = len(texts.lengths), len(bias), texts.pooling == "max"
     features = np.empty((batch, filters), np.float32)
@@ -117,7 +117,7 @@ def backward(
             for pooling, d_part in zip(("average", "max"), np.split(d_features, 2, axis=1), strict=True)
         )  # fmt: skip
         return None if x_a is None or x_m is None else x_a + x_m, w_a + w_m, b_a + b_m
-    if not _is_native(vectors):
+    if not native.computes(vectors.dtype):
         return _backward_numpy(texts, vectors, weight, bias, projected, d_features, trains=trains)
     filters, dim, places = weight.shape
     d_vectors = np.empty_like(vectors) if trains else None
@@ -129,10 +129,6 @@ def backward(
         *addresses(d_vectors, d_weight, d_bias),
     )  # fmt: skip
     return d_vectors, d_weight, d_bias
-
-
-def _is_native(array: Floats) -> bool:
-    return array.dtype == np.float32 and native.library() is not None
 
 
 def _windows(texts: Texts, num_words: int, places: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
