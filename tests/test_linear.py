@@ -74,6 +74,26 @@ def test_a_text_alone_scores_as_among_others(data):
     np.testing.assert_array_equal(linear.logits(part, ["", "ъ"])[0], part.tensors["linear.bias"])
 
 
+def test_long_texts_are_numbers_a_few_at_a_time(data, monkeypatch):
+    texts, rows, targets = data
+    part, seen = fit(texts, rows, targets, 4, NGRAMS, cost=0.3).part, []
+    expected = linear.logits(part, texts)
+
+    def watched(stretch, *args):
+        seen.append([len(text) for text in stretch])
+        return features(stretch, *args)
+
+    monkeypatch.setattr(linear, "features", watched)
+    monkeypatch.setattr(linear, "_CHARACTERS", 100)
+    monkeypatch.setattr(linear, "_TEXTS", 3)
+    long = "oil " * 99
+    found = linear.logits(part, [long, *texts, long, long])
+    np.testing.assert_array_equal(found[1:-2], expected)
+    np.testing.assert_array_equal(found[[0, -1]], linear.logits(part, [long, long]))
+    assert all(len(sizes) == 1 or (len(sizes) <= 3 and sum(sizes) <= 100) for sizes in seen)
+    assert len(seen) < len(texts)
+
+
 def test_texts_may_lie_on_disk_and_the_result_depends_on_nothing_but_the_seed(data, monkeypatch):
     texts, rows, targets = data
     monkeypatch.setattr(linear_training, "_STRETCH", 32)

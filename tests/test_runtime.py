@@ -127,6 +127,7 @@ def test_evaluate_counts_what_predict_says():
     answers = classifier.predict(TEXTS)
     scores = classifier.evaluate(TEXTS, answers)
     assert scores["accuracy"] == 1
+    assert classifier.evaluate(np.array(TEXTS, object), np.array(answers)) == scores
     wrong = [LABELS[(LABELS.index(answer) + 1) % 3] for answer in answers]
     assert classifier.evaluate(TEXTS, wrong)["accuracy"] == 0
     with pytest.raises(ValueError, match=r"does not know the label 'Sport'; did you mean 'Sports'\?"):

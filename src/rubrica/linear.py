@@ -7,7 +7,7 @@ d makes the logits (-d, d).
 Letters: N texts, F features, C classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,7 +21,7 @@ from rubrica.kernels.linear import Entries, Index, Ngrams, features, index_keys,
 from rubrica.kernels.rows import distinct
 from rubrica.quantization import take_rows
 
-_STRETCH = 1 << 10  # texts that are numbers at a time
+_TEXTS, _CHARACTERS = 1 << 10, 1 << 22  # that are numbers at a time; each character has room for some 7, of 8 bytes
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,7 @@ def logits(part: LinearPart, texts: Sequence[str]) -> NDArray[np.float32]:
     """What the classifier says of each text, (N, C): the distance from a class's plane, beyond 1 where it is sure."""
     tensors, threads = part.tensors, native.num_threads()
     found = np.empty((len(texts), len(tensors["linear.bias"])), np.float32)
-    for first in range(0, len(texts), _STRETCH):
-        stretch = texts[first : first + _STRETCH]
+    for first, stretch in _stretches(texts):
         entries = features(stretch, part.ngrams, part.index, tensors["linear.idf"], threads)
         weight = tensors["linear.weight"]
         if weight.dtype != np.float32 or "linear.scale" in tensors:  # the rows in use alone are expanded
@@ -70,6 +69,18 @@ def take_texts(texts: Sequence[str], rows: NDArray[np.int64]) -> list[str]:
     first = int(rows[0])
     near = texts[first : int(rows[-1]) + 1]
     return [near[row] for row in (rows - first).tolist()]
+
+
+def _stretches(texts: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
+    """Yield place and texts, so many at a time as `_TEXTS` and `_CHARACTERS` allow, and at least one."""
+    first = size = 0
+    for place, text in enumerate(texts):
+        if place > first and (place - first == _TEXTS or size + len(text) > _CHARACTERS):
+            yield first, texts[first:place]
+            first, size = place, 0
+        size += len(text)
+    if len(texts):
+        yield first, texts[first:]
 
 
 def _expand(tensors: Mapping[str, NDArray[Any]], entries: Entries) -> tuple[NDArray[np.float32], Entries]:

@@ -101,7 +101,7 @@ class Classifier:
                 see `check_abstaining`.
         """
         self.check_abstaining(abstain_below)
-        if not texts or len(texts) != len(labels):
+        if not len(texts) or len(texts) != len(labels):  # a column of numpy's is neither true nor false
             raise ValueError(f"{len(texts)} texts and {len(labels)} labels; give as many labels as texts, at least one")
         target = {label: i for i, label in enumerate(self.labels)}
         sets = [(label,) if isinstance(label, str) or not isinstance(label, Collection) else label for label in labels]
