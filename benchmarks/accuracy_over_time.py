@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 import rubrica
-from peers import fasttext_train
+from peers import fasttext_train, trial
 from results import RESULTS, save_result
 from rubrica.data import Examples, read_dataset
 from rubrica.held_out import hold_out
@@ -86,7 +86,8 @@ def fasttext_point(path, test, seed, epochs, lr, folder):
 def fasttext_rates(train, seed, folder):
     """The learning rate of each number of epochs that is best on the validation part."""
     place = {label: i for i, label in enumerate(sorted(set(train.labels)))}
-    parts = hold_out(np.array([place[label] for label in train.labels]), 0.1, seed)
+    targets = np.array([place[label] for label in train.labels])
+    parts = hold_out(targets, min(trial.VALIDATION_FRACTION, trial.MOST_HELD / len(targets)), seed)
     kept, held = (Examples([train.texts[i] for i in part], [train.labels[i] for i in part]) for part in parts)
     fasttext_train.write_texts(kept, folder / "kept.txt")
     return {

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from ragged import assert_close, random_texts
 from rubrica.cells import GRU, LSTM, RNN
 from rubrica.config import ModelConfig
 from rubrica.embedding import KernelAdam
@@ -38,9 +39,7 @@ class Case:
         for parameter in self.parameters:
             parameter.data = torch.from_numpy(draw.uniform(-0.6, 0.6, parameter.shape))
         self.vectors = draw.normal(size=(num_words, dim))
-        lengths = np.array(lengths, np.int64)
-        rows = draw.integers(0, num_words, int(lengths.sum())).astype(np.int32)
-        self.reading = Reading(cell, pooling, rows, np.cumsum(lengths) - lengths, lengths)
+        self.reading = Reading(cell, pooling, *random_texts(draw, lengths, num_words, gap=0))
         self.targets = draw.integers(0, classes, len(lengths))
         self.smoothing = smoothing
         self.weights = draw.uniform(0.1, 3, len(lengths)) if weighted else None
@@ -80,12 +79,6 @@ class Case:
         if self.attention:
             return attend(states, self.attention[0][way])
         return BY_TORCH[self.reading.pooling](states, None)[0]
-
-
-def assert_close(got, expected, tolerance):
-    for i, (a, b) in enumerate(zip(got, expected, strict=True)):  # scores, vectors, parameters in a model's order
-        scale = max(1.0, np.abs(b).max(initial=0))
-        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * scale, err_msg=f"number {i}")
 
 
 CASES = given(
@@ -145,18 +138,17 @@ def test_logits_beyond_the_range_of_exp_have_a_loss(instruction_sets, smoothing)
             np.testing.assert_allclose(case.by_kernel(np.float32)[0], expected[0], rtol=1e-4)
 
 
-def test_class_weights_are_torchs(instruction_sets):
+def test_class_weights_are_torchs():
     case = Case("gru", "max", [3, 2, 5, 4, 1], 6, 3, **PLAIN)
     by_class = np.array([0.2, 1.0, 3.0])
     case.weights = by_class[case.targets]
-    expected = case.by_autograd()
-    logits = case.by_kernel(np.float64)
-    assert_close(logits, expected, 1e-12)
+    found = case.by_kernel(np.float64)
+    assert_close(found, case.by_autograd(), 1e-12)
     features = torch.stack([case.pooled(torch.from_numpy(case.vectors), torch.from_numpy(
         case.reading.rows[start : start + length].astype(np.int64)), 0)
         for start, length in zip(case.reading.starts, case.reading.lengths, strict=True)])  # fmt: skip
     loss = F.cross_entropy(case.head(features), torch.from_numpy(case.targets), weight=torch.from_numpy(by_class))
-    np.testing.assert_allclose(logits[0][0], loss.item(), rtol=1e-12)
+    np.testing.assert_allclose(found[0][0], loss.item(), rtol=1e-12)
 
 
 def test_where_no_text_counts_nothing_is_learned(instruction_sets):
