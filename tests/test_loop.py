@@ -257,6 +257,22 @@ def test_adversarial_learning_is_the_mean_with_a_moved_table(small, name, there,
     torch.testing.assert_close(found[2], (of_words + moved_words) / 2, rtol=1e-3, atol=1e-6)
 
 
+def test_ctrl_c_leaves_no_word_moved(small, monkeypatch):
+    model, config = make(small, "training.adversarial=1")
+    original, calls = loop._differentiate, []
+
+    def interrupted(*args):
+        calls.append(args)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(*args)
+
+    monkeypatch.setattr(loop, "_differentiate", interrupted)
+    start = compute_logits(model, small.split, np.arange(160), config)
+    assert fit(model, small.split, np.arange(160), config).interrupted
+    np.testing.assert_array_equal(compute_logits(model, small.split, np.arange(160), config), start)
+
+
 def test_a_frozen_table_is_not_moved(small):
     plain, _ = run(small, "training.freeze_epochs=2")
     moved, _ = run(small, "training.freeze_epochs=2", "training.adversarial=1")

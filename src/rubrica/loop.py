@@ -215,8 +215,10 @@ def _add_adversarial(
     way = kept[-1]  # (U, E), the steepest
     table = optimizer.table.table
     table.shift = way * (config.training.adversarial / way.norm().clamp(min=_LEAST_WEIGHT))
-    _differentiate(model, optimizer, split, batch, config)
-    table.shift = None
+    try:
+        _differentiate(model, optimizer, split, batch, config)
+    finally:  # after Ctrl-C, too: the model goes on to be scored
+        table.shift = None
     for gradient, plain in zip(optimizer.gradients(), kept, strict=True):
         gradient.add_(plain).mul_(0.5)
 
