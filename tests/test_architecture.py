@@ -73,6 +73,7 @@ FLOORS = [
         "network",
         "training",
         "seminar",
+        "ladder",
     ],
     ["estimator", "cli_data", "cli", "__main__"],
 ]

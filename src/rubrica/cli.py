@@ -74,25 +74,31 @@ rubrica.add_command(vectors)
 @rubrica.command()
 @click.option("--data", default="ag_news", show_default=True, help="Needs the splits train and test.")
 @click.option("--vectors", default="glove-twitter-50", show_default=True, help="File, or name of `vectors list`.")
-@click.option("--out", default="runs/seminar", show_default=True, help="New folder for results, report and models.")
+@click.option("--out", help="New folder for what comes out.  [default: runs/seminar or runs/ladder]")
+@click.option("--ladder", is_flag=True, help="Mend its rnn and its gru instead, one fault at a time.")
+@click.option("--seeds", type=click.IntRange(1, 100), help="Trainings of each rung of the ladder.  [default: 3]")
 @data_options
-def seminar(
-    data: str,
-    vectors: str,
-    out: str,
-    **columns: Any,
-) -> None:
-    """Run the seminar's five experiments: cnn, rnn, gru, gru-vectors, gru-frozen."""
+def seminar(data: str, vectors: str, out: str | None, ladder: bool, seeds: int | None, **columns: Any) -> None:
+    """Run the seminar's five experiments: cnn, rnn, gru, gru-vectors, gru-frozen; or climb the ladder out of them."""
     from rubrica.artifact import check_writable
 
+    if seeds and not ladder:
+        raise click.UsageError("--seeds is of --ladder; the experiments run once, with the seminar's seed")
+    out = out or ("runs/ladder" if ladder else "runs/seminar")
     check_writable(out)
     from rubrica.data import read_dataset
-    from rubrica.tables import print_seminar
+    from rubrica.tables import print_ladder, print_seminar
     from rubrica.vectors import load_vectors
 
     dataset = read_dataset(data, **columns)
     loaded = load_vectors(vectors)
     require("torch", "train")
+    if ladder:
+        from rubrica.ladder import SEEDS, run_ladder
+
+        print_ladder(run_ladder(dataset, loaded, out, seeds=SEEDS[: seeds or 3]))
+        click.echo(f"wrote {out}/ladder.json and {out}/ladder.png", err=True)
+        return
     from rubrica.seminar import run_seminar
 
     report = run_seminar(dataset, loaded, out)

@@ -71,14 +71,7 @@ def run_seminar(
     """
     out = check_writable(out)
     started = time.perf_counter()
-    check_trainable(dataset)
-    if dataset.problem_type == MULTI_LABEL:
-        problem = "texts with several labels; the seminar's experiments have one a text"
-        raise DataError(dataset.name, f'{problem}: use rubrica train, or pass --label-separator ""')
-    if "test" not in dataset.splits:
-        raise DataError(
-            dataset.name, "no test split; the seminar scores on test: give a folder with train.* and test.*"
-        )
+    check_scorable(dataset)
     recipes = {name: load_recipe(f"seminar-{name}") for name in EXPERIMENTS}
     corpus = build_corpus(dataset, vectors, recipes["cnn"].data)  # the five read the same ids
     experiments = []
@@ -111,6 +104,22 @@ def run_seminar(
     (out / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     (out / "report.html").write_text(render_seminar(report), encoding="utf-8")
     return report
+
+
+def check_scorable(dataset: Dataset) -> None:
+    """Make sure that the seminar's networks can be trained on the data and scored on its test split.
+
+    Raises:
+        DataError: If not: the message says what is missing.
+    """
+    check_trainable(dataset)
+    if dataset.problem_type == MULTI_LABEL:
+        problem = "texts with several labels; the seminar's experiments have one a text"
+        raise DataError(dataset.name, f'{problem}: use rubrica train, or pass --label-separator ""')
+    if "test" not in dataset.splits:
+        raise DataError(
+            dataset.name, "no test split; the seminar scores on test: give a folder with train.* and test.*"
+        )
 
 
 def _outcome(name: str, artifact: Artifact) -> dict[str, Any]:

@@ -98,6 +98,33 @@ def print_seminar(report: dict[str, Any]) -> None:
     _print(table, Text(share), Text(note))
 
 
+def print_ladder(report: dict[str, Any]) -> None:
+    """The rungs of each ladder: accuracy over the seeds, and what is won against the rung below."""
+    texts, seeds = report["texts"], len(report["seeds"])
+    data = f"{report['data']}, {texts['train']:,} texts to train on, {texts['test']:,} to test"
+    for ladder in dict.fromkeys(row["ladder"] for row in report["rungs"]):
+        title = f"{ladder}: {data}, {report['vectors']}, seeds: {seeds}"
+        table = _table(title, "rung", "accuracy, %", "change, points", "p", "seconds", "what it repairs")
+        table.columns[-1].justify = "left"
+        for row in report["rungs"]:
+            if row["ladder"] != ladder:
+                continue
+            spread = "" if row["accuracy_std"] is None else f" ± {100 * row['accuracy_std']:.2f}"
+            table.add_row(
+                row["rung"],
+                f"{100 * row['accuracy_mean']:.2f}{spread}",
+                "" if row["points"] is None else f"{row['points']:+.2f} {row['mark']:2}",
+                "" if row["p"] is None else f"{row['p']:.3f}",
+                f"{row['train_seconds_median']:.1f}",
+                row["fault"],
+            )
+        _print(table)
+    _print(
+        Text("* p < 0.05, ** p < 0.01 (Welch's t over the seeds): other seeds would hardly undo the change."),
+        Text("Scored on test: the rungs are fixed beforehand, and nothing is chosen by these figures."),
+    )
+
+
 def print_scores(scores: dict[str, Any]) -> None:
     """What `rubrica evaluate` found."""
     classes = _table("", "class", "precision", "recall", "F1", "texts")
