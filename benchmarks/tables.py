@@ -8,7 +8,8 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "README.ru.md", "docs/artifact.md", "docs/seminar.md", "docs/seminar.ru.md")
+PAGES = ("README.md", "README.ru.md", "docs/artifact.md", "docs/seminar.md", "docs/seminar.ru.md",
+         "docs/ladder.md", "docs/ladder.ru.md")  # fmt: skip
 
 
 def load(name):
@@ -121,6 +122,24 @@ def seminar_spread():
     return lines
 
 
+def ladder():
+    """A rung a row, both ladders side by side: accuracy, and what is won against the rung below."""
+    rows = load("ladder")["rungs"]
+    names = list(dict.fromkeys(row["ladder"] for row in rows))
+    heads = " | ".join(f"`{name}`, % | change" for name in names)
+    lines = [f"| rung | what was wrong | {heads} |", "|---|---|" + "--:|--:|" * len(names)]
+    for row in rows:
+        if row["ladder"] == names[0]:
+            sides = [other for other in rows if other["rung"] == row["rung"]]
+            lines.append(f"| {row['rung']} | {row['fault']} | " + " | ".join(map(_climbed, sides)) + " |")
+    return lines
+
+
+def _climbed(row):
+    change = "" if row["points"] is None else f"{row['points']:+.2f} {row['mark']}".strip().replace("*", "\\*")
+    return f"{100 * row['accuracy_mean']:.2f} ± {100 * row['accuracy_std']:.2f} | {change}"
+
+
 def spread(row):
     return f"{row['ratio']:.1f} ({row['ratio_min']:.1f}-{row['ratio_max']:.1f})"
 
@@ -196,6 +215,7 @@ TABLES = {
     "artifact_size": artifact_size,
     "calibration": calibration,
     "growth": growth,
+    "ladder": ladder,
     "seminar": seminar,
     "seminar_spread": seminar_spread,
     "seminar_step": seminar_step,

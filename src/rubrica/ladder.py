@@ -10,6 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ import numpy as np
 
 from rubrica.artifact import check_writable
 from rubrica.config import Config, load_recipe
-from rubrica.corpus import Corpus, build_corpus
+from rubrica.corpus import Corpus, build_corpus, follow_case
 from rubrica.data import Dataset
 from rubrica.environment import processor, versions
 from rubrica.errors import require
@@ -40,7 +41,7 @@ class Rung(NamedTuple):
 LADDERS = ("rnn", "gru")
 RUNGS = (
     Rung("seminar", "the seminar's recipe, with all its faults", ()),
-    Rung("case", "capitals, which the vectors do not know", ("data.lowercase=true",)),
+    Rung("case", "capitals, which the vectors do not know", ("data.lowercase=auto",)),
     Rung("masks", "padding is read as words", ("model.mask_padding=true", "training.similar_lengths=true")),
     Rung("init", "parameters from U[0, 1) saturate the state", ("model.init=torch",)),
     Rung("pooling", "only the last state is looked at", ("model.pooling=average_max",)),
@@ -48,7 +49,8 @@ RUNGS = (
     Rung("directions", "a state knows only what stood before it", ("model.bidirectional=true", "model.hidden_size=64")),
     Rung(
         "steps", "steps too large to the end, and of absent words too",
-        ("training.lr=3e-3", "training.warmup=0.05", "training.decay=linear", "training.dense_updates=false"),
+        ("training.lr=4e-3", "training.batch_size=64", "training.warmup=0.05", "training.decay=linear",
+         "training.dense_updates=false"),
     ),
     Rung(
         "dropout", "texts are learned by heart",
@@ -57,6 +59,7 @@ RUNGS = (
     Rung("epochs", "one epoch, and none held out to judge it", ("training.epochs=0", "data.validation_fraction=0.1")),
     Rung("vectors", "words start as noise though vectors are given", ("model.embedding=pretrained",)),
     Rung("own words", "words without a vector are all one word", ("model.extend_vectors=true",)),
+    Rung("neighbours", "words a little different get other answers", ("training.adversarial=1.5",)),
     Rung("n-grams", "no feature for a phrase or a word's parts", ("model.with_linear=true", "training.storage=int8")),
 )  # fmt: skip
 
@@ -146,18 +149,17 @@ def _measure(
 ) -> dict[str, Any]:
     """Accuracy on test and seconds of training, one of each a seed; texts are numbered once for all who read alike."""
     accuracy, seconds = [], []
+    texts = dataset.splits["train"].texts
+    data = replace(config.data, lowercase=follow_case(config.data, vectors, texts))
     extended = config.model.extend_vectors and config.model.embedding == "pretrained"
+    key = (bool(data.lowercase), extended)
     for seed in seeds:
-        settings = config.changed([f"training.seed={seed}"])
+        settings = replace(config.changed([f"training.seed={seed}"]), data=data)
         start = vectors
         if extended:  # as training.train_dataset does
-            texts, std = dataset.splits["train"].texts, config.model.embedding_std
-            start = extend_vectors(vectors, texts, config.data, std=std, seed=seed)
-        key = (config.data.lowercase, extended)  # the seed draws other vectors of the same words
-        if key not in corpora:
-            corpora[key] = build_corpus(
-                dataset, start, Config().changed([f"data.lowercase={str(key[0]).lower()}"]).data
-            )
+            start = extend_vectors(vectors, texts, data, std=config.model.embedding_std, seed=seed)
+        if key not in corpora:  # every seed has the same words, and a corpus says nothing of their vectors
+            corpora[key] = build_corpus(dataset, start, replace(Config().data, lowercase=data.lowercase))
         metrics = train_corpus(corpora[key], start, settings, title=f"{title}, seed {seed}").metrics
         if metrics["interrupted"]:
             raise KeyboardInterrupt

@@ -1,0 +1,157 @@
+"""The ladder: its rungs are what they say, and what it writes is what was measured."""
+
+import json
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from rubrica import cli, ladder
+from rubrica.config import Config, load_recipe
+from rubrica.ladder import LADDERS, RUNGS, SEEDS, climb, compare, run_ladder, welch
+from rubrica.training import train_dataset
+from rubrica.vectors import save_vectors
+
+
+@pytest.fixture
+def two_rungs(monkeypatch):
+    """Of each ladder the two lowest rungs."""
+    monkeypatch.setattr(ladder, "RUNGS", RUNGS[:2])
+
+
+@pytest.mark.parametrize("name", LADDERS)
+def test_it_stands_on_the_seminar_and_ends_at_the_default(name):
+    configs = [config for _, config in climb(name)]
+    assert configs[0] == load_recipe(f"seminar-{name}")
+    default = Config()
+    # The seed is the runs' own; the network is the ladder's.
+    assert configs[-1] == replace(
+        default,
+        model=replace(default.model, name=name),
+        training=replace(default.training, seed=configs[0].training.seed),
+    )
+
+
+@pytest.mark.parametrize("name", LADDERS)
+def test_each_rung_changes_what_it_says_and_nothing_else(name):
+    configs = [config for _, config in climb(name)]
+    for rung, before, after in zip(RUNGS[1:], configs[:-1], configs[1:], strict=True):
+        changed = {
+            f"{section}.{key}"
+            for section, values in after.to_dict().items()
+            for key, value in values.items()
+            if value != before.to_dict()[section][key]
+        }
+        assert changed == {setting.partition("=")[0] for setting in rung.settings}, rung.name
+
+
+def test_welch_is_that_of_scipy():
+    generator = np.random.default_rng(0)
+    for first, second, shift, scale in [(2, 2, 0, 1), (3, 3, 1, 1), (3, 3, 50, 1), (3, 5, 0.5, 20), (10, 10, 2, 0.1)]:
+        a, b = generator.normal(size=first), generator.normal(loc=shift, scale=scale, size=second)
+        expected = scipy.stats.ttest_ind(a, b, equal_var=False).pvalue
+        assert welch(a, b) == pytest.approx(expected, rel=1e-4)
+
+
+def test_welch_without_spread_is_certain():
+    assert welch([0.25, 0.25], [0.25, 0.25]) == 1
+    assert welch([0.25, 0.25], [0.5, 0.5]) == 0
+
+
+@pytest.mark.parametrize(
+    ("after", "mark"), [([0.90, 0.91, 0.92], "**"), ([0.81, 0.82, 0.84], "*"), ([0.79, 0.82, 0.80], "")]
+)
+def test_the_mark_is_that_of_the_p_value(after, mark):
+    before = [0.79, 0.80, 0.79]
+    row = compare(before, after)
+    p = scipy.stats.ttest_ind(before, after, equal_var=False).pvalue
+    assert row["p"] == pytest.approx(p, rel=1e-4)
+    assert row["mark"] == mark == ("**" if p < 0.01 else "*" if p < 0.05 else "")
+    assert row["points"] == pytest.approx(100 * (np.mean(after) - np.mean(before)))
+
+
+def test_one_seed_says_nothing_of_chance():
+    assert compare([0.8], [0.9]) == {"points": pytest.approx(10), "p": None, "mark": ""}
+    assert compare(None, [0.9, 0.8]) == {"points": None, "p": None, "mark": ""}
+
+
+@pytest.mark.usefixtures("two_rungs")
+def test_two_rungs_write_what_was_measured(tiny_news, tiny_vectors, tmp_path):
+    heard = []
+    report = run_ladder(tiny_news, tiny_vectors, tmp_path / "out", seeds=SEEDS[:2], on_rung=heard.append)
+    assert [(row["ladder"], row["rung"]) for row in heard] == [
+        (name, rung) for name in ("rnn", "gru") for rung in ("seminar", "case")
+    ]
+    written = json.loads((tmp_path / "out" / "ladder.json").read_text())
+    assert written == json.loads(json.dumps(report))
+    assert (tmp_path / "out" / "ladder.png").read_bytes().startswith(b"\x89PNG")
+    for row in written["rungs"]:
+        for seed, accuracy in zip(SEEDS, row["accuracy"], strict=False):
+            config = load_recipe(f"seminar-{row['ladder']}").changed([*row["settings"], f"training.seed={seed}"])
+            assert train_dataset(tiny_news, tiny_vectors, config)[1].metrics["test"]["accuracy"] == accuracy
+        assert row["accuracy_std"] == pytest.approx(np.std(row["accuracy"], ddof=1))
+
+
+def test_the_last_rung_is_what_train_does(tiny_news, tiny_vectors, tmp_path, monkeypatch):
+    top = tuple(setting for rung in RUNGS for setting in rung.settings)
+    monkeypatch.setattr(ladder, "RUNGS", (RUNGS[-1]._replace(settings=top),))
+    for row in run_ladder(tiny_news, tiny_vectors, tmp_path / "out", seeds=(1, 2))["rungs"]:
+        for seed, accuracy in zip((1, 2), row["accuracy"], strict=True):
+            config = Config().changed([f"model.name={row['ladder']}", f"training.seed={seed}"])
+            assert train_dataset(tiny_news, tiny_vectors, config)[1].metrics["test"]["accuracy"] == accuracy
+
+
+@pytest.mark.usefixtures("two_rungs")
+def test_ctrl_c_keeps_the_rungs_that_ended(tiny_news, tiny_vectors, tmp_path, monkeypatch, caplog):
+    original = ladder.train_corpus
+
+    def impatient(corpus, vectors, config, *, title):
+        artifact = original(corpus, vectors, config, title=title)
+        artifact.metrics["interrupted"] = title == "gru, case, seed 1"
+        return artifact
+
+    monkeypatch.setattr(ladder, "train_corpus", impatient)
+    run_ladder(tiny_news, tiny_vectors, tmp_path / "out", seeds=SEEDS[:2])
+    written = json.loads((tmp_path / "out" / "ladder.json").read_text())
+    assert [(row["ladder"], row["rung"]) for row in written["rungs"]] == [
+        ("rnn", "seminar"), ("rnn", "case"), ("gru", "seminar"),
+    ]  # fmt: skip
+    assert (tmp_path / "out" / "ladder.png").exists()
+    assert "interrupted in gru, case" in caplog.text
+    assert str(tmp_path / "out" / "ladder.json") in caplog.text
+
+
+@pytest.mark.usefixtures("two_rungs")
+def test_ctrl_c_in_the_first_rung_leaves_nothing(tiny_news, tiny_vectors, tmp_path, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ladder, "train_corpus", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run_ladder(tiny_news, tiny_vectors, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("two_rungs")
+def test_the_command_prints_the_ladders(tiny_vectors, tmp_path, monkeypatch, capsys):
+    save_vectors(tiny_vectors, tmp_path / "v.txt")
+    arguments = ["seminar", "--ladder", "--seeds", "2", "--data", "mini-news", "--vectors", tmp_path / "v.txt"]
+    monkeypatch.setattr(sys, "argv", ["rubrica", *map(str, arguments), "--out", str(tmp_path / "out")])
+    monkeypatch.setenv("COLUMNS", "150")
+    cli.main()
+    out, err = capsys.readouterr()
+    for row in json.loads((tmp_path / "out" / "ladder.json").read_text())["rungs"]:
+        assert f"{100 * row['accuracy_mean']:.2f}" in out
+        assert row["fault"] in out
+    assert "p < 0.05" in out
+    assert "ladder.png" in err
+
+
+def test_seeds_are_of_the_ladder(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["rubrica", "seminar", "--seeds", "2"])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 2
+    assert "--ladder" in capsys.readouterr().err
