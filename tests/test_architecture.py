@@ -64,6 +64,7 @@ FLOORS = [
     ],
     [
         "history",
+        "budget",
         "calibration",
         "bag",
         "linear_training",

@@ -265,6 +265,7 @@ def bad_cases(home, tmp):
         (["train", home, "--out", tmp / "one.csv" / "model"], 1, ["cannot write here"]),
         (["train", home, "--set", "training.lrr=1", *out], 2, ["training.lrr", "'lr'"]),
         (["train", home, "--epochs", "-1", *out], 2, ["training.epochs is -1"]),
+        (["train", home, "--time-budget", "2d", *out], 2, ["--time-budget: '2d' is no length of time", "2m or 1h"]),
         (["train", home, "--recipe", "nothing", *out], 2, ["nothing", "recipe"]),
         (["train", home, "--model", "bert", *out], 2, ["--model", "bert"]),
         (["train", home], 2, ["--out"]),
@@ -294,11 +295,11 @@ def bad_cases(home, tmp):
     ]
 
 
-@pytest.mark.parametrize("case", range(42))
+@pytest.mark.parametrize("case", range(43))
 def test_what_goes_wrong_is_one_sentence(run, home, tmp_path, monkeypatch, case):
     monkeypatch.setenv("GENSIM_DATA_DIR", str(tmp_path / "gensim-data"))
     cases = bad_cases(home, tmp_path)
-    assert len(cases) == 42
+    assert len(cases) == 43
     arguments, expected_code, sentences = cases[case]
     code, out, err = run(*arguments)
     assert code == expected_code, err

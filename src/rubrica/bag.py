@@ -64,11 +64,17 @@ def train_bag(
     )
     stretch = settings.batch_size * _BATCHES
     done, total = 0, settings.epochs * len(rows)
+    if settings.max_steps:
+        whole, rest = divmod(settings.max_steps, -(-len(rows) // settings.batch_size))
+        total = min(total, whole * len(rows) + rest * settings.batch_size)
     started = time.perf_counter()
     try:
         with progress_bar(title, -(-len(rows) // stretch) * settings.epochs) as advance:
-            for epoch in range(settings.epochs):
-                for texts in _iter_random(rows, stretch, generator):
+            for epoch in range(-(-total // len(rows))):
+                for drawn in _iter_random(rows, stretch, generator):
+                    texts = drawn[: total - done]
+                    if not len(texts):
+                        break
                     loss, accuracy = train(
                         tables, head, split.tokens.ids, split.tokens.offsets, split.targets, texts,
                         batch_size=settings.batch_size, lr=settings.lr * (1 - done / total),

@@ -117,6 +117,7 @@ def seminar(data: str, vectors: str, out: str | None, ladder: bool, seeds: int |
 @click.option("--batch-size", type=int, help="Texts of one update.")
 @click.option("--lr", type=float, help="Adam's step size.")
 @click.option("--seed", type=int, help="Start of every random draw.")
+@click.option("--time-budget", metavar="TIME", help="End in 90s, 2m or 1h, with the best that fits.")
 @click.option("--class-weight", type=click.Choice(["none", "balanced"]), help="Count all classes alike.")
 @click.option("--device", help="cpu, cuda or auto.")
 @click.option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="Any setting of the config.")
@@ -128,6 +129,7 @@ def train(
     vectors: str | None,
     size: str | None,
     recipe: str | None,
+    time_budget: str | None,
     settings: tuple[str, ...],
     **flags: Any,
 ) -> None:
@@ -138,6 +140,12 @@ def train(
 
     if size and recipe:
         raise click.UsageError("give --size or --recipe, one of the two")
+    from rubrica.budget import parse_seconds
+
+    try:
+        seconds = parse_seconds(time_budget) if time_budget else None
+    except ValueError as error:
+        raise click.UsageError(f"--time-budget: {error}") from None
     columns = {name: flags.pop(name) for name in ("text_columns", "label_column", "delimiter", "label_separator")}
     named = recipe or (size if size != "base" else None) or (model if model in recipe_names() else None)
     config = load_recipe(named) if named else Config()
@@ -148,7 +156,7 @@ def train(
     from rubrica.metrics import headline
     from rubrica.training import train as run_training
 
-    metrics = run_training(dataset, out=out, config=config, vectors=vectors).artifact.metrics
+    metrics = run_training(dataset, out=out, config=config, vectors=vectors, time_budget=seconds).artifact.metrics
     for split in ("validation", "test"):
         if scores := metrics.get(split):
             line = f"{split}: {headline(scores)}, {scores['texts']} texts"

@@ -151,7 +151,10 @@ class TrainingConfig:
     """The loop."""
 
     epochs: int = 0
-    """Passes over train; 0 chooses by the amount of text, see `training.choose_epochs`."""
+    """Passes over train; 0 chooses by the amount of text, see `budget.choose_epochs`."""
+    max_steps: int = 0
+    """Updates at most, of a network or a bag: the step size falls to 0 with the last of them, and what was held out of
+    train is not learned in the end. 0 sets no limit; a training in a given time chooses it, see `budget.py`."""
     batch_size: int = 64
     """Texts of one update; at least 1."""
     similar_lengths: bool = True
@@ -192,7 +195,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         _refuse(self.batch_size < 1, f"training.batch_size is {self.batch_size}; give at least 1")
-        for name in ("epochs", "freeze_steps", "freeze_epochs", "patience", "seed"):
+        for name in ("epochs", "max_steps", "freeze_steps", "freeze_epochs", "patience", "seed"):
             _refuse(getattr(self, name) < 0, f"training.{name} is {getattr(self, name)}; give 0 or more")
         _refuse(self.seed >= 2**63, f"training.seed is {self.seed}; give less than 2^63, which is what torch takes")
         for name in ("warmup", "label_smoothing", "word_dropout", "dropout"):

@@ -75,6 +75,9 @@ def fit(
     """
     settings = config.training
     steps_per_epoch = -(-len(rows) // settings.batch_size)
+    total = settings.epochs * steps_per_epoch
+    if settings.max_steps:
+        total = min(total, settings.max_steps)
     freezing = build_schedule(settings, steps_per_epoch)
     log.info("%s: %s", title, freezing)
     optimizer = Optimizer(model, config)
@@ -89,17 +92,17 @@ def fit(
     waiting: list[Tensor] = []  # loss and accuracy of updates that the device may still be computing
     model.train()
     try:
-        with progress_bar(title, settings.epochs * steps_per_epoch) as advance:
+        with progress_bar(title, total) as advance:
             note, started = "", time.perf_counter()
-            for epoch in range(settings.epochs):
-                batches = _batches(split, rows, config, epoch)
+            for epoch in range(-(-total // steps_per_epoch)):
+                batches = _batches(split, rows, config, epoch)[: total - len(history.losses)]
                 seen = _drop_words(split, unknown_id, settings, epoch)
                 if device_split and seen is not split:
                     device_split.read(seen.tokens.ids)
                 for batch in device_split.send(batches) if device_split else batches:
                     step = len(history.losses) + len(waiting)
                     freezing.apply(optimizer.table.table, step)
-                    optimizer.set_lr(lr_at((step + 0.5) / (settings.epochs * steps_per_epoch), settings))
+                    optimizer.set_lr(lr_at((step + 0.5) / total, settings))
                     waiting.append(update(model, optimizer, seen, batch, config))
                     if (step + 1) % WINDOW == 0 or step == 0:
                         _collect(waiting, history)

@@ -4,6 +4,7 @@ Letters: N texts, C classes, V words in use, W words of the vectors, E numbers i
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from rubrica import forward, linear, metrics
 from rubrica.artifact import Artifact, check_writable, save_artifact
+from rubrica.budget import choose_epochs, fit_in_time
 from rubrica.cache import make_array
 from rubrica.calibration import fit_weights
 from rubrica.config import Config, load_recipe
@@ -34,10 +36,10 @@ from rubrica.vocab import PAD_ID, TokenIds, Vocab
 
 log = logging.getLogger(__name__)
 
-_UPDATES, _EPOCHS = 3000, (3, 10)  # of a network
 _LAST_LAYERS = {"head.weight", "head.bias", "linear.weight", "linear.bias"}
 _UNCALIBRATED = (0.6, 1.5)  # weights of a network and of a linear model that no text was held out for: as is common
 _MOST_HELD = 2000  # texts held out of train at the most: enough to weigh parts and to judge epochs
+_SPARE = 0.7  # of the time that is left: training anew, on some texts more, has to take less than this
 _NEGLIGIBLE = 0.05  # of train; where more was held out, the model is trained once more, on all of it
 _CALIBRATED = 1 << 16  # of more held-out texts, so many tell the weights
 _SCORED = 1 << 13  # texts at a time, about: some MB of ids and features
@@ -49,6 +51,7 @@ def train(
     out: str | Path | None = None,
     config: Config | None = None,
     vectors: str | Path | Vectors | None = None,
+    time_budget: float | None = None,
     text_columns: tuple[str, ...] = (),
     label_column: str | None = None,
     label_separator: str = SEPARATOR,
@@ -60,6 +63,8 @@ def train(
         out: The new model folder; None saves nothing.
         config: The settings; None takes the defaults of `Config`.
         vectors: A file of word vectors, or a downloaded name of the gensim list.
+        time_budget: Seconds from now on in which the training should end: where they are too few for all that it would
+            do, it does less, see `budget.py`; and no bag is trained for comparison.
         text_columns: The columns that hold the text, where their names do not tell.
         label_column: The column that holds the label.
         label_separator: Between several labels of a text that are one string; an empty one reads labels whole.
@@ -70,15 +75,21 @@ def train(
     Raises:
         RubricaError: If the data, the vectors, the settings or the output folder cannot be used.
     """
+    deadline = None if time_budget is None else time.perf_counter() + time_budget
     if out is not None:
         check_writable(out)  # before minutes of work, not after
     if not isinstance(data, Dataset):
         data = read_dataset(data, text_columns=text_columns, label_column=label_column, label_separator=label_separator)
     check_trainable(data)
     config = config or Config()
-    corpus, artifact = train_dataset(data, vectors, config)
+    corpus, artifact = train_dataset(data, vectors, config, deadline=deadline)
     scored = artifact.metrics.keys() & {"validation", "test"}
-    if scored and config.model.name not in ("bag", "linear") and not artifact.metrics["interrupted"]:
+    if (
+        scored
+        and deadline is None
+        and config.model.name not in ("bag", "linear")
+        and not artifact.metrics["interrupted"]
+    ):
         artifact.metrics["bag"] = _bag_accuracy(corpus, artifact.config, held_out="validation" in scored)
     if out is not None:
         save_artifact(artifact, out)
@@ -90,6 +101,7 @@ def train_dataset(
     vectors: str | Path | Vectors | None,
     config: Config,
     weights: NDArray[np.float32] | None = None,
+    deadline: float | None = None,
 ) -> tuple[Corpus, Artifact]:
     """Train on what was read, see `train`.
 
@@ -98,6 +110,7 @@ def train_dataset(
         vectors: A file of word vectors, or a downloaded name of the gensim list.
         config: The settings.
         weights: How much each text of train counts, above 0, (N,).
+        deadline: When to be done, on the clock of `time.perf_counter`.
 
     Returns:
         The texts in numbers, and the model.
@@ -115,10 +128,12 @@ def train_dataset(
     corpus = build_corpus(data, vectors, config.data)
     if weights is not None:
         corpus.splits["train"] = replace(corpus.splits["train"], weights=weights)
-    return corpus, train_corpus(corpus, vectors, config, title=config.model.name)
+    return corpus, train_corpus(corpus, vectors, config, title=config.model.name, deadline=deadline)
 
 
-def train_corpus(corpus: Corpus, vectors: Vectors | None, config: Config, *, title: str) -> Artifact:
+def train_corpus(
+    corpus: Corpus, vectors: Vectors | None, config: Config, *, title: str, deadline: float | None = None
+) -> Artifact:
     """Train one network and score it on validation and test, as the corpus has them.
 
     The seed sets the weights, the order of the texts and the part held out, so the whole can be repeated. What the held
@@ -155,6 +170,14 @@ def train_corpus(corpus: Corpus, vectors: Vectors | None, config: Config, *, tit
     if not config.training.epochs:
         epochs = choose_epochs(config, len(rows))
         config = replace(config, training=replace(config.training, epochs=epochs))
+    if deadline is not None:
+
+        def run(settings: Config, wanted: NDArray[np.int64]) -> float:
+            trial = _trainer(settings)(corpus, vectors, settings, wanted, validate=None, title=f"{title}, on trial")
+            return trial.history.train_seconds
+
+        config = fit_in_time(config, rows, deadline - time.perf_counter(), run, title)
+    began = time.perf_counter()
     parts, config = _train_parts(corpus, vectors, config, rows, validate if len(held_rows) else None, title)
     weights = _UNCALIBRATED[: len(parts)] if len(parts) > 1 else (1.0,)
     if len(held_rows):
@@ -176,7 +199,13 @@ def train_corpus(corpus: Corpus, vectors: Vectors | None, config: Config, *, tit
             judged_sets = ((metrics.sigmoid(logits), targets) for _, logits, targets in stretches)
             thresholds = tune_thresholds(judged_sets, len(corpus.labels))
         scores["validation"] = _score(trained, corpus, held_out, held_rows, config, thresholds)
-    if held_out is train_split and not history.interrupted and len(held_rows) > _NEGLIGIBLE * len(rows):
+    took = time.perf_counter() - began
+    if deadline is not None and not config.training.max_steps and took > _SPARE * (deadline - time.perf_counter()):
+        # No time to learn what was held out; so the setting says, too, to whoever repeats this.
+        total = config.training.epochs * -(-len(rows) // config.training.batch_size)
+        config = replace(config, training=replace(config.training, max_steps=total))
+    anew = held_out is train_split and not history.interrupted and not config.training.max_steps
+    if anew and len(held_rows) > _NEGLIGIBLE * len(rows):
         everything = np.sort(np.concatenate([rows, held_rows]))
         again, _ = _train_parts(corpus, vectors, config, everything, None, f"{title}, on all of train")
         whole = _join(again, weights, corpus, config) if len(again) == len(parts) else trained
@@ -209,17 +238,6 @@ def balanced_weights(targets: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[
         else:
             weights[first : first + _SCORED] = by_class[part]
     return weights
-
-
-def choose_epochs(config: Config, num_texts: int) -> int:
-    """The epochs of a training that leaves them open: of a network as many as make so many updates, within bounds.
-
-    Chosen on validation parts of data sets of 900 to 68,000 texts, see docs/decisions.md.
-    """
-    if config.model.name in ("bag", "linear"):
-        return load_recipe(config.model.name).training.epochs
-    few, many = _EPOCHS
-    return max(few, min(many, round(_UPDATES * config.training.batch_size / num_texts)))
 
 
 def _train_parts(
