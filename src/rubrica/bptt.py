@@ -48,13 +48,18 @@ def read_texts(
             states = _fused_states(cell, F.embedding(tokens, vectors), given)
             features.append(POOLINGS[pooling](states, lengths) if u is None else pool_attention(states, lengths, u))
         return torch.cat(features, dim=1)
-    rows, steps = index.shape
-    known = np.full(rows, steps) if lengths is None else lengths.numpy()
-    reading = kernel.Reading(cell, pooling, index.to(torch.int32).flatten().numpy(), np.arange(rows) * steps, known)
+    reading = as_reading(cell, pooling, index, lengths)
     for i, ((w_ih, w_hh, b_ih, b_hh), u) in enumerate(zip(weights, of_each, strict=True)):
         way = reading._replace(reverse=i == 1)
         features.append(_Read.apply(vectors, w_ih, b_ih, w_hh, b_hh, u, way))  # type: ignore[no-untyped-call]
     return torch.cat(features, dim=1)
+
+
+def as_reading(cell: str, pooling: str, index: Int[Tensor, "B T"], lengths: Int[Tensor, " B"] | None) -> kernel.Reading:
+    """A padded batch as the kernels read it."""
+    rows, steps = index.shape
+    known = np.full(rows, steps) if lengths is None else lengths.numpy()
+    return kernel.Reading(cell, pooling, index.to(torch.int32).flatten().numpy(), np.arange(rows) * steps, known)
 
 
 def _fused_states(cell: str, x: Float[Tensor, "T B E"], weights: Sequence[Tensor]) -> Float[Tensor, "T B H"]:

@@ -86,7 +86,7 @@ def expected_calibration_error(probabilities: Floats, targets: Ints, bins: int =
     """How far the probability of the answer is from how often the answer is right, mean over texts, from 0 to 1.
 
     Texts are binned by the probability of their most probable class, bins of equal width, each with its upper edge;
-    |accuracy - mean probability| of each bin, weighed by its texts (Guo et al. 2017, section 3,
+    |accuracy - mean probability| of each bin, weighed by its texts (Guo et al. 2017,
     https://arxiv.org/abs/1706.04599).
 
     Args:

@@ -11,13 +11,13 @@ Letters: T steps, B texts, U distinct words, E inputs per step, H hidden units. 
 
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from rubrica.bptt import as_reading
 from rubrica.cells import Recurrent
 from rubrica.embedding import on_cpu
 from rubrica.kernels import mingru as kernel
@@ -54,14 +54,12 @@ class MinGRU(Recurrent):
     ) -> Float[Tensor, "B F"]:
         """See `cells.Recurrent.read`."""
         features: list[Tensor] = []
+        reading = as_reading(self.name, pooling, index, lengths) if on_cpu(index) and attention is None else None
         for i, direction in enumerate(self.directions):
             weight, bias = self.weights_of(direction)
-            if on_cpu(index) and attention is None:
-                rows, steps = index.shape
-                known = np.full(rows, steps) if lengths is None else lengths.numpy()
-                words, starts = index.to(torch.int32).flatten().numpy(), np.arange(rows) * steps
-                reading = Reading(self.name, pooling, words, starts, known, reverse=i == 1)
-                features.append(_Read.apply(vectors, weight, bias, reading))  # type: ignore[no-untyped-call]
+            if reading is not None:
+                way = reading._replace(reverse=i == 1)
+                features.append(_Read.apply(vectors, weight, bias, way))  # type: ignore[no-untyped-call]
                 continue
             tokens = flip_texts(index.t(), lengths) if i else index.t()
             z, n = F.linear(F.embedding(tokens, vectors), weight, bias).chunk(2, dim=2)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rubrica.kernels import native
 from rubrica.kernels.recurrent import POOLINGS, Floats, Reading, addresses
-from rubrica.kernels.runs import pool_runs, unpool_runs
+from rubrica.kernels.runs import add_gradients, pool_runs, unpool_runs
 
 
 def make_gates(vectors: Floats, weight: Floats, bias: Floats, *, threads: int = 1) -> Floats:
@@ -53,11 +53,9 @@ def forward(
         threads: See `make_gates`.
     """
     if reading.pooling == "average_max":  # a walk costs little beside the gates: one for each
-        both = [
-            forward(reading._replace(pooling=pooling), gates, hidden, keep=keep, threads=threads)
-            for pooling in ("average", "max")
-        ]
-        return np.hstack([features for features, _ in both]), [kept for _, kept in both]
+        average, of_average = forward(reading._replace(pooling="average"), gates, hidden, keep=keep, threads=threads)
+        largest, of_largest = forward(reading._replace(pooling="max"), gates, hidden, keep=keep, threads=threads)
+        return np.hstack([average, largest]), {"average": of_average, "max": of_largest}
     if not native.computes(gates.dtype):
         found = _states_numpy(reading, gates)
         return pool_runs(reading.pooling, found, reading.lengths), found
@@ -103,17 +101,10 @@ def backward(
         threads: See `make_gates`.
     """
     if reading.pooling == "average_max":
-        parts = [
-            backward(
-                reading._replace(pooling=pooling), vectors, weight, gates, kept[i], np.ascontiguousarray(d_part),
-                trains=trains, threads=threads,
-            )
-            for i, (pooling, d_part) in enumerate(
-                zip(("average", "max"), np.split(d_features, 2, axis=1), strict=True)
-            )
-        ]  # fmt: skip
-        (x_a, w_a, b_a), (x_m, w_m, b_m) = parts
-        return None if x_a is None or x_m is None else x_a + x_m, w_a + w_m, b_a + b_m
+        return add_gradients(d_features, lambda pooling, d_part: backward(
+            reading._replace(pooling=pooling), vectors, weight, gates, kept[pooling], d_part,
+            trains=trains, threads=threads,
+        ))  # fmt: skip
     if not native.computes(vectors.dtype):
         d_gates = _backward_numpy(reading, gates, kept, d_features)
         return d_gates @ weight if trains else None, d_gates.T @ vectors, d_gates.sum(axis=0)

@@ -3,12 +3,14 @@
 Letters: B texts, N steps of all texts, H numbers per state.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.floating[Any]]
+Gradients = tuple[Floats | None, Floats, Floats]  # by vectors (None where they do not train), weight and bias
 
 
 def pool_runs(pooling: str, states: Floats, counts: NDArray[np.int64]) -> Floats:
@@ -58,3 +60,10 @@ def unpool_runs(pooling: str, states: Floats, counts: NDArray[np.int64], d_featu
             best = count - 1 if pooling == "last" else states[end - count : end].argmax(axis=0)
             d_states[end - count + best, units] = d
     return d_states
+
+
+def add_gradients(d_features: Floats, backward: Callable[[str, Floats], Gradients]) -> Gradients:
+    """The gradients of "average_max": those of both poolings together, each from its half of d_features (B, 2 F)."""
+    average, largest = (np.ascontiguousarray(half) for half in np.split(d_features, 2, axis=1))
+    (x_a, w_a, b_a), (x_m, w_m, b_m) = backward("average", average), backward("max", largest)
+    return None if x_a is None or x_m is None else x_a + x_m, w_a + w_m, b_a + b_m

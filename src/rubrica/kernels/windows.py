@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rubrica.kernels import native
 from rubrica.kernels.recurrent import Floats, addresses
-from rubrica.kernels.runs import pool_runs, unpool_runs
+from rubrica.kernels.runs import add_gradients, pool_runs, unpool_runs
 
 
 class Texts(NamedTuple):
@@ -109,14 +109,10 @@ def backward(
         threads: See `project`.
     """
     if texts.pooling == "average_max":
-        (x_a, w_a, b_a), (x_m, w_m, b_m) = (
-            backward(
-                texts._replace(pooling=pooling), vectors, weight, bias, projected, kept, np.ascontiguousarray(d_part),
-                trains=trains, threads=threads,
-            )
-            for pooling, d_part in zip(("average", "max"), np.split(d_features, 2, axis=1), strict=True)
-        )  # fmt: skip
-        return None if x_a is None or x_m is None else x_a + x_m, w_a + w_m, b_a + b_m
+        return add_gradients(d_features, lambda pooling, d_part: backward(
+            texts._replace(pooling=pooling), vectors, weight, bias, projected, kept, d_part,
+            trains=trains, threads=threads,
+        ))  # fmt: skip
     if not native.computes(vectors.dtype):
         return _backward_numpy(texts, vectors, weight, bias, projected, d_features, trains=trains)
     filters, dim, places = weight.shape
