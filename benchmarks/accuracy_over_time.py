@@ -38,10 +38,10 @@ POTION = str(SHARED / "vectors" / "potion-base-4m")
 
 # Curve, and of each of its points the name and the flags of `rubrica train`.
 OURS = {
-    "rubrica": [("default", ())],
+    "rubrica": [(f"{n} epochs", ("--epochs", str(n))) for n in (1, 2, 3)],
     "rubrica, potion vectors": [("default", ("--vectors", POTION))],
+    "rubrica linear": [("default", ("--model", "linear"))],
     "rubrica bag": [(f"{n} epochs", ("--model", "bag", "--epochs", str(n))) for n in (1, 2, 5)],
-    "rubrica gru": [(f"{n} epochs", ("--model", "gru", "--epochs", str(n))) for n in (1, 2, 3)],
 }
 FASTTEXT_EPOCHS, FASTTEXT_LR = (1, 2, 5, 10), (0.1, 0.25, 0.5, 1.0)
 SVM_C = (0.1, 0.25, 0.5, 1.0)
