@@ -61,7 +61,7 @@ def test_welch_without_spread_is_certain():
 
 
 @pytest.mark.parametrize(
-    ("after", "mark"), [([0.90, 0.91, 0.92], "**"), ([0.81, 0.82, 0.84], "*"), ([0.79, 0.82, 0.80], "")]
+    ("after", "mark"), [([0.90, 0.91, 0.92], "**"), ([0.815, 0.825, 0.835], "*"), ([0.79, 0.82, 0.80], "")]
 )
 def test_the_mark_is_that_of_the_p_value(after, mark):
     before = [0.79, 0.80, 0.79]
