@@ -6,6 +6,7 @@ Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,7 +153,10 @@ def train(
     given = {"model.name": model} | {f"training.{name}": value for name, value in flags.items()}
     config = config.changed([*settings, *(f"{key}={value}" for key, value in given.items() if value is not None)])
     check_writable(out)
+    began = time.perf_counter()
     dataset = read_dataset(data, **columns)
+    if seconds:
+        seconds -= time.perf_counter() - began
     from rubrica.metrics import headline
     from rubrica.training import train as run_training
 
