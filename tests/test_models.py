@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from networks import CASES, NETWORKS, NOT_LAST
+from rubrica import cli
 from rubrica.config import Config, ModelConfig
 from rubrica.models import MODELS, build_model
 from rubrica.pooling import POOLINGS
@@ -30,7 +31,9 @@ def padded(lengths):
 def test_every_model_of_the_config_is_in_the_dict():
     for name in NETWORKS:
         assert make_model(name)(*padded([4, 2])).shape == (2, 3)
-    assert {*MODELS, "bag", "linear"} == set(get_args(ModelConfig.__annotations__["name"]))
+    names = get_args(ModelConfig.__annotations__["name"])
+    assert {*MODELS, "bag", "linear"} == set(names)
+    assert list(names) == cli.MODELS  # spelled out there, since --help must answer before numpy is loaded
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])

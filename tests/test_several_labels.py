@@ -100,7 +100,7 @@ def test_of_two_labels_a_text_may_have_both(topics, tmp_path):
     model = rubrica.load(tmp_path / "m")
     assert model.artifact.metrics["test"]["micro_f1"] > 0.95
     assert [set(labels) for labels in model.predict(["oil gold", "the of"])] == [{"gold", "oil"}, set()]
-    assert model.artifact.facts()["parameters"] > 0
+    assert model.artifact.facts()["parameters"] == 4 * model.artifact.num_features + 2  # key, idf, two weights each
 
 
 def test_thresholds_make_the_answers(model):
