@@ -8,8 +8,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "README.ru.md", "docs/artifact.md", "docs/seminar.md", "docs/seminar.ru.md",
-         "docs/ladder.md", "docs/ladder.ru.md")  # fmt: skip
+PAGES = ("README.md", "README.ru.md", "docs/artifact.md", "docs/seminar.md", "docs/seminar.ru.md")
 
 
 def load(name):
