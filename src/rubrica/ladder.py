@@ -58,7 +58,10 @@ RUNGS = (
     ),
     Rung("epochs", "one epoch, and none held out to judge it", ("training.epochs=0", "data.validation_fraction=0.1")),
     # One rung: without the second setting the file's numbers come in as large as they are, which mends and breaks.
-    Rung("vectors", "words start as noise, or are all one", ("model.embedding=pretrained", "model.extend_vectors=true")),
+    Rung(
+        "vectors", "words start as noise, or are all one",
+        ("model.embedding=pretrained", "model.extend_vectors=true"),
+    ),
     Rung("neighbours", "words a little different get other answers", ("training.adversarial=1.5",)),
     Rung("n-grams", "no feature for a phrase or a word's parts", ("model.with_linear=true", "training.storage=int8")),
 )  # fmt: skip
