@@ -21,7 +21,7 @@ def home(tmp_path_factory):
     """A folder as the README's reader has it: news.csv and news-test.csv."""
     home = tmp_path_factory.mktemp("reader")
     corpus = build_mini_news()
-    for split, name, count in (("train", "news.csv", 3000), ("test", "news-test.csv", 300)):
+    for split, name, count in (("train", "news.csv", 1000), ("test", "news-test.csv", 300)):
         with (home / name).open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(["text", "label"])
