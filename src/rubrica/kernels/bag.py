@@ -59,8 +59,15 @@ def features(tables: Tables, ids: NDArray[np.int32], offsets: NDArray[np.int64])
     means = np.empty((count, dim), np.float32)
     threads = max(1, min(native.num_threads(), len(ids) // _TOKENS_PER_THREAD))
     run = native.function("bag_features", *[c_int] * 2, *[c_int64] * 4, *[c_void_p] * 5)
-    pointers = [array.ctypes.data for array in (ids, offsets, *tables[:2], means)]
-    run(threads, tables.word_ngrams, count, vocab_size, len(tables.ngrams), dim, *pointers)
+    run(
+        threads,
+        tables.word_ngrams,
+        count,
+        vocab_size,
+        len(tables.ngrams),
+        dim,
+        *native.addresses(ids, offsets, *tables[:2], means),
+    )
     return means
 
 
@@ -111,10 +118,9 @@ def train(
         *[c_void_p] * 5,
     )  # fmt: skip
     failed = run(
-        threads, tables.word_ngrams, len(tables.words), len(tables.ngrams), *head.weight.shape, ids.ctypes.data,
-        offsets.ctypes.data, *[None if array is None else array.ctypes.data for array in (one, several, weights)],
-        len(texts), texts.ctypes.data, batch_size, lr, lr_end, smoothing,
-        *[array.ctypes.data for array in (*tables[:2], *head, outcome)],
+        threads, tables.word_ngrams, len(tables.words), len(tables.ngrams), *head.weight.shape,
+        *native.addresses(ids, offsets, one, several, weights), len(texts), *native.addresses(texts),
+        batch_size, lr, lr_end, smoothing,         *native.addresses(*tables[:2], *head, outcome),
     )  # fmt: skip
     if failed:
         raise RubricaError(f"the system grants no {threads} threads; set RUBRICA_THREADS=1")

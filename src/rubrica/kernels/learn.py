@@ -52,12 +52,12 @@ def learn(
         _learn_numpy(reading, targets, vectors, weights, gradients, d_vectors, scores, smoothing, text_weights, mask)
         return scores, d_vectors
     run = native.function("recurrent_learn", *[c_int] * 4, *[c_int64] * 5, c_double, *[c_void_p] * 11)
-    lists = [(c_void_p * len(arrays))(*recurrent.addresses(*arrays)) for arrays in (weights, gradients)]
+    lists = [(c_void_p * len(arrays))(*native.addresses(*arrays)) for arrays in (weights, gradients)]
     run(
         CELLS.index(reading.cell), POOLINGS.index(reading.pooling), num_directions(weights), threads,
         len(targets), weights[1].shape[1], *vectors.shape, len(weights[-1]), smoothing,
-        *recurrent.addresses(reading.rows, reading.starts, reading.lengths, targets, text_weights, mask, vectors),
-        lists[0], *recurrent.addresses(d_vectors), lists[1], *recurrent.addresses(scores),
+        *native.addresses(reading.rows, reading.starts, reading.lengths, targets, text_weights, mask, vectors),
+        lists[0], *native.addresses(d_vectors), lists[1], *native.addresses(scores),
     )  # fmt: skip
     return scores, d_vectors
 

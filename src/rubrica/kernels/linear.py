@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.kernels import native
-from rubrica.kernels.tokens import addresses, prepare, unicode_addresses
+from rubrica.kernels.tokens import prepare, unicode_addresses
 from rubrica.tokenizer import tokenize
 
 Floats = NDArray[np.floating[Any]]
@@ -129,7 +129,7 @@ class DocumentCounter:
         data, starts, ends, _ = prepare(texts, self.ngrams.lowercase)
         types = [*[c_int] * 3, *[c_int64] * 2, *[c_void_p] * 5, c_int64, c_void_p]
         native.function("documents_add", c_void_p, *types)(
-            self._handle, *self.ngrams, MAX_TOKENS, len(texts), *addresses(data, starts, ends),
+            self._handle, *self.ngrams, MAX_TOKENS, len(texts), *native.addresses(data, starts, ends),
             *unicode_addresses(data), sizes.ctypes.data,
         )  # fmt: skip
         return sizes
@@ -149,7 +149,7 @@ class DocumentCounter:
             found = [(key, number) for key, number in self._counter.items() if number >= least]
             keys[:], counts[:] = np.array(found, np.uint32).reshape(-1, 2).T
         else:
-            self._take(least, *addresses(keys, counts))
+            self._take(least, *native.addresses(keys, counts))
         order = np.argsort(keys)
         return keys[order], counts[order]
 
@@ -201,8 +201,8 @@ def features(
     types = [*[c_int] * 4, *[c_int64] * 2, *[c_void_p] * 5, c_int64, c_int, *[c_void_p] * 8]
     native.function("linear_features", *types)(
         max(1, min(threads, len(texts) // _TEXTS_PER_THREAD)), *ngrams, MAX_TOKENS, len(texts),
-        *addresses(data, starts, ends), *unicode_addresses(data), index.shift, *addresses(index.keys, index.starts),
-        None if index.numbers is None else index.numbers.ctypes.data, idf.ctypes.data, *addresses(*into),
+        *native.addresses(data, starts, ends), *unicode_addresses(data), index.shift,
+        *native.addresses(index.keys, index.starts, index.numbers, idf, *into),
     )  # fmt: skip
     return into
 
@@ -224,7 +224,7 @@ def count_classes(
             counts[entries.indices[place : place + int(entries.sizes[text])], target] += 1  # each feature is there once
         return
     native.function("linear_count", *[c_int64] * 2, *[c_void_p] * 6)(
-        len(texts), counts.shape[1], *addresses(texts, classes, *entries[:3], counts)
+        len(texts), counts.shape[1], *native.addresses(texts, classes, *entries[:3], counts)
     )
 
 
@@ -247,7 +247,7 @@ def descend(machines: Machines, entries: Entries, order: NDArray[np.int64], thre
     types = [*[c_int] * 3, *[c_int64] * 3, *[c_void_p] * 11]
     native.function("linear_descend", *types)(
         threads, parts, width, count, machines.weights.shape[1], len(order),
-        *addresses(order, *entries, *machines, worst),
+        *native.addresses(order, *entries, *machines, worst),
     )  # fmt: skip
     return float(worst.max(initial=0))
 
@@ -263,7 +263,7 @@ def scores(entries: Entries, weight: Floats, bias: Floats, threads: int = 1) -> 
     found = np.empty((count, columns), np.float32)
     native.function("linear_scores", c_int, *[c_int64] * 2, *[c_void_p] * 7)(
         max(1, min(threads, count // _TEXTS_PER_THREAD)), count, columns,
-        *addresses(*entries, np.ascontiguousarray(weight), bias, found),
+        *native.addresses(*entries, np.ascontiguousarray(weight), bias, found),
     )  # fmt: skip
     return found
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.kernels import native
-from rubrica.kernels.recurrent import POOLINGS, Floats, Reading, addresses
+from rubrica.kernels.recurrent import POOLINGS, Floats, Reading
 from rubrica.kernels.runs import add_gradients, pool_runs, unpool_runs
 
 
@@ -36,7 +36,7 @@ def make_gates(vectors: Floats, weight: Floats, bias: Floats, *, threads: int = 
     padded = native.function("windows_width", c_int64, c_int64)(1, hidden)
     gates = np.empty((len(vectors), 3, padded), np.float32)
     run = native.function("mingru_gates", c_int, *[c_int64] * 3, *[c_void_p] * 4)
-    run(threads, *vectors.shape, hidden, *addresses(vectors, weight, bias, gates))
+    run(threads, *vectors.shape, hidden, *native.addresses(vectors, weight, bias, gates))
     return gates
 
 
@@ -66,7 +66,7 @@ def forward(
     run = native.function("mingru_forward", *[c_int] * 3, *[c_int64] * 2, *[c_void_p] * 7)
     run(
         POOLINGS.index(reading.pooling), reading.reverse, threads, batch, hidden,
-        *addresses(reading.rows, reading.starts, reading.lengths, gates, features, walked, best),
+        *native.addresses(reading.rows, reading.starts, reading.lengths, gates, features, walked, best),
     )  # fmt: skip
     return features, (walked, best)
 
@@ -113,8 +113,8 @@ def backward(
     run = native.function("mingru_backward", *[c_int] * 3, *[c_int64] * 4, *[c_void_p] * 12)
     run(
         POOLINGS.index(reading.pooling), reading.reverse, threads, *d_features.shape, *vectors.shape,
-        *addresses(reading.rows, reading.starts, reading.lengths, vectors, weight, gates, *kept, d_features),
-        *addresses(d_vectors, d_weight, d_bias),
+        *native.addresses(reading.rows, reading.starts, reading.lengths, vectors, weight, gates, *kept, d_features),
+        *native.addresses(d_vectors, d_weight, d_bias),
     )  # fmt: skip
     return d_vectors, d_weight, d_bias
 

@@ -10,10 +10,11 @@ import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from rubrica.errors import ConfigError
 
-VERSION = 4  # that of `rubrica_version` in native/cpu.cpp
+VERSION = 5  # that of `rubrica_version` in native/cpu.cpp
 _PRODUCTS_PER_THREAD = 5_000_000  # in less time another thread would hardly begin
 FOLDER = Path(__file__).parent
 CHOICES = ("native", "numpy")
@@ -77,6 +78,13 @@ def num_threads() -> int:
 def useful_threads(products: int) -> int:
     """How many threads are worth starting for that many multiplications."""
     return max(1, min(num_threads(), products // _PRODUCTS_PER_THREAD))
+
+
+def addresses(*arrays: Any) -> tuple[int | None, ...]:
+    """Where arrays lie in memory, as a native function takes them; it reads on from there, so they have no gaps."""
+    for array in arrays:
+        assert array is None or array.flags.c_contiguous  # a slip in this package, never a user's
+    return tuple(None if array is None else array.ctypes.data for array in arrays)
 
 
 @cache

@@ -69,7 +69,7 @@ def project(cell: str, vectors: Floats, w_ih: Floats, b_ih: Floats, *, threads: 
     width = native.function("projected_width", c_int, c_int64)(number, hidden)
     out = _take(len(vectors) * width)[: len(vectors) * width].reshape(len(vectors), width)
     run = native.function("project", *[c_int] * 2, *[c_int64] * 3, *[c_void_p] * 4)
-    run(number, threads, *vectors.shape, hidden, *addresses(vectors, w_ih, b_ih, out))
+    run(number, threads, *vectors.shape, hidden, *native.addresses(vectors, w_ih, b_ih, out))
     return out
 
 
@@ -107,7 +107,8 @@ def forward(
     run = native.function("recurrent_forward", *[c_int] * 4, *[c_int64] * 3, *[c_void_p] * 10)
     run(
         *_numbers(reading), threads, batch, hidden, len(projected),
-        *addresses(reading.rows, reading.starts, reading.lengths, projected, w_hh, b_hh, u, features, saved, best),
+        *native.addresses(reading.rows, reading.starts, reading.lengths, projected, w_hh, b_hh, u),
+        *native.addresses(features, saved, best),
     )  # fmt: skip
     return features, (saved, best, threads)
 
@@ -147,8 +148,8 @@ def backward(
     run = native.function("recurrent_backward", *[c_int] * 4, *[c_int64] * 4, *[c_void_p] * 16)
     run(
         *_numbers(reading), threads, len(d_features), w_hh.shape[1], *vectors.shape,
-        *addresses(reading.rows, reading.starts, reading.lengths, vectors, w_ih, w_hh, u, saved, best, d_features),
-        *addresses(d_vectors, d_w_ih, d_b_ih, d_w_hh, d_b_hh, d_u),
+        *native.addresses(reading.rows, reading.starts, reading.lengths, vectors, w_ih, w_hh, u, saved, best),
+        *native.addresses(d_features, d_vectors, d_w_ih, d_b_ih, d_w_hh, d_b_hh, d_u),
     )  # fmt: skip
     with _LOCK:
         _SPARE.append(saved)
@@ -175,13 +176,6 @@ def _take(size: int) -> NDArray[np.float32]:
                 return spare
     whole = np.empty(size + size // 4 + 16, np.float32)
     return whole[-whole.ctypes.data % 64 // 4 :]
-
-
-def addresses(*arrays: NDArray[Any] | None) -> tuple[int | None, ...]:
-    """Where arrays lie in memory, as a native function takes them."""
-    for array in arrays:
-        assert array is None or array.flags.c_contiguous  # a slip in this package, never a user's
-    return tuple(None if array is None else array.ctypes.data for array in arrays)
 
 
 class _Kept(NamedTuple):

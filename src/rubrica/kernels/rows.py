@@ -43,7 +43,7 @@ def distinct(ids: NDArray[np.integer[Any]], vocab_size: int) -> tuple[NDArray[np
         return words[order], place[inverse].reshape(ids.shape)
     words, index = np.empty(ids.size, np.int64), np.empty(ids.shape, np.int32)
     run = native.function("distinct", *[c_int64] * 2, *[c_void_p] * 3)
-    count = run(ids.size, vocab_size, ids.ctypes.data, words.ctypes.data, index.ctypes.data)
+    count = run(ids.size, vocab_size, *native.addresses(ids, words, index))
     if count < 0:
         raise IndexError(f"an id is out of 0..{vocab_size - 1}")
     return words[:count], index
@@ -83,7 +83,7 @@ def take_words(
     vectors = np.empty((room, table.shape[1]), np.float32)
     run = native.function("take_words", *[c_int64] * 4, *[c_void_p] * 7)
     arrays = (ids, starts, lengths, table, words, index, vectors)
-    count = run(len(starts), *table.shape, steps, *(array.ctypes.data for array in arrays))
+    count = run(len(starts), *table.shape, steps, *native.addresses(*arrays))
     if count < 0:
         raise IndexError(f"an id is out of 0..{len(table) - 1}")
     return words[:count], index, vectors[:count]
@@ -95,7 +95,7 @@ def square_sum(numbers: Floats) -> float:
         return float(np.square(numbers, dtype=np.float64).sum())
     result = c_double()
     run = native.function("square_sum", c_int64, *[c_void_p] * 2)
-    run(numbers.size, numbers.ctypes.data, ctypes.addressof(result))
+    run(numbers.size, *native.addresses(numbers), ctypes.addressof(result))
     return result.value
 
 
@@ -133,8 +133,8 @@ def adam_rows(
         rows_moved = len(table) if dense else len(words)
         threads = max(1, min(threads, rows_moved * table.shape[1] // _PER_THREAD))
         run(
-            threads, dense, *table.shape, len(words), words.ctypes.data, gradient.ctypes.data, scale,
-            table.ctypes.data, first.ctypes.data, second.ctypes.data, step, lr, BETA1, BETA2, EPSILON,
+            threads, dense, *table.shape, len(words), *native.addresses(words, gradient), scale,
+            *native.addresses(table, first, second), step, lr, BETA1, BETA2, EPSILON,
         )  # fmt: skip
         return
     gradient = gradient * scale

@@ -57,7 +57,7 @@ def index_words(words: Sequence[str]) -> WordIndex | dict[str, int]:
     packed = _pack(words)
     slots = np.zeros((1 << (2 * len(words)).bit_length(), _SLOT_BYTES), np.uint8)
     run = native.function("index_words", c_int64, *[c_void_p] * 3, c_int64, c_void_p)
-    run(len(words), *addresses(*packed), len(slots), slots.ctypes.data)
+    run(len(words), *native.addresses(*packed), len(slots), slots.ctypes.data)
     return WordIndex(packed, slots)
 
 
@@ -84,8 +84,8 @@ def encode(
     offsets = np.empty(len(texts) + 1, np.int64)
     types = [*[c_int] * 2, c_int64, c_int32, c_int64, *[c_void_p] * 5, *[c_int64] * 2, *[c_void_p] * 5]
     total = native.function("encode", *types)(
-        threads, lowercase, max_length, unknown_id, len(texts), *addresses(data, starts, ends),
-        *unicode_addresses(data), len(index.slots), *addresses(index.slots, *index.words[:2], ids, offsets),
+        threads, lowercase, max_length, unknown_id, len(texts), *native.addresses(data, starts, ends),
+        *unicode_addresses(data), len(index.slots), *native.addresses(index.slots, *index.words[:2], ids, offsets),
     )  # fmt: skip
     return ids[:total].copy(), offsets  # what was not needed of the room goes back
 
@@ -119,11 +119,11 @@ class WordCounter:
         offsets = np.empty(len(texts) + 1, np.int64)
         add = native.function("counter_add", c_void_p, *[c_int] * 2, *[c_int64] * 2, *[c_void_p] * 5, c_int64, c_void_p)
         count = add(
-            self._handle, threads, self.lowercase, self.max_length, len(texts), *addresses(data, starts, ends),
+            self._handle, threads, self.lowercase, self.max_length, len(texts), *native.addresses(data, starts, ends),
             *unicode_addresses(data), offsets.ctypes.data,
         )  # fmt: skip
         ids = np.empty(count, np.int32)
-        native.function("counter_ids", *[c_void_p] * 3)(self._handle, *addresses(ids, self._sizes))
+        native.function("counter_ids", *[c_void_p] * 3)(self._handle, *native.addresses(ids, self._sizes))
         return ids, offsets
 
     def words(self) -> tuple[list[str], NDArray[np.int64]]:
@@ -132,7 +132,7 @@ class WordCounter:
             return list(self._counter), np.fromiter(self._counter.values(), np.int64, len(self._counter))
         count, size = self._sizes
         data, places, counts = np.empty(size, np.uint8), np.zeros(count + 1, np.int64), np.empty(count, np.int64)
-        native.function("counter_words", *[c_void_p] * 4)(self._handle, *addresses(data, places, counts))
+        native.function("counter_words", *[c_void_p] * 4)(self._handle, *native.addresses(data, places, counts))
         whole = data.tobytes()
         return [whole[start:end].decode("utf-8", "surrogatepass") for start, end in pairwise(places.tolist())], counts
 
@@ -180,8 +180,3 @@ def _unicode_tables() -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
         every = every.replace(special, "\0")
     lower = np.frombuffer(every.lower().encode("utf-32-le", "surrogatepass"), "<i4")
     return kinds, lower
-
-
-def addresses(*arrays: NDArray[Any]) -> tuple[int, ...]:
-    """Where each array lies."""
-    return tuple(array.ctypes.data for array in arrays)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.kernels import native
-from rubrica.kernels.recurrent import Floats, addresses
+from rubrica.kernels.recurrent import Floats
 from rubrica.kernels.runs import add_gradients, pool_runs, unpool_runs
 
 
@@ -48,7 +48,7 @@ def project(vectors: Floats, weight: Floats, *, threads: int = 1) -> Floats:
         return vectors @ weight.transpose(1, 2, 0).reshape(dim, places * filters)
     out = np.empty((len(vectors), native.function("windows_width", c_int64, c_int64)(places, filters)), np.float32)
     run = native.function("windows_project", c_int, *[c_int64] * 4, *[c_void_p] * 3)
-    run(threads, len(vectors), dim, places, filters, *addresses(vectors, weight, out))
+    run(threads, len(vectors), dim, places, filters, *native.addresses(vectors, weight, out))
     return out
 
 
@@ -78,7 +78,7 @@ def forward(
     run = native.function("windows_forward", *[c_int] * 2, *[c_int64] * 3, *[c_void_p] * 7)
     run(
         maximum, threads, batch, places, filters,
-        *addresses(texts.rows, texts.starts, texts.lengths, projected, bias, features, best),
+        *native.addresses(texts.rows, texts.starts, texts.lengths, projected, bias, features, best),
     )  # fmt: skip
     return features, best
 
@@ -121,8 +121,8 @@ def backward(
     run = native.function("windows_backward", *[c_int] * 2, *[c_int64] * 5, *[c_void_p] * 12)
     run(
         texts.pooling == "max", threads, len(texts.lengths), places, filters, len(vectors), dim,
-        *addresses(texts.rows, texts.starts, texts.lengths, vectors, weight, bias, projected, kept, d_features),
-        *addresses(d_vectors, d_weight, d_bias),
+        *native.addresses(texts.rows, texts.starts, texts.lengths, vectors, weight, bias, projected, kept, d_features),
+        *native.addresses(d_vectors, d_weight, d_bias),
     )  # fmt: skip
     return d_vectors, d_weight, d_bias
 
