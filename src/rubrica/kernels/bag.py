@@ -59,15 +59,8 @@ def features(tables: Tables, ids: NDArray[np.int32], offsets: NDArray[np.int64])
     means = np.empty((count, dim), np.float32)
     threads = max(1, min(native.num_threads(), len(ids) // _TOKENS_PER_THREAD))
     run = native.function("bag_features", *[c_int] * 2, *[c_int64] * 4, *[c_void_p] * 5)
-    run(
-        threads,
-        tables.word_ngrams,
-        count,
-        vocab_size,
-        len(tables.ngrams),
-        dim,
-        *native.addresses(ids, offsets, *tables[:2], means),
-    )
+    arrays = native.addresses(ids, offsets, *tables[:2], means)
+    run(threads, tables.word_ngrams, count, vocab_size, len(tables.ngrams), dim, *arrays)
     return means
 
 
@@ -120,7 +113,7 @@ def train(
     failed = run(
         threads, tables.word_ngrams, len(tables.words), len(tables.ngrams), *head.weight.shape,
         *native.addresses(ids, offsets, one, several, weights), len(texts), *native.addresses(texts),
-        batch_size, lr, lr_end, smoothing,         *native.addresses(*tables[:2], *head, outcome),
+        batch_size, lr, lr_end, smoothing, *native.addresses(*tables[:2], *head, outcome),
     )  # fmt: skip
     if failed:
         raise RubricaError(f"the system grants no {threads} threads; set RUBRICA_THREADS=1")
