@@ -5,7 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from rubrica.budget import fit_in_time, parse_seconds
+from rubrica import parts
+from rubrica.budget import drop_slow_linear, limit_steps, parse_seconds
 from rubrica.config import Config, load_recipe
 from rubrica.training import train
 
@@ -25,45 +26,48 @@ def test_what_is_no_length_of_time(text):
         parse_seconds(text)
 
 
-def machine(*, step, linear=0.0):
-    """A machine on which an update takes so many seconds, and the linear model so many for all of the texts."""
+def machine(*, step, start=0.0, linear=0.0):
+    """On it an update takes so many seconds, an epoch's start so many, the linear model so many for all the texts."""
 
     def run(settings, rows):
         if settings.model.name == "linear":
             return linear * len(rows) / len(ROWS)
-        assert 1 <= settings.training.max_steps <= 30
-        return step * settings.training.max_steps
+        assert not settings.model.with_linear
+        assert 1 <= settings.training.max_steps <= 35
+        return start + step * settings.training.max_steps
 
     return run
 
 
 def test_as_many_updates_as_fit_and_no_more_than_all():
     def steps(config, seconds, run):
-        return fit_in_time(config, ROWS, seconds, run, "gru").training.max_steps
+        return limit_steps(config, ROWS, seconds, run, "gru").training.max_steps
 
     assert steps(ALONE, 10, machine(step=0.01)) == pytest.approx(800, rel=0.01)
     assert steps(ALONE, 200, machine(step=0.01)) == 0  # all, and then anew on all of train
     assert steps(ALONE, 0.001, machine(step=0.01)) == 1
     assert steps(ALONE, -1, machine(step=0.01)) == 1
-    assert steps(CONFIG, 10, machine(step=0.01, linear=3)) == pytest.approx(500, rel=0.01)
+    assert steps(ALONE, 10, machine(step=0.01, start=10)) == pytest.approx(8 / (0.01 + 10 / 2000), rel=0.01)
+    assert steps(ALONE.changed(["training.max_steps=3"]), 10, machine(step=0.01)) == 3
     assert steps(ALONE.changed(["training.max_steps=70"]), 10, machine(step=0.01)) == 70
 
 
-def test_a_linear_model_that_would_take_most_of_the_time_is_left_out():
-    assert fit_in_time(CONFIG, ROWS, 10, machine(step=0.01, linear=3), "gru").model.with_linear
-    found = fit_in_time(CONFIG, ROWS, 10, machine(step=0.01, linear=5), "gru")
-    assert not found.model.with_linear
-    assert found.training.max_steps == pytest.approx(800, rel=0.01)
+def test_a_linear_model_that_does_not_fit_is_left_out():
+    assert drop_slow_linear(CONFIG, ROWS, 10, machine(step=0, linear=7), "gru") == CONFIG
+    found = drop_slow_linear(CONFIG, ROWS, 10, machine(step=0, linear=9), "gru")
+    assert found == CONFIG.changed(["model.with_linear=false"])
+    assert drop_slow_linear(ALONE, ROWS, 10, None, "gru") == ALONE
 
 
 def test_a_linear_model_alone_says_what_it_takes(caplog):
     config = load_recipe("linear")
-    assert fit_in_time(config, ROWS, 10, machine(step=0, linear=12), "linear") == config
-    assert "takes about 12 s" in caplog.text
+    assert drop_slow_linear(config, ROWS, 10, machine(step=0, linear=12), "linear") == config
+    assert "takes about 12.0 s" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["bag", "gru"])
-def test_a_training_in_a_given_time_ends_in_it_and_its_settings_repeat_it(tiny_news, tmp_path, name):
+def test_a_training_in_a_given_time_ends_in_it_and_its_settings_repeat_it(tiny_news, tmp_path, name, monkeypatch):
+    monkeypatch.setattr(parts, "STOPPED", 100)  # on a busy machine, too, the run goes on to the update that it planned
     config = load_recipe("bag") if name == "bag" else Config().changed(["model.hidden_size=16"])
     config = config.changed(["training.epochs=100000", "training.batch_size=16"])
     began = time.perf_counter()
@@ -96,3 +100,17 @@ def test_time_for_all_of_it_trains_as_without_a_limit(tiny_news):
     assert limited.artifact.metrics["refitted"]
     for tensor, expected in free.artifact.tensors.items():
         np.testing.assert_array_equal(limited.artifact.tensors[tensor], expected)
+
+
+@pytest.mark.parametrize("name", ["bag", "gru"])
+def test_a_machine_that_becomes_slower_is_stopped(tiny_news, name, monkeypatch, caplog):
+    """All epochs seem to fit, and would take minutes."""
+    monkeypatch.setattr(parts, "limit_steps", lambda config, *args: config)
+    config = load_recipe("bag") if name == "bag" else Config().changed(["model.hidden_size=16"])
+    began = time.perf_counter()
+    model = train(tiny_news, config=config.changed(["training.epochs=100000"]), time_budget=1.0)
+    assert time.perf_counter() - began < 30
+    assert "the time is over" in caplog.text
+    assert model.artifact.metrics["interrupted"]
+    assert model.artifact.metrics["weights"].keys() == ({"bag"} if name == "bag" else {"gru", "linear"})
+    assert model.artifact.metrics["test"]["accuracy"] > 0.5

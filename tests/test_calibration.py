@@ -17,30 +17,31 @@ def parts_and_targets(several, texts=400, classes=3, parts=2, seed=0):
     return [(scale * (truth + draw.normal(size=truth.shape))).astype(np.float32) for scale in scales], targets
 
 
-def loss(weights, parts, targets):
+def loss(weights, parts, targets, counts):
     """Plain loops over texts and classes."""
     total, texts, classes = 0.0, len(targets), parts[0].shape[1]
     for i in range(texts):
         z = [sum(w * float(part[i, c]) for w, part in zip(weights, parts, strict=True)) for c in range(classes)]
-        if targets.ndim == 2:
-            unsure = 1 / (texts + 2)
-            for c in range(classes):
+        for c in range(classes):
+            if targets.ndim == 2:
+                unsure = 1 / (texts + 2)
                 wanted = 1 - unsure if targets[i, c] else unsure
-                total += np.log1p(np.exp(z[c])) - wanted * z[c]
-        else:
-            for c in range(classes):
+                total += counts[i] * (np.log1p(np.exp(z[c])) - wanted * z[c])
+            else:
                 wanted = 1 / (texts + classes) + (texts / (texts + classes)) * (c == targets[i])
-                total += wanted * (np.log(np.sum(np.exp(z))) - z[c])
-    return total / texts
+                total += counts[i] * wanted * (np.log(np.sum(np.exp(z))) - z[c])
+    return total / sum(counts)
 
 
+@pytest.mark.parametrize("weighed", [False, True])
 @pytest.mark.parametrize("several", [False, True])
 @pytest.mark.parametrize("count", [1, 2])
-def test_the_weights_are_the_minimum(several, count):
+def test_the_weights_are_the_minimum(several, count, weighed):
     parts, targets = parts_and_targets(several, texts=60, parts=count)
-    found = fit_weights(parts, targets)
-    best = minimize(loss, np.ones(count), args=(parts, targets), bounds=[(0, None)] * count)
-    assert loss(found, parts, targets) <= best.fun + 1e-7
+    counts = np.random.default_rng(1).uniform(0.1, 9, 60) if weighed else np.ones(60)
+    found = fit_weights(parts, targets, counts.astype(np.float32) if weighed else None)
+    best = minimize(loss, np.ones(count), args=(parts, targets, counts), bounds=[(0, None)] * count)
+    assert loss(found, parts, targets, counts) <= best.fun + 1e-7
     np.testing.assert_allclose(found, best.x, atol=1e-2)
 
 

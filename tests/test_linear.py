@@ -154,6 +154,17 @@ def test_ctrl_c_keeps_what_was_learned(tiny_news, monkeypatch):
     assert metrics["test"]["accuracy"] > 0.8
 
 
+def test_ctrl_c_in_the_linear_model_beside_a_network_leaves_it_alone(tiny_news, tiny_vectors, monkeypatch, tmp_path):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(linear_training, "descend", interrupt)
+    model = train(tiny_news, vectors=tiny_vectors, out=tmp_path / "model")
+    assert model.artifact.metrics["interrupted"]
+    assert model.config.model.parts == ("linear",)
+    assert rubrica.load(tmp_path / "model").predict(["oil"]) == model.predict(["oil"])
+
+
 @pytest.mark.parametrize("several", [False, True])
 def test_a_feature_counts_by_what_it_says_of_the_classes(several):
     """The oracle goes through texts and features one by one."""

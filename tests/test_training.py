@@ -174,17 +174,17 @@ def test_no_more_texts_are_held_out_than_are_of_use(tiny_news, monkeypatch):
 
 
 def test_interrupted_while_learning_all_of_train_the_first_model_is_kept(tiny_news, monkeypatch):
-    original = training._train_parts
+    original = training.train_parts
 
-    def second_interrupted(corpus, vectors, config, rows, validate, title):
-        parts, config = original(corpus, vectors, config, rows, validate, title)
+    def second_interrupted(corpus, vectors, config, rows, validate, title, deadline=None):
+        parts, config = original(corpus, vectors, config, rows, validate, title, deadline)
         for part in parts:
             part.history.interrupted = "all of train" in title
         return parts, config
 
-    monkeypatch.setattr(training, "_train_parts", second_interrupted)
+    monkeypatch.setattr(training, "train_parts", second_interrupted)
     kept = train(tiny_news, config=LINEAR).artifact
-    monkeypatch.setattr(training, "_train_parts", original)
+    monkeypatch.setattr(training, "train_parts", original)
     monkeypatch.setattr(training, "_NEGLIGIBLE", 1.0)
     first = train(tiny_news, config=LINEAR).artifact
     assert "refitted" not in kept.metrics

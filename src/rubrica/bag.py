@@ -7,6 +7,7 @@ Letters: D numbers in a row, V words in use, B buckets of n-grams, C classes.
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 
@@ -37,6 +38,7 @@ def train_bag(
     *,
     validate: Callable[[Trained], tuple[float, float]] | None,
     title: str,
+    stop_at: float = math.inf,
 ) -> Trained:
     """Train on the given rows of the corpus's train split; Ctrl-C ends it with what was learned until then.
 
@@ -47,6 +49,7 @@ def train_bag(
         rows: Which texts of train to learn from.
         validate: Returns loss and accuracy on held-out texts; called after each epoch.
         title: What the progress bar is called.
+        stop_at: When to end as by Ctrl-C, on the clock of `time.perf_counter`.
     """
     settings, split = config.training, corpus.splits["train"]
     generator = np.random.default_rng(settings.seed)
@@ -69,7 +72,7 @@ def train_bag(
         total = min(total, whole * len(rows) + rest * settings.batch_size)
     started = time.perf_counter()
     try:
-        with progress_bar(title, -(-len(rows) // stretch) * settings.epochs) as advance:
+        with progress_bar(title, -(-len(rows) // stretch) * settings.epochs, stop_at) as advance:
             for epoch in range(-(-total // len(rows))):
                 for drawn in _iter_random(rows, stretch, generator):
                     texts = drawn[: total - done]

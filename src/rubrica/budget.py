@@ -2,7 +2,8 @@
 
 The step size of a network falls to zero with the last update, so their number has to be known at the first. A short
 trial on the same texts tells how long an update takes, and one on some texts what the linear model beside it does.
-What is chosen, `training.max_steps`, is kept with the model, so the run can be repeated without a clock.
+What is chosen, `training.max_steps`, is kept with the model, so the run can be repeated without a clock. On a machine
+that becomes slower than it was on trial, the updates end as by Ctrl-C: that model alone its settings do not repeat.
 """
 
 import logging
@@ -17,9 +18,9 @@ from rubrica.config import Config, load_recipe
 log = logging.getLogger(__name__)
 
 _UPDATES, _EPOCHS = 3000, (3, 10)  # of a network
-_TRIAL_STEPS, _TRIAL_TEXTS = 30, 2000
+_TRIAL_STEPS, _TRIAL_TEXTS = (5, 35), 2000
 _PLANNED = 0.8  # of the time left; the rest is for validation, for saving, and for what else the machine does
-_LINEAR = 0.5  # of the time left that the linear model beside a network may take; else it is left out
+STOPPED = 0.9  # of the time left: where updates end that took longer than on trial
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -50,43 +51,59 @@ def choose_epochs(config: Config, num_texts: int) -> int:
     return max(few, min(many, round(_UPDATES * config.training.batch_size / num_texts)))
 
 
-def fit_in_time(
-    config: Config,
-    rows: NDArray[np.int64],
-    seconds: float,
-    run: Callable[[Config, NDArray[np.int64]], float],
-    title: str,
-) -> Config:
-    """The settings, with fewer updates where all of them would take too long.
+Run = Callable[[Config, NDArray[np.int64]], float]
+"""Trains on some of the texts and forgets it; returns the seconds."""
+
+
+def drop_slow_linear(config: Config, rows: NDArray[np.int64], seconds: float, run: Run, title: str) -> Config:
+    """The settings, without the linear model beside a network where it would not fit into the time.
+
+    It alone is worth most of the time it takes, so it comes before the network, which takes what it leaves.
+
+    Args:
+        config: The settings.
+        rows: The texts to train on, (N,).
+        seconds: Left, from now on.
+        run: How a trial is made.
+        title: For the message.
+    """
+    if "linear" not in config.model.parts:
+        return config
+    sample = rows[:: max(1, len(rows) // _TRIAL_TEXTS)]
+    passes = load_recipe("linear").training.epochs
+    alone = config.changed(["model.name=linear", f"training.epochs={passes}"])
+    started = time.perf_counter()
+    needed = run(alone, sample) / len(sample) * len(rows)
+    if needed <= _PLANNED * (seconds - (time.perf_counter() - started)):
+        return config
+    if config.model.name == "linear":
+        log.warning("%s: takes about %.1f s; a linear model has no shorter way", title, needed)
+        return config
+    log.info("%s: the linear model beside it would take %.1f s, and is left out", title, needed)
+    return config.changed(["model.with_linear=false"])
+
+
+def limit_steps(config: Config, rows: NDArray[np.int64], seconds: float, run: Run, title: str) -> Config:
+    """The settings, with fewer updates of a network or a bag where all of them would take too long.
 
     Args:
         config: Its epochs are known.
         rows: The texts to train on, (N,).
         seconds: Left, from now on.
-        run: Trains on some of the texts and forgets it; returns the seconds.
+        run: How a trial is made.
         title: For the message.
     """
     deadline = time.perf_counter() + seconds
-    total = config.training.epochs * -(-len(rows) // config.training.batch_size)
+    epoch = -(-len(rows) // config.training.batch_size)
+    total = config.training.epochs * epoch
     if config.training.max_steps:
         total = min(total, config.training.max_steps)
-    linear = 0.0
-    if "linear" in config.model.parts:
-        sample = rows[:: max(1, len(rows) // _TRIAL_TEXTS)]
-        passes = load_recipe("linear").training.epochs
-        alone = config.changed(["model.name=linear", f"training.epochs={passes}"])
-        linear = run(alone, sample) / len(sample) * len(rows)
-    if config.model.name == "linear":
-        if linear > seconds:
-            log.warning("%s: takes about %.0f s; a linear model has no shorter way", title, linear)
-        return config
-    if linear > _LINEAR * _PLANNED * (deadline - time.perf_counter()):
-        log.info("%s: the linear model beside it would take %.1f s, and is left out", title, linear)
-        config, linear = config.changed(["model.with_linear=false"]), 0.0
-    trial = min(_TRIAL_STEPS, total)
-    of_trial = [f"training.max_steps={trial}", "training.freeze_steps=0", "training.freeze_epochs=0"]
-    step = run(config.changed(of_trial), rows) / trial
-    steps = int((_PLANNED * (deadline - time.perf_counter()) - linear) / max(step, 1e-9))
-    steps = max(1, min(total, steps))
+    few, many = (min(steps, total) for steps in _TRIAL_STEPS)
+    alone = config.changed(["model.with_linear=false", "training.freeze_steps=0", "training.freeze_epochs=0"])
+    first, second = (run(alone.changed([f"training.max_steps={steps}"]), rows) for steps in (few, many))
+    step = (second - first) / (many - few) if many > few and second > first else second / many
+    start = max(0.0, first - few * step) / epoch  # of an epoch, a share for each update
+    fitting = int(_PLANNED * (deadline - time.perf_counter()) / max(step + start, 1e-9))
+    steps = max(1, min(total, fitting))
     log.info("%s: an update takes %.2f ms; %d of %d fit into the time", title, 1000 * step, steps, total)
     return config if steps == total else config.changed([f"training.max_steps={steps}"])

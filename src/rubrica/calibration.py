@@ -23,19 +23,26 @@ _STEPS = 100  # Newton's; a handful is enough
 _CLOSE = 1e-8  # a step that gains less of the loss is the last
 
 
-def fit_weights(parts: Sequence[Floats], targets: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+def fit_weights(
+    parts: Sequence[Floats], targets: NDArray[np.integer[Any]], text_weights: NDArray[np.float32] | None = None
+) -> NDArray[np.float64]:
     """The weights of the parts, at least 0, with the least loss of their weighted sum; the loss is convex in them.
 
     Args:
         parts: The logits of each part, (N, C).
         targets: The class of each text, (N,), whose loss is the cross-entropy of the softmax; or ones at the classes
             that it has, (N, C), whose loss is that of each class's sigmoid.
+        text_weights: How much each text counts, above 0, (N,); None counts all alike.
     """
     logits = np.stack([part.astype(np.float64) for part in parts])
     wanted = _wanted(targets, logits.shape[2])
-    several = targets.ndim == 2
+    counts = np.ones(len(targets)) if text_weights is None else text_weights / text_weights.mean(dtype=np.float64)
+
+    def derivatives(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+        return _derivatives(weights, logits, wanted, counts, several=targets.ndim == 2)
+
     weights = np.ones(len(parts))
-    loss, slope, curve = _derivatives(weights, logits, wanted, several=several)
+    loss, slope, curve = derivatives(weights)
     for _ in range(_STEPS):
         free = (weights > 0) | (slope < 0)
         if not free.any():
@@ -47,7 +54,7 @@ def fit_weights(parts: Sequence[Floats], targets: NDArray[np.integer[Any]]) -> N
         length = 1.0
         while True:
             moved = np.maximum(weights + length * step, 0)
-            found = _derivatives(moved, logits, wanted, several=several)
+            found = derivatives(moved)
             if found[0] <= loss or length < 1e-6:
                 break
             length /= 2
@@ -69,22 +76,22 @@ def _wanted(targets: NDArray[np.integer[Any]], num_classes: int) -> Floats:
 
 
 def _derivatives(
-    weights: NDArray[np.float64], logits: Floats, wanted: Floats, *, several: bool
+    weights: NDArray[np.float64], logits: Floats, wanted: Floats, counts: Floats, *, several: bool
 ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-    """The mean loss of a text, its first derivatives (M,) and its second ones (M, M)."""
+    """The weighted mean loss of a text, its first derivatives (M,) and its second ones (M, M)."""
     z = np.tensordot(weights, logits, 1)
     count = len(z)
     if several:
         p = np.exp(-np.logaddexp(0, -z))
-        loss = np.logaddexp(0, z).sum() - (wanted * z).sum()
-        curve = np.einsum("mnc,knc->mk", logits * (p * (1 - p)), logits)
+        loss = counts @ (np.logaddexp(0, z) - wanted * z).sum(axis=1)
+        curve = np.einsum("mnc,knc->mk", logits * (p * (1 - p) * counts[:, None]), logits)
     else:
         below = z - z.max(axis=1, keepdims=True)
         p = np.exp(below)
         sums = p.sum(axis=1, keepdims=True)
         p /= sums
-        loss = np.log(sums).sum() - (wanted * below).sum()
+        loss = counts @ (np.log(sums[:, 0]) - (wanted * below).sum(axis=1))
         mean = np.einsum("mnc,nc->mn", logits, p)
-        curve = np.einsum("mnc,knc->mk", logits * p, logits) - mean @ mean.T
-    slope = np.einsum("mnc,nc->m", logits, p - wanted)
+        curve = np.einsum("mnc,knc->mk", logits * (p * counts[:, None]), logits) - (mean * counts) @ mean.T
+    slope = np.einsum("mnc,nc->m", logits, (p - wanted) * counts[:, None])
     return float(loss) / count, slope / count, curve / count

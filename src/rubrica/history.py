@@ -23,7 +23,7 @@ class History:
         records: The lines of `metrics.jsonl`: averages over the last updates, and validation after each epoch.
         steps: How many updates there were.
         train_seconds: Seconds of the updates alone, without validation.
-        interrupted: Whether Ctrl-C ended it.
+        interrupted: Whether Ctrl-C ended it, or a given time.
     """
 
     losses: list[float] = field(default_factory=list)

@@ -11,6 +11,7 @@ Letters: N texts, B texts of a batch, T tokens, U distinct words of a batch, E n
 
 import copy
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -58,6 +59,7 @@ def fit(
     unknown_id: int = 0,
     validate: Callable[[], tuple[float, float]] | None = None,
     title: str = "train",
+    stop_at: float = math.inf,
 ) -> History:
     """Train a model in place.
 
@@ -72,6 +74,7 @@ def fit(
         unknown_id: What a dropped word is read as.
         validate: Returns loss and accuracy on held-out texts; called after each epoch.
         title: What the progress bar is called.
+        stop_at: When to end as by Ctrl-C, on the clock of `time.perf_counter`.
     """
     settings = config.training
     steps_per_epoch = -(-len(rows) // settings.batch_size)
@@ -92,7 +95,7 @@ def fit(
     waiting: list[Tensor] = []  # loss and accuracy of updates that the device may still be computing
     model.train()
     try:
-        with progress_bar(title, total) as advance:
+        with progress_bar(title, total, stop_at) as advance:
             note, started = "", time.perf_counter()
             for epoch in range(-(-total // steps_per_epoch)):
                 batches = _batches(split, rows, config, epoch)[: total - len(history.losses)]

@@ -3,6 +3,7 @@
 Letters: V words in use, W words of the vectors, E numbers in a word vector.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -27,6 +28,7 @@ def train_network(
     *,
     validate: Callable[[Trained], tuple[float, float]] | None,
     title: str,
+    stop_at: float = math.inf,
 ) -> Trained:
     """Train on the given rows of the corpus's train split, see `loop.fit`.
 
@@ -37,9 +39,10 @@ def train_network(
         rows: Which texts of train to learn from.
         validate: Returns loss and accuracy on held-out texts; called after each epoch.
         title: What the progress bar is called.
+        stop_at: When to end as by Ctrl-C, on the clock of `time.perf_counter`.
     """
     with seeded(config.training.seed):
-        return _train(corpus, vectors, config, rows, validate, title)
+        return _train(corpus, vectors, config, rows, validate, title, stop_at)
 
 
 def _train(
@@ -49,6 +52,7 @@ def _train(
     rows: NDArray[np.int64],
     validate: Callable[[Trained], tuple[float, float]] | None,
     title: str,
+    stop_at: float,
 ) -> Trained:
     model = build_model(config.model, initial_table(corpus, vectors, config), len(corpus.labels))
     model.to(choose_device(config.training.device))
@@ -67,9 +71,8 @@ def _train(
 
     split = corpus.splits["train"]
     unknown_id = corpus.vocab.unknown_id
-    return trained(
-        fit(model, split, rows, config, unknown_id=unknown_id, validate=check if validate else None, title=title)
-    )
+    judge = check if validate else None
+    return trained(fit(model, split, rows, config, unknown_id=unknown_id, validate=judge, title=title, stop_at=stop_at))
 
 
 def initial_table(corpus: Corpus, vectors: Vectors | None, config: Config) -> Float[Tensor, "V E"]:

@@ -5,7 +5,7 @@ Letters: N texts, C classes, V words in use, W words of the vectors, E numbers i
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rubrica import forward, linear, metrics
+from rubrica import metrics
 from rubrica.artifact import Artifact, check_writable, save_artifact
-from rubrica.budget import choose_epochs, fit_in_time
+from rubrica.budget import choose_epochs
 from rubrica.cache import make_array
 from rubrica.calibration import fit_weights
 from rubrica.config import Config, load_recipe
 from rubrica.corpus import Corpus, Split, build_corpus, follow_case, pretrained_table
 from rubrica.data import Dataset, check_trainable, read_dataset
 from rubrica.data_labels import SEPARATOR
-from rubrica.errors import ConfigError, require
+from rubrica.errors import ConfigError
 from rubrica.held_out import class_counts, hold_out
 from rubrica.history import Trained
-from rubrica.linear import LinearPart, ngrams_of, take_texts
 from rubrica.own_words import extend_vectors
+from rubrica.parts import choose_trainer, join_parts, train_parts
 from rubrica.quantization import store_tensors
 from rubrica.runtime import Classifier
 from rubrica.thresholds import tune_thresholds
@@ -36,7 +36,6 @@ from rubrica.vocab import PAD_ID, TokenIds, Vocab
 
 log = logging.getLogger(__name__)
 
-_LAST_LAYERS = {"head.weight", "head.bias", "linear.weight", "linear.bias"}
 _UNCALIBRATED = (0.6, 1.5)  # weights of a network and of a linear model that no text was held out for: as is common
 _MOST_HELD = 2000  # texts held out of train at the most: enough to weigh parts and to judge epochs
 _SPARE = 0.7  # of the time that is left: training anew, on some texts more, has to take less than this
@@ -115,7 +114,7 @@ def train_dataset(
     Returns:
         The texts in numbers, and the model.
     """
-    _trainer(config)  # says what is not installed before any work is done
+    choose_trainer(config)  # says what is not installed before any work is done
     if config.model.name == "linear" and vectors is not None:
         raise ConfigError("a linear model reads no word vectors; leave them out, or take another model")
     if vectors is not None and not isinstance(vectors, Vectors):
@@ -159,8 +158,8 @@ def train_corpus(
         weights_of = balanced_weights(train_split.targets, rows)
         if train_split.weights is not None:
             weights_of *= train_split.weights
-        counted = replace(train_split, weights=weights_of)
-        corpus = replace(corpus, splits=corpus.splits | {"train": counted})
+        balanced = replace(train_split, weights=weights_of)
+        corpus = replace(corpus, splits=corpus.splits | {"train": balanced})
     thresholds = [0.5] * len(corpus.labels) if corpus.several else None
 
     def validate(trained: Trained) -> tuple[float, float]:
@@ -170,21 +169,17 @@ def train_corpus(
     if not config.training.epochs:
         epochs = choose_epochs(config, len(rows))
         config = replace(config, training=replace(config.training, epochs=epochs))
-    if deadline is not None:
-
-        def run(settings: Config, wanted: NDArray[np.int64]) -> float:
-            trial = _trainer(settings)(corpus, vectors, settings, wanted, validate=None, title=f"{title}, on trial")
-            return trial.history.train_seconds
-
-        config = fit_in_time(config, rows, deadline - time.perf_counter(), run, title)
     began = time.perf_counter()
-    parts, config = _train_parts(corpus, vectors, config, rows, validate if len(held_rows) else None, title)
+    parts, config = train_parts(corpus, vectors, config, rows, validate if len(held_rows) else None, title, deadline)
+    if config.model.name == "linear":
+        vectors = None  # it reads none
     weights = _UNCALIBRATED[: len(parts)] if len(parts) > 1 else (1.0,)
     if len(held_rows):
         judged = held_rows[:: -(-len(held_rows) // _CALIBRATED)]
-        found = fit_weights([part.logits(held_out, judged) for part in parts], held_out.targets[judged])
+        counted = None if held_out.weights is None else held_out.weights[judged]  # a text's own weights, not a class's
+        found = fit_weights([part.logits(held_out, judged) for part in parts], held_out.targets[judged], counted)
         weights = tuple(found.tolist())
-    trained = _join(parts, weights, corpus, config)
+    trained = join_parts(parts, weights, corpus, config)
     history = trained.history
     scores: dict[str, Any] = {
         "train_texts": len(rows),
@@ -207,8 +202,8 @@ def train_corpus(
     anew = held_out is train_split and not history.interrupted and not config.training.max_steps
     if anew and len(held_rows) > _NEGLIGIBLE * len(rows):
         everything = np.sort(np.concatenate([rows, held_rows]))
-        again, _ = _train_parts(corpus, vectors, config, everything, None, f"{title}, on all of train")
-        whole = _join(again, weights, corpus, config) if len(again) == len(parts) else trained
+        again, _ = train_parts(corpus, vectors, config, everything, None, f"{title}, on all of train")
+        whole = join_parts(again, weights, corpus, config) if len(again) == len(parts) else trained
         if not whole.history.interrupted:
             trained = Trained(whole.tensors, whole.logits, history)
             scores |= {"train_texts": len(everything), "refitted": True}
@@ -240,55 +235,6 @@ def balanced_weights(targets: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[
     return weights
 
 
-def _train_parts(
-    corpus: Corpus,
-    vectors: Vectors | None,
-    config: Config,
-    rows: NDArray[np.int64],
-    validate: Callable[[Trained], tuple[float, float]] | None,
-    title: str,
-) -> tuple[list[Trained], Config]:
-    """Train each of `config.model.parts`; interrupted in the first of two, it is alone, and the config says so."""
-    parts = [_trainer(config)(corpus, vectors, config, rows, validate=validate, title=title)]
-    if config.model.parts == (config.model.name,):
-        return parts, config
-    if parts[0].history.interrupted:
-        return parts, config.changed(["model.with_linear=false"])
-    settings = config.changed([f"training.epochs={load_recipe('linear').training.epochs}", "model.name=linear"])
-    parts.append(_trainer(settings)(corpus, None, settings, rows, validate=None, title=f"linear, beside {title}"))
-    return parts, config
-
-
-def _join(parts: Sequence[Trained], weights: Sequence[float], corpus: Corpus, config: Config) -> Trained:
-    """One model whose logits are the weighted sum of the parts'; the weights are in the last layers.
-
-    Its tensors are float32, its logits those of the tables as they will be stored.
-    """
-    tensors = {
-        name: np.float32(weight) * tensor if name in _LAST_LAYERS else tensor
-        for part, weight in zip(parts, weights, strict=True)
-        for name, tensor in part.tensors.items()
-    }
-
-    stored = store_tensors(tensors, config.training.storage)
-    features = LinearPart(ngrams_of(config), stored)
-
-    def logits(split: Split, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        found = np.zeros((len(rows), len(corpus.labels)), np.float32)
-        if config.model.name != "linear":
-            found += forward.logits(stored, config, split.tokens.take(rows))
-        if "linear" in config.model.parts:
-            found += linear.logits(features, take_texts(split.texts, rows))
-        return found
-
-    history = replace(
-        parts[0].history,
-        train_seconds=sum(part.history.train_seconds for part in parts),
-        interrupted=any(part.history.interrupted for part in parts),
-    )
-    return Trained(tensors, logits, history)
-
-
 def _bag_accuracy(corpus: Corpus, config: Config, *, held_out: bool) -> dict[str, float]:
     """Accuracy, or micro-F1, of a bag on the same validation and test texts: what a network has to be better than."""
     recipe = load_recipe("bag")
@@ -296,22 +242,6 @@ def _bag_accuracy(corpus: Corpus, config: Config, *, held_out: bool) -> dict[str
     settings = replace(recipe, data=data, training=replace(recipe.training, seed=config.training.seed))
     scores = train_corpus(corpus, None, settings, title="bag, for comparison").metrics
     return {split: metrics.main_score(scores[split]) for split in ("validation", "test") if split in scores}
-
-
-def _trainer(config: Config) -> Callable[..., Trained]:
-    """The function that trains such a model; a bag and a linear model need no torch."""
-    if config.model.name == "bag":
-        from rubrica.bag import train_bag
-
-        return train_bag
-    if config.model.name == "linear":
-        from rubrica.linear_training import train_linear
-
-        return train_linear
-    require("torch", "train")
-    from rubrica.network import train_network
-
-    return train_network
 
 
 def build_artifact(
