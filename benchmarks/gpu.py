@@ -88,7 +88,7 @@ class Data:
     """What every run reads."""
 
     def __init__(self, dataset, vectors):
-        self.vectors, self.config = vectors, Config()
+        self.vectors, self.config = vectors, Config().changed(["training.batch_size=64"])
         self.corpus = build_corpus(dataset, vectors, self.config.data)
         self.split = self.corpus.splits["train"]
         self.rows, self.held = hold_out(self.split.targets, self.config.data.validation_fraction, 0)
@@ -182,7 +182,7 @@ def check_networks(device):
             found = []
             for place in (torch.device("cpu"), device):
                 seed_everything(0)
-                config = Config().changed([f"model.name={name}", f"model.pooling={pooling}"])
+                config = Config().changed([f"model.name={name}", f"model.pooling={pooling}", "training.batch_size=64"])
                 model = build_model(config.model, torch.randn(2000, 50), 4).to(place).train()
                 if found and name != "cnn":
                     join_weights(model.cell)  # as the optimizer does

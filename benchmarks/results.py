@@ -31,10 +31,10 @@ def save_result(name, result):
 
 
 def load_result(name):
-    """What was written before, if it was on this machine and with these versions; else nothing."""
+    """What was written before, on whatever machine, if it was with these versions; else nothing."""
     path = RESULTS / f"{name}.json"
     result = json.loads(path.read_text()) if path.exists() else {}
-    return result if where_it_ran().items() <= result.items() else {}
+    return result if result.get("versions") == where_it_ran()["versions"] else {}
 
 
 def write_result(name, result):

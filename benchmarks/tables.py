@@ -49,7 +49,8 @@ def accuracy():
     lines = [f"| {counted} | " + " | ".join(DATA.values()) + " | AG News, s |", "|---|" + "--:|" * (len(DATA) + 1)]
     for side in dict.fromkeys(row["side"] for row in result["rows"]):
         figures = [_figures(cells.get((side, data))) for data in DATA]
-        seconds = f"{cells[side, 'ag_news']['seconds_median']:.0f}" if (side, "ag_news") in cells else "-"
+        took = cells.get((side, "ag_news"), {}).get("seconds_median")
+        seconds = "-" if took is None else f"{took:.0f}"
         lines.append(f"| {side} | " + " | ".join([*figures, seconds]) + " |")
     return lines
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rubrica import parts
-from rubrica.budget import drop_slow_linear, limit_steps, parse_seconds
+from rubrica.budget import choose_length, drop_slow_linear, limit_steps, parse_seconds
 from rubrica.config import Config, load_recipe
 from rubrica.training import train
 
@@ -24,6 +24,18 @@ def test_lengths_of_time(text, seconds):
 def test_what_is_no_length_of_time(text):
     with pytest.raises(ValueError, match="give seconds, 90s, 2m or 1h"):
         parse_seconds(text)
+
+
+def test_few_texts_take_small_batches_and_many_epochs():
+    def found(num_texts, *settings, recipe=None):
+        training = choose_length((recipe or Config()).changed(settings), num_texts).training
+        return training.batch_size, training.epochs
+
+    assert found(900) == (32, 10)
+    assert found(20_000) == (64, 10)
+    assert found(68_000) == (64, 3)
+    assert found(900, "training.batch_size=5", "training.epochs=2") == (5, 2)
+    assert found(900, recipe=load_recipe("bag")) == (64, load_recipe("bag").training.epochs)
 
 
 def machine(*, step, start=0.0, linear=0.0):

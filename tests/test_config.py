@@ -27,7 +27,7 @@ BAD = [
     ({"training": {"epochs": True}}, "training.epochs is True; give a value of type int"),
     ({"training": {"lr": 0}}, "training.lr is 0; give more than 0"),
     ({"training": {"lr": float("nan")}}, "training.lr is nan; give more than 0"),
-    ({"training": {"freeze_steps": 1, "freeze_epochs": 1}}, "both set; give one of them"),
+    ({"training": {"batch_size": -1}}, "training.batch_size is -1; give 0 or more"),
     ({"training": {"seed": -1}}, "training.seed is -1; give 0 or more"),
     ({"training": {"seed": 2**63}}, "give less than 2^63"),
     ({"training": 3}, "[training] is no table"),

@@ -115,6 +115,7 @@ def test_ctrl_c_keeps_the_rungs_that_ended(tiny_news, tiny_vectors, tmp_path, mo
     monkeypatch.setattr(ladder, "train_corpus", impatient)
     run_ladder(tiny_news, tiny_vectors, tmp_path / "out", seeds=SEEDS[:2])
     written = json.loads((tmp_path / "out" / "ladder.json").read_text())
+    assert written["interrupted"]
     assert [(row["ladder"], row["rung"]) for row in written["rungs"]] == [
         ("rnn", "seminar"), ("rnn", "case"), ("gru", "seminar"),
     ]  # fmt: skip
@@ -147,6 +148,25 @@ def test_the_command_prints_the_ladders(tiny_vectors, tmp_path, monkeypatch, cap
         assert row["fault"] in out
     assert "p < 0.05" in out
     assert "ladder.png" in err
+
+
+@pytest.mark.usefixtures("two_rungs")
+def test_ctrl_c_ends_the_command_with_what_is_done(tiny_vectors, tmp_path, monkeypatch, capsys):
+    original = ladder.train_corpus
+
+    def impatient(*args, title, **more):
+        artifact = original(*args, title=title, **more)
+        artifact.metrics["interrupted"] = title.startswith("gru")
+        return artifact
+
+    monkeypatch.setattr(ladder, "train_corpus", impatient)
+    save_vectors(tiny_vectors, tmp_path / "v.txt")
+    arguments = ["seminar", "--ladder", "--seeds", "1", "--data", "mini-news", "--vectors", tmp_path / "v.txt"]
+    monkeypatch.setattr(sys, "argv", ["rubrica", *map(str, arguments), "--out", str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 130
+    assert "rnn: " in capsys.readouterr().out
 
 
 def test_seeds_are_of_the_ladder(monkeypatch, capsys):

@@ -24,7 +24,9 @@ from rubrica.network import initial_table
 @pytest.fixture
 def small(tiny_news, tiny_vectors):
     """A corpus of 160 texts: 5 updates of 32 an epoch."""
-    config = Config().changed(["training.batch_size=32", "training.epochs=2", "model.hidden_size=8"])
+    config = Config().changed(
+        ["training.batch_size=32", "training.epochs=2", "training.freeze_steps=0", "model.hidden_size=8"]
+    )
     config = config.changed(
         [f"training.{name}=0.0" for name in ("label_smoothing", "word_dropout", "dropout", "adversarial")]
     )
@@ -74,6 +76,7 @@ def test_words_that_no_text_uses_keep_their_row(small):
 
 def test_a_schedule_counts_in_steps_or_in_epochs():
     assert build_schedule(TrainingConfig(freeze_epochs=2), steps_per_epoch=5) == FreezeSchedule(10)
+    assert build_schedule(TrainingConfig(), steps_per_epoch=5) == FreezeSchedule(TrainingConfig().freeze_steps)
     assert build_schedule(TrainingConfig(freeze_steps=1001), steps_per_epoch=5) == FreezeSchedule(1001)
     assert str(FreezeSchedule(1001)).endswith("frozen for updates 0..1000 and trains from update 1001 on")
     assert str(FreezeSchedule(0)) == "the embedding trains from the start"

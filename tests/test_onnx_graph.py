@@ -60,7 +60,7 @@ def test_probabilities_equal_torch_where_the_seminar_starts(name):
 
 def make_bag(word_ngrams, num_buckets=13):
     settings = [f"model.word_ngrams={word_ngrams}", f"model.num_buckets={num_buckets}", "model.embedding_dim=5"]
-    config = Config().changed(["model.name=bag", *settings])
+    config = Config().changed(["model.name=bag", "training.batch_size=64", *settings])
     draw = np.random.default_rng(4)
     shapes = expected_shapes(config, len(WORDS), len(LABELS))
     tensors = {name: draw.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}

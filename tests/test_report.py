@@ -344,6 +344,7 @@ def test_missing_libraries_name_the_extra(monkeypatch):
     def missing(name):
         raise ModuleNotFoundError(name=name.split(".")[0])
 
+    _template()  # else jinja2 is what is missing first
     monkeypatch.setattr("rubrica.errors.import_module", missing)
     with pytest.raises(MissingExtraError, match=r"matplotlib is not installed.*rubrica\[report\]"):
         render_seminar(report())

@@ -25,7 +25,16 @@ from rubrica.runtime import Classifier
 from rubrica.training import train
 from rubrica.vectors import Vectors, save_vectors
 
-QUICK = Config().changed(["training.epochs=8", "training.batch_size=16", "training.lr=0.02", "model.hidden_size=16"])
+# The vectors given here are drawn, and not worth keeping still for.
+QUICK = Config().changed(
+    [
+        "training.epochs=8",
+        "training.batch_size=16",
+        "training.lr=0.02",
+        "training.freeze_steps=0",
+        "model.hidden_size=16",
+    ]
+)
 
 
 LINEAR = load_recipe("linear")
@@ -215,6 +224,19 @@ def test_vectors_may_be_a_path(tiny_news, tiny_vectors, tmp_path):
     save_vectors(tiny_vectors, tmp_path / "v.txt")
     model = train(tiny_news, config=QUICK.changed(["training.epochs=1"]), vectors=tmp_path / "v.txt")
     assert model.artifact.vectors == "v.txt"  # a model travels; the folders of this machine stay at home
+
+
+@pytest.mark.parametrize("embedding", ["pretrained", "random"])
+def test_given_vectors_keep_still_at_first_and_drawn_ones_never(tiny_news, tiny_vectors, embedding):
+    frozen = QUICK.changed(["training.freeze_steps=100000", f"model.embedding={embedding}", "training.storage=float32"])
+    model = train(tiny_news, config=frozen, vectors=tiny_vectors)
+    words = {word: i for i, word in enumerate(model.artifact.vocab.words)}
+    table = model.artifact.tensors["embedding.weight"]
+    scale = 0.1 / tiny_vectors.matrix.std()
+    here = [(words[word], i) for i, word in enumerate(tiny_vectors.words) if word in words]
+    kept = [np.allclose(table[place], scale * tiny_vectors.matrix[i], atol=1e-6) for place, i in here]
+    assert len(kept) > 5
+    assert all(kept) == (embedding == "pretrained")
 
 
 def test_the_output_folder_is_checked_before_any_work(tmp_path):

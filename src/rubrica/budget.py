@@ -9,6 +9,7 @@ that becomes slower than it was on trial, the updates end as by Ctrl-C: that mod
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from rubrica.config import Config, load_recipe
 log = logging.getLogger(__name__)
 
 _UPDATES, _EPOCHS = 3000, (3, 10)  # of a network
+_BATCH, _SMALL_BATCH, _MANY = 64, 32, 20_000  # texts of an update where there are so many texts; of fewer
 _TRIAL_STEPS, _TRIAL_TEXTS = (5, 35), 2000
 _PLANNED = 0.8  # of the time left; the rest is for validation, for saving, and for what else the machine does
 STOPPED = 0.9  # of the time left: where updates end that took longer than on trial
@@ -40,15 +42,20 @@ def parse_seconds(text: str) -> float:
     return seconds
 
 
-def choose_epochs(config: Config, num_texts: int) -> int:
-    """The epochs of a training that leaves them open: of a network as many as make so many updates, within bounds.
+def choose_length(config: Config, num_texts: int) -> Config:
+    """The settings, with the batch size and the epochs that they leave open: 0.
 
-    Chosen on validation parts of data sets of 900 to 68,000 texts, see docs/decisions.md.
+    Of a network as many epochs as make so many updates, within bounds, and smaller batches where texts are few. Chosen
+    on validation parts of data sets of 900 to 68,000 texts, see docs/decisions.md.
     """
-    if config.model.name in ("bag", "linear"):
-        return load_recipe(config.model.name).training.epochs
-    few, many = _EPOCHS
-    return max(few, min(many, round(_UPDATES * config.training.batch_size / num_texts)))
+    batch_size = config.training.batch_size or (_BATCH if num_texts >= _MANY else _SMALL_BATCH)
+    epochs = config.training.epochs
+    if not epochs and config.model.name in ("bag", "linear"):
+        epochs = load_recipe(config.model.name).training.epochs
+    elif not epochs:
+        few, many = _EPOCHS
+        epochs = max(few, min(many, round(_UPDATES * batch_size / num_texts)))
+    return replace(config, training=replace(config.training, batch_size=batch_size, epochs=epochs))
 
 
 Run = Callable[[Config, NDArray[np.int64]], float]

@@ -97,8 +97,11 @@ def seminar(data: str, vectors: str, out: str | None, ladder: bool, seeds: int |
     if ladder:
         from rubrica.ladder import SEEDS, run_ladder
 
-        print_ladder(run_ladder(dataset, loaded, out, seeds=SEEDS[: seeds or 3]))
+        report = run_ladder(dataset, loaded, out, seeds=SEEDS[: seeds or 3])
+        print_ladder(report)
         click.echo(f"wrote {out}/ladder.json and {out}/ladder.png", err=True)
+        if report["interrupted"]:
+            raise click.Abort
         return
     from rubrica.seminar import run_seminar
 

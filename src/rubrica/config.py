@@ -151,12 +151,12 @@ class TrainingConfig:
     """The loop."""
 
     epochs: int = 0
-    """Passes over train; 0 chooses by the amount of text, see `budget.choose_epochs`."""
+    """Passes over train; 0 chooses by the amount of text, see `budget.choose_length`."""
     max_steps: int = 0
     """Updates at most, of a network or a bag: the step size falls to 0 with the last of them, and what was held out of
     train is not learned in the end. 0 sets no limit; a training in a given time chooses it, see `budget.py`."""
-    batch_size: int = 64
-    """Texts of one update; at least 1."""
+    batch_size: int = 0
+    """Texts of one update; 0 chooses by the amount of text, see `budget.choose_length`."""
     similar_lengths: bool = True
     """Batches of texts of similar length, in a random order; else of random texts, of which half is padding."""
     dense_updates: bool = False
@@ -180,10 +180,10 @@ class TrainingConfig:
     loss is higher; at least 0, which leaves it out. It takes twice the time. A frozen table's vectors are not moved."""
     max_grad_norm: float = 1.0
     """Longer gradients are scaled down to this L2 norm; above 0."""
-    freeze_steps: int = 0
-    """The embedding table keeps still for this many first updates; at least 0."""
+    freeze_steps: int = 300
+    """A table that starts at given vectors keeps still for this many first updates; at least 0."""
     freeze_epochs: int = 0
-    """The same, counted in epochs; at least 0, and not beside freeze_steps."""
+    """The same, counted in epochs, in place of freeze_steps; at least 0, which leaves it to these."""
     patience: int = 0
     """Stop after this many epochs without a better validation loss; 0 never stops early."""
     seed: int = 0
@@ -194,8 +194,7 @@ class TrainingConfig:
     """`cpu`, `cuda`, or `auto`: an accelerator if torch sees one."""
 
     def __post_init__(self) -> None:
-        _refuse(self.batch_size < 1, f"training.batch_size is {self.batch_size}; give at least 1")
-        for name in ("epochs", "max_steps", "freeze_steps", "freeze_epochs", "patience", "seed"):
+        for name in ("batch_size", "epochs", "max_steps", "freeze_steps", "freeze_epochs", "patience", "seed"):
             _refuse(getattr(self, name) < 0, f"training.{name} is {getattr(self, name)}; give 0 or more")
         _refuse(self.seed >= 2**63, f"training.seed is {self.seed}; give less than 2^63, which is what torch takes")
         for name in ("warmup", "label_smoothing", "word_dropout", "dropout"):
@@ -206,10 +205,6 @@ class TrainingConfig:
         _refuse(not self.adversarial >= 0, f"training.adversarial is {self.adversarial}; give 0 or more")
         for name in ("lr", "max_grad_norm"):
             _refuse(not getattr(self, name) > 0, f"training.{name} is {getattr(self, name)}; give more than 0")
-        _refuse(
-            bool(self.freeze_steps and self.freeze_epochs),
-            "training.freeze_steps and training.freeze_epochs are both set; give one of them",
-        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

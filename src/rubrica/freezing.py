@@ -33,4 +33,4 @@ class FreezeSchedule:
 
 def build_schedule(config: TrainingConfig, steps_per_epoch: int) -> FreezeSchedule:
     """The schedule of a config, which counts in steps or in epochs."""
-    return FreezeSchedule(config.freeze_steps or config.freeze_epochs * steps_per_epoch)
+    return FreezeSchedule(config.freeze_epochs * steps_per_epoch or config.freeze_steps)

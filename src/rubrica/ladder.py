@@ -49,7 +49,7 @@ RUNGS = (
     Rung("directions", "a state knows only what stood before it", ("model.bidirectional=true", "model.hidden_size=64")),
     Rung(
         "steps", "steps too large to the end, and of absent words too",
-        ("training.lr=4e-3", "training.batch_size=64", "training.warmup=0.05", "training.decay=linear",
+        ("training.lr=4e-3", "training.batch_size=0", "training.warmup=0.05", "training.decay=linear",
          "training.dense_updates=false"),
     ),
     Rung(
@@ -60,7 +60,7 @@ RUNGS = (
     # One rung: without the second setting the file's numbers come in as large as they are, which mends and breaks.
     Rung(
         "vectors", "words start as noise, or are all one",
-        ("model.embedding=pretrained", "model.extend_vectors=true"),
+        ("model.embedding=pretrained", "model.extend_vectors=true", "training.freeze_steps=300"),
     ),
     Rung("neighbours", "words a little different get other answers", ("training.adversarial=1.5",)),
     Rung("n-grams", "no feature for a phrase or a word's parts", ("model.with_linear=true", "training.storage=int8")),
@@ -117,8 +117,10 @@ def run_ladder(
         "seeds": list(seeds),
         "machine": processor(),
         "versions": versions(("rubrica", "numpy", "torch")),
+        "interrupted": False,
         "rungs": [],
     }
+    total = len(LADDERS) * len(RUNGS)
     corpora: dict[tuple[bool, bool], Corpus] = {}
     try:
         for ladder in LADDERS:
@@ -132,11 +134,16 @@ def run_ladder(
                 report["rungs"].append(row)
                 report["seconds"] = time.perf_counter() - started
                 _write(out / "ladder.json", report)
+                done, seconds = len(report["rungs"]), report["seconds"]
+                left = seconds / done * (total - done)
+                log.info("%d of %d rungs in %.0f s, about %.0f s to go", done, total, seconds, left)
                 if on_rung is not None:
                     on_rung(row)
     except KeyboardInterrupt:
         if not report["rungs"]:
             raise  # there is nothing to report
+        report["interrupted"] = True
+        _write(out / "ladder.json", report)
         log.warning("interrupted in %s, %s; the rungs before are kept in %s", ladder, rung.name, out / "ladder.json")
     plot_ladder(report, out / "ladder.png")
     return report

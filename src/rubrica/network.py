@@ -54,6 +54,8 @@ def _train(
     title: str,
     stop_at: float,
 ) -> Trained:
+    if vectors is None or config.model.embedding != "pretrained":  # noise is not worth keeping
+        config = config.changed(["training.freeze_steps=0", "training.freeze_epochs=0"])
     model = build_model(config.model, initial_table(corpus, vectors, config), len(corpus.labels))
     model.to(choose_device(config.training.device))
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rubrica import metrics
 from rubrica.artifact import Artifact, check_writable, save_artifact
-from rubrica.budget import choose_epochs
+from rubrica.budget import choose_length
 from rubrica.cache import make_array
 from rubrica.calibration import fit_weights
 from rubrica.config import Config, load_recipe
@@ -166,9 +166,7 @@ def train_corpus(
         scores = _score(trained, corpus, held_out, held_rows, config, thresholds)
         return scores["loss"], metrics.main_score(scores)
 
-    if not config.training.epochs:
-        epochs = choose_epochs(config, len(rows))
-        config = replace(config, training=replace(config.training, epochs=epochs))
+    config = choose_length(config, len(rows))
     began = time.perf_counter()
     parts, config = train_parts(corpus, vectors, config, rows, validate if len(held_rows) else None, title, deadline)
     if config.model.name == "linear":
