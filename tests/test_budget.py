@@ -35,7 +35,9 @@ def test_few_texts_take_small_batches_and_many_epochs():
     assert found(20_000) == (64, 10)
     assert found(68_000) == (64, 3)
     assert found(900, "training.batch_size=5", "training.epochs=2") == (5, 2)
-    assert found(900, recipe=load_recipe("bag")) == (64, load_recipe("bag").training.epochs)
+    bag = load_recipe("bag")
+    assert [found(texts, recipe=bag) for texts in (900, 5000, 68_000)] == [(64, 100), (64, 40), (64, 5)]
+    assert found(900, recipe=load_recipe("linear"))[1] == load_recipe("linear").training.epochs
 
 
 def machine(*, step, start=0.0, linear=0.0):

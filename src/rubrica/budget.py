@@ -19,6 +19,7 @@ from rubrica.config import Config, load_recipe
 log = logging.getLogger(__name__)
 
 _UPDATES, _EPOCHS = 3000, (3, 10)  # of a network
+_BAG_TEXTS, _BAG_EPOCHS = 200_000, (5, 100)
 _BATCH, _SMALL_BATCH, _MANY = 64, 32, 20_000  # texts of an update where there are so many texts; of fewer
 _TRIAL_STEPS, _TRIAL_TEXTS = (5, 35), 2000
 _PLANNED = 0.8  # of the time left; the rest is for validation, for saving, and for what else the machine does
@@ -45,16 +46,17 @@ def parse_seconds(text: str) -> float:
 def choose_length(config: Config, num_texts: int) -> Config:
     """The settings, with the batch size and the epochs that they leave open: 0.
 
-    Of a network as many epochs as make so many updates, within bounds, and smaller batches where texts are few. Chosen
-    on validation parts of data sets of 900 to 68,000 texts, see docs/decisions.md.
+    As many epochs as make so many updates of a network, or as read so many texts into a bag, within bounds; and smaller
+    batches where texts are few. Chosen on validation parts of data sets of 900 to 68,000 texts, see docs/decisions.md.
     """
     batch_size = config.training.batch_size or (_BATCH if num_texts >= _MANY else _SMALL_BATCH)
     epochs = config.training.epochs
-    if not epochs and config.model.name in ("bag", "linear"):
-        epochs = load_recipe(config.model.name).training.epochs
+    if not epochs and config.model.name == "linear":
+        epochs = load_recipe("linear").training.epochs
     elif not epochs:
-        few, many = _EPOCHS
-        epochs = max(few, min(many, round(_UPDATES * batch_size / num_texts)))
+        bag = config.model.name == "bag"
+        texts, (few, many) = (_BAG_TEXTS, _BAG_EPOCHS) if bag else (_UPDATES * batch_size, _EPOCHS)
+        epochs = max(few, min(many, round(texts / num_texts)))
     return replace(config, training=replace(config.training, batch_size=batch_size, epochs=epochs))
 
 
