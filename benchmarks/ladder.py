@@ -1,4 +1,4 @@
-"""The ladder of `rubrica seminar --ladder` over three seeds, for the table and the plot of docs/ladder.md.
+"""The ladder of `rubrica seminar --ladder` over five seeds, for the table and the plot of docs/ladder.md.
 
 Expected before the first run, of the whole way: rnn from 25 to 92 %, gru from 70 to 92.5 %; of single repairs: the
 rnn's start wakes it only with masks, the last state being what is looked at, to 85 %; looking at all states brings

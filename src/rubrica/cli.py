@@ -77,7 +77,7 @@ rubrica.add_command(vectors)
 @click.option("--vectors", default="glove-twitter-50", show_default=True, help="File, or name of `vectors list`.")
 @click.option("--out", help="New folder for what comes out.  [default: runs/seminar or runs/ladder]")
 @click.option("--ladder", is_flag=True, help="Mend its rnn and its gru instead, one fault at a time.")
-@click.option("--seeds", type=click.IntRange(1, 100), help="Trainings of each rung of the ladder.  [default: 3]")
+@click.option("--seeds", type=click.IntRange(1, 100), help="Trainings of each rung of the ladder.  [default: 5]")
 @data_options
 def seminar(data: str, vectors: str, out: str | None, ladder: bool, seeds: int | None, **columns: Any) -> None:
     """Run the seminar's five experiments: cnn, rnn, gru, gru-vectors, gru-frozen; or climb the ladder out of them."""
@@ -97,7 +97,7 @@ def seminar(data: str, vectors: str, out: str | None, ladder: bool, seeds: int |
     if ladder:
         from rubrica.ladder import SEEDS, run_ladder
 
-        report = run_ladder(dataset, loaded, out, seeds=SEEDS[: seeds or 3])
+        report = run_ladder(dataset, loaded, out, seeds=SEEDS[: seeds or 5])
         print_ladder(report)
         click.echo(f"wrote {out}/ladder.json and {out}/ladder.png", err=True)
         if report["interrupted"]:
