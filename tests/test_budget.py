@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 
+import rubrica
 from rubrica import parts
 from rubrica.budget import choose_length, drop_slow_linear, limit_steps, parse_seconds
 from rubrica.config import Config, load_recipe
@@ -59,8 +60,11 @@ def test_as_many_updates_as_fit_and_no_more_than_all():
 
     assert steps(ALONE, 10, machine(step=0.01)) == pytest.approx(800, rel=0.01)
     assert steps(ALONE, 200, machine(step=0.01)) == 0  # all, and then anew on all of train
-    assert steps(ALONE, 0.001, machine(step=0.01)) == 1
-    assert steps(ALONE, -1, machine(step=0.01)) == 1
+    bag = load_recipe("bag").changed(["training.epochs=5", "training.batch_size=32"])
+    assert steps(bag, 0.001, machine(step=0.01)) == 1
+    assert steps(bag, -1, machine(step=0.01)) == 1
+    assert limit_steps(ALONE, ROWS, 2.4, machine(step=0.01), "gru") is None
+    assert steps(ALONE, 2.6, machine(step=0.01)) == pytest.approx(208, rel=0.01)
     assert steps(ALONE, 10, machine(step=0.01, start=10)) == pytest.approx(8 / (0.01 + 10 / 2000), rel=0.01)
     assert steps(ALONE.changed(["training.max_steps=3"]), 10, machine(step=0.01)) == 3
     assert steps(ALONE.changed(["training.max_steps=70"]), 10, machine(step=0.01)) == 70
@@ -128,3 +132,26 @@ def test_a_machine_that_becomes_slower_is_stopped(tiny_news, name, monkeypatch, 
     assert model.artifact.metrics["interrupted"]
     assert model.artifact.metrics["weights"].keys() == ({"bag"} if name == "bag" else {"gru", "linear"})
     assert model.artifact.metrics["test"]["accuracy"] > 0.5
+
+
+@pytest.mark.parametrize(("with_linear", "expected"), [(True, "linear"), (False, "bag")])
+@pytest.mark.parametrize("with_vectors", [False, True])
+def test_without_time_for_a_network_there_is_a_smaller_model(
+    tiny_news, tiny_vectors, tmp_path, with_linear, expected, with_vectors, monkeypatch
+):
+    original = parts.limit_steps
+    monkeypatch.setattr(
+        parts, "limit_steps", lambda config, *more: original(config, *more) if config.model.name == "bag" else None
+    )
+    config = Config().changed([f"model.with_linear={str(with_linear).lower()}"])
+    vectors = tiny_vectors if with_vectors else None
+    first = train(tiny_news, config=config, vectors=vectors, time_budget=30, out=tmp_path / "model")
+    assert first.config.model.parts == (expected,)
+    assert first.artifact.metrics["test"]["accuracy"] > 0.8
+    texts = tiny_news.splits["test"].texts
+    assert rubrica.load(tmp_path / "model").predict(texts) == first.predict(texts)
+    if with_vectors:
+        return
+    again = train(tiny_news, config=load_recipe(str(tmp_path / "model" / "config.json")))
+    for tensor, value in first.artifact.tensors.items():
+        np.testing.assert_array_equal(again.artifact.tensors[tensor], value)

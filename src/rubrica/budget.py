@@ -3,7 +3,8 @@
 The step size of a network falls to zero with the last update, so their number has to be known at the first. A short
 trial on the same texts tells how long an update takes, and one on some texts what the linear model beside it does.
 What is chosen, `training.max_steps`, is kept with the model, so the run can be repeated without a clock. On a machine
-that becomes slower than it was on trial, the updates end as by Ctrl-C: that model alone its settings do not repeat.
+that becomes slower than it was on trial, the updates end as by Ctrl-C. Such a model is not repeated by its settings,
+nor is a bag that stands in for a network that was given vectors: it knows their words, and starts at none of them.
 """
 
 import logging
@@ -23,6 +24,7 @@ _BAG_TEXTS, _BAG_EPOCHS = 200_000, (5, 100)
 _BATCH, _SMALL_BATCH, _MANY = 64, 32, 20_000  # texts of an update where there are so many texts; of fewer
 _TRIAL_STEPS, _TRIAL_TEXTS = (5, 35), 2000
 _PLANNED = 0.8  # of the time left; the rest is for validation, for saving, and for what else the machine does
+_LEAST_STEPS = 200  # of a network, which with fewer says next to nothing
 STOPPED = 0.9  # of the time left: where updates end that took longer than on trial
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -60,6 +62,15 @@ def choose_length(config: Config, num_texts: int) -> Config:
     return replace(config, training=replace(config.training, batch_size=batch_size, epochs=epochs))
 
 
+def bag_instead(config: Config, num_texts: int) -> Config:
+    """The settings of a bag that reads the texts of a network; its words start at no vectors, but are as long."""
+    recipe = load_recipe("bag")
+    kept = {name: getattr(config.training, name) for name in ("seed", "class_weight")}
+    bag = replace(recipe, data=config.data, training=replace(recipe.training, **kept))
+    words = ["model.embedding=random", f"model.embedding_dim={config.model.embedding_dim}"]
+    return choose_length(bag.changed(words), num_texts)
+
+
 Run = Callable[[Config, NDArray[np.int64]], float]
 """Trains on some of the texts and forgets it; returns the seconds."""
 
@@ -92,8 +103,10 @@ def drop_slow_linear(config: Config, rows: NDArray[np.int64], seconds: float, ru
     return config.changed(["model.with_linear=false"])
 
 
-def limit_steps(config: Config, rows: NDArray[np.int64], seconds: float, run: Run, title: str) -> Config:
+def limit_steps(config: Config, rows: NDArray[np.int64], seconds: float, run: Run, title: str) -> Config | None:
     """The settings, with fewer updates of a network or a bag where all of them would take too long.
+
+    None where a network would get so few that it is not worth its time; a bag learns from any number.
 
     Args:
         config: Its epochs are known.
@@ -113,6 +126,11 @@ def limit_steps(config: Config, rows: NDArray[np.int64], seconds: float, run: Ru
     step = (second - first) / (many - few) if many > few and second > first else second / many
     start = max(0.0, first - few * step) / epoch  # of an epoch, a share for each update
     fitting = int(_PLANNED * (deadline - time.perf_counter()) / max(step + start, 1e-9))
+    if config.model.name != "bag" and fitting < min(total, _LEAST_STEPS):
+        log.info(
+            "%s: an update takes %.2f ms; only %d fit into the time, and it is left out", title, 1000 * step, fitting
+        )
+        return None
     steps = max(1, min(total, fitting))
     log.info("%s: an update takes %.2f ms; %d of %d fit into the time", title, 1000 * step, steps, total)
     return config if steps == total else config.changed([f"training.max_steps={steps}"])

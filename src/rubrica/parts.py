@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica import forward, linear
-from rubrica.budget import STOPPED, drop_slow_linear, limit_steps
+from rubrica.budget import STOPPED, bag_instead, drop_slow_linear, limit_steps
 from rubrica.config import Config, load_recipe
 from rubrica.corpus import Corpus, Split
 from rubrica.errors import require
@@ -55,10 +55,18 @@ def train_parts(
     if config.model.with_linear and config.model.name != "bag":
         settings = config.changed([f"training.epochs={load_recipe('linear').training.epochs}", "model.name=linear"])
         beside.append(train_linear(corpus, None, settings, rows, validate=None, title=f"linear, beside {title}"))
+        alone = settings.changed(["model.embedding=random"])
         if beside[0].history.interrupted:
-            return beside, settings.changed(["model.embedding=random"])
+            return beside, alone
     if deadline is not None:
-        config = limit_steps(config, rows, left(), run, title)
+        limited = limit_steps(config, rows, left(), run, title)
+        if limited is None and beside:
+            return beside, alone
+        if limited is None:
+            config, title = bag_instead(config, len(rows)), "bag"
+            limited = limit_steps(config, rows, left(), run, title)
+        assert limited is not None  # of a bag always
+        config = limited
     stop_at = time.perf_counter() + STOPPED * left()
     network = choose_trainer(config)(corpus, vectors, config, rows, validate=validate, title=title, stop_at=stop_at)
     return [network, *beside], config

@@ -170,7 +170,7 @@ def train_corpus(
     began = time.perf_counter()
     parts, config = train_parts(corpus, vectors, config, rows, validate if len(held_rows) else None, title, deadline)
     if config.model.name == "linear":
-        vectors = None  # it reads none
+        vectors = None  # they were for a network that there was no time for
     weights = _UNCALIBRATED[: len(parts)] if len(parts) > 1 else (1.0,)
     if len(held_rows):
         judged = held_rows[:: -(-len(held_rows) // _CALIBRATED)]
