@@ -6,9 +6,13 @@ python benchmarks/tables.py           # rewrites the pages below
 import json
 import re
 from pathlib import Path
+from statistics import stdev
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "README.ru.md", "docs/artifact.md", "docs/seminar.md", "docs/seminar.ru.md")
+PAGES = (
+    "README.md", "README.ru.md", "docs/artifact.md", "docs/ladder.md", "docs/ladder.ru.md",
+    "docs/seminar.md", "docs/seminar.ru.md",
+)  # fmt: skip
 
 
 def load(name):
@@ -64,6 +68,20 @@ def _figures(row):
         f"{100 * row[f'{first}_mean']:.1f}" + (f" ± {100 * spread:.1f}" if spread is not None else "")
         + f" / {100 * row['macro_f1_mean']:.1f}"
     )  # fmt: skip
+
+
+def accuracy_over_time():
+    """A point a row: seconds of the whole training, accuracy on test, and how often fastText's best fits into them."""
+    rows = load("accuracy_over_time")["rows"]
+    best = max((row for row in rows if row["curve"].startswith("fastText")), key=lambda row: row["accuracy_mean"])
+    lines = ["| | | seconds | of fastText's best | accuracy, % |", "|---|---|--:|--:|--:|"]
+    for row in sorted(rows, key=lambda row: row["seconds_median"]):
+        ratio = row["seconds_median"] / best["seconds_median"]
+        lines.append(
+            f"| {row['curve']} | {row['point']} | {row['seconds_median']:.1f} | {ratio:.1f} |"
+            f" {100 * row['accuracy_mean']:.2f} ± {100 * stdev(row['accuracy']):.2f} |"
+        )
+    return lines
 
 
 def calibration():
@@ -211,6 +229,7 @@ def growth():
 
 TABLES = {
     "accuracy": accuracy,
+    "accuracy_over_time": accuracy_over_time,
     "agnews": agnews,
     "artifact_size": artifact_size,
     "calibration": calibration,

@@ -81,7 +81,10 @@ def test_the_twin_has_the_same_commands():
         ]
 
 
-PAGES = [*((name, 5) for name in READMES), *((f"docs/{name}.md", 1) for name in ("artifact", "seminar", "seminar.ru"))]
+PAGES = [
+    *((name, 5) for name in READMES),
+    *((f"docs/{name}.md", 1) for name in ("artifact", "ladder", "ladder.ru", "seminar", "seminar.ru")),
+]
 
 
 @pytest.mark.parametrize(("name", "count"), PAGES)
