@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rubrica
-from rubrica import parts
+from rubrica import loop, parts
 from rubrica.budget import choose_length, drop_slow_linear, limit_steps, parse_seconds
 from rubrica.config import Config, load_recipe
 from rubrica.training import train
@@ -61,11 +61,14 @@ def test_as_many_updates_as_fit_and_no_more_than_all():
     assert steps(ALONE, 10, machine(step=0.01)) == pytest.approx(800, rel=0.01)
     assert steps(ALONE, 200, machine(step=0.01)) == 0  # all, and then anew on all of train
     bag = load_recipe("bag").changed(["training.epochs=5", "training.batch_size=32"])
-    assert steps(bag, 0.001, machine(step=0.01)) == 1
-    assert steps(bag, -1, machine(step=0.01)) == 1
+    assert steps(bag, 0.001, machine(step=0.01)) == 2000  # an epoch
+    assert steps(bag, -1, machine(step=0.01)) == 2000
     assert limit_steps(ALONE, ROWS, 2.4, machine(step=0.01), "gru") is None
+    assert limit_steps(ALONE, ROWS, -1, None, "gru") is None
+    assert limit_steps(ALONE, ROWS, 10, machine(step=0.5), "gru") is None  # forty of them on trial were the time
     assert steps(ALONE, 2.6, machine(step=0.01)) == pytest.approx(208, rel=0.01)
-    assert steps(ALONE, 10, machine(step=0.01, start=10)) == pytest.approx(8 / (0.01 + 10 / 2000), rel=0.01)
+    assert steps(ALONE, 10, machine(step=0.01, start=4)) == pytest.approx(8 / (0.01 + 4 / 2000), rel=0.01)
+    assert limit_steps(ALONE, ROWS, 10, machine(step=0.01, start=6), "gru") is None
     assert steps(ALONE.changed(["training.max_steps=3"]), 10, machine(step=0.01)) == 3
     assert steps(ALONE.changed(["training.max_steps=70"]), 10, machine(step=0.01)) == 70
 
@@ -155,3 +158,19 @@ def test_without_time_for_a_network_there_is_a_smaller_model(
     again = train(tiny_news, config=load_recipe(str(tmp_path / "model" / "config.json")))
     for tensor, value in first.artifact.tensors.items():
         np.testing.assert_array_equal(again.artifact.tensors[tensor], value)
+
+
+@pytest.mark.parametrize(("with_linear", "expected"), [(True, "linear"), (False, None)])
+def test_ctrl_c_on_trial_is_meant_for_all_of_it(tiny_news, with_linear, expected, monkeypatch):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "update", interrupted)
+    config = Config().changed([f"model.with_linear={str(with_linear).lower()}"])
+    if expected is None:
+        with pytest.raises(KeyboardInterrupt):
+            train(tiny_news, config=config, time_budget=30)
+        return
+    model = train(tiny_news, config=config, time_budget=30)
+    assert model.config.model.parts == (expected,)
+    assert model.artifact.metrics["interrupted"]

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 from gensim.models import KeyedVectors
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rubrica import vectors as module
@@ -156,6 +156,7 @@ def tables(draw):
 
 @settings(max_examples=150, deadline=None)
 @given(table=tables())
+@example(table=([""], np.array([[0.01, 0]], np.float32)))  # whose first byte is a line end
 @pytest.mark.parametrize("ending", [".vec", ".bin"])
 def test_saved_vectors_read_back_bit_for_bit_here_and_in_gensim(tmp_path_factory, ending, table):
     words, matrix = table

@@ -26,6 +26,7 @@ from rubrica.vocab import PAD_ID
 log = logging.getLogger(__name__)
 
 _BATCHES = 128  # between two looks at the bar and at Ctrl-C: some 10 ms
+_VALIDATED = 10  # times at the most, at the end of an epoch: nothing is chosen by it
 _NEAR_FROM = 1 << 18  # texts; the ids of fewer are near enough to the processor
 _NEAR = 16  # of more, this many neighbours go together: each page of the ids is looked up for all of them
 
@@ -47,7 +48,7 @@ def train_bag(
         vectors: The words start at them where the config says so.
         config: The settings; of `training` epochs, batch_size, lr, label_smoothing and seed are read.
         rows: Which texts of train to learn from.
-        validate: Returns loss and accuracy on held-out texts; called after each epoch.
+        validate: Returns loss and accuracy on held-out texts; called after some epochs.
         title: What the progress bar is called.
         stop_at: When to end as by Ctrl-C, on the clock of `time.perf_counter`.
     """
@@ -70,6 +71,7 @@ def train_bag(
     if settings.max_steps:
         whole, rest = divmod(settings.max_steps, -(-len(rows) // settings.batch_size))
         total = min(total, whole * len(rows) + rest * settings.batch_size)
+    shown = -(-settings.epochs // _VALIDATED)
     started = time.perf_counter()
     try:
         with progress_bar(title, -(-len(rows) // stretch) * settings.epochs, stop_at) as advance:
@@ -88,9 +90,10 @@ def train_bag(
                     history.steps += -(-len(texts) // settings.batch_size)
                     history.record(epoch, loss=loss, accuracy=accuracy)
                     advance(f"loss {loss:.4f} accuracy {accuracy:.4f}")
-                if validate is None:
+                if validate is None or ((epoch + 1) % shown and done < total):
                     continue
-                history.train_seconds += time.perf_counter() - started
+                now = time.perf_counter()
+                history.train_seconds, started = history.train_seconds + now - started, now
                 loss, accuracy = validate(trained)
                 started = time.perf_counter()
                 log.info("%s: epoch %d, validation loss %.4f accuracy %.4f", title, epoch + 1, loss, accuracy)

@@ -22,10 +22,12 @@ log = logging.getLogger(__name__)
 _UPDATES, _EPOCHS = 3000, (3, 10)  # of a network
 _BAG_TEXTS, _BAG_EPOCHS = 200_000, (5, 100)
 _BATCH, _SMALL_BATCH, _MANY = 64, 32, 20_000  # texts of an update where there are so many texts; of fewer
-_TRIAL_STEPS, _TRIAL_TEXTS = (5, 35), 2000
+_TRIAL_STEPS = (5, 35)
+_TRIAL_TEXTS = 1024  # neighbours, at two places: of texts on disk so many are read together
 _PLANNED = 0.8  # of the time left; the rest is for validation, for saving, and for what else the machine does
 _LEAST_STEPS = 200  # of a network, which with fewer says next to nothing
-STOPPED = 0.9  # of the time left: where updates end that took longer than on trial
+STOPPED = 0.9  # of the time left: where updates end that took longer than on trial, ...
+LEAST_SECONDS = 1.0  # ... but no sooner than so: what is stopped at once says nothing
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -63,12 +65,11 @@ def choose_length(config: Config, num_texts: int) -> Config:
 
 
 def bag_instead(config: Config, num_texts: int) -> Config:
-    """The settings of a bag that reads the texts of a network; its words start at no vectors, but are as long."""
+    """The settings of a bag that reads the texts of a network; its words start at no vectors."""
     recipe = load_recipe("bag")
     kept = {name: getattr(config.training, name) for name in ("seed", "class_weight")}
     bag = replace(recipe, data=config.data, training=replace(recipe.training, **kept))
-    words = ["model.embedding=random", f"model.embedding_dim={config.model.embedding_dim}"]
-    return choose_length(bag.changed(words), num_texts)
+    return choose_length(bag.changed(["model.embedding=random"]), num_texts)
 
 
 Run = Callable[[Config, NDArray[np.int64]], float]
@@ -89,7 +90,10 @@ def drop_slow_linear(config: Config, rows: NDArray[np.int64], seconds: float, ru
     """
     if "linear" not in config.model.parts:
         return config
-    sample = rows[:: max(1, len(rows) // _TRIAL_TEXTS)]
+    first, second = len(rows) // 4, max(len(rows) // 4 + _TRIAL_TEXTS, 3 * len(rows) // 4)
+    sample = rows
+    if len(rows) > 4 * _TRIAL_TEXTS:
+        sample = np.concatenate([rows[place : place + _TRIAL_TEXTS] for place in (first, second)])
     passes = load_recipe("linear").training.epochs
     alone = config.changed(["model.name=linear", f"training.epochs={passes}"])
     started = time.perf_counter()
@@ -106,7 +110,7 @@ def drop_slow_linear(config: Config, rows: NDArray[np.int64], seconds: float, ru
 def limit_steps(config: Config, rows: NDArray[np.int64], seconds: float, run: Run, title: str) -> Config | None:
     """The settings, with fewer updates of a network or a bag where all of them would take too long.
 
-    None where a network would get so few that it is not worth its time; a bag learns from any number.
+    None where a network would get so few that it is not worth its time; a bag always has an epoch.
 
     Args:
         config: Its epochs are known.
@@ -122,15 +126,38 @@ def limit_steps(config: Config, rows: NDArray[np.int64], seconds: float, run: Ru
         total = min(total, config.training.max_steps)
     few, many = (min(steps, total) for steps in _TRIAL_STEPS)
     alone = config.changed(["model.with_linear=false", "training.freeze_steps=0", "training.freeze_epochs=0"])
-    first, second = (run(alone.changed([f"training.max_steps={steps}"]), rows) for steps in (few, many))
+
+    def seconds_of(steps: int) -> float:
+        return run(alone.changed([f"training.max_steps={steps}"]), rows)
+
+    def left() -> float:
+        return deadline - time.perf_counter()
+
+    def no_time(ahead: float) -> bool:
+        if bag or ahead < left():
+            return False
+        log.info("%s: there is no time to try it, and it is left out", title)
+        return True
+
+    bag = config.model.name == "bag"
+    least = epoch if bag else min(total, _LEAST_STEPS)
+    if no_time(0.0):
+        return None
+    once = min(seconds_of(1), seconds_of(1))  # the first one warms up
+    if no_time(2 * once):
+        return None
+    first = seconds_of(few)
+    if no_time(first + (many - few) * (first - once) / max(1, few - 1)):
+        return None
+    second = seconds_of(many)
     step = (second - first) / (many - few) if many > few and second > first else second / many
     start = max(0.0, first - few * step) / epoch  # of an epoch, a share for each update
-    fitting = int(_PLANNED * (deadline - time.perf_counter()) / max(step + start, 1e-9))
-    if config.model.name != "bag" and fitting < min(total, _LEAST_STEPS):
+    fitting = int(_PLANNED * left() / max(step + start, 1e-9))
+    if not bag and fitting < least:
         log.info(
             "%s: an update takes %.2f ms; only %d fit into the time, and it is left out", title, 1000 * step, fitting
         )
         return None
-    steps = max(1, min(total, fitting))
+    steps = min(total, max(least, fitting))
     log.info("%s: an update takes %.2f ms; %d of %d fit into the time", title, 1000 * step, steps, total)
     return config if steps == total else config.changed([f"training.max_steps={steps}"])

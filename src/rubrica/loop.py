@@ -94,9 +94,9 @@ def fit(
     device_split = None if stays else DeviceSplit(split, optimizer.device)
     waiting: list[Tensor] = []  # loss and accuracy of updates that the device may still be computing
     model.train()
+    note, started = "", time.perf_counter()
     try:
         with progress_bar(title, total, stop_at) as advance:
-            note, started = "", time.perf_counter()
             for epoch in range(-(-total // steps_per_epoch)):
                 batches = _batches(split, rows, config, epoch)[: total - len(history.losses)]
                 seen = _drop_words(split, unknown_id, settings, epoch)
@@ -116,7 +116,8 @@ def fit(
                 _collect(waiting, history)
                 if validate is None:
                     continue
-                history.train_seconds += time.perf_counter() - started
+                now = time.perf_counter()
+                history.train_seconds, started = history.train_seconds + now - started, now
                 loss, accuracy = validate()
                 started = time.perf_counter()
                 log.info("%s: epoch %d, validation loss %.4f accuracy %.4f", title, epoch + 1, loss, accuracy)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica import forward, linear
-from rubrica.budget import STOPPED, bag_instead, drop_slow_linear, limit_steps
+from rubrica.budget import LEAST_SECONDS, STOPPED, bag_instead, drop_slow_linear, limit_steps
 from rubrica.config import Config, load_recipe
 from rubrica.corpus import Corpus, Split
 from rubrica.errors import require
@@ -33,11 +33,12 @@ def train_parts(
     validate: Callable[[Trained], tuple[float, float]] | None,
     title: str,
     deadline: float | None = None,
+    planned: bool = False,
 ) -> tuple[list[Trained], Config]:
     """Train each of `config.model.parts`; the config is as it turned out.
 
     The linear model is made first: it is good after seconds, and stays where Ctrl-C or the deadline ends the network.
-    Interrupted itself, it is alone.
+    Interrupted itself, it is alone. With a deadline what fits is found out first, unless that has been planned.
     """
 
     def left() -> float:
@@ -45,9 +46,12 @@ def train_parts(
 
     def run(settings: Config, wanted: NDArray[np.int64]) -> float:
         trial = choose_trainer(settings)(corpus, vectors, settings, wanted, validate=None, title=f"{title}, on trial")
+        if trial.history.interrupted:
+            raise KeyboardInterrupt  # it was meant for all of it
         return trial.history.train_seconds
 
-    if deadline is not None:
+    try_first = deadline is not None and not planned
+    if try_first:
         config = drop_slow_linear(config, rows, left(), run, title)
     if config.model.name == "linear":
         return [train_linear(corpus, None, config, rows, validate=None, title=title)], config
@@ -58,17 +62,23 @@ def train_parts(
         alone = settings.changed(["model.embedding=random"])
         if beside[0].history.interrupted:
             return beside, alone
-    if deadline is not None:
-        limited = limit_steps(config, rows, left(), run, title)
-        if limited is None and beside:
-            return beside, alone
-        if limited is None:
-            config, title = bag_instead(config, len(rows)), "bag"
+    try:
+        if try_first:
             limited = limit_steps(config, rows, left(), run, title)
-        assert limited is not None  # of a bag always
-        config = limited
-    stop_at = time.perf_counter() + STOPPED * left()
-    network = choose_trainer(config)(corpus, vectors, config, rows, validate=validate, title=title, stop_at=stop_at)
+            if limited is None and beside:
+                return beside, alone
+            if limited is None:
+                config, title = bag_instead(config, len(rows)), "bag"
+                limited = limit_steps(config, rows, left(), run, title)
+            assert limited is not None  # of a bag always
+            config = limited
+        stop_at = time.perf_counter() + max(LEAST_SECONDS, STOPPED * left())
+        network = choose_trainer(config)(corpus, vectors, config, rows, validate=validate, title=title, stop_at=stop_at)
+    except KeyboardInterrupt:  # before its first update
+        if not beside:
+            raise
+        beside[0].history.interrupted = True
+        return beside, alone
     return [network, *beside], config
 
 

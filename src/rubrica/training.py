@@ -167,14 +167,16 @@ def train_corpus(
         return scores["loss"], metrics.main_score(scores)
 
     config = choose_length(config, len(rows))
-    began = time.perf_counter()
+    began, wanted = time.perf_counter(), config.model.name
     parts, config = train_parts(corpus, vectors, config, rows, validate if len(held_rows) else None, title, deadline)
-    if config.model.name == "linear":
+    if config.model.name != wanted:
         vectors = None  # they were for a network that there was no time for
     weights = _UNCALIBRATED[: len(parts)] if len(parts) > 1 else (1.0,)
     if len(held_rows):
         judged = held_rows[:: -(-len(held_rows) // _CALIBRATED)]
-        counted = None if held_out.weights is None else held_out.weights[judged]  # a text's own weights, not a class's
+        counted = (
+            None if held_out.weights is None else held_out.weights[judged]
+        )  # not those that are there to balance classes
         found = fit_weights([part.logits(held_out, judged) for part in parts], held_out.targets[judged], counted)
         weights = tuple(found.tolist())
     trained = join_parts(parts, weights, corpus, config)
@@ -200,12 +202,16 @@ def train_corpus(
     anew = held_out is train_split and not history.interrupted and not config.training.max_steps
     if anew and len(held_rows) > _NEGLIGIBLE * len(rows):
         everything = np.sort(np.concatenate([rows, held_rows]))
-        again, _ = train_parts(corpus, vectors, config, everything, None, f"{title}, on all of train")
-        whole = join_parts(again, weights, corpus, config) if len(again) == len(parts) else trained
-        if not whole.history.interrupted:
+        again, _ = train_parts(
+            corpus, vectors, config, everything, None, f"{title}, on all of train", deadline, planned=True
+        )
+        if any(part.history.interrupted for part in again):
+            scores["interrupted"] = True  # the first model is kept
+        else:
+            whole = join_parts(again, weights, corpus, config)
             trained = Trained(whole.tensors, whole.logits, history)
             scores |= {"train_texts": len(everything), "refitted": True}
-        scores["train_seconds"] += whole.history.train_seconds
+        scores["train_seconds"] += sum(part.history.train_seconds for part in again)
     if test := corpus.splits.get("test"):
         scores["test"] = _score(trained, corpus, test, np.arange(len(test.targets)), config, thresholds)
     return replace(build_artifact(trained, corpus, vectors, config, scores), thresholds=thresholds)

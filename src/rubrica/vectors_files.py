@@ -83,7 +83,8 @@ def _is_text(line: bytes, dim: int) -> bool:
     numbers = line.rstrip().split(b" ")[1:]
     tail = b" ".join(numbers)
     as_many = len(numbers) >= dim > 1 and tail.isascii() and tail.decode("ascii").isprintable()
-    return not line.strip() or as_many or _NUMBERS.fullmatch(tail) is not None
+    blank = not line.strip(b"\r\n")  # a space is an empty word, whose first number may begin like a line end
+    return blank or as_many or _NUMBERS.fullmatch(tail) is not None
 
 
 def _read_text(file: BufferedIOBase, start: bytes, dim: int, count: int | None, path: Path) -> Table:
