@@ -10,7 +10,7 @@ from statistics import stdev
 
 ROOT = Path(__file__).parents[1]
 PAGES = (
-    "README.md", "README.ru.md", "docs/artifact.md", "docs/ladder.md", "docs/ladder.ru.md",
+    "README.md", "README.ru.md", "docs/accuracy.md", "docs/artifact.md", "docs/ladder.md", "docs/ladder.ru.md",
     "docs/seminar.md", "docs/seminar.ru.md",
 )  # fmt: skip
 
@@ -21,17 +21,6 @@ def load(name):
 
 def percent(mean, std):
     return f"{mean:.1%}".replace("%", " %") + (f" ± {100 * std:.1f}" if std is not None else "")
-
-
-def agnews():
-    """System, accuracy, seconds, texts a second, size."""
-    lines = ["| | accuracy | training, s | texts/s | MB |", "|---|---|---|---|---|"]
-    for row in load("agnews")["rows"]:
-        lines.append(
-            f"| {row['system']} | {percent(row['accuracy_mean'], row['accuracy_std'])} | {row['train_seconds']:.1f} |"
-            f" {row['texts_per_second']:,.0f} | {row['model_megabytes']:.1f} |"
-        )
-    return lines
 
 
 DATA = {
@@ -230,7 +219,6 @@ def growth():
 TABLES = {
     "accuracy": accuracy,
     "accuracy_over_time": accuracy_over_time,
-    "agnews": agnews,
     "artifact_size": artifact_size,
     "calibration": calibration,
     "growth": growth,

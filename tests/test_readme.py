@@ -83,6 +83,7 @@ def test_the_twin_has_the_same_commands():
 
 PAGES = [
     *((name, 5) for name in READMES),
+    ("docs/accuracy.md", 3),
     *((f"docs/{name}.md", 1) for name in ("artifact", "ladder", "ladder.ru", "seminar", "seminar.ru")),
 ]
 
