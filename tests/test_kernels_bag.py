@@ -149,3 +149,9 @@ def test_a_set_of_many_labels_overflows_nowhere():
         assert loss == pytest.approx(wanted, rel=1e-5)
         moved = bias - 0.5 * (1 / (1 + np.exp(-bias)) - sets[0])
         np.testing.assert_allclose(head.bias, moved, rtol=1e-6, atol=1e-7)
+
+
+def test_a_class_that_seems_impossible_has_a_finite_loss():
+    loss, d = bag._class_loss(np.array([0, -2000], np.float32), 1, 0.1)
+    assert loss == 2000
+    assert np.isfinite(d).all()

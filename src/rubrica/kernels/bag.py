@@ -204,9 +204,10 @@ def _train_numpy(
 
 def _class_loss(logits: Floats, target: int, smoothing: float) -> tuple[float, Floats]:
     """Cross-entropy, and the gradient (C,) of the smoothed one by the logits."""
-    d = np.exp(logits - logits.max())
+    below = logits - logits.max()
+    d = np.exp(below)
+    loss = float(np.log(d.sum()) - below[target])  # the logarithm of the probability itself may be that of 0
     d /= d.sum()
-    loss = -float(np.log(d[target]))
     d[target] -= 1 - smoothing
     return loss, d - smoothing / len(d)
 
