@@ -37,7 +37,7 @@ def test_few_texts_take_small_batches_and_many_epochs():
     assert found(68_000) == (64, 3)
     assert found(900, "training.batch_size=5", "training.epochs=2") == (5, 2)
     bag = load_recipe("bag")
-    assert [found(texts, recipe=bag) for texts in (900, 5000, 68_000)] == [(64, 100), (64, 40), (64, 5)]
+    assert [found(texts, recipe=bag) for texts in (900, 5000, 68_000)] == [(64, 50), (64, 40), (64, 5)]
     assert found(900, recipe=load_recipe("linear"))[1] == load_recipe("linear").training.epochs
 
 

@@ -20,7 +20,7 @@ from rubrica.config import Config, load_recipe
 log = logging.getLogger(__name__)
 
 _UPDATES, _EPOCHS = 3000, (3, 10)  # of a network
-_BAG_TEXTS, _BAG_EPOCHS = 200_000, (5, 100)
+_BAG_TEXTS, _BAG_EPOCHS = 200_000, (5, 50)
 _BATCH, _SMALL_BATCH, _MANY = 64, 32, 20_000  # texts of an update where there are so many texts; of fewer
 _TRIAL_STEPS = (5, 35)
 _TRIAL_TEXTS = 1024  # neighbours, at two places: of texts on disk so many are read together
