@@ -38,7 +38,7 @@ POTION = str(SHARED / "vectors" / "potion-base-4m")
 
 # Curve, and of each of its points the name and the flags of `rubrica train`.
 OURS = {
-    "rubrica": [(f"{n} epochs", ("--epochs", str(n))) for n in (1, 2)] + [("default", ())],
+    "rubrica": [("1 epoch", ("--epochs", "1")), ("2 epochs", ("--epochs", "2")), ("default", ())],
     "rubrica, potion vectors": [
         ("1 epoch", ("--vectors", POTION, "--epochs", "1")),
         ("default", ("--vectors", POTION)),

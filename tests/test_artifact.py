@@ -25,7 +25,7 @@ def make_artifact(name="gru", **settings):
     config = Config().changed(
         [*NETWORKS.get(name, [f"model.name={name}"]), f"model.pooling={pooling}", "model.hidden_size=5"]
     )
-    config = config.changed([f"model.embedding_dim={settings.get('dim', 3)}"])
+    config = config.changed([f"model.embedding_dim={settings.get('dim', 3)}", "training.batch_size=32"])
     vocab = Vocab(["<pad>", "<unk>", "слово", "a", "\u0085"], 1, True)
     draw = np.random.default_rng(0)
     shapes = expected_shapes(config, len(vocab.words), len(LABELS))
@@ -106,6 +106,7 @@ CHANGES = [
     ({"storage": "int2"}, "storage is 'int2'; give one of float32, bfloat16, int8, int4"),
     ({"model": {"name": "bert"}}, "model.name is 'bert'; give one of"),
     ({"model": {"layers": 3}}, "unknown key model.layers"),
+    ({"training": {"batch_size": 0}}, "training.batch_size is 0, expected that of its training"),
     ({"id2label": {"0": "a", "2": "b"}}, "id2label does not number the classes"),
     ({"id2label": ["a", "b"]}, "id2label does not number the classes"),
     ({"unknown_id": "1"}, "unknown_id is '1', expected a whole number"),

@@ -23,7 +23,7 @@ def iter_answers(
     """
     names = [json.dumps(label, ensure_ascii=False) for label in classifier.labels]
     # Whole training batches at a time: where padding is read as words, the batch is part of the result.
-    batch_size = max(1, classifier.config.training.batch_size)
+    batch_size = classifier.config.training.batch_size
     texts = iter(texts)
     while chunk := list(islice(texts, batch_size * max(1, _AT_A_TIME // batch_size))):
         if classifier.several:

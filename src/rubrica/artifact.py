@@ -305,6 +305,8 @@ def _read_config(path: Path) -> tuple[Config, dict[str, Any]]:
         config = Config.from_saved(values)
     except ConfigError as error:
         raise ArtifactError(path, str(error).removeprefix("config: ")) from None
+    if not config.training.batch_size:
+        raise ArtifactError(path, "training.batch_size is 0, expected that of its training; train and save anew")
     return config, values
 
 

@@ -64,6 +64,11 @@ def choose_length(config: Config, num_texts: int) -> Config:
     return replace(config, training=replace(config.training, batch_size=batch_size, epochs=epochs))
 
 
+def linear_alone(config: Config) -> Config:
+    """The settings of the linear model beside a network, as of one that is alone."""
+    return config.changed(["model.name=linear", f"training.epochs={load_recipe('linear').training.epochs}"])
+
+
 def bag_instead(config: Config, num_texts: int) -> Config:
     """The settings of a bag that reads the texts of a network; its words start at no vectors."""
     recipe = load_recipe("bag")
@@ -94,10 +99,8 @@ def drop_slow_linear(config: Config, rows: NDArray[np.int64], seconds: float, ru
     sample = rows
     if len(rows) > 4 * _TRIAL_TEXTS:
         sample = np.concatenate([rows[place : place + _TRIAL_TEXTS] for place in (first, second)])
-    passes = load_recipe("linear").training.epochs
-    alone = config.changed(["model.name=linear", f"training.epochs={passes}"])
     started = time.perf_counter()
-    needed = run(alone, sample) / len(sample) * len(rows)
+    needed = run(linear_alone(config), sample) / len(sample) * len(rows)
     if needed <= _PLANNED * (seconds - (time.perf_counter() - started)):
         return config
     if config.model.name == "linear":

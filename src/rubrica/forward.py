@@ -159,7 +159,7 @@ _FEATURES = {
 def _batches(tokens: TokenIds, config: Config) -> list[NDArray[np.int64]]:
     if config.model.mask_padding:
         return list(iter_rows(np.argsort(tokens.lengths, kind="stable"), _PADDED_BATCH))
-    return list(iter_rows(np.arange(len(tokens)), max(1, config.training.batch_size)))
+    return list(iter_rows(np.arange(len(tokens)), config.training.batch_size))
 
 
 def _convolutions(

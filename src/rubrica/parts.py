@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica import forward, linear
-from rubrica.budget import LEAST_SECONDS, STOPPED, bag_instead, drop_slow_linear, limit_steps
-from rubrica.config import Config, load_recipe
+from rubrica.budget import LEAST_SECONDS, STOPPED, bag_instead, drop_slow_linear, limit_steps, linear_alone
+from rubrica.config import Config
 from rubrica.corpus import Corpus, Split
 from rubrica.errors import require
 from rubrica.history import Trained
@@ -57,7 +57,7 @@ def train_parts(
         return [train_linear(corpus, None, config, rows, validate=None, title=title)], config
     beside = []
     if config.model.with_linear and config.model.name != "bag":
-        settings = config.changed([f"training.epochs={load_recipe('linear').training.epochs}", "model.name=linear"])
+        settings = linear_alone(config)
         beside.append(train_linear(corpus, None, settings, rows, validate=None, title=f"linear, beside {title}"))
         alone = settings.changed(["model.embedding=random"])
         if beside[0].history.interrupted:

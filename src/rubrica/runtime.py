@@ -152,7 +152,7 @@ class Classifier:
     @property
     def _at_a_time(self) -> int:
         """Texts in memory as numbers; whole training batches, since with padding read as words they matter."""
-        batch_size = max(1, self.config.training.batch_size)
+        batch_size = self.config.training.batch_size
         return batch_size * max(1, _AT_A_TIME // batch_size)
 
 

@@ -174,10 +174,9 @@ def train_corpus(
     weights = _UNCALIBRATED[: len(parts)] if len(parts) > 1 else (1.0,)
     if len(held_rows):
         judged = held_rows[:: -(-len(held_rows) // _CALIBRATED)]
-        counted = (
-            None if held_out.weights is None else held_out.weights[judged]
-        )  # not those that are there to balance classes
-        found = fit_weights([part.logits(held_out, judged) for part in parts], held_out.targets[judged], counted)
+        # A text's own weight counts here, too; what balances classes does not, and is not part of `held_out`.
+        counts = None if held_out.weights is None else held_out.weights[judged]
+        found = fit_weights([part.logits(held_out, judged) for part in parts], held_out.targets[judged], counts)
         weights = tuple(found.tolist())
     trained = join_parts(parts, weights, corpus, config)
     history = trained.history
