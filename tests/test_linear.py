@@ -46,6 +46,20 @@ def test_it_learns_and_answers_from_its_folder(tiny_news, tmp_path):
     assert "characters inside a word" in (tmp_path / "model" / "README.md").read_text()
 
 
+@pytest.mark.parametrize("name", ["linear", "gru"])
+def test_it_may_keep_capitals_where_the_network_reads_none(name, tmp_path):
+    texts = [word for word in ("May", "may") for _ in range(20)]
+    path = tmp_path / "months.csv"
+    path.write_text("text,label\n" + "".join(f"{text},{'verb' if text == 'may' else 'month'}\n" for text in texts))
+    settings = [f"model.name={name}", "training.epochs=1", "data.validation_fraction=0.2", "data.lowercase=true"]
+    blind = train(path, config=Config().changed(settings))
+    seeing = train(path, config=Config().changed([*settings, "model.keep_case=true"]), out=tmp_path / "model")
+    assert blind.predict_proba(["May"])[0] == pytest.approx(blind.predict_proba(["may"])[0])
+    for model in (seeing, rubrica.load(tmp_path / "model")):
+        assert model.predict(["May", "may", "May"]) == ["month", "verb", "month"]
+    assert "The linear model keeps capitals" in (tmp_path / "model" / "README.md").read_text()
+
+
 @pytest.mark.parametrize("num_classes", [2, 4])
 def test_weights_are_liblinears_on_the_same_features(data, num_classes):
     texts, rows, targets = data

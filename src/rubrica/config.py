@@ -111,6 +111,8 @@ class ModelConfig:
     """Of a linear model: the longest run of characters inside a word, from 2 on; 0 counts words alone. At most 16."""
     class_information: bool = True
     """Of a linear model: a feature counts by how much it says of the class, too; see `linear_training.information`."""
+    keep_case: bool = False
+    """Of a linear model: its features keep their capitals also where the words of the network lose them."""
     cost: float = 0.3
     """Of a linear model: what an error costs beside large weights (C of a support vector machine); above 0."""
 

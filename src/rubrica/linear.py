@@ -46,7 +46,8 @@ class LinearPart:
 def ngrams_of(config: Config) -> Ngrams:
     """The features that a config asks for."""
     # A training has settled what `auto` means; without vectors it means yes.
-    return Ngrams(config.data.lowercase is not False, config.model.word_ngrams, config.model.char_ngrams)
+    lowercase = config.data.lowercase is not False and not config.model.keep_case
+    return Ngrams(lowercase, config.model.word_ngrams, config.model.char_ngrams)
 
 
 def logits(part: LinearPart, texts: Sequence[str]) -> NDArray[np.float32]:

@@ -35,6 +35,8 @@ def model_card(
         for part in config.model.parts
     )
     case = "Texts are lower-cased." if config.data.lowercase else "Case is kept."
+    if config.data.lowercase and config.model.keep_case and "linear" in config.model.parts:
+        case = "The linear model keeps capitals" + (", the network does not." if len(config.model.parts) > 1 else ".")
     stored = "" if storage == "float32" else f"\nStored as {storage}.\n"
     if storage != config.training.storage:
         stored += "\nThe scores are those of the model before it was made smaller.\n"
