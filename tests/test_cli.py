@@ -290,6 +290,11 @@ def bad_cases(home, tmp):
         (["quantize", model, "--max-size", "2T", *out], 2, ["--max-size: '2T' is no size", "2M"]),
         (["quantize", model, "--max-size", "1k", *out], 1, ["cannot be made smaller than", "1,000 were asked for"]),
         (["quantize", model, *out], 2, ["--max-size"]),
+        (
+            ["train", "mini-news", "--size", "large", "--model", "bag", *out],
+            2,
+            ["a bag has one size; leave --size out"],
+        ),
         (["bogus"], 2, ["No such command"]),
         ([], 2, ["Usage"]),
     ]

@@ -144,6 +144,10 @@ def train(
 
     if size and recipe:
         raise click.UsageError("give --size or --recipe, one of the two")
+    if (
+        size in ("small", "large") and model in recipe_names()
+    ):  # sizes are of networks, whose step size teaches a bag nothing
+        raise click.UsageError(f"a {model} has one size; leave --size out, or take another model")
     from rubrica.budget import parse_seconds
 
     try:
