@@ -144,9 +144,8 @@ def train(
 
     if size and recipe:
         raise click.UsageError("give --size or --recipe, one of the two")
-    if (
-        size in ("small", "large") and model in recipe_names()
-    ):  # sizes are of networks, whose step size teaches a bag nothing
+    # Sizes are of networks, whose step size teaches a bag nothing.
+    if size in ("small", "large") and model in recipe_names():
         raise click.UsageError(f"a {model} has one size; leave --size out, or take another model")
     from rubrica.budget import parse_seconds
 
