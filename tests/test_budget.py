@@ -33,7 +33,8 @@ def test_few_texts_take_small_batches_and_many_epochs():
         return training.batch_size, training.epochs
 
     assert found(900) == (32, 10)
-    assert found(20_000) == (64, 10)
+    assert found(7000) == (32, 9)
+    assert found(20_000) == (64, 6)
     assert found(68_000) == (64, 3)
     assert found(900, "training.batch_size=5", "training.epochs=2") == (5, 2)
     bag = load_recipe("bag")

@@ -238,7 +238,7 @@ def test_given_vectors_keep_still_at_first(tiny_news, tiny_vectors):
     words = {word: i for i, word in enumerate(model.artifact.vocab.words)}
     here = [(words[word], i) for i, word in enumerate(tiny_vectors.words) if word in words]
     assert len(here) > 5
-    scale = 0.1 / tiny_vectors.matrix.std()
+    scale = frozen.model.embedding_std / tiny_vectors.matrix.std()
     for place, i in here:
         row = model.artifact.tensors["embedding.weight"][place]
         np.testing.assert_allclose(row, scale * tiny_vectors.matrix[i], atol=1e-6)

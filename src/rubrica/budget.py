@@ -19,7 +19,7 @@ from rubrica.config import Config, load_recipe
 
 log = logging.getLogger(__name__)
 
-_UPDATES, _EPOCHS = 3000, (3, 10)  # of a network
+_UPDATES, _EPOCHS = 2000, (3, 10)  # of a network
 _BAG_TEXTS, _BAG_EPOCHS = 200_000, (5, 50)
 _BATCH, _SMALL_BATCH, _MANY = 64, 32, 20_000  # texts of an update where there are so many texts; of fewer
 _TRIAL_STEPS = (5, 35)

@@ -78,7 +78,7 @@ class ModelConfig:
     """Where the embedding table starts: at the vectors (when some are given), or drawn at random."""
     extend_vectors: bool = True
     """Words of train that the vectors lack get some too, and all are scaled to embedding_std; see `own_words.py`."""
-    embedding_std: float = 0.1
+    embedding_std: float = 0.2
     """Standard deviation of the numbers of drawn vectors, from N(0, std^2); above 0. At 1, torch's default and the
     seminar's, what a rare word says is mostly the noise that it started from."""
     hidden_size: int = 64
@@ -163,7 +163,7 @@ class TrainingConfig:
     """Batches of texts of similar length, in a random order; else of random texts, of which half is padding."""
     dense_updates: bool = False
     """Adam moves every row of the embedding table in every update, as the seminar's did; else only the batch's."""
-    lr: float = 4e-3
+    lr: float = 8e-3
     """Adam's step size at its largest; above 0."""
     warmup: float = 0.05
     """Share of all updates over which the step size rises from 0; from 0 up to, not with, 1."""
@@ -171,11 +171,11 @@ class TrainingConfig:
     """How the step size goes on: as it is, or falling to 0 with the last update. A bag's always falls."""
     class_weight: Literal["none", "balanced"] = "none"
     """Texts count alike, or so that classes do: n / (C * texts of the class) each, as in scikit-learn."""
-    label_smoothing: float = 0.1
+    label_smoothing: float = 0.05
     """Share of a target that goes to all classes alike, so that no text is ever learned by heart; from 0 up to 1."""
     word_dropout: float = 0.2
     """Share of the words that are read as unknown ones in each update, drawn anew; from 0 up to 1."""
-    dropout: float = 0.3
+    dropout: float = 0.05
     """Share of the features that is zeroed before the head in each update, drawn anew; from 0 up to 1."""
     adversarial: float = 1.5
     """Learn each batch also with its word vectors moved so far, as an L2 distance of all of them together, to where the

@@ -45,16 +45,16 @@ RUNGS = (
     Rung("masks", "padding is read as words", ("model.mask_padding=true", "training.similar_lengths=true")),
     Rung("init", "parameters from U[0, 1) saturate the state", ("model.init=torch",)),
     Rung("pooling", "only the last state is looked at", ("model.pooling=average_max",)),
-    Rung("small words", "word vectors start large: much noise to unlearn", ("model.embedding_std=0.1",)),
+    Rung("small words", "word vectors start large: much noise to unlearn", ("model.embedding_std=0.2",)),
     Rung("directions", "a state knows only what stood before it", ("model.bidirectional=true", "model.hidden_size=64")),
     Rung(
-        "steps", "steps too large to the end, and of absent words too",
-        ("training.lr=4e-3", "training.batch_size=0", "training.warmup=0.05", "training.decay=linear",
+        "steps", "steps as large at the end as ever, and of absent words too",
+        ("training.lr=8e-3", "training.batch_size=0", "training.warmup=0.05", "training.decay=linear",
          "training.dense_updates=false"),
     ),
     Rung(
         "dropout", "texts are learned by heart",
-        ("training.dropout=0.3", "training.word_dropout=0.2", "training.label_smoothing=0.1"),
+        ("training.dropout=0.05", "training.word_dropout=0.2", "training.label_smoothing=0.05"),
     ),
     Rung("epochs", "one epoch, and none held out to judge it", ("training.epochs=0", "data.validation_fraction=0.1")),
     # One rung: without the second setting the file's numbers come in as large as they are, which mends and breaks.
