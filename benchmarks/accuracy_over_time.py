@@ -36,6 +36,11 @@ SHARED = ROOT.parent / "shared"
 PEERS = Path(__file__).parent / "peers"
 POTION = str(SHARED / "vectors" / "potion-base-4m")
 
+
+def named(epochs):
+    return f"{epochs} epoch{'s' if epochs > 1 else ''}"
+
+
 # Curve, and of each of its points the name and the flags of `rubrica train`.
 OURS = {
     "rubrica": [("1 epoch", ("--epochs", "1")), ("2 epochs", ("--epochs", "2")), ("default", ())],
@@ -44,7 +49,7 @@ OURS = {
         ("default", ("--vectors", POTION)),
     ],
     "rubrica linear": [("default", ("--model", "linear"))],
-    "rubrica bag": [(f"{n} epochs", ("--model", "bag", "--epochs", str(n))) for n in (1, 2, 5)],
+    "rubrica bag": [(named(n), ("--model", "bag", "--epochs", str(n))) for n in (1, 2, 5)],
 }
 FASTTEXT_EPOCHS, FASTTEXT_LR = (1, 2, 5, 10), (0.1, 0.25, 0.5, 1.0)
 SVM_C = (0.1, 0.25, 0.5, 1.0)
@@ -134,7 +139,7 @@ def measure(source, seeds):
             for epochs, lr in rates.items():
                 seconds, accuracy = fasttext_point(path, test, seed, epochs, lr, Path(kept))
                 if seconds is not None:
-                    keep("fastText, bigrams", f"{epochs} epochs, lr {lr}", seconds, accuracy)
+                    keep("fastText, bigrams", f"{named(epochs)}, lr {lr}", seconds, accuracy)
             keep("TF-IDF + linear SVM", f"C {setting['C']}", *svm_point(source, seed, setting)[:2])
     for point in points.values():
         point["seconds_median"] = float(np.median(point["seconds"]))
