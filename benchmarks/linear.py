@@ -46,7 +46,10 @@ print(np.mean(answers == targets[held]))
 def ours(data, folder):
     """Returns accuracy, the seconds of the fit alone, and bytes of the folder."""
     model = Path(folder) / "model"
-    subprocess.run(["rubrica", "-q", "train", data, "--model", "linear", "--out", model], check=True)
+    subprocess.run(
+        [Path(sys.executable).with_name("rubrica"), "-q", "train", data, "--model", "linear", "--out", model],
+        check=True,
+    )
     metrics = json.loads((model / "metrics.json").read_text())
     size = sum(path.stat().st_size for path in model.iterdir())
     return metrics["validation"]["accuracy"], metrics["train_seconds"], size
