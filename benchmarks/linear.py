@@ -46,10 +46,8 @@ print(np.mean(answers == targets[held]))
 def ours(data, folder):
     """Returns accuracy, the seconds of the fit alone, and bytes of the folder."""
     model = Path(folder) / "model"
-    subprocess.run(
-        [Path(sys.executable).with_name("rubrica"), "-q", "train", data, "--model", "linear", "--out", model],
-        check=True,
-    )
+    command = [sys.executable, "-m", "rubrica", "-q", "train", data, "--model", "linear", "--out", model]
+    subprocess.run(command, check=True)
     metrics = json.loads((model / "metrics.json").read_text())
     size = sum(path.stat().st_size for path in model.iterdir())
     return metrics["validation"]["accuracy"], metrics["train_seconds"], size
