@@ -28,8 +28,8 @@ import numpy as np
 import rubrica
 from peers import fasttext_train, trial
 from results import RESULTS, save_result
-from rubrica.data import Examples, read_dataset
-from rubrica.held_out import hold_out
+from rubrica.corpus.held_out import hold_out
+from rubrica.data.dataset import Examples, read_dataset
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"

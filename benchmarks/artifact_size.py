@@ -20,11 +20,11 @@ import numpy as np
 
 import rubrica
 from results import write_result
-from rubrica.artifact import load_artifact, save_artifact
-from rubrica.config import Config
-from rubrica.data import read_dataset
-from rubrica.export import folder_sizes, parse_size, shrink, store
-from rubrica.training import train
+from rubrica.artifact.folder import load_artifact, save_artifact
+from rubrica.config.settings import Config
+from rubrica.data.dataset import read_dataset
+from rubrica.export.shrink import folder_sizes, parse_size, shrink, store
+from rubrica.learning.training import train
 
 SEEDS = (0, 1, 2, 3, 4)
 OPENINGS = 20

@@ -17,8 +17,8 @@ import numpy as np
 
 from peers import fasttext_train
 from results import write_result
-from rubrica.data import read_dataset
-from rubrica.runtime import load
+from rubrica.data.dataset import read_dataset
+from rubrica.predict.classifier import load
 
 SEEDS = (0, 1, 2, 3, 4)
 

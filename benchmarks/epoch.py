@@ -24,14 +24,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from results import write_result
-from rubrica.config import load_recipe
-from rubrica.corpus import build_corpus
-from rubrica.data import read_dataset
+from rubrica.config.settings import load_recipe
+from rubrica.corpus.corpus import build_corpus
+from rubrica.data.dataset import read_dataset
 from rubrica.kernels import native
-from rubrica.loop import Optimizer, _batches, seed_everything, to_tensors, update
-from rubrica.models import build_model
-from rubrica.network import initial_table
-from rubrica.pooling import pool_max
+from rubrica.learning.loop import Optimizer, _batches, seed_everything, to_tensors, update
+from rubrica.learning.network import initial_table
+from rubrica.networks.networks import build_model
+from rubrica.networks.pooling import pool_max
 
 UPDATES, PAIRS, WARM_UP = 150, 5, 10
 NETWORKS = (("gru", 48), ("gru", 64), ("rnn", 64), ("lstm", 64))

@@ -14,11 +14,11 @@ from statistics import fmean
 import numpy as np
 from sklearn.model_selection import KFold, StratifiedKFold
 
-from rubrica.config import Config, load_recipe
-from rubrica.data import read_dataset
-from rubrica.metrics import main_score
-from rubrica.training import train_dataset
-from rubrica.vectors import load_vectors
+from rubrica.config.settings import Config, load_recipe
+from rubrica.data.dataset import read_dataset
+from rubrica.learning.training import train_dataset
+from rubrica.scoring.metrics import main_score
+from rubrica.vectors.word_vectors import load_vectors
 
 FOLDS = 3
 

@@ -36,17 +36,17 @@ import torch
 import torch.nn.functional as F
 
 from results import write_result
-from rubrica import loop
-from rubrica.bptt import join_weights
-from rubrica.config import Config
-from rubrica.corpus import build_corpus
-from rubrica.data import read_dataset
-from rubrica.device_split import DeviceSplit
-from rubrica.held_out import hold_out
-from rubrica.loop import Optimizer, compute_logits, seed_everything, update
-from rubrica.models import build_model
-from rubrica.network import initial_table
-from rubrica.vectors import load_vectors
+from rubrica.config.settings import Config
+from rubrica.corpus.corpus import build_corpus
+from rubrica.corpus.held_out import hold_out
+from rubrica.data.dataset import read_dataset
+from rubrica.learning import loop
+from rubrica.learning.device_split import DeviceSplit
+from rubrica.learning.loop import Optimizer, compute_logits, seed_everything, update
+from rubrica.learning.network import initial_table
+from rubrica.networks.bptt import join_weights
+from rubrica.networks.networks import build_model
+from rubrica.vectors.word_vectors import load_vectors
 
 NETWORKS = ("gru", "lstm", "rnn", "cnn")  # of 64 units, or filters
 POOLINGS = {"cnn": ("max", "average")}

@@ -28,8 +28,8 @@ PEER = """
 import sys
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
-from rubrica.held_out import hold_out, text_keys
-from rubrica.data import read_dataset
+from rubrica.corpus.held_out import hold_out, text_keys
+from rubrica.data.dataset import read_dataset
 import numpy as np
 dataset = read_dataset(sys.argv[1])
 split = dataset.splits["train"]

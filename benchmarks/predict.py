@@ -23,10 +23,10 @@ import numpy as np
 
 from peers import fasttext_train
 from results import write_result
-from rubrica.config import load_recipe
-from rubrica.data import read_dataset
-from rubrica.data_files import iter_lines
-from rubrica.training import train
+from rubrica.config.settings import load_recipe
+from rubrica.data.dataset import read_dataset
+from rubrica.data.files import iter_lines
+from rubrica.learning.training import train
 
 PAIRS = 5
 

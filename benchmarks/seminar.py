@@ -14,12 +14,12 @@ import sys
 import numpy as np
 
 from results import write_result
-from rubrica.config import load_recipe
-from rubrica.corpus import build_corpus
-from rubrica.data import read_dataset
-from rubrica.seminar import EXPERIMENTS
-from rubrica.training import train_corpus
-from rubrica.vectors import load_vectors
+from rubrica.config.settings import load_recipe
+from rubrica.corpus.corpus import build_corpus
+from rubrica.data.dataset import read_dataset
+from rubrica.learning.training import train_corpus
+from rubrica.seminar.experiments import EXPERIMENTS
+from rubrica.vectors.word_vectors import load_vectors
 
 SEEDS = (0xDEAD, 1, 2, 3, 4, 5, 6, 7, 8, 9)
 

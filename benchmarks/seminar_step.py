@@ -19,14 +19,14 @@ import numpy as np
 import torch
 
 from results import write_result
-from rubrica.config import load_recipe
-from rubrica.corpus import build_corpus
-from rubrica.data import read_dataset
-from rubrica.loop import Optimizer, seed_everything, update
-from rubrica.models import build_model
-from rubrica.network import initial_table
-from rubrica.tokenizer import tokenize
-from rubrica.vectors import Vectors
+from rubrica.config.settings import load_recipe
+from rubrica.corpus.corpus import build_corpus
+from rubrica.data.dataset import read_dataset
+from rubrica.learning.loop import Optimizer, seed_everything, update
+from rubrica.learning.network import initial_table
+from rubrica.networks.networks import build_model
+from rubrica.text.tokenizer import tokenize
+from rubrica.vectors.word_vectors import Vectors
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from literal import LITERAL, literal_ids, literal_update, pad

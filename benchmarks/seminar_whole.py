@@ -23,9 +23,9 @@ import numpy as np
 import torch
 
 from results import write_result
-from rubrica.config import load_recipe
-from rubrica.data import read_dataset
-from rubrica.seminar import EXPERIMENTS
+from rubrica.config.settings import load_recipe
+from rubrica.data.dataset import read_dataset
+from rubrica.seminar.experiments import EXPERIMENTS
 from seminar_step import made_up_vectors
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))

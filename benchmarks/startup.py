@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 
 from results import write_result
-from rubrica.artifact import Artifact, expected_shapes, save_artifact
-from rubrica.config import load_recipe
-from rubrica.vocab import Vocab
+from rubrica.artifact.folder import Artifact, expected_shapes, save_artifact
+from rubrica.config.settings import load_recipe
+from rubrica.text.vocab import Vocab
 
 PAIRS = 12
 ROOT = Path(__file__).parents[1]

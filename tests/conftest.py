@@ -42,7 +42,7 @@ def size(request):
 @pytest.fixture
 def tiny_vectors():
     """20 words x 6, lower case, with `unk` in the middle."""
-    from rubrica.vectors import Vectors
+    from rubrica.vectors.word_vectors import Vectors
 
     words = ["<user>", "the", "cup", "goal", "team", "oil", "bank", "unk", "price", "robot", "planet", "code"]
     words += ["vote", "treaty", "border", ".", ",", "a", "wins", "falls"]
@@ -53,7 +53,7 @@ def tiny_vectors():
 @pytest.fixture
 def tiny_news():
     """A data set of four classes that three epochs learn: 160 texts to train on, 40 to test."""
-    from rubrica.data import Dataset, Examples
+    from rubrica.data.dataset import Dataset, Examples
 
     keys = {
         "World": ["vote", "treaty", "border"],

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rubrica import data as data_module
-from rubrica import data_files, large_files
+from rubrica.data import dataset as data_module
+from rubrica.data import files as data_files
+from rubrica.data import large_files
 
 
 def csv_bytes(rows, delimiter=",", header=("text", "label"), **options):

@@ -9,13 +9,13 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from networks import CASES, NETWORKS, NOT_LAST
-from rubrica.artifact import FILES, Artifact, check_writable, expected_shapes, load_artifact, save_artifact
-from rubrica.config import Config
+from rubrica.artifact.folder import FILES, Artifact, check_writable, expected_shapes, load_artifact, save_artifact
+from rubrica.artifact.tensor_file import map_tensors
+from rubrica.config.settings import Config
 from rubrica.errors import ArtifactError
-from rubrica.models import build_model
-from rubrica.quantization import STORAGES
-from rubrica.tensor_file import map_tensors
-from rubrica.vocab import Vocab
+from rubrica.models.storage import STORAGES
+from rubrica.networks.networks import build_model
+from rubrica.text.vocab import Vocab
 
 LABELS = ["World", "Наука", '"quoted", <b>']
 
@@ -93,7 +93,7 @@ def test_a_missing_file_is_named(tmp_path, name):
 
 
 def resign(folder):
-    from rubrica.artifact import _sha256, _write_json
+    from rubrica.artifact.folder import _sha256, _write_json
 
     _write_json(folder / "manifest.json", {name: _sha256(folder / name) for name in FILES})
 
@@ -190,7 +190,7 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("rubrica.artifact._write_json", full)
+    monkeypatch.setattr("rubrica.artifact.folder._write_json", full)
     with pytest.raises(ArtifactError, match=r"could not be written \(No space left on device\); nothing was left"):
         save_artifact(make_artifact(), tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
@@ -206,7 +206,7 @@ def test_a_read_only_parent_cannot_be_written(tmp_path, monkeypatch):
 
 
 def store(artifact, storage):
-    from rubrica.quantization import store_table
+    from rubrica.models.storage import store_table
 
     tensors = dict(artifact.tensors)
     stored = store_table(tensors, "embedding.weight", storage)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rubrica import bag
+from rubrica.learning import bag
 
 
 @pytest.mark.parametrize("count", [1, 15, 16, 1000])

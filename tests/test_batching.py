@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rubrica import batching
-from rubrica.batching import iter_rows, pad_batch, similar_batches
-from rubrica.vocab import TokenIds
+from rubrica.text import batching
+from rubrica.text.batching import iter_rows, pad_batch, similar_batches
+from rubrica.text.vocab import TokenIds
 
 
 def ragged(texts):

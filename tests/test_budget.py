@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import rubrica
-from rubrica import budget, loop, parts
-from rubrica.budget import choose_length, drop_slow_linear, limit_steps, parse_seconds
-from rubrica.config import Config, load_recipe
-from rubrica.training import train
+from rubrica.config.settings import Config, load_recipe
+from rubrica.learning import budget, loop, parts
+from rubrica.learning.budget import choose_length, drop_slow_linear, limit_steps, parse_seconds
+from rubrica.learning.training import train
 
 ROWS = np.arange(64_000)
 CONFIG = Config().changed(["training.epochs=5", "training.batch_size=32"])  # 10,000 updates

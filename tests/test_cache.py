@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rubrica import cache
-from rubrica.cache import cache_folder, content_key, make_array, write_whole
+from rubrica import files as cache
 from rubrica.errors import FileError
+from rubrica.files import cache_folder, content_key, make_array, write_whole
 
 
 def test_the_folder_follows_the_environment(monkeypatch, tmp_path):

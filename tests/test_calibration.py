@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from rubrica.calibration import fit_weights
+from rubrica.scoring.calibration import fit_weights
 
 
 def parts_and_targets(several, texts=400, classes=3, parts=2, seed=0):

@@ -6,9 +6,9 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from rubrica.cells import GRU, LSTM, RNN, Recurrent
-from rubrica.masking import flip_texts
-from rubrica.pooling import POOLINGS, pool_attention, pool_last
+from rubrica.networks.cells import GRU, LSTM, RNN, Recurrent
+from rubrica.networks.masking import flip_texts
+from rubrica.networks.pooling import POOLINGS, pool_attention, pool_last
 
 PAIRS = {"rnn": (RNN, nn.RNN), "gru": (GRU, nn.GRU), "lstm": (LSTM, nn.LSTM)}
 LENGTHS = [[1], [5], [5, 1, 3], [4, 4], [2, 9, 7, 1]]

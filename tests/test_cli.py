@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import rubrica
-from rubrica import cli
-from rubrica.data import read_dataset
-from rubrica.vectors import Vectors, save_vectors
+from rubrica.cli import main as cli
+from rubrica.data.dataset import read_dataset
+from rubrica.vectors.word_vectors import Vectors, save_vectors
 
 QUICK = ["--epochs", "12", "--batch-size", "16", "--lr", "0.02", "--set", "model.hidden_size=16"]
 
@@ -344,7 +344,7 @@ def test_a_closed_pipe_ends_the_command_quietly(home, tmp_path):
     assert done.stderr == ""
 
 
-NO_TORCH = "import sys; sys.modules['torch'] = None; sys.argv[0] = 'rubrica'; from rubrica.cli import main; main()"
+NO_TORCH = "import sys; sys.modules['torch'] = None; sys.argv[0] = 'rubrica'; from rubrica.cli.main import main; main()"
 
 
 def test_predict_evaluate_and_info_work_where_torch_is_not_installed(home):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rubrica.config import Config, load_recipe, recipe_names
+from rubrica.config.settings import Config, load_recipe, recipe_names
 from rubrica.errors import ConfigError
 
 

@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rubrica import corpus as corpus_module
-from rubrica.cache import cache_folder
-from rubrica.config import MULTI_LABEL, DataConfig
-from rubrica.corpus import build_corpus, follow_case, pretrained_table
-from rubrica.data import Dataset, Examples
-from rubrica.vectors import Vectors
-from rubrica.vocab import Vocab
+from rubrica.config.settings import MULTI_LABEL, DataConfig
+from rubrica.corpus import corpus as corpus_module
+from rubrica.corpus.corpus import build_corpus, pretrained_table
+from rubrica.data.dataset import Dataset, Examples
+from rubrica.files import cache_folder
+from rubrica.text.vocab import Vocab
+from rubrica.vectors.case import follow_case
+from rubrica.vectors.word_vectors import Vectors
 
 CONFIG = DataConfig(lowercase=True, min_count=1)
 

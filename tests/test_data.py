@@ -14,12 +14,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from made_files import class_label, csv_bytes, everything_large, jsonl_bytes, parquet_bytes, rows_of, write
-from rubrica import csv_lines, data_files, large_files
-from rubrica import data as data_module
-from rubrica.cache import cache_folder
-from rubrica.data import Examples, iter_lines, read_dataset, read_texts
+from rubrica.data import csv_lines, large_files
+from rubrica.data import dataset as data_module
+from rubrica.data import files as data_files
+from rubrica.data.dataset import Examples, iter_lines, read_dataset, read_texts
+from rubrica.data.stored_texts import StoredTexts
 from rubrica.errors import DataError, MissingExtraError
-from rubrica.stored_texts import StoredTexts
+from rubrica.files import cache_folder
 
 TEXTS = [
     "null",

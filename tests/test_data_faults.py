@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from made_files import class_label, csv_bytes, parquet_bytes, write
-from rubrica.data import Dataset, Examples, check_trainable, read_dataset, read_texts
+from rubrica.data.dataset import Dataset, Examples, check_trainable, read_dataset, read_texts
 from rubrica.errors import DataError
 
 GOOD = b"text,label\r\nfine,a\r\n"

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rubrica.data_hub import _answers
+from rubrica.data.hub import _answers
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FEATURES = {
@@ -94,7 +94,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
 
 READ = """
 import dataclasses, json, sys, time
-from rubrica.data import read_dataset
+from rubrica.data.dataset import read_dataset
 from rubrica.errors import DataError
 
 for name in sys.argv[1:]:
@@ -195,8 +195,8 @@ def test_a_name_that_is_never_looked_up_does_not_hold_us(monkeypatch):
         released.wait(10)
         raise OSError
 
-    monkeypatch.setattr("rubrica.data_hub.socket.create_connection", hang)
-    monkeypatch.setattr("rubrica.data_hub._KNOCK_SECONDS", 0.05)
+    monkeypatch.setattr("rubrica.data.hub.socket.create_connection", hang)
+    monkeypatch.setattr("rubrica.data.hub._KNOCK_SECONDS", 0.05)
     start = time.perf_counter()
     assert not _answers("http://hub.invalid")
     assert time.perf_counter() - start < 5

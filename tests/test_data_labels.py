@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from made_files import csv_bytes, parquet_bytes, rows_of, write
-from rubrica.config import MULTI_LABEL, SINGLE_LABEL
-from rubrica.data import Dataset, Examples, check_trainable, read_dataset
+from rubrica.config.settings import MULTI_LABEL, SINGLE_LABEL
+from rubrica.data.dataset import Dataset, Examples, check_trainable, read_dataset
 from rubrica.errors import DataError
 
 TEXTS = ["one", "two", "three", "four"]

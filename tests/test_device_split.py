@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 from torch import nn
 
 from networks import CASES, NETWORKS
-from rubrica import loop
-from rubrica.batching import pad_batch, similar_batches
-from rubrica.bptt import join_weights
-from rubrica.cells import GRU, LSTM, RNN
-from rubrica.config import Config
-from rubrica.corpus import Split, build_corpus
-from rubrica.device_split import DeviceSplit
-from rubrica.embedding import TableAdam, WordTable
-from rubrica.loop import Optimizer, compute_logits, fit, seed_everything
-from rubrica.models import build_model
-from rubrica.network import initial_table
-from rubrica.vocab import TokenIds
+from rubrica.config.settings import Config
+from rubrica.corpus.corpus import Split, build_corpus
+from rubrica.learning import loop
+from rubrica.learning.device_split import DeviceSplit
+from rubrica.learning.loop import Optimizer, compute_logits, fit, seed_everything
+from rubrica.learning.network import initial_table
+from rubrica.networks.bptt import join_weights
+from rubrica.networks.cells import GRU, LSTM, RNN
+from rubrica.networks.embedding import TableAdam, WordTable
+from rubrica.networks.networks import build_model
+from rubrica.text.batching import pad_batch, similar_batches
+from rubrica.text.vocab import TokenIds
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ from sklearn.utils.validation import check_is_fitted
 
 import rubrica
 from rubrica import TextClassifier
-from rubrica.config import Config, load_recipe
-from rubrica.training import train
-from rubrica.vectors import save_vectors
+from rubrica.config.settings import Config, load_recipe
+from rubrica.learning.training import train
+from rubrica.vectors.word_vectors import save_vectors
 
 SMALL = {"model.num_buckets": 1000}
 BAG = TextClassifier("bag", epochs=30, lr=1.0, settings=SMALL)

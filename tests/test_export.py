@@ -5,16 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rubrica import export
-from rubrica.artifact import load_artifact, save_artifact
-from rubrica.config import Config
-from rubrica.data import Examples
+from rubrica.artifact.folder import load_artifact, save_artifact
+from rubrica.config.settings import Config
+from rubrica.data.dataset import Examples
 from rubrica.errors import ArtifactError, RubricaError
-from rubrica.export import export_model, folder_sizes, keep_features, keep_words, parse_size, shrink, store
-from rubrica.quantization import STORAGES, take_rows
-from rubrica.runtime import Classifier
-from rubrica.training import train
-from rubrica.vocab import Vocab
+from rubrica.export import shrink as export
+from rubrica.export.shrink import export_model, folder_sizes, keep_features, keep_words, parse_size, shrink, store
+from rubrica.learning.training import train
+from rubrica.models.storage import STORAGES, take_rows
+from rubrica.predict.classifier import Classifier
+from rubrica.text.vocab import Vocab
 from test_onnx_graph import make_bag
 from test_runtime import TEXTS, make
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rubrica.held_out import class_counts, hold_out, text_keys
+from rubrica.corpus.held_out import class_counts, hold_out, text_keys
 
 
 def test_the_held_out_part_is_a_share_of_each_class_and_follows_the_seed():

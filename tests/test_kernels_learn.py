@@ -8,15 +8,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ragged import assert_close, random_texts
-from rubrica.cells import GRU, LSTM, RNN
-from rubrica.config import ModelConfig
-from rubrica.embedding import KernelAdam
+from rubrica.config.settings import ModelConfig
 from rubrica.kernels.learn import learn
 from rubrica.kernels.recurrent import CELLS, POOLINGS, Reading
-from rubrica.models import build_model
-from rubrica.pooling import POOLINGS as BY_TORCH
-from rubrica.pooling import num_features
-from rubrica.vocab import TokenIds
+from rubrica.networks.cells import GRU, LSTM, RNN
+from rubrica.networks.embedding import KernelAdam
+from rubrica.networks.networks import build_model
+from rubrica.networks.pooling import POOLINGS as BY_TORCH
+from rubrica.networks.pooling import num_features
+from rubrica.text.vocab import TokenIds
 from test_kernels_recurrent import attend
 
 LAYERS = {"rnn": RNN, "gru": GRU, "lstm": LSTM}

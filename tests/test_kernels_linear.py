@@ -12,7 +12,7 @@ from sklearn.svm import LinearSVC
 
 from rubrica.kernels import linear, native
 from rubrica.kernels.linear import DocumentCounter, Entries, Machines, Ngrams, count_classes, index_keys
-from rubrica.tokenizer import tokenize
+from rubrica.text.tokenizer import tokenize
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=30)
 NEWS = st.lists(st.sampled_from(["Oil", "OIL", " ", "3.5%", "prices", "naïve", "Ночь", "_x_", "…", "unprecedented"]))

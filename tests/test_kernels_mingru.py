@@ -16,9 +16,9 @@ from ragged import (
 )
 from rubrica.kernels import mingru as kernel
 from rubrica.kernels.recurrent import Reading
-from rubrica.mingru import MinGRU
-from rubrica.pooling import POOLINGS as BY_TORCH
-from rubrica.pooling import num_features
+from rubrica.networks.mingru import MinGRU
+from rubrica.networks.pooling import POOLINGS as BY_TORCH
+from rubrica.networks.pooling import num_features
 
 POOLINGS = sorted(BY_TORCH)
 

@@ -12,9 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ragged import assert_close, assert_nan_stays_nan, assert_native_is_near, random_texts, with_gradients
-from rubrica.cells import GRU, LSTM, RNN
 from rubrica.kernels import recurrent as kernel
-from rubrica.pooling import POOLINGS
+from rubrica.networks.cells import GRU, LSTM, RNN
+from rubrica.networks.pooling import POOLINGS
 
 LAYERS = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
 LENGTHS = st.lists(st.integers(0, 12), min_size=1, max_size=70)

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rubrica.kernels import native, tokens
-from rubrica.tokenizer import tokenize
+from rubrica.kernels import native
+from rubrica.text import tokens
+from rubrica.text.tokenizer import tokenize
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=40)
 NEWS = st.lists(

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from rubrica import cli, ladder
-from rubrica.config import Config, load_recipe
-from rubrica.ladder import LADDERS, RUNGS, SEEDS, climb, compare, run_ladder, welch
-from rubrica.training import train_dataset
-from rubrica.vectors import save_vectors
+from rubrica.cli import main as cli
+from rubrica.config.settings import Config, load_recipe
+from rubrica.learning.training import train_dataset
+from rubrica.seminar import ladder
+from rubrica.seminar.ladder import LADDERS, RUNGS, SEEDS, climb, compare, run_ladder, welch
+from rubrica.vectors.word_vectors import save_vectors
 
 
 @pytest.fixture

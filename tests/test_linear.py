@@ -8,18 +8,19 @@ import pytest
 from sklearn.svm import LinearSVC
 
 import rubrica
-from rubrica import linear, linear_training
-from rubrica.artifact import load_artifact, save_artifact
-from rubrica.config import Config, load_recipe
-from rubrica.data import Dataset, Examples
+from rubrica.artifact.folder import load_artifact, save_artifact
+from rubrica.config.settings import Config, load_recipe
+from rubrica.data.dataset import Dataset, Examples
+from rubrica.data.stored_texts import StoredTexts
 from rubrica.errors import ArtifactError, ConfigError, RubricaError
-from rubrica.export import store
+from rubrica.export.onnx import build_model
+from rubrica.export.shrink import store
 from rubrica.kernels.linear import Ngrams, features
-from rubrica.linear_training import fit
-from rubrica.onnx_graph import build_model
-from rubrica.quantization import STORAGES
-from rubrica.stored_texts import StoredTexts
-from rubrica.training import train
+from rubrica.learning import linear as linear_training
+from rubrica.learning.linear import fit
+from rubrica.learning.training import train
+from rubrica.models import linear
+from rubrica.models.storage import STORAGES
 
 RECIPE, NGRAMS = load_recipe("linear"), Ngrams(True, 2, 5)
 

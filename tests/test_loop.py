@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from networks import NETWORKS
-from rubrica import loop
-from rubrica.config import Config, TrainingConfig
-from rubrica.corpus import build_corpus
-from rubrica.device_split import DeviceSplit
+from rubrica.config.settings import Config, TrainingConfig
+from rubrica.corpus.corpus import build_corpus
 from rubrica.errors import ConfigError
-from rubrica.freezing import FreezeSchedule, build_schedule
-from rubrica.loop import choose_device, compute_logits, fit, seed_everything, seeded
-from rubrica.models import build_model
-from rubrica.network import initial_table
+from rubrica.learning import loop
+from rubrica.learning.device_split import DeviceSplit
+from rubrica.learning.freezing import FreezeSchedule, build_schedule
+from rubrica.learning.loop import choose_device, compute_logits, fit, seed_everything, seeded
+from rubrica.learning.network import initial_table
+from rubrica.networks.networks import build_model
 
 
 @pytest.fixture

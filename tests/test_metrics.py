@@ -14,7 +14,7 @@ from sklearn.metrics import (
     precision_recall_fscore_support,
 )
 
-from rubrica import metrics
+from rubrica.scoring import metrics
 
 LABELS = ["a", "b", "c", "d"]
 

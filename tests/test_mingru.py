@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from rubrica.mingru import MinGRU, scan
+from rubrica.networks.mingru import MinGRU, scan
 
 
 def test_the_states_are_those_of_the_formula():

@@ -9,9 +9,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from rubrica.data import read_dataset
-from rubrica.mini_news import TOPICS, build_mini_news
-from rubrica.tokenizer import tokenize
+from rubrica.data.dataset import read_dataset
+from rubrica.data.mini_news import TOPICS, build_mini_news
+from rubrica.text.tokenizer import tokenize
 
 
 @pytest.fixture(scope="module")

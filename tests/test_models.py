@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from networks import CASES, NETWORKS, NOT_LAST
-from rubrica import cli
-from rubrica.config import Config, ModelConfig
-from rubrica.models import MODELS, build_model
-from rubrica.pooling import POOLINGS
+from rubrica.cli import main as cli
+from rubrica.config.settings import Config, ModelConfig
+from rubrica.networks.networks import MODELS, build_model
+from rubrica.networks.pooling import POOLINGS
 
 
 def make_model(name, **settings):

@@ -11,14 +11,15 @@ import onnxruntime
 import pytest
 import torch
 
-from rubrica import models, onnx_graph
-from rubrica.artifact import Artifact, expected_shapes
-from rubrica.config import Config, load_recipe
+from rubrica.artifact.folder import Artifact, expected_shapes
+from rubrica.config.settings import Config, load_recipe
 from rubrica.errors import ArtifactError, MissingExtraError
-from rubrica.export import store
-from rubrica.onnx_graph import TOLERANCE, build_model, check, export_onnx
-from rubrica.quantization import STORAGES
-from rubrica.vocab import Vocab
+from rubrica.export import onnx as onnx_graph
+from rubrica.export.onnx import TOLERANCE, build_model, check, export_onnx
+from rubrica.export.shrink import store
+from rubrica.models.storage import STORAGES
+from rubrica.networks import networks as models
+from rubrica.text.vocab import Vocab
 from test_runtime import CASES, LABELS, TEXTS, WORDS, make
 
 

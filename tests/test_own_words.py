@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from rubrica.config import DataConfig
-from rubrica.own_words import extend_vectors
-from rubrica.vectors import Vectors
+from rubrica.config.settings import DataConfig
+from rubrica.vectors.own_words import extend_vectors
+from rubrica.vectors.word_vectors import Vectors
 
 PIECES = Vectors(
     ["play", "##ing", "##in", "##g", "p", "##lays", "the"],

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from rubrica.masking import flip_texts, length_mask
-from rubrica.pooling import POOLINGS, pool_attention
+from rubrica.networks.masking import flip_texts, length_mask
+from rubrica.networks.pooling import POOLINGS, pool_attention
 
 BY_HAND = {
     "last": lambda s: s[-1],

@@ -3,7 +3,7 @@
 import io
 import sys
 
-from rubrica.progress import progress_bar
+from rubrica.learning.progress import progress_bar
 
 
 def test_off_a_terminal_nothing_is_written(capsys):

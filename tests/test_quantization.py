@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rubrica.quantization import STORAGES, from_bfloat16, store_table, stored_layout, take_rows, to_bfloat16
+from rubrica.models.storage import STORAGES, from_bfloat16, store_table, stored_layout, take_rows, to_bfloat16
 
 NAME = "embedding.weight"
 LARGEST = {"int8": 127, "int4": 7}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rubrica.mini_news import build_mini_news
+from rubrica.data.mini_news import build_mini_news
 
 ROOT = Path(__file__).parents[1]
 READMES = ["README.md", "README.ru.md"]

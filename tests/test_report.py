@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from rubrica.errors import MissingExtraError
-from rubrica.report import _spread, _template, _thinned, render_seminar
+from rubrica.seminar.report import _spread, _template, _thinned, render_seminar
 
 NAMES = ("cnn", "rnn", "gru", "gru-vectors", "gru-frozen")
 ACCURACY = {"cnn": 0.85, "rnn": 0.25, "gru": 0.87, "gru-vectors": 0.9, "gru-frozen": 0.901}

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 import networks
 import rubrica
 from networks import NETWORKS
-from rubrica import forward
-from rubrica.artifact import Artifact, save_artifact
-from rubrica.batching import pad_batch
-from rubrica.config import Config
-from rubrica.models import build_model
-from rubrica.runtime import Classifier
-from rubrica.vocab import Vocab
+from rubrica.artifact.folder import Artifact, save_artifact
+from rubrica.config.settings import Config
+from rubrica.models import forward
+from rubrica.networks.networks import build_model
+from rubrica.predict.classifier import Classifier
+from rubrica.text.batching import pad_batch
+from rubrica.text.vocab import Vocab
 
 LABELS = ["World", "Sports", "Business"]
 WORDS = ["<pad>", "<unk>", *"abcdefghijklmnop"]

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 import rubrica
-from rubrica import cli, seminar
+from rubrica.cli import main as cli
 from rubrica.errors import DataError
-from rubrica.seminar import EXPERIMENTS, run_seminar
-from rubrica.vectors import save_vectors
+from rubrica.seminar import experiments as seminar
+from rubrica.seminar.experiments import EXPERIMENTS, run_seminar
+from rubrica.vectors.word_vectors import save_vectors
 
 NAMES = ["cnn", "rnn", "gru", "gru-vectors", "gru-frozen"]
 

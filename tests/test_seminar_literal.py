@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from literal import LITERAL, literal_ids, literal_losses
-from rubrica.config import load_recipe
-from rubrica.corpus import build_corpus
-from rubrica.data import Dataset, Examples
-from rubrica.loop import fit, seed_everything
-from rubrica.models import build_model
-from rubrica.network import initial_table
-from rubrica.vectors import Vectors
+from rubrica.config.settings import load_recipe
+from rubrica.corpus.corpus import build_corpus
+from rubrica.data.dataset import Dataset, Examples
+from rubrica.learning.loop import fit, seed_everything
+from rubrica.learning.network import initial_table
+from rubrica.networks.networks import build_model
+from rubrica.vectors.word_vectors import Vectors
 
 UPDATES = 50
 HIDDEN = 7

@@ -9,20 +9,21 @@ import torch
 from click.testing import CliRunner
 
 import rubrica
-from rubrica import cache, training
-from rubrica.answers import iter_answers
-from rubrica.artifact import load_artifact
-from rubrica.cli import rubrica as command
-from rubrica.config import MULTI_LABEL, Config, load_recipe
-from rubrica.corpus import build_corpus
-from rubrica.data import Dataset, Examples
-from rubrica.device_split import DeviceSplit
+from rubrica import files as cache
+from rubrica.artifact.folder import load_artifact
+from rubrica.cli.main import rubrica as command
+from rubrica.config.settings import MULTI_LABEL, Config, load_recipe
+from rubrica.corpus.corpus import build_corpus
+from rubrica.data.dataset import Dataset, Examples
 from rubrica.errors import ArtifactError, DataError
-from rubrica.loop import mean_loss
-from rubrica.metrics import headline
-from rubrica.onnx_graph import export_onnx
-from rubrica.seminar import run_seminar
-from rubrica.training import balanced_weights, train
+from rubrica.export.onnx import export_onnx
+from rubrica.learning import training
+from rubrica.learning.device_split import DeviceSplit
+from rubrica.learning.loop import mean_loss
+from rubrica.learning.training import balanced_weights, train
+from rubrica.predict.answers import iter_answers
+from rubrica.scoring.metrics import headline
+from rubrica.seminar.experiments import run_seminar
 
 QUICK = Config().changed(
     ["data.min_count=1", "model.embedding_dim=8", "model.hidden_size=8", "training.epochs=12", "training.batch_size=16",

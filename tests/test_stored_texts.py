@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rubrica.cache import cache_folder
+from rubrica.data.stored_texts import CodedLabels, StoredTexts
 from rubrica.errors import FileError
-from rubrica.stored_texts import CodedLabels, StoredTexts
+from rubrica.files import cache_folder
 
 TEXTS = ["a", "", "café 🎉", "\ud83d", "a\0b", "line\nbreak", ""]
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from rubrica import thresholds
-from rubrica.thresholds import GRID, tune_thresholds
+from rubrica.scoring import thresholds
+from rubrica.scoring.thresholds import GRID, tune_thresholds
 
 
 def problem(counts, texts=400):

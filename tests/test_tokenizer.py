@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nltk.tokenize import WordPunctTokenizer
 
-from rubrica.tokenizer import is_token, tokenize
+from rubrica.text.tokenizer import is_token, tokenize
 
 NLTK = WordPunctTokenizer()
 ODD = [

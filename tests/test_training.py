@@ -10,20 +10,21 @@ import pytest
 
 import rubrica
 from networks import NETWORKS
-from rubrica import bag as bag_module
-from rubrica import cache, training
-from rubrica import corpus as corpus_module
-from rubrica.config import Config, load_recipe
-from rubrica.corpus import build_corpus
-from rubrica.data import Dataset, Examples
+from rubrica import files as cache
+from rubrica.config.settings import Config, load_recipe
+from rubrica.corpus import corpus as corpus_module
+from rubrica.corpus.corpus import build_corpus
+from rubrica.data.dataset import Dataset, Examples
 from rubrica.errors import ArtifactError, DataError
 from rubrica.kernels.linear import Ngrams
-from rubrica.linear_training import _KEPT, fit
-from rubrica.network import initial_table
-from rubrica.quantization import store_table, take_rows
-from rubrica.runtime import Classifier
-from rubrica.training import train
-from rubrica.vectors import Vectors, save_vectors
+from rubrica.learning import bag as bag_module
+from rubrica.learning import training
+from rubrica.learning.linear import _KEPT, fit
+from rubrica.learning.network import initial_table
+from rubrica.learning.training import train
+from rubrica.models.storage import store_table, take_rows
+from rubrica.predict.classifier import Classifier
+from rubrica.vectors.word_vectors import Vectors, save_vectors
 
 # The vectors given here are drawn, and not worth keeping still for.
 QUICK = Config().changed(
@@ -281,7 +282,7 @@ def test_a_network_is_compared_with_a_bag_on_the_same_texts(tiny_news, tmp_path)
 def test_a_bag_is_trained_without_torch(tmp_path):
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "import rubrica; from rubrica.config import load_recipe\n"
+        "import rubrica; from rubrica.config.settings import load_recipe\n"
         "model = rubrica.train('mini-news', config=load_recipe('bag'), out=sys.argv[1])\n"
         "assert model.artifact.metrics['test']['accuracy'] > 0.85, model.artifact.metrics\n"
     )

@@ -11,9 +11,9 @@ from gensim.models import KeyedVectors
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rubrica import vectors as module
 from rubrica.errors import VectorsError
-from rubrica.vectors import Vectors, load_vectors, read_vectors, save_vectors, train_vectors
+from rubrica.vectors import word_vectors as module
+from rubrica.vectors.word_vectors import Vectors, load_vectors, read_vectors, save_vectors, train_vectors
 
 THREE = "red 1 2\ngreen 3 4.5\nblue -5e-1 6\n"
 
@@ -224,7 +224,7 @@ def test_training_moves_the_vectors_and_depends_on_the_seed():
 def test_two_processes_train_identical_bytes():
     code = f"""
 import sys
-from rubrica.vectors import train_vectors
+from rubrica.vectors.word_vectors import train_vectors
 vectors = train_vectors({TEXTS!r}, dim=4, min_count=2)
 sys.stdout.buffer.write(repr(vectors.words).encode() + vectors.matrix.tobytes())
 """

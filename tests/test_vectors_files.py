@@ -11,9 +11,9 @@ import pytest
 from gensim.models import KeyedVectors
 from safetensors.numpy import load_file, save_file
 
-from rubrica import vectors_files
 from rubrica.errors import VectorsError
-from rubrica.vectors import read_vectors
+from rubrica.vectors import files as vectors_files
+from rubrica.vectors.word_vectors import read_vectors
 
 SHARED = Path(__file__).parents[2] / "shared"
 needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="the real vectors of ../shared are not here")

@@ -13,8 +13,8 @@ import gensim.downloader
 import pytest
 
 from rubrica.errors import VectorsError
-from rubrica.vectors import load_vectors
-from rubrica.vectors_hub import download_vectors, find_known, list_known
+from rubrica.vectors.hub import download_vectors, find_known, list_known
+from rubrica.vectors.word_vectors import load_vectors
 
 NAME = "__testing_word2vec-matrix-synopsis"
 CONTENT = gzip.compress(b"2 3\nneo 1 2 3\ntrinity 4 5 6\n")

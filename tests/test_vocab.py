@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rubrica.kernels.tokens import WordCounter
-from rubrica.tokenizer import tokenize
-from rubrica.vocab import PAD_ID, Vocab
+from rubrica.text.tokenizer import tokenize
+from rubrica.text.tokens import WordCounter
+from rubrica.text.vocab import PAD_ID, Vocab
 
 TEXTS = ["The cup, the cup!", "", "a Cup of oil"]
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import accuracy_score, f1_score
 
-from rubrica.held_out import hold_out
+from rubrica.corpus.held_out import hold_out
 
 VALIDATION_FRACTION, MOST_HELD = 0.1, 2000  # as the defaults of `rubrica train`
 THRESHOLDS = tuple(np.arange(0.05, 0.96, 0.05).round(2).tolist())

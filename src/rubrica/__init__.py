@@ -14,24 +14,24 @@ from typing import TYPE_CHECKING, Any
 from rubrica.errors import RubricaError
 
 if TYPE_CHECKING:
-    from rubrica.config import Config as Config
-    from rubrica.config import load_recipe as load_recipe
+    from rubrica.config.settings import Config as Config
+    from rubrica.config.settings import load_recipe as load_recipe
     from rubrica.estimator import TextClassifier as TextClassifier
-    from rubrica.runtime import Classifier as Classifier
-    from rubrica.runtime import load as load
-    from rubrica.training import train as train
+    from rubrica.learning.training import train as train
+    from rubrica.predict.classifier import Classifier as Classifier
+    from rubrica.predict.classifier import load as load
 
 __version__ = "0.1.0"
 __all__ = ["load", "train", "Classifier", "Config", "load_recipe", "RubricaError", "__version__"]
 
 # What is heavy (numpy, torch) is imported at its first use.
 _LATE = {
-    "load": "rubrica.runtime",
-    "Classifier": "rubrica.runtime",
-    "train": "rubrica.training",
+    "load": "rubrica.predict.classifier",
+    "Classifier": "rubrica.predict.classifier",
+    "train": "rubrica.learning.training",
     "TextClassifier": "rubrica.estimator",
-    "Config": "rubrica.config",
-    "load_recipe": "rubrica.config",
+    "Config": "rubrica.config.settings",
+    "load_recipe": "rubrica.config.settings",
 }
 
 

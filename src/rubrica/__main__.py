@@ -1,5 +1,5 @@
 """`python -m rubrica` is the command `rubrica`."""
 
-from rubrica.cli import main
+from rubrica.cli.main import main
 
 main()

@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from rubrica.cache import cache_folder
+from rubrica.files import cache_folder
 from rubrica.kernels import native
 
 LIBRARIES = ("rubrica", "numpy", "safetensors", "torch", "pyarrow", "gensim", "datasets")

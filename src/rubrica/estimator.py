@@ -14,12 +14,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from rubrica.config import Config, load_recipe, recipe_names
-from rubrica.data import Dataset, Examples
+from rubrica.config.settings import Config, load_recipe, recipe_names
+from rubrica.data.dataset import Dataset, Examples
 from rubrica.errors import require
-from rubrica.runtime import Classifier
-from rubrica.training import train_dataset
-from rubrica.vectors import Vectors
+from rubrica.learning.training import train_dataset
+from rubrica.predict.classifier import Classifier
+from rubrica.vectors.word_vectors import Vectors
 
 require("sklearn", "sklearn")
 

@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.kernels import native
-from rubrica.kernels.tokens import prepare, unicode_addresses
-from rubrica.tokenizer import tokenize
+from rubrica.text.tokenizer import tokenize
+from rubrica.text.tokens import prepare, unicode_addresses
 
 Floats = NDArray[np.floating[Any]]
 

@@ -1,0 +1,124 @@
+"""The commands that read alone: `rubrica data` and `rubrica vectors`, and what every command reads its texts by."""
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rubrica.data.dataset import Examples
+
+
+def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The flags of every command that reads a data set."""
+    options = (
+        click.option("--text-column", "text_columns", multiple=True, help="Column of the text; several are joined."),
+        click.option("--label-column", help="Column of the label."),
+        click.option("--delimiter", help="What separates the columns of a CSV file."),
+        click.option("--label-separator", default="|", help='Between labels of a text, [default: |] or "" for none.'),
+    )
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+
+
+def read_split(data: str, split: str | None, **columns: Any) -> "Examples":
+    """One part of a data set: the one that is named, else test, else the first."""
+    from rubrica.data.dataset import read_dataset
+
+    splits = read_dataset(data, **columns).splits
+    if split is None:
+        split = "test" if "test" in splits else next(iter(splits))
+    if split not in splits:
+        raise click.UsageError(f"--split {split}: {data} has {', '.join(splits)}")
+    return splits[split]
+
+
+@click.command()
+@click.argument("data")
+@click.option("--vectors", help="File of word vectors, or a name of `rubrica vectors list`.")
+@click.option("--keep-case", is_flag=True, help="Show ids of the text as written, as the seminar's are.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@data_options
+def data(
+    data: str,
+    vectors: str | None,
+    keep_case: bool,
+    as_json: bool,
+    **columns: Any,
+) -> None:
+    """Show what is in DATA: splits, classes, texts, tokens, ids, unknown words.
+
+    DATA is a CSV, TSV, JSONL, Parquet or fastText file, a folder of train.* and test.*, a Hugging Face hub id, or
+    mini-news.
+    """
+    from rubrica.config.settings import DataConfig
+    from rubrica.data.dataset import read_dataset
+    from rubrica.insight.overview import describe
+    from rubrica.vectors.word_vectors import load_vectors
+
+    dataset = read_dataset(data, **columns)
+    loaded = load_vectors(vectors) if vectors else None
+    facts = describe(dataset, loaded, DataConfig(lowercase=False if keep_case else "auto"))
+    if as_json:
+        click.echo(json.dumps(facts, ensure_ascii=False))
+        return
+    from rubrica.cli.tables import print_overview
+
+    print_overview(facts)
+
+
+@click.group()
+def vectors() -> None:
+    """Word vectors: list, download, make."""
+
+
+@vectors.command("list")
+def vectors_list() -> None:
+    """Show the thirteen published vectors of the gensim list, and which are already here."""
+    from rubrica.cli.tables import print_vectors_list
+    from rubrica.vectors.hub import list_known
+
+    print_vectors_list(list_known())
+
+
+@vectors.command("get")
+@click.argument("name")
+def vectors_get(name: str) -> None:
+    """Download the vectors NAME of `rubrica vectors list` and print where they lie."""
+    from rubrica.vectors.hub import download_vectors
+
+    click.echo(download_vectors(name))
+
+
+@vectors.command("train")
+@click.argument("data")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write: .txt, .vec or .bin.")
+@click.option("--dim", default=50, show_default=True, type=click.IntRange(1), help="Numbers per word.")
+@click.option("--epochs", default=5, show_default=True, type=click.IntRange(1))
+@click.option("--min-count", default=5, show_default=True, type=click.IntRange(1), help="Rarer words get no vector.")
+@click.option("--keep-case", is_flag=True, help="Keep capitals; published vectors mostly have none.")
+@click.option("--seed", default=0xDEAD, show_default=True, type=click.IntRange(0))
+@data_options
+def vectors_train(
+    data: str,
+    out: Path,
+    dim: int,
+    epochs: int,
+    min_count: int,
+    keep_case: bool,
+    seed: int,
+    **columns: Any,
+) -> None:
+    """Make word vectors from the training texts of DATA (word2vec, by gensim)."""
+    from rubrica.data.dataset import read_dataset
+    from rubrica.vectors.word_vectors import check_savable, save_vectors, train_vectors
+
+    check_savable(out)
+
+    dataset = read_dataset(data, **columns)
+    texts = next(iter(dataset.splits.values())).texts
+    made = train_vectors(texts, dim=dim, epochs=epochs, min_count=min_count, lowercase=not keep_case, seed=seed)
+    save_vectors(made, out)
+    click.echo(f"{len(made.words)} words x {made.dim} written to {out}", err=True)

@@ -1,0 +1,220 @@
+"""What the commands print for a person; rich keeps it plain where the output is no terminal."""
+
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rubrica.config.settings import MULTI_LABEL
+from rubrica.scoring.metrics import headline
+from rubrica.vectors.hub import KnownVectors
+
+_MOST_COLUMNS = 10  # classes whose confusion fits a terminal
+_MISTAKES = 20  # shown of more classes
+
+
+def _table(title: str, *columns: str) -> Table:
+    """A table whose first column is text and whose others are figures; names of the user's are never markup."""
+    table = Table(title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for i, column in enumerate(columns):
+        table.add_column(Text(column), justify="right" if i else "left")
+    return table
+
+
+def _print(*parts: Table | Text) -> None:
+    console = Console(highlight=False)
+    for part in parts:
+        console.print(part)
+
+
+def _line(name: str, value: object) -> Text:
+    return Text.assemble((f"{name}: ", "bold"), str(value))
+
+
+def print_overview(facts: dict[str, Any]) -> None:
+    """What `overview.describe` found."""
+    splits = facts["splits"]
+    rows = _table(facts["name"], "class", *splits)
+    for label in facts["labels"]:
+        rows.add_row(Text(label), *(f"{split['labels'].get(label, 0):,}" for split in splits.values()))
+    rows.add_section()
+    rows.add_row("texts", *(f"{split['rows']:,}" for split in splits.values()))
+    rows.add_row("tokens per text", *(f"{split['tokens_per_text']:.1f}" for split in splits.values()))
+    unknown = facts["unknown"]
+    rows.add_row("unknown, as written", *(f"{unknown[name]['share_as_written']:.1%}" for name in splits))
+    rows.add_row("unknown, lower-cased", *(f"{unknown[name]['share_lowercased']:.1%}" for name in splits))
+    several = ", several of a text" if facts["problem_type"] == MULTI_LABEL else ""
+    label_from = facts["label_column"] + several
+    _print(_line("text from", ", ".join(facts["text_columns"])), _line("label from", label_from), rows)
+    if vectors := facts.get("vectors"):
+        size = f"{vectors['words']:,} words x {vectors['dim']}"
+        _print(_line("vectors", f"{vectors['source']}, {size}"), _line("first words", " ".join(vectors["first_words"])))
+    else:
+        _print(_line("vocabulary", f"{facts['vocabulary']:,} words of train"))
+    for name in splits:
+        words = ", ".join(f"{word} {count:,}" for word, count in unknown[name]["words"])
+        _print(_line(f"unknown in {name}, most frequent", words or "none"))
+    case = "lower-cased" if facts["lowercase"] else "as written"
+    _print(Text(f"\nExamples ({case}, first {facts['max_length']} tokens)", "bold"))
+    for example in facts["examples"]:
+        label = example["label"] if isinstance(example["label"], str) else ", ".join(example["label"])
+        _print(
+            _line(label, example["text"]),
+            Text(" ".join(example["tokens"]), "dim"),
+            Text(" ".join(map(str, example["ids"])) + "\n", "dim"),
+        )
+
+
+def print_vectors_list(known: list[KnownVectors]) -> None:
+    """The gensim list."""
+    table = _table("Published word vectors", "name", "words", "numbers", "download", "here")
+    for vectors in known:
+        here = Text(str(vectors.path) if vectors.path else "-")
+        words = "?" if vectors.words is None else f"{vectors.words:,}"
+        size = "?" if vectors.megabytes is None else f"{vectors.megabytes:,} MB"
+        table.add_row(vectors.name, words, str(vectors.dim), size, here)
+    _print(table)
+
+
+def print_seminar(report: dict[str, Any]) -> None:
+    """The five experiments, the seminar's own figures beside ours."""
+    data = report["data"]
+    title = f"{data['name']}: {data['train_texts']:,} texts to train on, {data['test_texts']:,} to test"
+    table = _table(title, "experiment", "loss", "accuracy", "seconds", "seminar's loss", "seminar's accuracy")
+    for row in report["experiments"]:
+        printed = [row["seminar_loss"], row["seminar_accuracy"]]
+        table.add_row(
+            row["experiment"],
+            f"{row['loss']:.4f}",
+            f"{row['accuracy']:.2%}",
+            f"{row['train_seconds']:.1f}",
+            "-" if printed[0] is None else f"{printed[0]:.4f}",
+            "-" if printed[1] is None else f"{printed[1]:.2%}",
+        )
+    share = f"{data['unknown_share']:.1%} of the test tokens have no vector ({data['vectors']})"
+    note = "The seminar's figures: 120,000 AG News texts, glove-twitter-50."
+    _print(table, Text(share), Text(note))
+
+
+def print_ladder(report: dict[str, Any]) -> None:
+    """The rungs of each ladder: accuracy over the seeds, and what is won against the rung below."""
+    texts, seeds = report["texts"], len(report["seeds"])
+    data = f"{report['data']}, {texts['train']:,} texts to train on, {texts['test']:,} to test"
+    for ladder in dict.fromkeys(row["ladder"] for row in report["rungs"]):
+        title = f"{ladder}: {data}, {report['vectors']}, seeds: {seeds}"
+        table = _table(title, "rung", "accuracy, %", "change, points", "p", "seconds", "what it repairs")
+        table.columns[-1].justify = "left"
+        for row in report["rungs"]:
+            if row["ladder"] != ladder:
+                continue
+            spread = "" if row["accuracy_std"] is None else f" ± {100 * row['accuracy_std']:.2f}"
+            table.add_row(
+                row["rung"],
+                f"{100 * row['accuracy_mean']:.2f}{spread}",
+                "" if row["points"] is None else f"{row['points']:+.2f} {row['mark']:2}",
+                "" if row["p"] is None else f"{row['p']:.3f}",
+                f"{row['train_seconds_median']:.1f}",
+                row["fault"],
+            )
+        _print(table)
+    _print(
+        Text("* p < 0.05, ** p < 0.01 (Welch's t over the seeds): other seeds would hardly undo the change."),
+        Text("Scored on test: the rungs are fixed beforehand, and nothing is chosen by these figures."),
+    )
+
+
+def print_scores(scores: dict[str, Any]) -> None:
+    """What `rubrica evaluate` found."""
+    classes = _table("", "class", "precision", "recall", "F1", "texts")
+    for row in scores["per_class"]:
+        figures = (f"{row[name]:.4f}" for name in ("precision", "recall", "f1"))
+        classes.add_row(Text(row["label"]), *figures, f"{row['texts']:,}")
+    lines = [_line(*part.rsplit(" ", 1)) for part in headline(scores).split(", ")]
+    if "hamming_loss" in scores:
+        lines.append(_line("hamming loss", f"{scores['hamming_loss']:.4f}"))
+    if "coverage" in scores:
+        accuracy = scores["answered_accuracy"]
+        bought = "-" if accuracy is None else f"{accuracy:.4f}"
+        lines.append(_line(f"answered at {scores['abstain_below']:g} or more", f"{scores['coverage']:.2%} of texts"))
+        lines.append(_line("accuracy of those answered", bought))
+    lines += [_line("loss", f"{scores['loss']:.4f}"), _line("texts", f"{scores['texts']:,}")]
+    _print(*lines, classes)
+    if "confusion" not in scores:  # of several labels there is none
+        return
+    labels = [row["label"] for row in scores["per_class"]]
+    if len(labels) > _MOST_COLUMNS:
+        _print_mistakes(labels, scores["confusion"])
+        return
+    confusion = _table("confusion: a row is the truth, a column the answer", "", *labels)
+    for label, counts in zip(labels, scores["confusion"], strict=True):
+        confusion.add_row(Text(label), *(f"{count:,}" for count in counts))
+    _print(confusion)
+
+
+def _print_mistakes(labels: list[str], confusion: list[list[int]]) -> None:
+    """The most frequent ones, where a column for each class would leave no room for figures."""
+    mistakes = [
+        (count, truth, answer)
+        for truth, row in enumerate(confusion)
+        for answer, count in enumerate(row)
+        if count and truth != answer
+    ]
+    table = _table("most frequent mistakes (--json has all)", "truth", "answer", "texts")
+    for count, truth, answer in sorted(mistakes, key=lambda found: -found[0])[:_MISTAKES]:
+        table.add_row(Text(labels[truth]), Text(labels[answer]), f"{count:,}")
+    _print(table)
+
+
+def print_export(report: dict[str, Any]) -> None:
+    """What `rubrica export` and `rubrica quantize` did: bytes of each file, words, accuracy."""
+    before, after = report["bytes"]["before"], report["bytes"]["after"]
+    sizes = _table("bytes", "file", "before", "after")
+    for name in [*before, *(name for name in after if name not in before)]:
+        sizes.add_row(Text(name), *(f"{files[name]:,}" if name in files else "-" for files in (before, after)))
+    sizes.add_section()
+    sizes.add_row("all", *(f"{sum(files.values()):,}" for files in (before, after)))
+    lines = [
+        _line(what, f"{report[what]['before']:,} before, {report[what]['after']:,} after")
+        for what in ("words", "features")
+        if report[what]["before"]
+    ]
+    lines.append(_line("tables as", report["storage"]))
+    if scores := report["accuracy"]:
+        points = 100 * (scores["after"] - scores["before"])
+        figures = f"{scores['before']:.2%} before, {scores['after']:.2%} after ({points:+.2f} points)"
+        lines.append(_line(f"{scores['measure']} on {scores['texts']:,} texts", figures))
+    else:
+        lines.append(_line("accuracy", "not measured; --data with texts and labels shows what it costs"))
+    if check := report["onnx"]:
+        figures = f"{check['onnx']:.1e} from float64 at most (ours {check['ours']:.1e})"
+        lines.append(_line("onnxruntime", f"answers are {figures}; see docs/artifact.md"))
+    _print(sizes, *lines)
+
+
+def print_info(facts: dict[str, Any]) -> None:
+    """What `rubrica info` knows of a model."""
+    size = f"{facts['parameters']:,} parameters ({facts['storage']}), {facts['model_bytes'] / 1e6:.1f} MB"
+    _print(
+        _line("model", f"{facts['model']}, {size}"),
+        _line("classes" if facts["thresholds"] is None else "classes, several of a text", ", ".join(facts["labels"])),
+    )
+    if facts["words"]:
+        _print(_line("words", f"{facts['words']:,} (vectors: {facts['vectors'] or 'none'})"))
+    if facts["features"]:
+        _print(_line("features", f"{facts['features']:,} n-grams of words and characters"))
+    for split in ("validation", "test"):
+        if scores := facts["metrics"].get(split):
+            _print(_line(split, f"{headline(scores)}, {scores['texts']:,} texts"))
+    for section, values in facts["config"].items():
+        _print(_line(section, ", ".join(f"{key} {value}" for key, value in values.items())))
+
+
+def print_environment(facts: dict[str, Any]) -> None:
+    """What `environment.describe` found."""
+    for name, value in facts.items():
+        shown = value
+        if isinstance(value, dict):
+            shown = ", ".join(f"{library} {version or 'not installed'}" for library, version in value.items())
+        _print(_line(name, shown))

@@ -1,0 +1,1 @@
+"""Settings: what they mean, their bounds, and the recipes that the package brings."""

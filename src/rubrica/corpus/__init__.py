@@ -1,0 +1,1 @@
+"""A data set in numbers: ids, targets, and the part of train that is held out."""

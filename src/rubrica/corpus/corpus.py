@@ -1,0 +1,186 @@
+"""A data set in numbers: the ids of every text, the targets, and the words that occur.
+
+Only the rows of words that some text uses are kept. A row that no text uses gets no gradient, and with no gradient
+Adam leaves it where it is, so the rest of a table of a million words changes no result; it only costs time.
+
+Texts are read a stretch at a time, so a data set may be larger than memory as long as its texts come from somewhere
+else: what every text has (ids, where they start, its class) lies in files that are mapped into memory and go with the
+process, as soon as it is much.
+
+Letters: N texts, V words in use, W words of the vectors.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rubrica.config.settings import MULTI_LABEL, DataConfig
+from rubrica.corpus.held_out import text_keys
+from rubrica.data.dataset import Dataset
+from rubrica.data.stored_texts import STRETCH, Label, stretches
+from rubrica.files import cache_faults, make_array, unnamed_file
+from rubrica.text.tokens import WordCounter
+from rubrica.text.vocab import PAD_ID, UNKNOWN, TokenIds, Vocab
+from rubrica.vectors.case import follow_case
+from rubrica.vectors.word_vectors import Vectors
+
+log = logging.getLogger(__name__)
+
+_IN_MEMORY = 1 << 24  # ids that are kept in memory; more are mapped from a file
+_RENUMBERED = 1 << 20  # ids at a time: 4 MB, which the processor's cache holds
+
+_Numbered = tuple[NDArray[np.int32], NDArray[np.int64]]  # ids of some texts, and where each text's start
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One part of a data set.
+
+    Args:
+        tokens: The ids of N texts.
+        targets: The class of each, int64, (N,); where a text may have several, ones at its own, uint8, (N, C).
+        texts: As they were read, in memory or not; for models that read characters.
+        weights: How much each counts in training, float32, (N,); None where all count alike.
+        keys: Of a split that a part is held out of, the same number for near-duplicates, see `held_out.py`.
+    """
+
+    tokens: TokenIds
+    targets: NDArray[Any]
+    texts: Sequence[str] = ()
+    weights: NDArray[np.float32] | None = None
+    keys: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """A data set in numbers.
+
+    Args:
+        vocab: The V words in use.
+        rows: Where each of them stands among the words of the vectors, int64, (V,).
+        table_size: W, words of the vectors (with the row for unknown words); V where there are no vectors.
+        labels: The class names.
+        splits: By name, as in `data.SPLITS`.
+    """
+
+    vocab: Vocab
+    rows: NDArray[np.int64]
+    table_size: int
+    labels: list[str]
+    splits: dict[str, Split]
+
+    @property
+    def several(self) -> bool:
+        """Whether a text may have several labels."""
+        return next(iter(self.splits.values())).targets.ndim == 2
+
+
+def build_corpus(dataset: Dataset, vectors: Vectors | None, config: DataConfig) -> Corpus:
+    """Turn texts and labels into ids and targets.
+
+    With vectors their words are the vocabulary, in the file's order; without, the words of train are.
+    """
+    texts = {name: examples.texts for name, examples in dataset.splits.items()}
+    tokens: dict[str, TokenIds] = {}
+    first = "train" if "train" in texts else next(iter(texts))
+    lowercase = follow_case(config, vectors, texts[first])
+    if vectors is None:
+        counter = WordCounter(lowercase=lowercase, max_length=config.max_length)
+        tokens[first] = _gather(len(texts[first]), (counter.add(stretch) for stretch in stretches(texts[first])))
+        vocab, ids = Vocab.from_counts(*counter.words(), lowercase=lowercase, min_count=config.min_count)
+        _renumber(tokens[first].ids, ids)
+    else:
+        vocab = Vocab.from_vectors(vectors.words, lowercase=lowercase)
+    for name in (name for name in texts if name not in tokens):
+        numbered = (vocab.encode(stretch, config.max_length) for stretch in stretches(texts[name]))
+        tokens[name] = _gather(len(texts[name]), ((found.ids, found.offsets) for found in numbered))
+    rows, table_size = np.arange(len(vocab.words)), len(vocab.words)
+    if vectors is not None:
+        rows = _rows_in_use(vocab, tokens.values())
+        vocab = vocab.take(rows)
+    number = _number_sets if dataset.problem_type == MULTI_LABEL else _number_labels
+    splits = {
+        name: Split(tokens[name], number(examples.labels, dataset.labels), examples.texts)
+        for name, examples in dataset.splits.items()
+    }
+    if "train" in splits and "validation" not in splits and config.validation_fraction:
+        splits["train"] = replace(splits["train"], keys=text_keys(len(texts["train"]), stretches(texts["train"])))
+    return Corpus(vocab, rows, table_size, dataset.labels, splits)
+
+
+def _number_labels(labels: Sequence[Label], classes: Sequence[str]) -> NDArray[np.int64]:
+    """The place of each label among the classes, (N,)."""
+    places: dict[Label, int] = {label: i for i, label in enumerate(classes)}
+    targets = make_array(len(labels), np.int64)
+    for first in range(0, len(labels), STRETCH):
+        targets[first : first + STRETCH] = [places[label] for label in labels[first : first + STRETCH]]
+    return targets
+
+
+def _number_sets(labels: Sequence[Label], classes: Sequence[str]) -> NDArray[np.uint8]:
+    """Ones at the places of each text's labels among the classes, (N, C)."""
+    places = {label: i for i, label in enumerate(classes)}
+    targets = make_array(len(labels) * len(classes), np.uint8).reshape(len(labels), len(classes))
+    for first in range(0, len(labels), STRETCH):
+        part = targets[first : first + STRETCH]
+        part[:] = 0
+        for row, several in zip(part, labels[first : first + STRETCH], strict=True):
+            row[[places[label] for label in several]] = 1
+    return targets
+
+
+def _gather(num_texts: int, stretches: Iterable[_Numbered]) -> TokenIds:
+    """The ids of all texts in one piece, in memory while they are few."""
+    parts: list[NDArray[np.int32]] = []
+    offsets, done = make_array(num_texts + 1, np.int64), 0
+    offsets[0] = 0
+    file = None
+    for ids, starts in stretches:
+        offsets[done + 1 : done + len(starts)] = offsets[done] + starts[1:]
+        done += len(starts) - 1
+        if file is None and offsets[done] > _IN_MEMORY:
+            file = unnamed_file()
+        parts.append(ids)
+        if file is not None:
+            with cache_faults():
+                for part in parts:
+                    file.write(part.data)
+            parts.clear()
+    if file is None:
+        return TokenIds(parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, np.int32), *parts]), offsets)
+    with file:
+        with cache_faults():
+            file.flush()
+        return TokenIds(np.memmap(file, np.int32, "r+"), offsets)
+
+
+def _renumber(ids: NDArray[np.int32], numbers: NDArray[np.int32]) -> None:
+    """Put `numbers[i]` where i was."""
+    for first in range(0, len(ids), _RENUMBERED):
+        part = ids[first : first + _RENUMBERED]
+        part[:] = numbers[part]
+
+
+def _rows_in_use(vocab: Vocab, tokens: Iterable[TokenIds]) -> NDArray[np.int64]:
+    """Ids that some text has, with those of padding and unknown words; the texts get their places among them."""
+    used = np.zeros(len(vocab.words), bool)
+    used[[PAD_ID, vocab.unknown_id]] = True
+    everything = list(tokens)
+    for found in everything:
+        for first in range(0, len(found.ids), _RENUMBERED):
+            used[found.ids[first : first + _RENUMBERED]] = True
+    places = np.cumsum(used, dtype=np.int32) - 1
+    for found in everything:
+        _renumber(found.ids, places)
+    return np.flatnonzero(used)
+
+
+def pretrained_table(vectors: Vectors) -> NDArray[np.float32]:
+    """The vectors as an embedding table (W, E): where they have no word `unk`, their mean is one more row."""
+    if UNKNOWN in vectors.words:
+        return vectors.matrix
+    return np.vstack([vectors.matrix, vectors.matrix.mean(axis=0, keepdims=True, dtype=np.float64)], dtype=np.float32)

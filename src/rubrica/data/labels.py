@@ -1,0 +1,136 @@
+"""Labels as they stand in a column: one of each text, or several.
+
+Several are a list (JSON Lines, Parquet, hub), more than one `__label__` of a fastText line, or one string `a|b`. One
+text that has several makes the whole data set multi-label, and so does a list, of whatever length. An empty list is a
+text without a label; in a string that would be a slip.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from rubrica.data.files import Table
+from rubrica.data.stored_texts import CodedLabels, Label
+
+SEPARATOR = "|"
+"""What stands between several labels in one string."""
+
+
+def read_labels(table: Table, column: str, separator: str) -> list[Label]:
+    """The label of each row, as strings; of a row with several, a tuple of them.
+
+    Args:
+        table: Some rows.
+        column: Where their labels are.
+        separator: Between several labels in one string; an empty one reads every string whole.
+
+    Raises:
+        DataError: If a row has none, or something that is no label.
+    """
+    values = table.values(column)
+    names = table.class_names.get(column)
+    spelled: list[Any] = values
+    if names is not None or set(map(type, values)) != {str}:
+        spelled = [_all_of(value, names) if isinstance(value, list) else _one(value, names) for value in values]
+    distinct = set(spelled)
+    several = {}
+    if names is None and separator:
+        strings = (label for label in distinct if isinstance(label, str) and separator in label)
+        several = {label: tuple(dict.fromkeys(map(str.strip, label.split(separator)))) for label in strings}
+    if blank := {label for label in distinct if _is_blank(several.get(label, label))}:
+        row = next(row for row, label in enumerate(spelled) if label in blank)
+        raise table.error(row, _problem(values[row], column, names, separator))
+    return [several.get(label, label) for label in spelled] if several else spelled
+
+
+def hold_several(labels: Sequence[Label]) -> bool:
+    """Whether some text has several labels, or a list of them."""
+    return any(isinstance(label, tuple) for label in _distinct(labels))
+
+
+def as_sets(labels: Sequence[Label]) -> Sequence[Label]:
+    """The same labels, each a tuple."""
+    if isinstance(labels, CodedLabels):
+        labels.rename(_as_set)
+        return labels
+    return [_as_set(label) for label in labels]
+
+
+def classes_of(labels: Sequence[Label]) -> list[str]:
+    """Every label that occurs, once, in the order of the targets: integers by value, else sorted."""
+    names = sorted({name for label in _distinct(labels) for name in _as_set(label)})
+    integers = all(re.fullmatch(r"-?[0-9]{1,18}", name) for name in names)
+    return sorted(names, key=int) if integers else names
+
+
+class Known(NamedTuple):
+    """What train, or the only split, has settled for the split that is read.
+
+    Args:
+        split: The one that is read.
+        classes: The only labels that it may have.
+        several: Whether a text may have several.
+    """
+
+    split: str
+    classes: list[str]
+    several: bool
+
+
+def check_known(table: Table, labels: list[Label], known: Known) -> None:
+    """Make sure that train knows every label of another split.
+
+    Raises:
+        DataError: For the first row that has one which train lacks, or several where no text of train has.
+    """
+    classes = set(known.classes)
+    if not known.several and hold_several(labels):
+        row = next(row for row, label in enumerate(labels) if isinstance(label, tuple))
+        problem = f"{len(labels[row])} labels, and each text of train has one"
+        raise table.error(row, f'{problem}; correct one of them, or pass --label-separator "" to read labels whole')
+    if strange := {label for label in set(labels) if not classes.issuperset(_as_set(label))}:
+        row = next(row for row, label in enumerate(labels) if label in strange)
+        name = next(name for name in _as_set(labels[row]) if name not in classes)
+        problem = f'label "{name}" of the {known.split} split does not occur in train'
+        raise table.error(row, f"{problem}; correct it, remove the row, or add such a text to train")
+
+
+def _distinct(labels: Sequence[Label]) -> Iterable[Label]:
+    return labels.names if isinstance(labels, CodedLabels) else set(labels)
+
+
+def _as_set(label: Label) -> tuple[str, ...]:
+    return label if isinstance(label, tuple) else (label,)
+
+
+def _one(value: Any, names: list[str] | None) -> str | None:
+    """A label as the user would write it; None for what cannot be one."""
+    if names is not None:
+        return names[value] if isinstance(value, int) and value in range(len(names)) else None
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):  # pandas makes floats of integers when one of them is missing
+        return str(int(value)) if value.is_integer() else None
+    return str(value) if isinstance(value, str | int) else None
+
+
+def _all_of(values: list[Any], names: list[str] | None) -> tuple[str | None, ...]:
+    return tuple(dict.fromkeys(_one(value, names) for value in values))
+
+
+def _is_blank(label: Any) -> bool:
+    if isinstance(label, tuple):
+        return any(map(_is_blank, label))
+    return label is None or not label.strip()
+
+
+def _problem(value: Any, column: str, names: list[str] | None, separator: str) -> str:
+    if isinstance(value, list):
+        value = next(part for part in value if _is_blank(_one(part, names)))
+    if value is None or value != value or (isinstance(value, str) and not value.strip()):
+        return f'no label in "{column}"; add one or remove the row'
+    if isinstance(value, str) and separator and separator in value:
+        advice = f'remove a "{separator}", or pass --label-separator "" if it is part of the label'
+        return f'an empty label in "{value:.40}"; {advice}'
+    expected = f"a class of 0 to {len(names) - 1}" if names is not None else "a label: a string or an integer"
+    return f'found {value!r:.40} in "{column}", expected {expected}'

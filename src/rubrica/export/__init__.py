@@ -1,0 +1,1 @@
+"""A trained model made smaller, or written in another format."""

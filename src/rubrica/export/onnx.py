@@ -1,0 +1,185 @@
+"""A model as an ONNX graph, checked in onnxruntime before a file is made of it.
+
+Inputs: `ids` int64 (B, T), the words of each text and then 0 up to the longest, T at least 1; `lengths` int64 (B,),
+the words of each text, 0 for a text without any. Outputs: `logits` and `probabilities`, float32 (B, C). B and T are
+free. From text to ids is not in the graph: it takes the vocabulary and the few settings that lie in the metadata, see
+docs/artifact.md. A table that is stored in fewer bytes is so in the graph, too (4-bit codes in a byte each).
+
+The networks are written node by node in `onnx_layers.py`. torch's own exporter is not used: of a loop over a text it
+keeps the steps of the one text that it was shown.
+
+Letters: V words, E numbers in a word vector, T steps, B texts, H hidden units or filters, C classes.
+"""
+
+import json
+import tempfile
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rubrica.artifact.folder import Artifact
+from rubrica.errors import ArtifactError, RubricaError, require
+from rubrica.models import forward
+from rubrica.models.onnx import Graph, add_features
+from rubrica.models.storage import store_tensors
+from rubrica.scoring.metrics import sigmoid, softmax
+from rubrica.text.tokenizer import TOKEN_PATTERN
+from rubrica.text.vocab import PAD_ID, TokenIds
+
+OPSET = 18  # of 2022, the first whose BitwiseXor hashes n-grams; onnxruntime reads it since 1.14
+IR_VERSION = 8  # the file version that goes with it
+_MAX_BYTES = 2_000_000_000  # protobuf's limit for one file is 2^31
+_CHECKED_BATCHES = (1, 2, 3, 17, 64)
+_CHECKED_STEPS = (1, 2, 3, 4, 5, 8, 31, 64, 128)
+TOLERANCE = 1e-5
+_STEADY = TOLERANCE / 4  # our own float32 is nearer than this to float64, but for networks that multiply rounding
+_UNSTEADY_TEXTS = 0.1  # the share of texts that may differ in such a network; of a trained seminar-gru 4 % do
+
+
+class Differences(NamedTuple):
+    """How far float32 is from the same network in float64, over the texts of the check.
+
+    Probabilities count as they are, logits relative to their size above 1. Not a number is infinitely far.
+    """
+
+    onnx: float
+    """The largest difference in onnxruntime."""
+    ours: float
+    """The largest difference in our own runtime."""
+    share: float
+    """The share of texts that onnxruntime answers with a difference above `TOLERANCE`."""
+
+    @property
+    def passed(self) -> bool:
+        """No text may differ; of a network whose float32 is unsteady anywhere, nearly none."""
+        return self.share <= (0 if self.ours <= _STEADY else _UNSTEADY_TEXTS)
+
+
+def build_model(artifact: Artifact) -> Any:
+    """The `onnx.ModelProto` of a model, not yet checked.
+
+    Raises:
+        MissingExtraError: If onnx is not installed.
+        RubricaError: If it is a linear model, or has one beside its network.
+    """
+    if "linear" in (parts := artifact.config.model.parts):
+        raise RubricaError(
+            f"the model is {' and '.join(parts)}, and a linear model has no ONNX form, since ONNX "
+            "cannot hash a text; copy the folder instead, or train a network alone: --set model.with_linear=false"
+        )
+    graph, weights, config = Graph(require("onnx", "onnx")), artifact.tensors, artifact.config.model
+    features = add_features(graph, weights, config)
+    head = [graph.constant(name, weights[name]) for name in ("head.weight", "head.bias")]
+    graph.add("Gemm", features, *head, transB=1, name="logits")
+    if artifact.thresholds is None:
+        graph.add("Softmax", "logits", axis=1, name="probabilities")
+    else:
+        graph.add("Sigmoid", "logits", name="probabilities")
+
+    helper, types = graph.onnx.helper, graph.onnx.TensorProto
+    inputs = [
+        helper.make_tensor_value_info("ids", types.INT64, ["batch", "length"]),
+        helper.make_tensor_value_info("lengths", types.INT64, ["batch"]),
+    ]
+    outputs = [
+        helper.make_tensor_value_info(name, types.FLOAT, ["batch", len(artifact.labels)])
+        for name in ("logits", "probabilities")
+    ]
+    body = helper.make_graph(graph.nodes, f"rubrica {config.name}", inputs, outputs, list(graph.constants.values()))
+    model = helper.make_model(
+        body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="rubrica"
+    )
+    helper.set_model_props(model, metadata(artifact))
+    return model
+
+
+def metadata(artifact: Artifact) -> dict[str, str]:
+    """What a program needs beside `vocab.txt` to make ids of a text and a label of an answer; each value is JSON."""
+    data = artifact.config.data
+    values = {
+        "labels": artifact.labels,
+        "thresholds": artifact.thresholds,
+        "lowercase": data.lowercase,
+        "max_length": data.max_length,
+        "token_pattern": TOKEN_PATTERN,
+        "unknown_id": artifact.vocab.unknown_id,
+        "mask_padding": artifact.config.model.mask_padding,
+    }
+    return {name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}
+
+
+def export_onnx(artifact: Artifact, path: Path) -> tuple[Path, Differences]:
+    """Write a model as one ONNX file, and its words beside it (`NAME.vocab.txt`), after it passed the check.
+
+    Returns:
+        The file of words, and what the check saw.
+
+    Raises:
+        ArtifactError: If the graph answers differently from our own runtime, is too large, or cannot be written.
+        MissingExtraError: If onnx or onnxruntime is not installed.
+    """
+    vocab = path.with_suffix(".vocab.txt")
+    if path.suffix != ".onnx":
+        raise ArtifactError(path, "give an output file that ends in .onnx")
+    if path.exists() or vocab.exists():
+        raise ArtifactError(path if path.exists() else vocab, "is there already; give a new file, or remove it")
+    if (size := sum(tensor.nbytes for tensor in artifact.tensors.values())) > _MAX_BYTES:
+        raise ArtifactError(path, f"the weights take {size / 1e9:.1f} GB, an ONNX file holds 2; quantize the model")
+    content = build_model(artifact).SerializeToString()
+    differences = check(artifact, content)
+    if not differences.passed:
+        raise ArtifactError(
+            path,
+            f"not written: onnxruntime's answers are off by {differences.onnx:.1e} (ours by {differences.ours:.1e}), "
+            f"expected {TOLERANCE} at most; try another version of onnxruntime",
+        )
+    words = ("\n".join(artifact.vocab.words) + "\n").encode("utf-8", "surrogatepass")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            for target, data in ((vocab, words), (path, content)):
+                (Path(folder) / target.name).write_bytes(data)
+            for target in (vocab, path):  # whole files, and the model last
+                (Path(folder) / target.name).replace(target)
+    except OSError as error:
+        raise ArtifactError(path, f"could not be written ({error.strerror}); give another output file") from None
+    return vocab, differences
+
+
+def check(artifact: Artifact, content: bytes) -> Differences:
+    """Run a graph in onnxruntime on many batches of random words and lengths."""
+    onnxruntime = require("onnxruntime", "onnx")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors alone
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    exact = {name: tensor.astype(np.float64) for name, tensor in store_tensors(artifact.tensors, "float32").items()}
+    probable = softmax if artifact.thresholds is None else sigmoid
+    draw = np.random.default_rng(0)
+    theirs, ours = [], []
+    for texts, steps in product(_CHECKED_BATCHES, _CHECKED_STEPS):
+        ids = draw.integers(0, len(artifact.vocab.words), (texts, steps))
+        lengths = draw.integers(0, steps + 1, texts)
+        lengths[-1] = steps
+        real = np.arange(steps) < lengths[:, None]
+        ids[~real] = PAD_ID
+        tokens = TokenIds(ids[real].astype(np.int32), np.concatenate([[0], np.cumsum(lengths)]))
+        # Where padding is read as words, these texts are one batch.
+        config = replace(artifact.config, training=replace(artifact.config.training, batch_size=texts))
+        expected = forward.logits(exact, config, tokens)
+        logits = forward.logits(artifact.tensors, config, tokens)
+        both = np.hstack([expected, probable(expected)])
+        ours.append(_apart(both, logits, probable(logits)))
+        theirs.append(_apart(both, *session.run(["logits", "probabilities"], {"ids": ids, "lengths": lengths})))
+    found, own = np.concatenate(theirs), np.concatenate(ours)
+    return Differences(float(found.max()), float(own.max()), float((found > TOLERANCE).mean()))
+
+
+def _apart(expected: forward.Floats, logits: forward.Floats, probabilities: forward.Floats) -> forward.Floats:
+    """The largest difference of each text (B,) from logits and probabilities side by side, see `Differences`."""
+    exact, probable = np.hsplit(expected, 2)
+    relative = np.abs(logits - exact) / np.maximum(1, np.abs(exact))
+    apart = np.hstack([relative, np.abs(probabilities - probable)])
+    return np.where(np.isnan(apart), np.inf, apart).max(axis=1)

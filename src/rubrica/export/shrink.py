@@ -1,0 +1,167 @@
+"""A trained model made smaller, and what that costs.
+
+`store` rounds the tables (see `quantization.py`); `shrink` aims at a size. Its order, chosen on validation parts of
+train (docs/decisions.md): int8 rows, then an equal share of the words and of a linear model's features goes, down to
+half of them, then 4-bit rows with as large a share as fits, down to a thousand words. A word that goes is read as an
+unknown one. The rarest words are the last of `vocab.txt`: by their count in train, or, where the vocabulary is that of
+a vectors file, by the file's order, most frequent first. Features go by what they say: the smallest weights first.
+"""
+
+import re
+import tempfile
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rubrica.artifact.folder import Artifact, check_writable, load_artifact, save_artifact
+from rubrica.config.settings import Storage
+from rubrica.data.dataset import Examples
+from rubrica.errors import RubricaError
+from rubrica.export.onnx import export_onnx
+from rubrica.models.storage import scale_name, store_tensors, take_rows
+from rubrica.predict.classifier import Classifier
+from rubrica.scoring.metrics import main_score
+from rubrica.text.vocab import PAD_ID
+
+_WORD_TABLE = "embedding.weight"  # the one with a row for each word of the vocabulary
+_FEWEST = 1000  # words, or features; at 1,000 to 2,000 words texts lost 3 to 9 points
+_UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9}
+
+
+def store(artifact: Artifact, storage: Storage) -> Artifact:
+    """The model with its tables stored so, and every other weight as it will come back from disk."""
+    if storage == artifact.storage:  # what is rounded once more is moved once more
+        return artifact
+    return replace(artifact, tensors=store_tensors(artifact.tensors, storage), storage=storage)
+
+
+def keep_words(artifact: Artifact, count: int) -> Artifact:
+    """The model with its first `count` words, at least 2: the padding and the unknown word always stay."""
+    rows = np.arange(len(artifact.vocab.words))
+    special = (rows == PAD_ID) | (rows == artifact.vocab.unknown_id)
+    kept = np.sort(np.concatenate([rows[special], rows[~special]])[:count])
+    tensors = {
+        name: tensor[kept] if name in (_WORD_TABLE, scale_name(_WORD_TABLE)) else tensor
+        for name, tensor in artifact.tensors.items()
+    }
+    return replace(artifact, tensors=tensors, vocab=artifact.vocab.take(kept))
+
+
+def keep_features(artifact: Artifact, count: int) -> Artifact:
+    """The model with the `count` features, at least 1, whose largest weights are the largest."""
+    weights = take_rows(artifact.tensors, "linear.weight", np.arange(len(artifact.tensors["linear.keys"])))
+    kept = np.sort(np.argsort(-np.abs(weights).max(axis=1), kind="stable")[:count])
+    tensors = {
+        name: tensor[kept] if name.startswith("linear.") and name != "linear.bias" else tensor
+        for name, tensor in artifact.tensors.items()
+    }
+    return replace(artifact, tensors=tensors)
+
+
+def shrink(artifact: Artifact, max_bytes: float) -> Artifact:
+    """The model in a folder of at most `max_bytes`, by the first step of the module's order that gets there.
+
+    Raises:
+        RubricaError: If even the last step leaves it larger; the message says how large.
+    """
+    words, features = artifact.num_words, artifact.num_features
+    # A bag hashes its n-grams from ids, so those of the words that stay must not change.
+    bound = artifact.vocab.unknown_id + 1 if artifact.config.model.name == "bag" else 2
+    fewest = {"words": min(words, max(_FEWEST, bound)), "features": min(features, _FEWEST)}
+    whole = max(words, features)
+    steps: tuple[tuple[Storage, int], ...] = (("int8", whole // 2), ("int4", 0))
+    size = 0
+    for storage, lowest in steps:
+        stored = store(artifact, storage)
+
+        def cut(share: int, stored: Artifact = stored) -> Artifact:
+            """With `share` of every `whole` words and features."""
+            kept = keep_features(stored, max(fewest["features"], share * features // whole)) if features else stored
+            return keep_words(kept, max(fewest["words"], share * words // whole)) if words else kept
+
+        def size_with(share: int, cut: Callable[[int], Artifact] = cut) -> int:
+            return sum(folder_sizes(cut(share)).values())
+
+        if (size := size_with(lowest)) <= max_bytes:
+            shares = range(lowest, whole + 1)
+            return cut(shares[bisect_right(shares, max_bytes, key=size_with) - 1])
+    least = ", ".join(f"{count:,} {what}" for what, count in fewest.items() if count)
+    advice = "train with a smaller model.embedding_dim or model.hidden_size" if words else "allow so many"
+    raise RubricaError(
+        f"the model cannot be made smaller than {size:,} bytes ({least}, 4 bits a number), and "
+        f"{max_bytes:,.0f} were asked for; {advice}"
+    )
+
+
+def folder_sizes(model: Artifact | Path) -> dict[str, int]:
+    """Bytes of each file of a model's folder; a model in memory is written for it."""
+    if isinstance(model, Path):
+        return {path.name: path.stat().st_size for path in sorted(model.iterdir())}
+    with tempfile.TemporaryDirectory() as folder:
+        return folder_sizes(save_artifact(model, Path(folder) / "model"))
+
+
+def parse_size(text: str) -> float:
+    """Bytes of a size such as `2M`, `1.5MB`, `800k` or `2000000`; k, M and G are powers of 1,000.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?)b?", text.strip().lower())
+    if match is None:
+        raise ValueError(f"{text!r} is no size; give for example 2M, 1.5MB, 800k or 2000000")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def export_model(
+    folder: Path,
+    out: Path,
+    change: Callable[[Artifact], Artifact],
+    *,
+    onnx: bool = False,
+    examples: Examples | None = None,
+) -> dict[str, Any]:
+    """Change a model, measure, write it as a new folder or an ONNX file, and report; nothing is written on an error.
+
+    Args:
+        folder: The model.
+        out: The new folder, or the new file.
+        change: What makes it smaller, `store` or `shrink`.
+        onnx: Write an ONNX file instead of a folder, see `onnx_graph.export_onnx`.
+        examples: Texts with labels; with them both models are scored.
+
+    Returns:
+        What `tables.print_export` prints.
+
+    Raises:
+        ValueError: If the examples cannot be scored, see `Classifier.evaluate`.
+    """
+    if not onnx:
+        check_writable(out)
+    before = load_artifact(folder)
+    after = change(before)
+    report: dict[str, Any] = {
+        "storage": after.storage,
+        "words": {"before": before.num_words, "after": after.num_words},
+        "features": {"before": before.num_features, "after": after.num_features},
+        "accuracy": None,
+        "onnx": None,
+        "bytes": {"before": folder_sizes(folder)},
+    }
+    if examples is not None:
+        found = [
+            main_score(Classifier(artifact).evaluate(examples.texts, examples.labels)) for artifact in (before, after)
+        ]
+        measure = "accuracy" if before.thresholds is None else "micro-F1"
+        report["accuracy"] = {"texts": len(examples.texts), "measure": measure, "before": found[0], "after": found[1]}
+    if onnx:
+        vocab, differences = export_onnx(after, out)
+        report["onnx"] = differences._asdict()
+        report["bytes"]["after"] = {path.name: path.stat().st_size for path in (out, vocab)}
+    else:
+        report["bytes"]["after"] = folder_sizes(save_artifact(after, out))
+    return report

@@ -1,0 +1,1 @@
+"""Training: from numbered texts to a scored model."""

@@ -1,0 +1,83 @@
+"""A split whose ids lie on the accelerator, where batches are gathered from the numbers of their rows.
+
+What the host sends is one run of row numbers an epoch. No step copies a batch or asks the device for a number, so
+the host runs ahead of it and the device waits for nothing but its own work.
+
+Letters: N texts, B texts of a batch, T tokens of its longest text.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rubrica.corpus.corpus import Split
+from rubrica.text.vocab import PAD_ID
+
+MOST_IDS = 1 << 28  # 1 GB of them; a split with more stays with the host, which pads and sends its batches
+
+
+class DeviceSplit:
+    """A split on a device.
+
+    Args:
+        split: Its texts and targets.
+        device: Where they go.
+    """
+
+    def __init__(self, split: Split, device: torch.device) -> None:
+        self.lengths = split.tokens.lengths
+        # One padding id behind all others: whatever lies behind a text's end is read from there.
+        self.ids = torch.full((len(split.tokens.ids) + 1,), PAD_ID, dtype=torch.int32, device=device)
+        self.read(split.tokens.ids)
+        self.offsets = torch.from_numpy(split.tokens.offsets).to(device)
+        self.targets = torch.from_numpy(split.targets).to(device)
+        self.weights = None if split.weights is None else torch.from_numpy(split.weights).to(device)
+
+    def read(self, ids: NDArray[np.int32]) -> None:
+        """Take the ids of all texts anew, as many as before."""
+        self.ids[:-1].copy_(torch.from_numpy(ids))
+
+    def send(self, batches: Sequence[NDArray[np.int64]], multiple: int = 1) -> "Iterator[DeviceBatch]":
+        """The batches of an epoch, sent in one piece.
+
+        Args:
+            batches: The rows of each.
+            multiple: Their steps are rounded up to a multiple of it, so that few shapes occur. This padding costs
+                time, and the BatchNorm of the cnn counts it while it trains.
+        """
+        rows = torch.from_numpy(np.concatenate(batches)).to(self.ids.device)
+        for part, batch in zip(torch.split(rows, [len(batch) for batch in batches]), batches, strict=True):
+            longest = max(1, int(self.lengths[batch].max(initial=0)))  # the host knows it; to ask would be to wait
+            yield DeviceBatch(self, part, -(-longest // multiple) * multiple)
+
+
+class DeviceBatch(NamedTuple):
+    """Some texts of a split on a device.
+
+    Args:
+        split: The split.
+        rows: Which of its texts, on the same device.
+        num_steps: T, at least the tokens of the longest of them, and at least 1.
+    """
+
+    split: DeviceSplit
+    rows: Int[Tensor, " B"]
+    num_steps: int
+
+    def gather(self) -> tuple[Int[Tensor, "B T"], Int[Tensor, " B"], Int[Tensor, " B"] | UInt8[Tensor, "B C"]]:
+        """Padded ids, lengths and targets: what `batching.pad_batch` makes on the host."""
+        ids, offsets, targets = self.split.ids, self.split.offsets, self.split.targets
+        starts, ends = offsets[self.rows], offsets[self.rows + 1]
+        places = starts[:, None] + torch.arange(self.num_steps, device=starts.device)
+        places = torch.where(places < ends[:, None], places, len(ids) - 1)
+        return ids[places].long(), ends - starts, targets[self.rows]
+
+    def weights(self) -> Float[Tensor, " B"]:
+        """How much each text counts, of a split that says so."""
+        assert self.split.weights is not None
+        return self.split.weights[self.rows]

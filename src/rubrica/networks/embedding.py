@@ -1,0 +1,177 @@
+"""The table of word vectors, and Adam on the rows of it that a batch uses.
+
+A batch holds a thousand distinct words, the table forty thousand. On the CPU the rows are therefore taken out, each
+word once: what the network does to a word's vector alone is done once per distinct word, the gradient exists for
+these rows only, and so does the work of the optimizer. On an accelerator, where the whole table is a few
+microseconds' work and the number of distinct words would have to be waited for, the table is used as it is.
+
+Letters: V words, E numbers in a word vector, U distinct words of a batch, B texts, T tokens.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rubrica.kernels import native
+from rubrica.kernels.rows import BETA1, BETA2, EPSILON, adam_rows, distinct, square_sum, take_words
+from rubrica.text.vocab import TokenIds
+
+
+def on_cpu(tensor: Tensor) -> bool:
+    """Whether the kernels of `kernels/` compute with it. The tests send the CPU the accelerator's way here."""
+    return tensor.device.type == "cpu"
+
+
+class WordTable(nn.Module):
+    """Word vectors by id.
+
+    Args:
+        weight: The table's start, (V, E). Whether it trains is decided by `freezing.py`.
+    """
+
+    def __init__(self, weight: Float[Tensor, "V E"]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+        self.words: Int[Tensor, " U"] | None = None
+        self.vectors: Float[Tensor, "U E"] | None = None
+        self.shift: Float[Tensor, "U E"] | None = None
+        """What is added to the vectors, and to no row of the table, while `loop.update` looks for what confuses."""
+
+    def forward(self, ids: Int[Tensor, "B T"]) -> tuple[Float[Tensor, "U E"], Int[Tensor, "B T"]]:
+        """Vectors, and which of them stands where. The gradient of the last call is kept for `TableAdam`."""
+        if not on_cpu(ids):
+            self.words, self.vectors = ids.flatten(), self.weight
+            return self._shifted(self.weight), ids
+        words, index = distinct(ids.numpy(), len(self.weight))
+        self.words = torch.from_numpy(words)
+        # numpy takes them on this one thread; torch would wake another, which the kernels then wait for.
+        self.vectors = torch.from_numpy(self.weight.detach().numpy()[words])
+        if torch.is_grad_enabled() and self.weight.requires_grad:
+            self.vectors.requires_grad_()
+        return self._shifted(self.vectors), torch.from_numpy(index)
+
+    def _shifted(self, vectors: Float[Tensor, "U E"]) -> Float[Tensor, "U E"]:
+        return vectors if self.shift is None else vectors + self.shift
+
+    def take(
+        self, texts: TokenIds, rows: NDArray[np.int64], *, masked: bool
+    ) -> tuple[NDArray[np.floating[Any]], NDArray[np.int32], NDArray[np.int64]]:
+        """On the CPU: vectors (U, E), which of them stands where, text after text, and the texts' lengths.
+
+        Args:
+            texts: Ids of many texts.
+            rows: Which of them, (B,).
+            masked: Whether a text ends where it ends; else it is padded to the longest.
+        """
+        starts, lengths = texts.offsets[rows], texts.lengths_of(rows)
+        steps = 0 if masked else max(1, int(lengths.max(initial=0)))
+        words, index, vectors = take_words(texts.ids, starts, lengths, self.weight.detach().numpy(), steps=steps)
+        self.words, self.vectors = torch.from_numpy(words), torch.from_numpy(vectors)
+        self.vectors.requires_grad_(self.weight.requires_grad)
+        read = vectors if self.shift is None else vectors + self.shift.numpy()
+        return read, index, lengths if masked else np.full(len(rows), steps)
+
+
+class TableAdam:
+    """Adam on a `WordTable`.
+
+    Args:
+        table: The table; its last forward pass says which rows were used.
+        lr: Step size.
+        dense: Every row takes every step, as Adam is defined: the average of its past gradients goes on to move a
+            row whose word is not in the batch. Without it ("lazy Adam") only the rows in the batch move.
+    """
+
+    def __init__(self, table: WordTable, lr: float, *, dense: bool) -> None:
+        self.table, self.lr, self.dense = table, lr, dense
+        self.first, self.second = torch.zeros_like(table.weight), torch.zeros_like(table.weight)
+        self.num_steps = 0
+        self.steps_on_device = table.weight.new_zeros(())
+
+    def trained(self) -> list[Tensor]:
+        """What holds the gradient, for clipping; nothing while the table is frozen."""
+        vectors = self.table.vectors
+        return [] if vectors is None or not vectors.requires_grad else [vectors]
+
+    @torch.no_grad()
+    def step(self, scale: float = 1.0) -> None:
+        """Move the table by the gradient of its last forward pass, times `scale`, and drop that gradient."""
+        words, vectors, weight = self.table.words, self.table.vectors, self.table.weight
+        if words is None or vectors is None or vectors.grad is None:
+            return
+        gradient, vectors.grad, self.table.vectors = vectors.grad, None, None
+        if on_cpu(weight):
+            self.num_steps += 1
+            adam_rows(
+                weight.numpy(), self.first.numpy(), self.second.numpy(), words.numpy(), gradient.numpy(),
+                step=self.num_steps, lr=self.lr, dense=self.dense, scale=scale, threads=native.num_threads(),
+            )  # fmt: skip
+            return
+        # Every row is computed, and without `dense` only the used ones are written: nothing waits for the device. The
+        # steps are counted there too, so that the same commands are right at every step.
+        self.steps_on_device += 1
+        used = torch.ones(len(weight), 1, dtype=torch.bool, device=weight.device)
+        if not self.dense:
+            used = torch.zeros_like(used).index_fill_(0, words, value=True)
+        first = torch.lerp(self.first, gradient, 1 - BETA1)
+        second = BETA2 * self.second + (1 - BETA2) * gradient.square()
+        change = first / (second / _weight_so_far(BETA2, self.steps_on_device)).sqrt().add_(EPSILON)
+        self.first.copy_(torch.where(used, first, self.first))
+        self.second.copy_(torch.where(used, second, self.second))
+        weight.sub_(torch.where(used, change, 0.0) * (self.lr / _weight_so_far(BETA1, self.steps_on_device)))
+
+
+def _weight_so_far(beta: float, steps: Float[Tensor, ""]) -> Float[Tensor, ""]:
+    """1 - beta^steps, which Adam divides its averages by, without the difference of two nearly equal numbers."""
+    return -torch.expm1(steps * math.log(beta))
+
+
+class KernelAdam:
+    """Adam on whole parameters on the CPU, by the same kernel as the table's.
+
+    It lays them in one piece of memory, and their gradients too, so that a step is one call for all of them; what
+    `parameter` and `parameter.grad` show is in these pieces from then on.
+
+    Args:
+        parameters: What it moves, all of one type.
+        lr: Step size.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor], lr: float) -> None:
+        self.parameters, self.lr, self.num_steps = parameters, lr, 0
+        numbers = torch.cat([parameter.detach().flatten() for parameter in parameters])
+        self.gradient = torch.zeros_like(numbers)
+        sizes = [parameter.numel() for parameter in parameters]
+        for parameter, place, gradient in zip(
+            parameters, torch.split(numbers, sizes), torch.split(self.gradient, sizes), strict=True
+        ):
+            parameter.data, parameter.grad = place.view(parameter.shape), gradient.view(parameter.shape)
+        self.arrays = [parameter.detach().numpy() for parameter in parameters]
+        self.gradients = [parameter.grad.numpy() for parameter in parameters if parameter.grad is not None]
+        # To the kernel all of them are a table of one row.
+        self.row, self.row_gradient = numbers.numpy()[None], self.gradient.numpy()[None]
+        self.first, self.second = np.zeros_like(self.row), np.zeros_like(self.row)
+
+    def step(self, scale: float = 1.0) -> None:
+        """Move every parameter by its gradient times `scale`, and set that to zero."""
+        self.num_steps += 1
+        adam_rows(
+            self.row, self.first, self.second, _FIRST_ROW, self.row_gradient,
+            step=self.num_steps, lr=self.lr, dense=False, scale=scale,
+        )  # fmt: skip
+        self.row_gradient.fill(0)
+
+
+_FIRST_ROW = np.zeros(1, np.int64)
+
+
+def clip_scale(gradients: Sequence[Tensor], max_norm: float) -> float:
+    """What to multiply gradients on the CPU with, so that their common L2 norm is at most `max_norm`, as torch does."""
+    norm = math.sqrt(sum(square_sum(gradient.contiguous().numpy()) for gradient in gradients))
+    return min(1.0, max_norm / (norm + 1e-6))

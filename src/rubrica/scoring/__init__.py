@@ -1,0 +1,1 @@
+"""The task, the scores, calibration and thresholds."""

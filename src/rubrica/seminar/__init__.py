@@ -1,0 +1,1 @@
+"""The seminar's five experiments, and the ladder out of them."""

@@ -1,0 +1,162 @@
+"""The seminar's five experiments, one after the other, and what came out.
+
+Each is a recipe file (`recipes/seminar-*.toml`) that runs through the one training loop; nothing here knows how to
+train. Test is scored once, at the end of each.
+"""
+
+import json
+import logging
+import platform
+import shlex
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import rubrica
+from rubrica.artifact.folder import Artifact, check_writable, save_artifact
+from rubrica.config.settings import MULTI_LABEL, DataConfig, load_recipe
+from rubrica.corpus.corpus import Corpus, build_corpus
+from rubrica.data.dataset import Dataset, check_trainable
+from rubrica.errors import DataError
+from rubrica.learning.training import train_corpus
+from rubrica.seminar.report import render_seminar
+from rubrica.text.vocab import Vocab
+from rubrica.vectors.word_vectors import Vectors
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """What the seminar itself printed: 120,000 AG News texts, glove-twitter-50, official test split."""
+
+    loss: float | None
+    accuracy: float | None
+
+
+EXPERIMENTS = {
+    "cnn": Printed(None, None),  # not printed; said to be like gru-vectors
+    "rnn": Printed(1.4489, 0.2504),
+    "gru": Printed(0.7940, 0.6874),
+    "gru-vectors": Printed(0.5264, 0.8236),
+    "gru-frozen": Printed(0.4586, 0.8428),
+}
+
+
+def run_seminar(
+    dataset: Dataset, vectors: Vectors, out: str | Path, *, on_result: Callable[[dict[str, Any]], None] | None = None
+) -> dict[str, Any]:
+    """Run the five experiments and write what came out.
+
+    Ctrl-C ends the experiment that runs; those before it are written all the same, it and the rest are not.
+
+    Args:
+        dataset: Needs the splits train and test.
+        vectors: Their words are the vocabulary of all five; their values start the last two.
+        out: A new folder: `results.json`, `report.html`, and the trained models under `models/`.
+        on_result: Called with each experiment's part of the report, as it ends.
+
+    Returns:
+        Everything that the report shows, see `report.render_seminar`.
+
+    Raises:
+        DataError: If a split is missing or cannot be trained on.
+        ArtifactError: If `out` is not empty or cannot be written.
+    """
+    out = check_writable(out)
+    started = time.perf_counter()
+    check_scorable(dataset)
+    recipes = {name: load_recipe(f"seminar-{name}") for name in EXPERIMENTS}
+    corpus = build_corpus(dataset, vectors, recipes["cnn"].data)  # the five read the same ids
+    experiments = []
+    for name, recipe in recipes.items():
+        artifact = train_corpus(corpus, vectors, recipe, title=name)
+        if artifact.metrics["interrupted"]:
+            log.warning("interrupted: %s and what would follow are left out", name)
+            break
+        save_artifact(artifact, out / "models" / name)
+        experiments.append(_outcome(name, artifact))
+        if on_result is not None:
+            on_result(experiments[-1])
+    if not experiments:
+        raise KeyboardInterrupt  # there is nothing to report
+    report = {
+        "command": shlex.join(
+            ["rubrica", "seminar", "--data", dataset.name, "--vectors", vectors.source, "--out", str(out)]
+        ),
+        "data": _describe(dataset, corpus, vectors, recipes["cnn"].data),
+        "experiments": experiments,
+        "seed": recipes["cnn"].training.seed,
+        "machine": f"{torch.get_num_threads()} threads, {platform.machine()}",
+        "versions": f"rubrica {rubrica.__version__}, torch {torch.__version__}, Python {platform.python_version()}",
+        "created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "seconds": time.perf_counter() - started,
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    keys = ("experiment", "loss", "accuracy", "train_seconds")
+    results = [{key: experiment[key] for key in keys} for experiment in experiments]
+    (out / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    (out / "report.html").write_text(render_seminar(report), encoding="utf-8")
+    return report
+
+
+def check_scorable(dataset: Dataset) -> None:
+    """Make sure that the seminar's networks can be trained on the data and scored on its test split.
+
+    Raises:
+        DataError: If not: the message says what is missing.
+    """
+    check_trainable(dataset)
+    if dataset.problem_type == MULTI_LABEL:
+        problem = "texts with several labels; the seminar's experiments have one a text"
+        raise DataError(dataset.name, f'{problem}: use rubrica train, or pass --label-separator ""')
+    if "test" not in dataset.splits:
+        raise DataError(
+            dataset.name, "no test split; the seminar scores on test: give a folder with train.* and test.*"
+        )
+
+
+def _outcome(name: str, artifact: Artifact) -> dict[str, Any]:
+    test, training = artifact.metrics["test"], artifact.config.training
+    curve = [record for record in artifact.history if "loss" in record]
+    return {
+        "experiment": name,
+        "loss": test["mean_batch_loss"],
+        "accuracy": test["accuracy"],
+        "train_seconds": artifact.metrics["train_seconds"],
+        "updates": artifact.metrics["steps"],
+        "seminar_loss": EXPERIMENTS[name].loss,
+        "seminar_accuracy": EXPERIMENTS[name].accuracy,
+        "confusion": test["confusion"],
+        "curve": {
+            "update": [record["step"] for record in curve],
+            "loss": [record["loss"] for record in curve],
+            "accuracy": [record["accuracy"] for record in curve],
+        },
+        "thaw_update": training.freeze_steps or None,
+    }
+
+
+def _describe(dataset: Dataset, corpus: Corpus, vectors: Vectors, config: DataConfig) -> dict[str, Any]:
+    tokens = corpus.splits["test"].tokens
+    vocab = Vocab.from_vectors(vectors.words, lowercase=corpus.vocab.lowercase)
+    unknown = vocab.unknown_words(dataset.splits["test"].texts, config.max_length)
+    return {
+        "name": Path(dataset.name).name,
+        "train_texts": len(dataset.splits["train"].texts),
+        "test_texts": len(dataset.splits["test"].texts),
+        "labels": dataset.labels,
+        "vectors": Path(vectors.source).name,
+        "vector_words": len(vectors.words),
+        "dim": vectors.dim,
+        "words_used": len(corpus.rows),
+        "unknown_share": unknown.total() / max(1, len(tokens.ids)),
+        "unknown_words": unknown.most_common(20),
+        "tokens_per_text": float(np.mean(tokens.lengths)),
+    }

@@ -1,0 +1,267 @@
+"""The ladder: the seminar's two recurrent networks, mended one fault at a time, and what each repair bought.
+
+Each rung keeps all repairs below it. Below stands the seminar's recipe, on top what `rubrica train` does by itself; the
+one table RUNGS says all in between, and nothing else here knows of a rung. Test is scored at the end of each training:
+the rungs are fixed and known, and nothing is chosen by what they score.
+"""
+
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rubrica.artifact.folder import check_writable
+from rubrica.config.settings import Config, load_recipe
+from rubrica.corpus.corpus import Corpus, build_corpus
+from rubrica.data.dataset import Dataset
+from rubrica.environment import processor, versions
+from rubrica.errors import require
+from rubrica.learning.training import train_corpus
+from rubrica.seminar.experiments import check_scorable
+from rubrica.vectors.case import follow_case
+from rubrica.vectors.own_words import extend_vectors
+from rubrica.vectors.word_vectors import Vectors
+
+log = logging.getLogger(__name__)
+
+
+class Rung(NamedTuple):
+    """A fault, and the settings that repair it."""
+
+    name: str
+    fault: str
+    settings: tuple[str, ...]
+
+
+LADDERS = ("rnn", "gru")
+RUNGS = (
+    Rung("seminar", "the seminar's recipe, with all its faults", ()),
+    Rung("case", "capitals, which the vectors do not know", ("data.lowercase=auto",)),
+    Rung("masks", "padding is read as words", ("model.mask_padding=true", "training.similar_lengths=true")),
+    Rung("init", "parameters from U[0, 1) saturate the state", ("model.init=torch",)),
+    Rung("pooling", "only the last state is looked at", ("model.pooling=average_max",)),
+    Rung("small words", "word vectors start large: much noise to unlearn", ("model.embedding_std=0.2",)),
+    Rung("directions", "a state knows only what stood before it", ("model.bidirectional=true", "model.hidden_size=64")),
+    Rung(
+        "steps", "steps as large at the end as ever, and of absent words too",
+        ("training.lr=8e-3", "training.batch_size=0", "training.warmup=0.05", "training.decay=linear",
+         "training.dense_updates=false"),
+    ),
+    Rung(
+        "dropout", "texts are learned by heart",
+        ("training.dropout=0.05", "training.word_dropout=0.2", "training.label_smoothing=0.05"),
+    ),
+    Rung("epochs", "one epoch, and none held out to judge it", ("training.epochs=0", "data.validation_fraction=0.1")),
+    # One rung: without the second setting the file's numbers come in as large as they are, which mends and breaks.
+    Rung(
+        "vectors", "words start as noise, or are all one",
+        ("model.embedding=pretrained", "model.extend_vectors=true", "training.freeze_steps=300"),
+    ),
+    Rung("neighbours", "words a little different get other answers", ("training.adversarial=1.5",)),
+    Rung("n-grams", "no feature for a phrase or a word's parts", ("model.with_linear=true", "training.storage=int8")),
+)  # fmt: skip
+
+SEEDS = (0xDEAD, *range(1, 100))
+"""The seminar's own is the first."""
+
+
+def climb(ladder: str) -> Iterator[tuple[Rung, Config]]:
+    """Yield the rungs, from below, with all settings that hold there."""
+    config = load_recipe(f"seminar-{ladder}")
+    for rung in RUNGS:
+        config = config.changed(rung.settings)
+        yield rung, config
+
+
+def run_ladder(
+    dataset: Dataset,
+    vectors: Vectors,
+    out: str | Path,
+    *,
+    seeds: Sequence[int] = SEEDS[:5],
+    on_rung: Callable[[dict[str, Any]], None] | None = None,
+) -> dict[str, Any]:
+    """Train every rung with every seed and write what came out.
+
+    Ctrl-C ends it; the rungs that are done are kept.
+
+    Args:
+        dataset: Needs the splits train and test.
+        vectors: Their words are the vocabulary; their values start the upper rungs.
+        out: A new folder: `ladder.json`, written anew after every rung, and `ladder.png` at the end.
+        seeds: At least one; with one there is neither spread nor significance.
+        on_rung: Called with each rung's part of the report, as it ends.
+
+    Returns:
+        What `ladder.json` holds.
+
+    Raises:
+        DataError: If a split is missing or cannot be trained on.
+        ArtifactError: If `out` is not empty or cannot be written.
+        MissingExtraError: If matplotlib is not installed.
+    """
+    out = check_writable(out)
+    require("matplotlib", "report")  # before minutes of work, not after
+    check_scorable(dataset)
+    started = time.perf_counter()
+    report: dict[str, Any] = {
+        "data": Path(dataset.name).name,
+        "vectors": Path(vectors.source).name,
+        "texts": {name: len(examples.texts) for name, examples in dataset.splits.items()},
+        "classes": len(dataset.labels),
+        "seeds": list(seeds),
+        "machine": processor(),
+        "versions": versions(("rubrica", "numpy", "torch")),
+        "interrupted": False,
+        "rungs": [],
+    }
+    total = len(LADDERS) * len(RUNGS)
+    corpora: dict[tuple[bool, bool], Corpus] = {}
+    try:
+        for ladder in LADDERS:
+            before: list[float] | None = None
+            for rung, config in climb(ladder):
+                log.info("%s, %s: %s", ladder, rung.name, " ".join(rung.settings) or f"the recipe seminar-{ladder}")
+                row = _measure(dataset, vectors, config, seeds, corpora, f"{ladder}, {rung.name}")
+                row = {"ladder": ladder, "rung": rung.name, "fault": rung.fault, "settings": rung.settings} | row
+                row |= compare(before, row["accuracy"])
+                before = row["accuracy"]
+                report["rungs"].append(row)
+                report["seconds"] = time.perf_counter() - started
+                _write(out / "ladder.json", report)
+                done, seconds = len(report["rungs"]), report["seconds"]
+                left = seconds / done * (total - done)
+                log.info("%d of %d rungs in %.0f s, about %.0f s to go", done, total, seconds, left)
+                if on_rung is not None:
+                    on_rung(row)
+    except KeyboardInterrupt:
+        if not report["rungs"]:
+            raise  # there is nothing to report
+        report["interrupted"] = True
+        _write(out / "ladder.json", report)
+        log.warning("interrupted in %s, %s; the rungs before are kept in %s", ladder, rung.name, out / "ladder.json")
+    plot_ladder(report, out / "ladder.png")
+    return report
+
+
+def _measure(
+    dataset: Dataset,
+    vectors: Vectors,
+    config: Config,
+    seeds: Sequence[int],
+    corpora: dict[tuple[bool, bool], Corpus],
+    title: str,
+) -> dict[str, Any]:
+    """Accuracy on test and seconds of training, one of each a seed; texts are numbered once for all who read alike."""
+    accuracy, seconds = [], []
+    texts = dataset.splits["train"].texts
+    data = replace(config.data, lowercase=follow_case(config.data, vectors, texts))
+    extended = config.model.extend_vectors and config.model.embedding == "pretrained"
+    key = (bool(data.lowercase), extended)
+    for seed in seeds:
+        settings = replace(config.changed([f"training.seed={seed}"]), data=data)
+        start = vectors
+        if extended:  # as training.train_dataset does
+            start = extend_vectors(vectors, texts, data, std=config.model.embedding_std, seed=seed)
+        if key not in corpora:  # every seed has the same words, and a corpus says nothing of their vectors
+            corpora[key] = build_corpus(dataset, start, replace(Config().data, lowercase=data.lowercase))
+        metrics = train_corpus(corpora[key], start, settings, title=f"{title}, seed {seed}").metrics
+        if metrics["interrupted"]:
+            raise KeyboardInterrupt
+        accuracy.append(metrics["test"]["accuracy"])
+        seconds.append(metrics["train_seconds"])
+    std_of = float(np.std(accuracy, ddof=1)) if len(seeds) > 1 else None
+    return {
+        "accuracy": accuracy,
+        "accuracy_mean": float(np.mean(accuracy)),
+        "accuracy_std": std_of,
+        "train_seconds_median": float(np.median(seconds)),
+    }
+
+
+def compare(before: Sequence[float] | None, after: Sequence[float]) -> dict[str, Any]:
+    """What a rung is better by than the one below: points, the p-value of `welch`, and its mark.
+
+    The mark is `**` below 0.01, `*` below 0.05, else empty; one seed tells nothing of chance.
+    """
+    if before is None:
+        return {"points": None, "p": None, "mark": ""}
+    points = 100 * float(np.mean(after) - np.mean(before))
+    p = welch(before, after) if min(len(before), len(after)) > 1 else None
+    return {"points": points, "p": p, "mark": "" if p is None else "**" if p < 0.01 else "*" if p < 0.05 else ""}
+
+
+def welch(first: Sequence[float], second: Sequence[float]) -> float:
+    """The two-sided p-value of Welch's t-test: how often chance alone puts two means so far apart.
+
+    B. L. Welch (1947), "The generalization of Student's problem when several different population variances are
+    involved", Biometrika 34. With t = sqrt(v) tan(a) Student's density is cos(a)^(v-1) but for a factor, so the tail is
+    an integral over a bounded angle.
+
+    Args:
+        first: At least two measurements.
+        second: The same, of the other kind; both need not spread alike.
+    """
+    parts = [float(np.var(values, ddof=1)) / len(values) for values in (first, second)]
+    difference = abs(float(np.mean(first) - np.mean(second)))
+    if not sum(parts):
+        return float(difference == 0)
+    freedom = sum(parts) ** 2 / sum(
+        part**2 / (len(values) - 1) for part, values in zip(parts, (first, second), strict=True)
+    )
+    tail = math.atan2(math.sqrt(freedom), difference / math.sqrt(sum(parts)))  # the angle from t on to infinity
+    nodes, weights = np.polynomial.legendre.leggauss(100)
+    area = tail / 2 * float(weights @ np.sin(tail / 2 * (nodes + 1)) ** (freedom - 1))
+    whole = math.sqrt(math.pi) / 2 * math.exp(math.lgamma(freedom / 2) - math.lgamma((freedom + 1) / 2))
+    return min(1.0, area / whole)
+
+
+def _write(path: Path, report: dict[str, Any]) -> None:
+    """Whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def plot_ladder(report: dict[str, Any], path: str | Path) -> None:
+    """Draw each rung's mean as a line and each seed as a dot.
+
+    The errors stand on a logarithmic scale: that half of them go looks alike near 50 % and near 92 %.
+    """
+    matplotlib = require("matplotlib", "report")
+    figures = require("matplotlib.figure", "report")
+    least = 0.5 / max(1, report["texts"]["test"])  # stands for no error
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # the reader's own matplotlibrc must not change the picture
+        figure = figures.Figure(figsize=(8, 4.8), layout="constrained")
+        axes = figure.add_subplot()
+        axes.set_yscale("log")
+        for ladder, color, side in zip(LADDERS, ("#1f6feb", "#d1570a"), (-0.1, 0.1), strict=True):
+            rows = [row for row in report["rungs"] if row["ladder"] == ladder]
+            places = np.arange(len(rows)) + side
+            means = [max(least, 1 - row["accuracy_mean"]) for row in rows]
+            axes.plot(places, means, color=color, linewidth=1.2, label=ladder)
+            for place, row in zip(places, rows, strict=True):
+                errors = np.maximum(least, 1 - np.array(row["accuracy"]))
+                axes.plot([place] * len(errors), errors, "o", color=color, markersize=4, alpha=0.6, markeredgewidth=0)
+        errors = [max(least, 1 - value) for row in report["rungs"] for value in row["accuracy"]]
+        axes.set_ylim(max(errors) * 1.15, min(errors) / 1.15)
+        shown = [0, 0.25, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.92, 0.94, 0.96, 0.98, 0.99, 0.999]
+        axes.set_yticks([1 - value for value in shown], [f"{100 * value:g} %" for value in shown])
+        axes.minorticks_off()
+        axes.set_ylim(max(errors) * 1.15, min(errors) / 1.15)  # the ticks had widened it
+        names = [rung.name for rung in RUNGS]
+        axes.set_xticks(range(len(names)), names, rotation=35, ha="right", rotation_mode="anchor")
+        axes.grid(axis="y", alpha=0.25, linewidth=0.7)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_ylabel("accuracy on test (errors: logarithmic)")
+        axes.set_xlabel("repaired, with all to the left of it")
+        axes.legend(frameon=False, loc="lower right")
+        figure.savefig(path, dpi=150, metadata={"Software": None})

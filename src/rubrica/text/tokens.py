@@ -1,0 +1,182 @@
+"""Texts to token ids, and the words of texts counted: natively, or by the rule itself (`tokenizer.py`).
+
+The native core reads UTF-8. What is a word character, what is white space and what a letter's small form is, it is
+told by the Python that runs, in a table by code point; so both ways give the same tokens under every version of
+Unicode. Two characters have no small form of one character that holds everywhere, and texts with one of them are
+lower-cased by Python first.
+
+Letters: N texts, V words.
+"""
+
+import re
+import weakref
+from collections import Counter
+from collections.abc import Sequence
+from ctypes import c_int, c_int32, c_int64, c_void_p
+from functools import cache
+from itertools import chain, islice, pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rubrica.kernels import native
+from rubrica.text.tokenizer import WHITE_SPACE, WORD, tokenize
+
+_CODE_POINTS = 0x40000  # the planes that hold letters or white space; a test holds the rest of Unicode to it
+_WORD, _SPACE = 1, 2  # the kinds of native/tokens.cpp; punctuation is 0
+_SPECIAL = ("\u0130", "\u03a3")  # dotted capital I: two characters; capital sigma: its form depends on its place
+_BYTES_PER_THREAD = 1 << 17  # that are worth starting a thread for
+_SLOT_BYTES = 16
+
+
+class Packed(NamedTuple):
+    """Strings as UTF-8 in one piece: string i is `data[starts[i] : ends[i]]`."""
+
+    data: NDArray[np.uint8]
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+
+class WordIndex(NamedTuple):
+    """Where each word stands, in a hash table of the native core.
+
+    Args:
+        words: The V words, packed.
+        slots: The table.
+    """
+
+    words: Packed
+    slots: NDArray[np.uint8]
+
+
+def index_words(words: Sequence[str]) -> WordIndex | dict[str, int]:
+    """Word to id, ready to be looked up; of equal words the last one's id stays."""
+    if native.library() is None:
+        return {word: i for i, word in enumerate(words)}
+    packed = _pack(words)
+    slots = np.zeros((1 << (2 * len(words)).bit_length(), _SLOT_BYTES), np.uint8)
+    run = native.function("index_words", c_int64, *[c_void_p] * 3, c_int64, c_void_p)
+    run(len(words), *native.addresses(*packed), len(slots), slots.ctypes.data)
+    return WordIndex(packed, slots)
+
+
+def encode(
+    texts: Sequence[str], index: WordIndex | dict[str, int], unknown_id: int, *, lowercase: bool, max_length: int
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Ids of the first `max_length` tokens of each text, one after the other, and where each text starts, (N + 1,).
+
+    Args:
+        texts: N strings.
+        index: What `index_words` made.
+        unknown_id: Of every word that is not in it.
+        lowercase: Whether texts are lower-cased before they are split.
+        max_length: At least 1.
+    """
+    if isinstance(index, dict):
+        split = [tokenize(text.lower() if lowercase else text)[:max_length] for text in texts]
+        offsets = np.zeros(len(texts) + 1, np.int64)
+        np.cumsum([len(tokens) for tokens in split], out=offsets[1:])
+        found = (index.get(token, unknown_id) for token in chain.from_iterable(split))
+        return np.fromiter(found, np.int32, offsets[-1]), offsets
+    data, starts, ends, threads = prepare(texts, lowercase)
+    ids = np.empty(int(np.minimum(ends - starts, max_length).sum()), np.int32)
+    offsets = np.empty(len(texts) + 1, np.int64)
+    types = [*[c_int] * 2, c_int64, c_int32, c_int64, *[c_void_p] * 5, *[c_int64] * 2, *[c_void_p] * 5]
+    total = native.function("encode", *types)(
+        threads, lowercase, max_length, unknown_id, len(texts), *native.addresses(data, starts, ends),
+        *unicode_addresses(data), len(index.slots), *native.addresses(index.slots, *index.words[:2], ids, offsets),
+    )  # fmt: skip
+    return ids[:total].copy(), offsets  # what was not needed of the room goes back
+
+
+class WordCounter:
+    """Counts the words of texts and numbers them in the order of their first appearance.
+
+    Args:
+        lowercase: Whether texts are lower-cased before they are split.
+        max_length: How many tokens of a text, from its start, are numbered (all are counted); at least 1.
+    """
+
+    def __init__(self, *, lowercase: bool, max_length: int) -> None:
+        self.lowercase, self.max_length = lowercase, max_length
+        self._counter: Counter[str] = Counter()
+        self._places: dict[str, int] = {}
+        self._sizes = np.zeros(2, np.int64)
+        if native.library() is not None:
+            self._handle = native.function("counter_start")()
+            weakref.finalize(self, native.function("counter_end", c_void_p), self._handle)
+
+    def add(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Count some texts more. Returns the ids of their words, and where each text's start, (N + 1,)."""
+        if native.library() is None:
+            for text in texts:
+                self._counter.update(tokenize(text.lower() if self.lowercase else text))
+            for word in islice(self._counter, len(self._places), None):
+                self._places[word] = len(self._places)
+            return encode(texts, self._places, 0, lowercase=self.lowercase, max_length=self.max_length)
+        data, starts, ends, threads = prepare(texts, self.lowercase)
+        offsets = np.empty(len(texts) + 1, np.int64)
+        add = native.function("counter_add", c_void_p, *[c_int] * 2, *[c_int64] * 2, *[c_void_p] * 5, c_int64, c_void_p)
+        count = add(
+            self._handle, threads, self.lowercase, self.max_length, len(texts), *native.addresses(data, starts, ends),
+            *unicode_addresses(data), offsets.ctypes.data,
+        )  # fmt: skip
+        ids = np.empty(count, np.int32)
+        native.function("counter_ids", *[c_void_p] * 3)(self._handle, *native.addresses(ids, self._sizes))
+        return ids, offsets
+
+    def words(self) -> tuple[list[str], NDArray[np.int64]]:
+        """The distinct words by their number, and how often each occurred."""
+        if native.library() is None:
+            return list(self._counter), np.fromiter(self._counter.values(), np.int64, len(self._counter))
+        count, size = self._sizes
+        data, places, counts = np.empty(size, np.uint8), np.zeros(count + 1, np.int64), np.empty(count, np.int64)
+        native.function("counter_words", *[c_void_p] * 4)(self._handle, *native.addresses(data, places, counts))
+        whole = data.tobytes()
+        return [whole[start:end].decode("utf-8", "surrogatepass") for start, end in pairwise(places.tolist())], counts
+
+
+def prepare(texts: Sequence[str], lowercase: bool) -> tuple[NDArray[np.uint8], Any, Any, int]:
+    """The texts packed, as the native core wants them, and how many threads they are worth."""
+    if lowercase and any(special in text for special in _SPECIAL for text in texts if not text.isascii()):
+        texts = [text.lower() for text in texts]
+    packed = _pack(texts)
+    threads = max(1, min(native.num_threads(), len(packed.data) // _BYTES_PER_THREAD))
+    return *packed, threads
+
+
+def _pack(texts: Sequence[str]) -> Packed:
+    # One join and one encode for all of them; "surrogatepass" for the halves of pairs that a str may hold.
+    joined = "\0".join(texts).encode("utf-8", "surrogatepass")
+    data = np.frombuffer(joined, np.uint8)
+    starts, ends = np.zeros(len(texts), np.int64), np.zeros(len(texts), np.int64)
+    run = native.function("split_texts", c_int64, c_void_p, c_int64, *[c_void_p] * 2)
+    if run(len(data), data.ctypes.data, len(texts), starts.ctypes.data, ends.ctypes.data) > max(1, len(texts)):
+        parts = [text.encode("utf-8", "surrogatepass") for text in texts]  # a text holds a zero of its own
+        data = np.frombuffer(b"".join(parts), np.uint8)
+        np.cumsum([len(part) for part in parts], out=ends)
+        starts[1:] = ends[:-1]
+    return Packed(data, starts, ends)
+
+
+def unicode_addresses(data: NDArray[np.uint8]) -> tuple[int | None, int | None, int]:
+    """The tables of `native/tokens.cpp` by address, and how long they are; none where all of the data is ASCII."""
+    if not data.size or data.max() < 128:
+        return None, None, 0
+    kinds, lower = _unicode_tables()
+    return kinds.ctypes.data, lower.ctypes.data, len(kinds)
+
+
+@cache
+def _unicode_tables() -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Kind and small form of each of the first code points, as this Python has them."""
+    every = np.arange(_CODE_POINTS, dtype="<u4").tobytes().decode("utf-32-le", "surrogatepass")
+    kinds = np.zeros(_CODE_POINTS, np.uint8)
+    for kind, pattern in ((_WORD, WORD), (_SPACE, WHITE_SPACE)):
+        for match in re.finditer(f"{pattern}+", every):
+            kinds[match.start() : match.end()] = kind
+    for special in _SPECIAL:  # handled before; here they would shift what follows them
+        every = every.replace(special, "\0")
+    lower = np.frombuffer(every.lower().encode("utf-32-le", "surrogatepass"), "<i4")
+    return kinds, lower

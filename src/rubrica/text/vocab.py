@@ -1,0 +1,124 @@
+"""Words to ids and back.
+
+A vocabulary is a list of words; a word's place is its id. Id 0 pads. In a vocabulary made from word vectors that
+is the first word of the file, as in the seminar; in one made from texts it is `<pad>`, which no text can hold.
+
+Letters: N texts, V words.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rubrica.text import tokens
+from rubrica.text.tokenizer import tokenize
+
+PAD_ID = 0
+UNKNOWN = "unk"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenIds:
+    """The ids of many texts in one run of numbers: text i is `ids[offsets[i] : offsets[i + 1]]`.
+
+    Args:
+        ids: All ids, int32, one after the other.
+        offsets: Where each text starts, int64, (N + 1,).
+    """
+
+    ids: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each text, (N,)."""
+        return np.diff(self.offsets)
+
+    def lengths_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Tokens of some texts, (len(rows),)."""
+        return self.offsets[rows + 1] - self.offsets[rows]
+
+    def take(self, rows: NDArray[np.int64]) -> "TokenIds":
+        """The ids of some texts, in the given order."""
+        starts, lengths = self.offsets[rows], self.lengths_of(rows)
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        places = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return TokenIds(self.ids[places], offsets)
+
+
+@dataclass(frozen=True)
+class Vocab:
+    """The words that a model knows.
+
+    Args:
+        words: The word of each id; the first pads.
+        unknown_id: The id of every word that is not among them.
+        lowercase: Whether texts are lower-cased before they are split.
+    """
+
+    words: list[str]
+    unknown_id: int
+    lowercase: bool
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Word to id."""
+        return {word: i for i, word in enumerate(self.words)}
+
+    @cached_property
+    def _lookup(self) -> tokens.WordIndex | dict[str, int]:
+        return tokens.index_words(self.words)
+
+    @classmethod
+    def from_vectors(cls, words: Sequence[str], *, lowercase: bool) -> "Vocab":
+        """The words of a vectors file in its order; where it has no word `unk`, one more at the end."""
+        words = list(words)
+        if UNKNOWN not in words:
+            words.append(UNKNOWN)
+        return cls(words, words.index(UNKNOWN), lowercase)
+
+    @classmethod
+    def from_counts(
+        cls, words: Sequence[str], counts: NDArray[np.int64], *, lowercase: bool, min_count: int = 1
+    ) -> "tuple[Vocab, NDArray[np.int32]]":
+        """The words of texts, most frequent first (equal counts in the order given), and the id of each.
+
+        Args:
+            words: Distinct.
+            counts: How often each occurred, (len(words),).
+            lowercase: Whether the texts were lower-cased.
+            min_count: Words that are rarer are unknown.
+        """
+        order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts >= min_count)]
+        known = ["<pad>", "<unk>"]
+        ids = np.full(len(words), 1, np.int32)
+        ids[order] = np.arange(len(known), len(known) + len(order), dtype=np.int32)
+        return cls([*known, *(words[i] for i in order)], 1, lowercase), ids
+
+    def tokenize(self, text: str) -> list[str]:
+        """Split a text as this vocabulary was made: with or without lower-casing."""
+        return tokenize(text.lower() if self.lowercase else text)
+
+    def encode(self, texts: Sequence[str], max_length: int) -> TokenIds:
+        """Ids of the first `max_length` tokens of each text; unknown words get `unknown_id`."""
+        return TokenIds(
+            *tokens.encode(texts, self._lookup, self.unknown_id, lowercase=self.lowercase, max_length=max_length)
+        )
+
+    def unknown_words(self, texts: Iterable[str], max_length: int) -> Counter[str]:
+        """How often each word without an id occurs in the first `max_length` tokens of the texts."""
+        found = chain.from_iterable(self.tokenize(text)[:max_length] for text in texts)
+        return Counter(token for token in found if token not in self.index)
+
+    def take(self, rows: NDArray[np.int64]) -> "Vocab":
+        """The vocabulary of some rows alone, which must hold row 0 (it pads) first and the unknown word."""
+        unknown_id = int(np.flatnonzero(rows == self.unknown_id)[0])
+        return Vocab([self.words[row] for row in rows], unknown_id, self.lowercase)

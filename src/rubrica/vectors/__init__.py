@@ -1,0 +1,1 @@
+"""Word vectors: formats, published ones, and words that they lack."""

@@ -1,0 +1,73 @@
+"""Word vectors made ready for a training: the words of its texts that they lack, and a scale that fits the network.
+
+A word that train holds often enough gets a vector too. Where the file has pieces of words (`##ing`, as the tables of
+model2vec have), it is the mean of the word's pieces, longest first, as WordPiece splits (Y. Wu et al., 2016,
+https://arxiv.org/abs/1609.08144, section 4.1); else it is drawn. The numbers of files have standard deviations from
+0.1 to 20, the steps of Adam have one size, so all vectors are scaled to that of drawn ones.
+
+Letters: W words of the vectors, E numbers in a word vector.
+"""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from rubrica.config.settings import DataConfig
+from rubrica.data.stored_texts import stretches
+from rubrica.text.tokens import WordCounter
+from rubrica.vectors.case import follow_case
+from rubrica.vectors.word_vectors import Vectors
+
+log = logging.getLogger(__name__)
+
+_PIECE = "##"  # what the pieces that do not begin a word begin with
+
+
+def extend_vectors(vectors: Vectors, texts: Sequence[str], config: DataConfig, *, std: float, seed: int) -> Vectors:
+    """The vectors, scaled, with rows more for words of the texts.
+
+    Args:
+        vectors: (W, E).
+        texts: Those of train.
+        config: `lowercase` and `min_count` are read.
+        std: Of the numbers of all given vectors together, and of each drawn one.
+        seed: Of the drawn ones.
+    """
+    counter = WordCounter(lowercase=follow_case(config, vectors, texts), max_length=1)
+    for stretch in stretches(texts):
+        counter.add(stretch)
+    index = {word: i for i, word in enumerate(vectors.words)}
+    found, counts = counter.words()
+    own = [word for word, count in zip(found, counts.tolist(), strict=True) if count >= config.min_count]
+    own = [word for word in own if word not in index]
+    scale = std / max(float(vectors.matrix.std()), 1e-12)
+    matrix = np.empty((len(index) + len(own), vectors.dim), np.float32)
+    np.multiply(vectors.matrix, np.float32(scale), out=matrix[: len(index)])
+    drawn = np.random.default_rng(seed).normal(scale=std, size=(len(own), vectors.dim))
+    has_pieces = any(word.startswith(_PIECE) and word != _PIECE for word in vectors.words)
+    composed = 0
+    for place, word in enumerate(own):
+        pieces = _split(word, index) if has_pieces else []
+        matrix[len(index) + place] = matrix[pieces].mean(axis=0) if pieces else drawn[place]
+        composed += bool(pieces)
+    log.info(
+        "%s: %d words, and %d of train that it lacks (%d made of its pieces, %d drawn)",
+        vectors.source, len(index), len(own), composed, len(own) - composed,
+    )  # fmt: skip
+    return Vectors([*vectors.words, *own], matrix, vectors.source)
+
+
+def _split(word: str, index: dict[str, int]) -> list[int]:
+    """The places of a word's pieces, the longest first piece first; none where it cannot be put together."""
+    places, start = [], 0
+    while start < len(word):
+        for end in range(len(word), start, -1):
+            piece = word[start:end] if not start else _PIECE + word[start:end]
+            if piece in index:
+                break
+        else:
+            return []
+        places.append(index[piece])
+        start = end
+    return places

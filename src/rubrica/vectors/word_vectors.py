@@ -1,0 +1,244 @@
+"""Word vectors: load them through the cache, write them, and learn them from one's own texts.
+
+The formats themselves are in `vectors_files.py`, the names that gensim publishes in `vectors_hub.py`.
+
+Letters: V words, E numbers of a word.
+"""
+
+import gzip
+import json
+import logging
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from rubrica.errors import VectorsError, require
+from rubrica.files import cache_folder, content_key, write_whole
+from rubrica.text.tokenizer import tokenize
+from rubrica.vectors.files import Matrix, Table, read_file, read_model2vec
+from rubrica.vectors.hub import find_known
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Vectors:
+    """Words and their vectors.
+
+    Args:
+        words: Each word once, in the file's order.
+        matrix: The vector of each word, (V, E) float32; may be a read-only memory map.
+        source: What the user gave, a path or a name; for messages and for the model card.
+    """
+
+    words: list[str]
+    matrix: Matrix
+    source: str
+
+    @property
+    def dim(self) -> int:
+        """Numbers of each word, E."""
+        return int(self.matrix.shape[1])
+
+
+def load_vectors(source: str | Path) -> Vectors:
+    """Word vectors from a file, a folder or a downloaded name of the gensim list.
+
+    The first reading of a file leaves a copy in the cache; the next opens that as a memory map.
+
+    Raises:
+        VectorsError: If there is no such file or name, or the file cannot be used.
+        MissingExtraError: If a library that reads the format is not installed.
+    """
+    path = Path(source).expanduser()
+    if not path.exists():
+        path = find_known(str(source))
+    if path.is_dir():  # A folder is fast to read as it is.
+        return replace(read_vectors(path), source=str(source))
+    with _explained(path):
+        entry = cache_folder() / "vectors" / _key(path)
+    table = _read_cached(entry)
+    log.info("%s: reading %s", source, f"from the cache, {entry}" if table else f"the file, {path}")
+    if table is None:
+        vectors = read_vectors(path)
+        table = vectors.words, vectors.matrix
+        _write_cached(entry, *table)
+    return Vectors(*table, str(source))
+
+
+def read_vectors(path: str | Path) -> Vectors:
+    """Word vectors from a file or a folder, past the cache.
+
+    Raises:
+        VectorsError: If it is missing, empty, cut off, of another format, or holds anything but finite numbers,
+            as many for each word.
+        MissingExtraError: If a library that reads the format is not installed.
+    """
+    path = Path(path).expanduser()
+    with _explained(path):
+        words, matrix = read_model2vec(path) if path.is_dir() else read_file(path)
+    if not words:
+        raise VectorsError(path, "no words; expected at least one")
+    return Vectors(*_first_of_each(words, matrix, path), str(path))
+
+
+def check_savable(path: str | Path) -> Path:
+    """Make sure that the ending names a format, before vectors are made for it.
+
+    Raises:
+        VectorsError: If it does not.
+    """
+    path = Path(path).expanduser()
+    if path.suffix not in {".txt", ".vec", ".bin"}:
+        raise VectorsError(path, f"ending {path.suffix!r}, expected .txt, .vec (text) or .bin (binary)")
+    return path
+
+
+def save_vectors(vectors: Vectors, path: str | Path) -> None:
+    """Write word vectors: word2vec text for a name in `.txt` or `.vec`, word2vec binary for `.bin`.
+
+    Numbers read back bit for bit.
+
+    Raises:
+        VectorsError: If the name ends otherwise, a word holds a space or a line end (which end a word in these
+            formats), or the file cannot be written.
+    """
+    path = check_savable(path)
+    for word in vectors.words:
+        if " " in word or "\n" in word:
+            raise VectorsError(path, f"the word {word!r} holds a space or a line end; leave it out")
+    # Written beside and moved, so that a full disk leaves the old file and no half of the new.
+    partial = path.with_name(path.name + ".partial")
+    number = " %.9g" * vectors.dim  # Nine digits tell any two float32 apart.
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(f"{len(vectors.words)} {vectors.dim}\n".encode())
+            for word, row in zip(vectors.words, vectors.matrix, strict=True):
+                if path.suffix == ".bin":
+                    file.write(word.encode() + b" " + row.astype("<f4").tobytes() + b"\n")
+                else:
+                    file.write((word + number % tuple(row.tolist()) + "\n").encode())
+        partial.replace(path)
+    except OSError as error:
+        if partial.exists():
+            partial.unlink()
+        raise VectorsError(path, f"cannot be written ({error.strerror}); give another file") from error
+
+
+def train_vectors(
+    texts: Iterable[str],
+    *,
+    dim: int = 50,
+    window: int = 5,
+    min_count: int = 5,
+    epochs: int = 5,
+    lowercase: bool = True,
+    seed: int = 0xDEAD,
+    workers: int = 1,
+) -> Vectors:
+    """Word vectors learned from one's own texts, with gensim's word2vec on our tokens.
+
+    Skip-gram (Mikolov et al. 2013, https://arxiv.org/abs/1301.3781): it makes a training pair of each word and
+    each neighbour, where CBOW averages the neighbours first; so rare words, of which a small corpus has most,
+    are moved more often.
+
+    Args:
+        texts: The texts, without their labels; held in memory as tokens.
+        dim: E, numbers of each word.
+        window: How many neighbours on each side, at most.
+        min_count: Words seen less often are left out.
+        epochs: Passes over the texts.
+        lowercase: Whether texts are lower-cased first, as the model will do.
+        seed: Of the random start; equal seeds give equal bytes with one worker.
+        workers: Threads; with more than one, results differ from run to run.
+
+    Raises:
+        VectorsError: If fewer than two words are frequent enough.
+        MissingExtraError: If gensim is not installed.
+    """
+    word2vec = require("gensim.models.word2vec", "vectors")
+    sentences = [tokenize(text.lower() if lowercase else text) for text in texts]
+    model = word2vec.Word2Vec(
+        vector_size=dim,
+        window=window,
+        min_count=min_count,
+        sg=1,
+        seed=seed,
+        workers=workers,
+    )
+    model.build_vocab(sentences)
+    source, found = f"{len(sentences)} own texts", len(model.wv)
+    if found < 2:
+        raise VectorsError(
+            source, f"{found} words occur {min_count} times, expected 2 or more; give more texts or lower min_count"
+        )
+    if found < dim:
+        log.warning("%s: only %d words occur %d times, fewer than dim %d", source, found, min_count, dim)
+    model.train(sentences, total_examples=len(sentences), epochs=epochs)
+    return Vectors(list(model.wv.index_to_key), model.wv.vectors, source)
+
+
+def _first_of_each(words: list[str], matrix: Matrix, path: Path) -> Table:
+    """Drop every word that has been there before, as gensim does."""
+    if len(set(words)) == len(words):
+        return words, matrix
+    first: dict[str, int] = {}
+    for row, word in enumerate(words):
+        first.setdefault(word, row)
+    log.warning("%s: %d words occur again; the first of each stays", path, len(words) - len(first))
+    return list(first), matrix[list(first.values())]
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn what the disk and zlib say into a sentence about the file."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise VectorsError(path, f"the gzip file is cut off or damaged ({error}); download it again") from error
+    except OSError as error:
+        raise VectorsError(path, f"cannot be read: {error.strerror}") from error
+
+
+def _key(path: Path) -> str:
+    """A name for the content: place, size, time and both ends; the whole would take as long as reading it."""
+    edge = 64 << 10
+    stat = path.stat()
+    with path.open("rb") as file:
+        first = file.read(edge)
+        file.seek(max(0, stat.st_size - edge))
+        last = file.read(edge)
+    # Raise the number when the same file would give another table.
+    return content_key(
+        b"vectors 1", os.fsencode(path.resolve()), b"%d %d" % (stat.st_size, stat.st_mtime_ns), first, last
+    )
+
+
+def _read_cached(entry: Path) -> Table | None:
+    """What the cache holds, or None where it holds nothing whole."""
+    try:
+        words = json.loads((entry / "words.json").read_bytes())
+        matrix = np.load(entry / "matrix.npy", mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    whole = isinstance(words, list) and matrix.dtype == np.float32 and matrix.shape[:1] == (len(words),)
+    return (words, matrix) if whole and matrix.ndim == 2 else None
+
+
+def _write_cached(entry: Path, words: list[str], matrix: Matrix) -> None:
+    def write_matrix(path: Path) -> None:
+        with path.open("wb") as file:  # Given a name instead, numpy would add ".npy" to it.
+            np.save(file, matrix)
+
+    text = json.dumps(words, ensure_ascii=False)
+    if not (
+        write_whole(entry / "matrix.npy", write_matrix)
+        and write_whole(entry / "words.json", lambda path: path.write_text(text, "utf-8"))
+    ):
+        log.warning("%s: the cache cannot be written; the next start will read the file again", entry)
