@@ -14,24 +14,26 @@ from typing import TYPE_CHECKING, Any
 from rubrica.errors import RubricaError
 
 if TYPE_CHECKING:
-    from rubrica.config.settings import Config as Config
-    from rubrica.config.settings import load_recipe as load_recipe
     from rubrica.estimator import TextClassifier as TextClassifier
-    from rubrica.learning.training import train as train
+    from rubrica.learning.train import train as train
+    from rubrica.models.config import Config as Config
+    from rubrica.models.config import load_recipe as load_recipe
+    from rubrica.models.config import make_config as make_config
     from rubrica.predict.classifier import Classifier as Classifier
     from rubrica.predict.classifier import load as load
 
 __version__ = "0.1.0"
-__all__ = ["load", "train", "Classifier", "Config", "load_recipe", "RubricaError", "__version__"]
+__all__ = ["load", "train", "Classifier", "Config", "make_config", "load_recipe", "RubricaError", "__version__"]
 
 # What is heavy (numpy, torch) is imported at its first use.
 _LATE = {
     "load": "rubrica.predict.classifier",
     "Classifier": "rubrica.predict.classifier",
-    "train": "rubrica.learning.training",
+    "train": "rubrica.learning.train",
     "TextClassifier": "rubrica.estimator",
-    "Config": "rubrica.config.settings",
-    "load_recipe": "rubrica.config.settings",
+    "Config": "rubrica.models.config",
+    "load_recipe": "rubrica.models.config",
+    "make_config": "rubrica.models.config",
 }
 
 

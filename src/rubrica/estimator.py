@@ -14,11 +14,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from rubrica.config.settings import Config, load_recipe, recipe_names
 from rubrica.data.dataset import Dataset, Examples
-from rubrica.errors import require
-from rubrica.learning.training import train_dataset
+from rubrica.errors import ConfigError, nearest, require
+from rubrica.learning.train import train_dataset
+from rubrica.models.config import Config, make_config, read_recipe, recipe_names, with_known
 from rubrica.predict.classifier import Classifier
+from rubrica.scoring.tasks import task_of
 from rubrica.vectors.word_vectors import Vectors
 
 require("sklearn", "sklearn")
@@ -28,16 +29,8 @@ from sklearn.utils.class_weight import compute_sample_weight  # noqa: E402
 from sklearn.utils.multiclass import check_classification_targets  # noqa: E402
 from sklearn.utils.validation import check_is_fitted, column_or_1d  # noqa: E402
 
-_NAMED = {
-    "epochs": "training.epochs",
-    "batch_size": "training.batch_size",
-    "lr": "training.lr",
-    "hidden_size": "model.hidden_size",
-    "dropout": "training.dropout",
-    "cost": "model.cost",
-    "random_state": "training.seed",
-}
-"""Settings that are parameters: those that people search over."""
+_NAMED = ("epochs", "batch_size", "lr", "hidden_size", "dropout", "cost")
+"""Settings that are parameters: the ones that people search over."""
 
 
 class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -138,7 +131,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"y has one class only ({classes[0]!r}); give texts of at least two classes")
         names = [str(label) for label in classes.tolist()]
         examples = Examples(texts, [names[target] for target in targets.tolist()])
-        data = Dataset("X", {"train": examples}, ("text",), "label", names)
+        data = Dataset("X", {"train": examples}, ("text",), "label", task_of(names, lists=False))
         counts = None if weights.min() == weights.max() else (weights / weights.mean()).astype(np.float32)
         _, artifact = train_dataset(data, self.vectors, config, counts)
         self.classifier_ = Classifier(artifact)
@@ -169,18 +162,20 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise TypeError(f"model is {self.model!r:.40}, expected a string, for example 'gru'")
         if self.settings is not None and not isinstance(self.settings, Mapping):
             raise TypeError(f"settings is {self.settings!r:.40}, expected a dict such as {{'model.pooling': 'max'}}")
-        named = str(self.model) in recipe_names() or Path(self.model).suffix
-        tables = (load_recipe(str(self.model)) if named else Config()).to_dict()
-        if not named:
-            tables["model"]["name"] = self.model
-        wanted = dict(self.settings or {})
-        if self.class_weight == "balanced":
-            wanted["training.class_weight"] = "balanced"
-        wanted |= {key: getattr(self, name) for name, key in _NAMED.items() if getattr(self, name) is not None}
-        for path, value in wanted.items():
+        if str(self.model) not in recipe_names() and not Path(self.model).suffix:
+            raise ConfigError(f"model is {self.model!r:.40}; {nearest(str(self.model), recipe_names())}")
+        tables = {section: dict(values) for section, values in read_recipe(str(self.model)).items()}
+        wanted = {"training.class_weight": "balanced"} if self.class_weight == "balanced" else {}
+        for path, value in (wanted | dict(self.settings or {})).items():
             section, _, key = str(path).partition(".")
             tables.setdefault(section, {})[key] = value.item() if isinstance(value, np.generic) else value
-        return Config.from_dict(tables, origin=type(self).__name__)
+        given = {name: getattr(self, name) for name in _NAMED} | {"seed": self.random_state}
+        plain = {
+            name: value.item() if isinstance(value, np.generic) else value
+            for name, value in given.items()
+            if value is not None
+        }
+        return with_known(make_config(**tables), plain)
 
 
 def _items(values: Any, what: str) -> list[Any]:

@@ -53,20 +53,20 @@ def data(
     DATA is a CSV, TSV, JSONL, Parquet or fastText file, a folder of train.* and test.*, a Hugging Face hub id, or
     mini-news.
     """
-    from rubrica.config.settings import DataConfig
+    from rubrica.config.groups import DataSettings
     from rubrica.data.dataset import read_dataset
     from rubrica.insight.overview import describe
     from rubrica.vectors.word_vectors import load_vectors
 
     dataset = read_dataset(data, **columns)
     loaded = load_vectors(vectors) if vectors else None
-    facts = describe(dataset, loaded, DataConfig(lowercase=False if keep_case else "auto"))
+    facts = describe(dataset, loaded, DataSettings(lowercase=False if keep_case else "auto"))
     if as_json:
         click.echo(json.dumps(facts, ensure_ascii=False))
         return
     from rubrica.cli.tables import print_overview
 
-    print_overview(facts)
+    print_overview(facts, dataset.task.remark)
 
 
 @click.group()

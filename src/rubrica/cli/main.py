@@ -15,14 +15,14 @@ import click
 
 from rubrica import __version__
 from rubrica.cli.data import data, data_options, read_split, vectors
+from rubrica.cli.units import FamilyName, parse_seconds, parse_setting, parse_size
 from rubrica.errors import ConfigError, DataError, RubricaError, require
 
 if TYPE_CHECKING:
     from rubrica.artifact.folder import Artifact
-    from rubrica.config.settings import Storage
+    from rubrica.config.groups import Storage
+    from rubrica.models.config import Config
     from rubrica.predict.classifier import Classifier
-
-MODELS = ["bag", "linear", "cnn", "rnn", "gru", "lstm", "mingru", "drnn"]
 
 # Everything else is imported by the command that needs it: `rubrica --help` answers before numpy would be loaded.
 
@@ -63,8 +63,15 @@ def rubrica(context: click.Context, quiet: bool) -> None:
         return
     import logging
 
+    class Stderr(logging.StreamHandler[Any]):
+        """Writes to the `sys.stderr` of the moment: a running progress bar stands in for it and stays below."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            self.stream = sys.stderr
+            super().emit(record)
+
     logger = logging.getLogger("rubrica")
-    logger.handlers = [logging.StreamHandler()]
+    logger.handlers = [Stderr()]
     logger.setLevel(logging.ERROR if quiet else logging.INFO)
 
 
@@ -84,7 +91,7 @@ def seminar(data: str, vectors: str, out: str | None, ladder: bool, seeds: int |
     from rubrica.artifact.folder import check_writable
 
     if seeds and not ladder:
-        raise click.UsageError("--seeds is of --ladder; the experiments run once, with the seminar's seed")
+        raise click.UsageError("--seeds requires --ladder; the experiments run once, with the seminar's seed")
     out = out or ("runs/ladder" if ladder else "runs/seminar")
     check_writable(out)
     from rubrica.cli.tables import print_ladder, print_seminar
@@ -113,7 +120,7 @@ def seminar(data: str, vectors: str, out: str | None, ladder: bool, seeds: int |
 @rubrica.command()
 @click.argument("data")
 @click.option("--out", required=True, help="New folder for the model.")
-@click.option("--model", type=click.Choice(MODELS), help="Which network.  [default: gru]")
+@click.option("--model", type=FamilyName(), help="Which kind of model.  [default: gru]")
 @click.option("--vectors", help="File of word vectors, or a name of `rubrica vectors list`.")
 @click.option("--size", type=click.Choice(["small", "base", "large"]), help="How large a model.  [default: base]")
 @click.option("--recipe", help="A recipe's name, a TOML file, or the config.json of a model to repeat.")
@@ -139,40 +146,54 @@ def train(
 ) -> None:
     """Train a model on DATA (see `rubrica data --help`) and write it to a new folder."""
     from rubrica.artifact.folder import check_writable
-    from rubrica.config.settings import Config, load_recipe, recipe_names
     from rubrica.data.dataset import read_dataset
 
-    if size and recipe:
-        raise click.UsageError("give --size or --recipe, one of the two")
-    # Sizes are of networks, whose step size teaches a bag nothing.
-    if size in ("small", "large") and model in recipe_names():
-        raise click.UsageError(f"a {model} has one size; leave --size out, or take another model")
-    from rubrica.learning.budget import parse_seconds
-
+    columns = {name: flags.pop(name) for name in ("text_columns", "label_column", "delimiter", "label_separator")}
     try:
         seconds = parse_seconds(time_budget) if time_budget else None
     except ValueError as error:
         raise click.UsageError(f"--time-budget: {error}") from None
-    columns = {name: flags.pop(name) for name in ("text_columns", "label_column", "delimiter", "label_separator")}
-    named = recipe or (size if size != "base" else None) or (model if model in recipe_names() else None)
-    config = load_recipe(named) if named else Config()
-    given = {"model.name": model} | {f"training.{name}": value for name, value in flags.items()}
-    config = config.changed([*settings, *(f"{key}={value}" for key, value in given.items() if value is not None)])
+    config = _read_settings(model, size, recipe, settings, flags)
     check_writable(out)
     began = time.perf_counter()
     dataset = read_dataset(data, **columns)
     if seconds:
         seconds -= time.perf_counter() - began
-    from rubrica.learning.training import train as run_training
-    from rubrica.scoring.metrics import headline
+    from rubrica.learning.train import train as run_training
+    from rubrica.models.families import BASELINE
+    from rubrica.scoring.report import headline
 
     metrics = run_training(dataset, out=out, config=config, vectors=vectors, time_budget=seconds).artifact.metrics
     for split in ("validation", "test"):
         if scores := metrics.get(split):
             line = f"{split}: {headline(scores)}, {scores['texts']} texts"
-            bag = metrics.get("bag", {}).get(split)
+            bag = metrics.get(BASELINE, {}).get(split)
             click.echo(line if bag is None else f"{line} (a bag of words: {bag:.4f})", err=True)
     click.echo(f"trained in {metrics['train_seconds']:.1f} s; the model is in {out}", err=True)
+
+
+def _read_settings(
+    model: str | None, size: str | None, recipe: str | None, settings: tuple[str, ...], flags: dict[str, Any]
+) -> "Config":
+    """The settings of a training: a recipe, then the flags, then each `--set`."""
+    from rubrica.models.config import make_config, read_recipe
+    from rubrica.models.families import DEFAULT, FAMILIES
+
+    if size and recipe:
+        raise click.UsageError("give --size or --recipe, one of the two")
+    sizes = ("base", *FAMILIES[model or DEFAULT].recipes)
+    if size and size not in sizes:
+        raise click.UsageError(f"a {model} has no size {size!r}; leave --size out, or take another model")
+    named = recipe or (size if size != "base" else None)
+    tables = {section: dict(values) for section, values in read_recipe(named).items()} if named else {}
+    given = {"training": {key: value for key, value in flags.items() if value is not None}}
+    if model is not None:
+        given["model"] = {"name": model}
+    for section, values in given.items():
+        tables[section] = {**tables.get(section, {}), **values}
+    for section, key, value in map(parse_setting, settings):
+        tables.setdefault(section, {})[key] = value
+    return make_config(**tables)
 
 
 def _load(model: str, abstain_below: float | None) -> "Classifier":
@@ -180,7 +201,7 @@ def _load(model: str, abstain_below: float | None) -> "Classifier":
 
     classifier = load(model)
     try:
-        classifier.check_abstaining(abstain_below)
+        classifier.task.check_abstaining(abstain_below)
     except ValueError as error:
         raise click.UsageError(f"--abstain-below: {error}") from None
     return classifier
@@ -214,11 +235,11 @@ def evaluate(
     except ValueError as error:
         raise DataError(data, str(error)) from None
     if as_json:
-        click.echo(json.dumps(scores, ensure_ascii=False))
+        click.echo(json.dumps(scores.to_json(), ensure_ascii=False))
         return
     from rubrica.cli.tables import print_scores
 
-    print_scores(scores)
+    print_scores(scores.to_json())
 
 
 @rubrica.command()
@@ -262,20 +283,20 @@ def info(model: str | None, env: bool, as_json: bool) -> None:
     """Show what MODEL is: classes, settings, size, scores; or, with --env, what it runs on."""
     if env == (model is not None):
         raise click.UsageError("give MODEL or --env, one of the two")
+    from rubrica.cli.tables import print_environment, print_info
+
     if model is None:
         from rubrica.environment import describe
 
-        facts = describe()
+        facts, show = describe(), print_environment
     else:
         from rubrica.predict.classifier import load
 
-        facts = load(model).artifact.facts()
+        facts, show = load(model).artifact.facts(), print_info
     if as_json:
         click.echo(json.dumps(facts, ensure_ascii=False))
-        return
-    from rubrica.cli.tables import print_environment, print_info
-
-    (print_environment if env else print_info)(facts)
+    else:
+        show(facts)
 
 
 @rubrica.command()
@@ -304,7 +325,7 @@ def export(model: str, out: str, onnx: bool, int8: bool, bf16: bool, data: str |
 @data_options
 def quantize(model: str, max_size: str, out: str, data: str | None, **columns: Any) -> None:
     """Write MODEL to a folder of at most --max-size, by one-byte rows, fewer words, half-byte rows, in this order."""
-    from rubrica.export.shrink import parse_size, shrink
+    from rubrica.export.shrink import shrink
 
     try:
         max_bytes = parse_size(max_size)

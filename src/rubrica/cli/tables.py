@@ -7,8 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rubrica.config.settings import MULTI_LABEL
-from rubrica.scoring.metrics import headline
+from rubrica.scoring.report import headline
 from rubrica.vectors.hub import KnownVectors
 
 _MOST_COLUMNS = 10  # classes whose confusion fits a terminal
@@ -33,8 +32,8 @@ def _line(name: str, value: object) -> Text:
     return Text.assemble((f"{name}: ", "bold"), str(value))
 
 
-def print_overview(facts: dict[str, Any]) -> None:
-    """What `overview.describe` found."""
+def print_overview(facts: dict[str, Any], remark: str) -> None:
+    """What `overview.describe` found; the remark is the task's."""
     splits = facts["splits"]
     rows = _table(facts["name"], "class", *splits)
     for label in facts["labels"]:
@@ -45,8 +44,7 @@ def print_overview(facts: dict[str, Any]) -> None:
     unknown = facts["unknown"]
     rows.add_row("unknown, as written", *(f"{unknown[name]['share_as_written']:.1%}" for name in splits))
     rows.add_row("unknown, lower-cased", *(f"{unknown[name]['share_lowercased']:.1%}" for name in splits))
-    several = ", several of a text" if facts["problem_type"] == MULTI_LABEL else ""
-    label_from = facts["label_column"] + several
+    label_from = facts["label_column"] + remark
     _print(_line("text from", ", ".join(facts["text_columns"])), _line("label from", label_from), rows)
     if vectors := facts.get("vectors"):
         size = f"{vectors['words']:,} words x {vectors['dim']}"
@@ -141,7 +139,7 @@ def print_scores(scores: dict[str, Any]) -> None:
         lines.append(_line("accuracy of those answered", bought))
     lines += [_line("loss", f"{scores['loss']:.4f}"), _line("texts", f"{scores['texts']:,}")]
     _print(*lines, classes)
-    if "confusion" not in scores:  # of several labels there is none
+    if "confusion" not in scores:  # there is none where a text may have more than one answer
         return
     labels = [row["label"] for row in scores["per_class"]]
     if len(labels) > _MOST_COLUMNS:
@@ -198,7 +196,7 @@ def print_info(facts: dict[str, Any]) -> None:
     size = f"{facts['parameters']:,} parameters ({facts['storage']}), {facts['model_bytes'] / 1e6:.1f} MB"
     _print(
         _line("model", f"{facts['model']}, {size}"),
-        _line("classes" if facts["thresholds"] is None else "classes, several of a text", ", ".join(facts["labels"])),
+        _line("classes" + facts["remark"], ", ".join(facts["labels"])),
     )
     if facts["words"]:
         _print(_line("words", f"{facts['words']:,} (vectors: {facts['vectors'] or 'none'})"))

@@ -18,14 +18,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rubrica.config.settings import MULTI_LABEL, DataConfig
+from rubrica.config.groups import DataSettings
 from rubrica.corpus.held_out import text_keys
 from rubrica.data.dataset import Dataset
-from rubrica.data.stored_texts import STRETCH, Label, stretches
+from rubrica.data.stored_texts import stretches
 from rubrica.files import cache_faults, make_array, unnamed_file
+from rubrica.scoring.task import Task
 from rubrica.text.tokens import WordCounter
 from rubrica.text.vocab import PAD_ID, UNKNOWN, TokenIds, Vocab
-from rubrica.vectors.case import follow_case
+from rubrica.vectors.case import settle_case
 from rubrica.vectors.word_vectors import Vectors
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ class Split:
 
     Args:
         tokens: The ids of N texts.
-        targets: The class of each, int64, (N,); where a text may have several, ones at its own, uint8, (N, C).
+        targets: Their labels in numbers, see `Task.encode`.
         texts: As they were read, in memory or not; for models that read characters.
         weights: How much each counts in training, float32, (N,); None where all count alike.
         keys: Of a split that a part is held out of, the same number for near-duplicates, see `held_out.py`.
@@ -63,23 +64,22 @@ class Corpus:
         vocab: The V words in use.
         rows: Where each of them stands among the words of the vectors, int64, (V,).
         table_size: W, words of the vectors (with the row for unknown words); V where there are no vectors.
-        labels: The class names.
+        task: The class names, and whether a text has one of them.
         splits: By name, as in `data.SPLITS`.
     """
 
     vocab: Vocab
     rows: NDArray[np.int64]
     table_size: int
-    labels: list[str]
+    task: Task
     splits: dict[str, Split]
 
-    @property
-    def several(self) -> bool:
-        """Whether a text may have several labels."""
-        return next(iter(self.splits.values())).targets.ndim == 2
+    def with_split(self, name: str, split: Split) -> "Corpus":
+        """The corpus with another split in the place of one."""
+        return replace(self, splits=self.splits | {name: split})
 
 
-def build_corpus(dataset: Dataset, vectors: Vectors | None, config: DataConfig) -> Corpus:
+def build_corpus(dataset: Dataset, vectors: Vectors | None, config: DataSettings) -> Corpus:
     """Turn texts and labels into ids and targets.
 
     With vectors their words are the vocabulary, in the file's order; without, the words of train are.
@@ -87,7 +87,7 @@ def build_corpus(dataset: Dataset, vectors: Vectors | None, config: DataConfig) 
     texts = {name: examples.texts for name, examples in dataset.splits.items()}
     tokens: dict[str, TokenIds] = {}
     first = "train" if "train" in texts else next(iter(texts))
-    lowercase = follow_case(config, vectors, texts[first])
+    lowercase = settle_case(config, vectors, texts[first]).lowercase is True
     if vectors is None:
         counter = WordCounter(lowercase=lowercase, max_length=config.max_length)
         tokens[first] = _gather(len(texts[first]), (counter.add(stretch) for stretch in stretches(texts[first])))
@@ -102,35 +102,13 @@ def build_corpus(dataset: Dataset, vectors: Vectors | None, config: DataConfig) 
     if vectors is not None:
         rows = _rows_in_use(vocab, tokens.values())
         vocab = vocab.take(rows)
-    number = _number_sets if dataset.problem_type == MULTI_LABEL else _number_labels
     splits = {
-        name: Split(tokens[name], number(examples.labels, dataset.labels), examples.texts)
+        name: Split(tokens[name], dataset.task.encode(examples.labels), examples.texts)
         for name, examples in dataset.splits.items()
     }
     if "train" in splits and "validation" not in splits and config.validation_fraction:
         splits["train"] = replace(splits["train"], keys=text_keys(len(texts["train"]), stretches(texts["train"])))
-    return Corpus(vocab, rows, table_size, dataset.labels, splits)
-
-
-def _number_labels(labels: Sequence[Label], classes: Sequence[str]) -> NDArray[np.int64]:
-    """The place of each label among the classes, (N,)."""
-    places: dict[Label, int] = {label: i for i, label in enumerate(classes)}
-    targets = make_array(len(labels), np.int64)
-    for first in range(0, len(labels), STRETCH):
-        targets[first : first + STRETCH] = [places[label] for label in labels[first : first + STRETCH]]
-    return targets
-
-
-def _number_sets(labels: Sequence[Label], classes: Sequence[str]) -> NDArray[np.uint8]:
-    """Ones at the places of each text's labels among the classes, (N, C)."""
-    places = {label: i for i, label in enumerate(classes)}
-    targets = make_array(len(labels) * len(classes), np.uint8).reshape(len(labels), len(classes))
-    for first in range(0, len(labels), STRETCH):
-        part = targets[first : first + STRETCH]
-        part[:] = 0
-        for row, several in zip(part, labels[first : first + STRETCH], strict=True):
-            row[[places[label] for label in several]] = 1
-    return targets
+    return Corpus(vocab, rows, table_size, dataset.task, splits)
 
 
 def _gather(num_texts: int, stretches: Iterable[_Numbered]) -> TokenIds:

@@ -17,14 +17,15 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
-from rubrica.config.settings import MULTI_LABEL, SINGLE_LABEL
 from rubrica.data.files import FORMATS, Table, arrow_parts, file_suffix, iter_lines, read_lines, read_parts
 from rubrica.data.hub import read_hub
-from rubrica.data.labels import SEPARATOR, Known, as_sets, check_known, classes_of, hold_several, read_labels
+from rubrica.data.labels import SEPARATOR, as_lists, check_known, classes_of, hold_lists, read_labels
 from rubrica.data.large_files import LARGE_BYTES
 from rubrica.data.mini_news import TOPICS, build_mini_news
-from rubrica.data.stored_texts import CodedLabels, Label, StoredTexts
+from rubrica.data.stored_texts import CodedLabels, StoredTexts
 from rubrica.errors import DataError, nearest, quote_names
+from rubrica.scoring.task import Label, Task
+from rubrica.scoring.tasks import task_of
 
 __all__ = ["SPLITS", "Dataset", "Examples", "read_dataset", "read_texts", "iter_lines", "check_trainable"]
 
@@ -74,17 +75,15 @@ class Dataset:
         splits: By name, in the order of `SPLITS`, at least one.
         text_columns: The columns that were joined with a space to make the text.
         label_column: The column of the labels.
-        labels: The class names of train (or of the only split) in the order of their targets: a hub ClassLabel's
-            own order, else integers by value, else sorted.
-        problem_type: Whether a text has one label or may have several, in the words of `config.json`.
+        task: The class names of train (or of the only split), and whether a text has one of them. The names stand in
+            the order of a hub ClassLabel, else integers by value, else sorted.
     """
 
     name: str
     splits: dict[str, Examples]
     text_columns: tuple[str, ...]
     label_column: str
-    labels: list[str]
-    problem_type: str = SINGLE_LABEL
+    task: Task
 
 
 def read_dataset(
@@ -112,33 +111,39 @@ def read_dataset(
     """
     name, path = str(source), _local_path(source)
     if path is None and name == MINI_NEWS:
-        splits = {split: Examples(*columns) for split, columns in build_mini_news().items()}
-        return Dataset(name, splits, ("text",), "label", list(TOPICS))
-    splits, classes, found, several = {}, list[str](), None, False
+        news = {split: Examples(*columns) for split, columns in build_mini_news().items()}
+        return Dataset(name, news, ("text",), "label", task_of(TOPICS, lists=False))
+    splits: dict[str, Examples] = {}
+    found, task = None, None
+    known: tuple[str, Task] | None
     for split, tables in (_hub_parts(name) if path is None else _local_parts(path, delimiter)).items():
         first = next(tables)
         found = found or _find_columns(first, _as_tuple(text_columns), label_column)
         if splits and _is_unlabeled(first, found[1]):
             log.warning("%s: the %s split has no labels and is left out", first.path, split)
             continue
-        known = Known(split, classes, several) if splits else None
+        known = None if task is None else (split, task)
         examples = _gather(_columns(table, *found, label_separator, known) for table in chain([first], tables))
-        if not splits:
-            classes = first.class_names.get(found[1]) or classes_of(examples.labels)
-            if several := hold_several(examples.labels):
-                examples = Examples(examples.texts, as_sets(examples.labels))
-                one = next((labels for labels in examples.labels if len(labels) > 1), ("a", "b"))
-                log.info(
-                    "%s: each text may have several labels, as %s; "
-                    'pass --label-separator "" where "%s" is part of a label',
-                    name,
-                    quote_names(one),
-                    label_separator or SEPARATOR,
-                )
+        if task is None:
+            task = task_of(
+                first.class_names.get(found[1]) or classes_of(examples.labels), lists=hold_lists(examples.labels)
+            )
+            if hold_lists(examples.labels):
+                examples = Examples(examples.texts, as_lists(examples.labels))
+                _explain_lists(name, examples.labels, label_separator)
         if examples.texts:
             splits[split] = examples
     assert found is not None  # there is at least one split, and of each at least one table
-    return Dataset(name, splits, *found, classes, MULTI_LABEL if several else SINGLE_LABEL)
+    assert task is not None
+    return Dataset(name, splits, *found, task)
+
+
+def _explain_lists(name: str, labels: Sequence[Label], separator: str) -> None:
+    example = next((found for found in labels if len(found) > 1), ("a", "b"))
+    log.info(
+        '%s: each text may have several labels, as %s; pass --label-separator "" where "%s" is part of a label',
+        name, quote_names(example), separator or SEPARATOR,
+    )  # fmt: skip
 
 
 def read_texts(source: str | Path, *, text_columns: Sequence[str] = (), delimiter: str | None = None) -> Sequence[str]:
@@ -171,10 +176,10 @@ def check_trainable(dataset: Dataset) -> None:
     """
     if "train" not in dataset.splits:
         raise DataError(dataset.name, f"no train split, found {', '.join(dataset.splits)}; add train.*")
-    if len(dataset.labels) < 2:
-        problem = f'one class only ("{dataset.labels[0]}"), expected at least 2'
+    if dataset.task.num_classes < 2:
+        problem = f'one class only ("{dataset.task.labels[0]}"), expected at least 2'
         raise DataError(dataset.name, f'{problem}; check column "{dataset.label_column}" or pass --label-column')
-    if missing := set(dataset.labels).difference(classes_of(dataset.splits["train"].labels)):
+    if missing := set(dataset.task.labels).difference(classes_of(dataset.splits["train"].labels)):
         names = quote_names(sorted(missing))
         raise DataError(dataset.name, f"train has no example of {names}; add some or drop the class")
 
@@ -257,13 +262,12 @@ def _gather(parts: Iterable[tuple[list[str], list[Label]]]) -> Examples:
 
 
 def _columns(
-    table: Table, texts_from: Sequence[str], labels_from: str, separator: str, known: Known | None
+    table: Table, texts_from: Sequence[str], labels_from: str, separator: str, known: tuple[str, Task] | None
 ) -> tuple[list[str], list[Label]]:
     """Texts and labels of a table, which must have no other labels than are known."""
     labels = read_labels(table, _named(table, labels_from), separator)
     if known is not None:
-        labels = list(as_sets(labels)) if known.several else labels
-        check_known(table, labels, known)
+        labels = check_known(table, labels, *known)
     return _texts(table, [_named(table, column) for column in texts_from]), labels
 
 

@@ -7,10 +7,11 @@ text without a label; in a string that would be a slip.
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from rubrica.data.files import Table
-from rubrica.data.stored_texts import CodedLabels, Label
+from rubrica.data.stored_texts import CodedLabels
+from rubrica.scoring.task import Label, Task
 
 SEPARATOR = "|"
 """What stands between several labels in one string."""
@@ -43,63 +44,58 @@ def read_labels(table: Table, column: str, separator: str) -> list[Label]:
     return [several.get(label, label) for label in spelled] if several else spelled
 
 
-def hold_several(labels: Sequence[Label]) -> bool:
-    """Whether some text has several labels, or a list of them."""
+def hold_lists(labels: Sequence[Label]) -> bool:
+    """Whether some text has a list of labels, however long."""
     return any(isinstance(label, tuple) for label in _distinct(labels))
 
 
-def as_sets(labels: Sequence[Label]) -> Sequence[Label]:
+def as_lists(labels: Sequence[Label]) -> Sequence[Label]:
     """The same labels, each a tuple."""
     if isinstance(labels, CodedLabels):
-        labels.rename(_as_set)
+        labels.rename(_as_list)
         return labels
-    return [_as_set(label) for label in labels]
+    return [_as_list(label) for label in labels]
 
 
 def classes_of(labels: Sequence[Label]) -> list[str]:
     """Every label that occurs, once, in the order of the targets: integers by value, else sorted."""
-    names = sorted({name for label in _distinct(labels) for name in _as_set(label)})
+    names = sorted({name for label in _distinct(labels) for name in _as_list(label)})
     integers = all(re.fullmatch(r"-?[0-9]{1,18}", name) for name in names)
     return sorted(names, key=int) if integers else names
 
 
-class Known(NamedTuple):
-    """What train, or the only split, has settled for the split that is read.
-
-    Args:
-        split: The one that is read.
-        classes: The only labels that it may have.
-        several: Whether a text may have several.
-    """
-
-    split: str
-    classes: list[str]
-    several: bool
-
-
-def check_known(table: Table, labels: list[Label], known: Known) -> None:
-    """Make sure that train knows every label of another split.
+def check_known(table: Table, labels: list[Label], split: str, task: Task) -> list[Label]:
+    """The labels of another split, spelled as train's are.
 
     Raises:
-        DataError: For the first row that has one which train lacks, or several where no text of train has.
+        DataError: For the first row whose labels train does not know, or are more than each text of train has.
     """
-    classes = set(known.classes)
-    if not known.several and hold_several(labels):
-        row = next(row for row, label in enumerate(labels) if isinstance(label, tuple))
-        problem = f"{len(labels[row])} labels, and each text of train has one"
-        raise table.error(row, f'{problem}; correct one of them, or pass --label-separator "" to read labels whole')
-    if strange := {label for label in set(labels) if not classes.issuperset(_as_set(label))}:
-        row = next(row for row, label in enumerate(labels) if label in strange)
-        name = next(name for name in _as_set(labels[row]) if name not in classes)
-        problem = f'label "{name}" of the {known.split} split does not occur in train'
+    spelled: dict[Label, Label] = {}
+    for label in set(labels):
+        try:
+            spelled[label] = task.spell(label)
+        except ValueError as error:
+            problem = f"{error}, and each text of train has one"
+            advice = 'correct one of them, or pass --label-separator "" to read labels whole'
+            raise table.error(_first(labels, {label}), f"{problem}; {advice}") from None
+    classes = set(task.labels)
+    if strange := {label for label in spelled if not classes.issuperset(_as_list(label))}:
+        row = _first(labels, strange)
+        name = next(name for name in _as_list(labels[row]) if name not in classes)
+        problem = f'label "{name}" of the {split} split does not occur in train'
         raise table.error(row, f"{problem}; correct it, remove the row, or add such a text to train")
+    return [spelled[label] for label in labels]
+
+
+def _first(labels: list[Label], wanted: set[Label]) -> int:
+    return next(row for row, label in enumerate(labels) if label in wanted)
 
 
 def _distinct(labels: Sequence[Label]) -> Iterable[Label]:
     return labels.names if isinstance(labels, CodedLabels) else set(labels)
 
 
-def _as_set(label: Label) -> tuple[str, ...]:
+def _as_list(label: Label) -> tuple[str, ...]:
     return label if isinstance(label, tuple) else (label,)
 
 

@@ -8,10 +8,7 @@ from itertools import pairwise
 from typing import overload
 
 from rubrica.files import cache_faults, unnamed_file
-
-Label = str | tuple[str, ...]
-"""A text's label, or where a text may have several, all of its labels, each once."""
-
+from rubrica.scoring.task import Label
 
 STRETCH = 1 << 16  # texts that are strings at a time
 

@@ -5,15 +5,14 @@ the words of each text, 0 for a text without any. Outputs: `logits` and `probabi
 free. From text to ids is not in the graph: it takes the vocabulary and the few settings that lie in the metadata, see
 docs/artifact.md. A table that is stored in fewer bytes is so in the graph, too (4-bit codes in a byte each).
 
-The networks are written node by node in `onnx_layers.py`. torch's own exporter is not used: of a loop over a text it
-keeps the steps of the one text that it was shown.
+Each family in `models/` writes its own nodes. torch's own exporter is not used: it keeps the steps of the one text that
+it was shown, instead of the loop over a text.
 
 Letters: V words, E numbers in a word vector, T steps, B texts, H hidden units or filters, C classes.
 """
 
 import json
 import tempfile
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,10 +21,9 @@ import numpy as np
 
 from rubrica.artifact.folder import Artifact
 from rubrica.errors import ArtifactError, RubricaError, require
-from rubrica.models import forward
-from rubrica.models.onnx import Graph, add_features
+from rubrica.models.family import HEAD, Floats, Inputs
+from rubrica.models.graph import Graph
 from rubrica.models.storage import store_tensors
-from rubrica.scoring.metrics import sigmoid, softmax
 from rubrica.text.tokenizer import TOKEN_PATTERN
 from rubrica.text.vocab import PAD_ID, TokenIds
 
@@ -65,19 +63,18 @@ def build_model(artifact: Artifact) -> Any:
         MissingExtraError: If onnx is not installed.
         RubricaError: If it is a linear model, or has one beside its network.
     """
-    if "linear" in (parts := artifact.config.model.parts):
+    config, weights, task = artifact.config, artifact.tensors, artifact.task
+    if config.beside is not None:
         raise RubricaError(
-            f"the model is {' and '.join(parts)}, and a linear model has no ONNX form, since ONNX "
-            "cannot hash a text; copy the folder instead, or train a network alone: --set model.with_linear=false"
+            f"the model is {config.title}, and a linear model has no ONNX form, since ONNX cannot hash a text; "
+            "copy the folder instead, or train a network alone: --set model.with_linear=false"
         )
-    graph, weights, config = Graph(require("onnx", "onnx")), artifact.tensors, artifact.config.model
-    features = add_features(graph, weights, config)
-    head = [graph.constant(name, weights[name]) for name in ("head.weight", "head.bias")]
+    graph = Graph(require("onnx", "onnx"))
+    features = config.model.add_to_graph(graph, weights)
+    head = [graph.constant(name, weights[name]) for name in HEAD]
     graph.add("Gemm", features, *head, transB=1, name="logits")
-    if artifact.thresholds is None:
-        graph.add("Softmax", "logits", axis=1, name="probabilities")
-    else:
-        graph.add("Sigmoid", "logits", name="probabilities")
+    operator, attributes = task.onnx_operator
+    graph.add(operator, "logits", name="probabilities", **attributes)
 
     helper, types = graph.onnx.helper, graph.onnx.TensorProto
     inputs = [
@@ -85,10 +82,11 @@ def build_model(artifact: Artifact) -> Any:
         helper.make_tensor_value_info("lengths", types.INT64, ["batch"]),
     ]
     outputs = [
-        helper.make_tensor_value_info(name, types.FLOAT, ["batch", len(artifact.labels)])
+        helper.make_tensor_value_info(name, types.FLOAT, ["batch", task.num_classes])
         for name in ("logits", "probabilities")
     ]
-    body = helper.make_graph(graph.nodes, f"rubrica {config.name}", inputs, outputs, list(graph.constants.values()))
+    constants = list(graph.constants.values())
+    body = helper.make_graph(graph.nodes, f"rubrica {config.model.name}", inputs, outputs, constants)
     model = helper.make_model(
         body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="rubrica"
     )
@@ -100,13 +98,13 @@ def metadata(artifact: Artifact) -> dict[str, str]:
     """What a program needs beside `vocab.txt` to make ids of a text and a label of an answer; each value is JSON."""
     data = artifact.config.data
     values = {
-        "labels": artifact.labels,
-        "thresholds": artifact.thresholds,
+        "labels": artifact.task.labels,
+        "thresholds": artifact.task.thresholds,
         "lowercase": data.lowercase,
         "max_length": data.max_length,
         "token_pattern": TOKEN_PATTERN,
         "unknown_id": artifact.vocab.unknown_id,
-        "mask_padding": artifact.config.model.mask_padding,
+        "mask_padding": artifact.config.model.masks_padding,
     }
     return {name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}
 
@@ -156,8 +154,8 @@ def check(artifact: Artifact, content: bytes) -> Differences:
     options.log_severity_level = 3  # errors alone
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     exact = {name: tensor.astype(np.float64) for name, tensor in store_tensors(artifact.tensors, "float32").items()}
-    probable = softmax if artifact.thresholds is None else sigmoid
-    draw = np.random.default_rng(0)
+    probable = artifact.task.probabilities
+    model, draw = artifact.config.model, np.random.default_rng(0)
     theirs, ours = [], []
     for texts, steps in product(_CHECKED_BATCHES, _CHECKED_STEPS):
         ids = draw.integers(0, len(artifact.vocab.words), (texts, steps))
@@ -166,10 +164,8 @@ def check(artifact: Artifact, content: bytes) -> Differences:
         real = np.arange(steps) < lengths[:, None]
         ids[~real] = PAD_ID
         tokens = TokenIds(ids[real].astype(np.int32), np.concatenate([[0], np.cumsum(lengths)]))
-        # Where padding is read as words, these texts are one batch.
-        config = replace(artifact.config, training=replace(artifact.config.training, batch_size=texts))
-        expected = forward.logits(exact, config, tokens)
-        logits = forward.logits(artifact.tensors, config, tokens)
+        inputs = Inputs(tokens, (), texts)  # where padding is read as words, these texts are one batch
+        expected, logits = model.logits(exact, inputs), model.logits(artifact.tensors, inputs)
         both = np.hstack([expected, probable(expected)])
         ours.append(_apart(both, logits, probable(logits)))
         theirs.append(_apart(both, *session.run(["logits", "probabilities"], {"ids": ids, "lengths": lengths})))
@@ -177,7 +173,7 @@ def check(artifact: Artifact, content: bytes) -> Differences:
     return Differences(float(found.max()), float(own.max()), float((found > TOLERANCE).mean()))
 
 
-def _apart(expected: forward.Floats, logits: forward.Floats, probabilities: forward.Floats) -> forward.Floats:
+def _apart(expected: Floats, logits: Floats, probabilities: Floats) -> Floats:
     """The largest difference of each text (B,) from logits and probabilities side by side, see `Differences`."""
     exact, probable = np.hsplit(expected, 2)
     relative = np.abs(logits - exact) / np.maximum(1, np.abs(exact))

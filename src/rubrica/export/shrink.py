@@ -7,7 +7,6 @@ unknown one. The rarest words are the last of `vocab.txt`: by their count in tra
 a vectors file, by the file's order, most frequent first. Features go by what they say: the smallest weights first.
 """
 
-import re
 import tempfile
 from bisect import bisect_right
 from collections.abc import Callable
@@ -18,18 +17,16 @@ from typing import Any
 import numpy as np
 
 from rubrica.artifact.folder import Artifact, check_writable, load_artifact, save_artifact
-from rubrica.config.settings import Storage
+from rubrica.config.groups import Storage
 from rubrica.data.dataset import Examples
 from rubrica.errors import RubricaError
 from rubrica.export.onnx import export_onnx
 from rubrica.models.storage import scale_name, store_tensors, take_rows
 from rubrica.predict.classifier import Classifier
-from rubrica.scoring.metrics import main_score
 from rubrica.text.vocab import PAD_ID
 
 _WORD_TABLE = "embedding.weight"  # the one with a row for each word of the vocabulary
 _FEWEST = 1000  # words, or features; at 1,000 to 2,000 words texts lost 3 to 9 points
-_UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9}
 
 
 def store(artifact: Artifact, storage: Storage) -> Artifact:
@@ -70,7 +67,7 @@ def shrink(artifact: Artifact, max_bytes: float) -> Artifact:
     """
     words, features = artifact.num_words, artifact.num_features
     # A bag hashes its n-grams from ids, so those of the words that stay must not change.
-    bound = artifact.vocab.unknown_id + 1 if artifact.config.model.name == "bag" else 2
+    bound = artifact.vocab.unknown_id + 1 if artifact.config.model.hashes_ids else 2
     fewest = {"words": min(words, max(_FEWEST, bound)), "features": min(features, _FEWEST)}
     whole = max(words, features)
     steps: tuple[tuple[Storage, int], ...] = (("int8", whole // 2), ("int4", 0))
@@ -103,18 +100,6 @@ def folder_sizes(model: Artifact | Path) -> dict[str, int]:
         return {path.name: path.stat().st_size for path in sorted(model.iterdir())}
     with tempfile.TemporaryDirectory() as folder:
         return folder_sizes(save_artifact(model, Path(folder) / "model"))
-
-
-def parse_size(text: str) -> float:
-    """Bytes of a size such as `2M`, `1.5MB`, `800k` or `2000000`; k, M and G are powers of 1,000.
-
-    Raises:
-        ValueError: If it is none.
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?)b?", text.strip().lower())
-    if match is None:
-        raise ValueError(f"{text!r} is no size; give for example 2M, 1.5MB, 800k or 2000000")
-    return float(match[1]) * _UNITS[match[2]]
 
 
 def export_model(
@@ -153,11 +138,9 @@ def export_model(
         "bytes": {"before": folder_sizes(folder)},
     }
     if examples is not None:
-        found = [
-            main_score(Classifier(artifact).evaluate(examples.texts, examples.labels)) for artifact in (before, after)
-        ]
-        measure = "accuracy" if before.thresholds is None else "micro-F1"
-        report["accuracy"] = {"texts": len(examples.texts), "measure": measure, "before": found[0], "after": found[1]}
+        scores = [Classifier(artifact).evaluate(examples.texts, examples.labels) for artifact in (before, after)]
+        figures = {"before": scores[0].main, "after": scores[1].main}
+        report["accuracy"] = {"texts": len(examples.texts), "measure": scores[0].measure} | figures
     if onnx:
         vocab, differences = export_onnx(after, out)
         report["onnx"] = differences._asdict()

@@ -5,16 +5,16 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
-from rubrica.config.settings import DataConfig
+from rubrica.config.groups import DataSettings
 from rubrica.corpus.corpus import build_corpus
 from rubrica.data.dataset import Dataset
-from rubrica.data.stored_texts import Label
+from rubrica.scoring.task import Label
 from rubrica.text.tokenizer import tokenize
 from rubrica.text.vocab import Vocab
 from rubrica.vectors.word_vectors import Vectors
 
 
-def describe(dataset: Dataset, vectors: Vectors | None, config: DataConfig) -> dict[str, Any]:
+def describe(dataset: Dataset, vectors: Vectors | None, config: DataSettings) -> dict[str, Any]:
     """Facts about a data set, ready to print or for JSON.
 
     The share of unknown words is counted twice, as the texts are written and lower-cased, since the difference
@@ -26,8 +26,8 @@ def describe(dataset: Dataset, vectors: Vectors | None, config: DataConfig) -> d
         "name": dataset.name,
         "text_columns": list(dataset.text_columns),
         "label_column": dataset.label_column,
-        "labels": dataset.labels,
-        "problem_type": dataset.problem_type,
+        "labels": list(dataset.task.labels),
+        "problem_type": dataset.task.problem_type,
         "splits": {
             name: {
                 "rows": len(examples.texts),
@@ -62,7 +62,7 @@ def _count(labels: Sequence[Label]) -> dict[str, int]:
     return dict(Counter(chain.from_iterable((label,) if isinstance(label, str) else label for label in labels)))
 
 
-def _example(text: str, label: Label, vocab: Vocab, config: DataConfig) -> dict[str, Any]:
+def _example(text: str, label: Label, vocab: Vocab, config: DataSettings) -> dict[str, Any]:
     tokens = vocab.tokenize(text)[: config.max_length]
     return {
         "text": text,
@@ -72,7 +72,7 @@ def _example(text: str, label: Label, vocab: Vocab, config: DataConfig) -> dict[
     }
 
 
-def _unknown(vocab: Vocab, texts: Sequence[str], config: DataConfig) -> dict[str, Any]:
+def _unknown(vocab: Vocab, texts: Sequence[str], config: DataSettings) -> dict[str, Any]:
     """The share of tokens without an id, as written and lower-cased, and the most frequent that the model meets."""
     facts: dict[str, Any] = {}
     for name, lowercase in (("share_as_written", False), ("share_lowercased", True)):

@@ -77,7 +77,6 @@ class DeviceBatch(NamedTuple):
         places = torch.where(places < ends[:, None], places, len(ids) - 1)
         return ids[places].long(), ends - starts, targets[self.rows]
 
-    def weights(self) -> Float[Tensor, " B"]:
-        """How much each text counts, of a split that says so."""
-        assert self.split.weights is not None
-        return self.split.weights[self.rows]
+    def weights(self) -> Float[Tensor, " B"] | None:
+        """How much each text counts; None where all count alike."""
+        return None if self.split.weights is None else self.split.weights[self.rows]

@@ -1,8 +1,7 @@
-"""A linear classifier on n-grams of words and characters, and its answers; `linear_training.py` makes one.
+"""A linear classifier on n-grams of words and characters; it stands alone, or beside a network.
 
-It stands alone as the model "linear", and may stand beside a network. What a text's features are and how the weights
-are found is in `kernels/linear.py`. A class has one machine; of two classes the second one's is enough, and its score
-d makes the logits (-d, d).
+A text's features are in `text/ngrams.py`, the solver is in `kernels/linear.py`. Each class has a machine. Two classes
+need only the machine of the second; its score d makes the logits (-d, d).
 
 Letters: N texts, F features, C classes.
 """
@@ -10,15 +9,17 @@ Letters: N texts, F features, C classes.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
-from rubrica.config.settings import Config
+from rubrica.config.groups import DataSettings, DescentTraining, Training
 from rubrica.kernels import native
 from rubrica.kernels.linear import Entries, Index, Ngrams, features, index_keys, scores
 from rubrica.kernels.rows import distinct
+from rubrica.models.family import Facts, Family, Floats, Scorer, Shapes, Sizes, Tensors
 from rubrica.models.storage import take_rows
 
 _TEXTS, _CHARACTERS = 1 << 10, 1 << 22  # that are numbers at a time; each character has room for some 7, of 8 bytes
@@ -43,14 +44,56 @@ class LinearPart:
         return index_keys(self.tensors["linear.keys"])
 
 
-def ngrams_of(config: Config) -> Ngrams:
-    """The features that a config asks for."""
-    # A training has settled what `auto` means; without vectors it means yes.
-    lowercase = config.data.lowercase is not False and not config.model.keep_case
-    return Ngrams(lowercase, config.model.word_ngrams, config.model.char_ngrams)
+class Linear(Family, frozen=True, kw_only=True):
+    """A linear classifier, trained by dual coordinate descent without torch."""
+
+    training: ClassVar[type[Training]] = DescentTraining
+    reads_words: ClassVar[bool] = False
+    reads_texts: ClassVar[bool] = True
+    last_layer: ClassVar[tuple[str, ...]] = ("linear.weight", "linear.bias")
+    is_baseline: ClassVar[bool] = True
+
+    name: str = "linear"
+    word_ngrams: Annotated[int, Meta(ge=1, le=16)] = 2
+    """The longest run of words that is a feature; 1 counts words alone."""
+    char_ngrams: Annotated[int, Meta(ge=0, le=16)] = 5
+    """The longest run of characters inside a word, from 2 on (endings, typing errors, compounds); 0 counts words
+    alone."""
+    class_information: bool = True
+    """A feature also counts by how much it says about the class, see `learning/linear.py`."""
+    keep_case: bool = False
+    """Features keep their capitals even where texts are lower-cased."""
+    cost: Annotated[float, Meta(gt=0, le=1e6)] = 0.3
+    """What an error costs beside large weights: C of a support vector machine."""
+
+    def ngrams(self, data: DataSettings) -> Ngrams:
+        """The features that it reads; "auto" lower-cases, since without vectors there is nothing to follow."""
+        return Ngrams(data.lowercase is not False and not self.keep_case, self.word_ngrams, self.char_ngrams)
+
+    def shapes(self, sizes: Sizes) -> Shapes:
+        """See `Family.shapes`."""
+        return {
+            "linear.keys": (sizes.num_features,),
+            "linear.idf": (sizes.num_features,),
+            "linear.weight": (sizes.num_features, sizes.num_machines),
+            "linear.bias": (sizes.num_machines,),
+        }
+
+    def open(self, tensors: Tensors, data: DataSettings) -> Scorer:
+        """See `Family.open`; the features are indexed at the first answer."""
+        part = LinearPart(self.ngrams(data), tensors)
+        return lambda inputs: logits(part, inputs.texts)
+
+    def describe(self, facts: Facts) -> str:
+        """See `Family.describe`."""
+        runs = f"runs of 1 to {self.word_ngrams} words" + (
+            f" and of 2 to {self.char_ngrams} characters inside a word" if self.char_ngrams > 1 else ""
+        )
+        case = " with their capitals" if self.keep_case else ""
+        return f"{facts.num_features} weighed features of a text{case}: {runs}; cost {self.cost:g}."
 
 
-def logits(part: LinearPart, texts: Sequence[str]) -> NDArray[np.float32]:
+def logits(part: LinearPart, texts: Sequence[str]) -> Floats:
     """What the classifier says of each text, (N, C): the distance from a class's plane, beyond 1 where it is sure."""
     tensors, threads = part.tensors, native.num_threads()
     found = np.empty((len(texts), len(tensors["linear.bias"])), np.float32)

@@ -22,7 +22,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from rubrica.config.settings import Storage
+from rubrica.config.groups import Storage
 
 STORAGES: tuple[Storage, ...] = get_args(Storage)
 TABLES = ("embedding.weight", "ngrams.weight", "linear.weight")  # tensors of many rows, of which a text needs a few

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from rubrica.networks.embedding import WordTable
 from rubrica.networks.masking import length_mask
+from rubrica.networks.network import TextNetwork
 from rubrica.networks.pooling import POOLINGS, num_features
 
 NUM_BLOCKS = 3  # the seminar's three; each halves the number of steps
 
 
-class ConvClassifier(nn.Module):
+class ConvClassifier(TextNetwork):
     """Classify a text by convolutions over its word vectors.
 
     With lengths, what lies behind a text's end is zero before each convolution, just as its padding is, and is
@@ -29,6 +30,8 @@ class ConvClassifier(nn.Module):
         pooling: A key of `pooling.POOLINGS` but "last".
     """
 
+    sums_in_torch = True
+
     def __init__(
         self,
         embedding: WordTable,
@@ -37,8 +40,7 @@ class ConvClassifier(nn.Module):
         num_filters: int = 64,
         pooling: str = "max",
     ) -> None:
-        super().__init__()
-        self.embedding = embedding
+        super().__init__(embedding)
         widths = [embedding.weight.shape[1]] + [num_filters] * (NUM_BLOCKS - 1)
         self.convs = nn.ModuleList(nn.Conv1d(width, num_filters, 3, stride=2, padding=1) for width in widths)
         self.norms = nn.ModuleList(nn.BatchNorm1d(num_filters) for _ in widths)

@@ -25,13 +25,16 @@ from torch.autograd.function import once_differentiable
 from rubrica.kernels import native
 from rubrica.kernels import recurrent as kernel
 from rubrica.kernels.recurrent import Reading
+from rubrica.models.disconnected import Disconnected
+from rubrica.networks.bptt import join_weights
 from rubrica.networks.cells import GRU
 from rubrica.networks.embedding import WordTable, on_cpu
 from rubrica.networks.masking import length_mask
+from rubrica.networks.network import TextNetwork, make_network
 from rubrica.networks.pooling import POOLINGS, num_features
 
 
-class DisconnectedClassifier(nn.Module):
+class DisconnectedClassifier(TextNetwork):
     """Classify a text by what a GRU makes of each K words of it.
 
     Args:
@@ -53,8 +56,7 @@ class DisconnectedClassifier(nn.Module):
         pooling: str = "max",
         init: Literal["torch", "uniform01"] = "torch",
     ) -> None:
-        super().__init__()
-        self.embedding = embedding
+        super().__init__(embedding)
         self.window = window
         self.cell = GRU(embedding.weight.shape[1], hidden_size, init=init)
         self.mlp = nn.Linear(hidden_size, hidden_size)
@@ -86,6 +88,22 @@ class DisconnectedClassifier(nn.Module):
         x = F.relu(self.mlp(states)).view(rows, steps, -1)
         features = self.pool(x.transpose(0, 1), lengths)  # the pooling wants (T, B, H)
         return self.head(F.dropout(features, dropout))
+
+    def join_weights(self) -> None:
+        """See `TextNetwork`."""
+        join_weights(self.cell)
+
+
+@make_network.register
+def _(settings: Disconnected, embedding: WordTable, num_classes: int) -> TextNetwork:
+    return DisconnectedClassifier(
+        embedding,
+        num_classes,
+        window=settings.window,
+        hidden_size=settings.hidden_size,
+        pooling=settings.pooling,
+        init=settings.init,
+    )
 
 
 class _Read(torch.autograd.Function):

@@ -25,10 +25,11 @@ from rubrica.kernels import native
 from rubrica.kernels import windows as kernel
 from rubrica.networks.cnn import drop_padding
 from rubrica.networks.embedding import WordTable, on_cpu
+from rubrica.networks.network import TextNetwork
 from rubrica.networks.pooling import POOLINGS, num_features
 
 
-class KimClassifier(nn.Module):
+class KimClassifier(TextNetwork):
     """Classify a text by what its windows of some widths hold.
 
     Args:
@@ -48,8 +49,7 @@ class KimClassifier(nn.Module):
         num_filters: int = 64,
         pooling: str = "max",
     ) -> None:
-        super().__init__()
-        self.embedding = embedding
+        super().__init__(embedding)
         dim = embedding.weight.shape[1]
         self.convs = nn.ModuleList(nn.Conv1d(dim, num_filters, size) for size in kernel_sizes)
         self.pooling = pooling

@@ -14,17 +14,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rubrica.kernels import recurrent as kernel
-from rubrica.networks.bptt import learn_texts
+from rubrica.models.recurrent import Recurrent as Settings
+from rubrica.networks.bptt import join_weights, learn_texts
 from rubrica.networks.cells import GRU, LSTM, RNN, Recurrent
-from rubrica.networks.embedding import WordTable
+from rubrica.networks.embedding import WordTable, on_cpu
 from rubrica.networks.mingru import MinGRU
+from rubrica.networks.network import TextNetwork, make_network
 from rubrica.networks.pooling import num_features
 from rubrica.text.vocab import TokenIds
 
 CELLS: dict[str, type[Recurrent]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM, "mingru": MinGRU}
 
 
-class RecurrentClassifier(nn.Module):
+class RecurrentClassifier(TextNetwork):
     """Classify a text by the states of a recurrent layer.
 
     Args:
@@ -49,15 +51,23 @@ class RecurrentClassifier(nn.Module):
         pooling: str = "max",
         init: Literal["torch", "uniform01"] = "torch",
     ) -> None:
-        super().__init__()
-        self.embedding = embedding
+        super().__init__(embedding)
         self.cell = CELLS[cell](embedding.weight.shape[1], hidden_size, bidirectional=bidirectional, init=init)
-        self.learns = cell in kernel.CELLS  # whether `learn` knows this cell
         self.pooling = pooling
         directions = len(self.cell.directions)
         # Its weight, (D, H), is all that is used of it.
         self.attention = nn.Linear(hidden_size, directions, bias=False) if pooling == "attention" else None
         self.head = nn.Linear(directions * num_features(pooling, hidden_size), num_classes)
+
+    @property
+    def learns(self) -> bool:
+        """See `TextNetwork`; the minimal GRU has no such kernel."""
+        return self.cell.name in kernel.CELLS and on_cpu(self.embedding.weight)
+
+    def join_weights(self) -> None:
+        """See `TextNetwork`."""
+        if self.cell.name in kernel.CELLS:
+            join_weights(self.cell)
 
     def forward(
         self, ids: Int[Tensor, "B T"], lengths: Int[Tensor, " B"] | None, dropout: float = 0.0
@@ -110,3 +120,16 @@ class RecurrentClassifier(nn.Module):
         if self.embedding.vectors is not None:
             self.embedding.vectors.grad = d_vectors
         return scores
+
+
+@make_network.register
+def _(settings: Settings, embedding: WordTable, num_classes: int) -> TextNetwork:
+    return RecurrentClassifier(
+        embedding,
+        num_classes,
+        cell=settings.name,
+        hidden_size=settings.hidden_size,
+        bidirectional=settings.bidirectional,
+        pooling=settings.pooling,
+        init=settings.init,
+    )

@@ -1,14 +1,14 @@
-"""Probabilities that mean what they say: how much the logits of a model's parts weigh.
+"""Probabilities that mean what they say: how much the logits of each member of a model weigh.
 
 Source: C. Guo et al., "On calibration of modern neural networks", ICML 2017, https://arxiv.org/abs/1706.04599: logits
-are divided by one number, the temperature, that makes held-out texts most likely. A model of several parts, say a
-network and a linear model beside it, has a number for each, found together; it is one over the part's temperature.
-The numbers go into the parts' last layers, so a saved model knows nothing of them.
+are divided by one number, the temperature, that makes held-out texts most likely. Each member of a model, say a
+network and the linear model beside it, has its own weight: one over its temperature. All are found together, and they
+go into the members' last layers, so a saved model does not know them.
 
-As J. Platt did (1999), a target counts as a little less than sure, as if every class had been seen once more: on a
-few texts that all are answered rightly no number would be large enough.
+A target counts as a little less than sure (J. Platt, 1999), as if every class had been seen once more. Without this,
+a few texts that are all answered rightly would ask for an infinite weight.
 
-Letters: N texts, C classes, M parts.
+Letters: N texts, C classes, M members.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rubrica.scoring.task import Targets, Task
+
 Floats = NDArray[np.floating[Any]]
 
 _STEPS = 100  # Newton's; a handful is enough
@@ -24,25 +26,22 @@ _CLOSE = 1e-8  # a step that gains less of the loss is the last
 
 
 def fit_weights(
-    parts: Sequence[Floats], targets: NDArray[np.integer[Any]], text_weights: NDArray[np.float32] | None = None
+    task: Task, parts: Sequence[Floats], targets: Targets, text_weights: NDArray[np.float32] | None = None
 ) -> NDArray[np.float64]:
-    """The weights of the parts, at least 0, with the least loss of their weighted sum; the loss is convex in them.
+    """The weights of the members, at least 0, with the least loss of their weighted sum; the loss is convex in them.
 
     Args:
-        parts: The logits of each part, (N, C).
-        targets: The class of each text, (N,), whose loss is the cross-entropy of the softmax; or ones at the classes
-            that it has, (N, C), whose loss is that of each class's sigmoid.
+        task: Its loss is made small.
+        parts: The logits of each member, (N, C).
+        targets: Of the N texts.
         text_weights: How much each text counts, above 0, (N,); None counts all alike.
     """
     logits = np.stack([part.astype(np.float64) for part in parts])
-    wanted = _wanted(targets, logits.shape[2])
+    wanted = task.wanted(targets)
     counts = np.ones(len(targets)) if text_weights is None else text_weights / text_weights.mean(dtype=np.float64)
 
-    def derivatives(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-        return _derivatives(weights, logits, wanted, counts, several=targets.ndim == 2)
-
     weights = np.ones(len(parts))
-    loss, slope, curve = derivatives(weights)
+    loss, slope, curve = task.derivatives(weights, logits, wanted, counts)
     for _ in range(_STEPS):
         free = (weights > 0) | (slope < 0)
         if not free.any():
@@ -54,7 +53,7 @@ def fit_weights(
         length = 1.0
         while True:
             moved = np.maximum(weights + length * step, 0)
-            found = derivatives(moved)
+            found = task.derivatives(moved, logits, wanted, counts)
             if found[0] <= loss or length < 1e-6:
                 break
             length /= 2
@@ -62,36 +61,3 @@ def fit_weights(
         if gain < _CLOSE:
             break
     return weights
-
-
-def _wanted(targets: NDArray[np.integer[Any]], num_classes: int) -> Floats:
-    """What the probabilities should be, (N, C)."""
-    if targets.ndim == 2:
-        unsure = 1 / (len(targets) + 2)
-        return np.where(targets > 0, 1 - unsure, unsure)
-    unsure = num_classes / (len(targets) + num_classes)
-    wanted = np.full((len(targets), num_classes), unsure / num_classes)
-    wanted[np.arange(len(targets)), targets] += 1 - unsure
-    return wanted
-
-
-def _derivatives(
-    weights: NDArray[np.float64], logits: Floats, wanted: Floats, counts: Floats, *, several: bool
-) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-    """The weighted mean loss of a text, its first derivatives (M,) and its second ones (M, M)."""
-    z = np.tensordot(weights, logits, 1)
-    count = len(z)
-    if several:
-        p = np.exp(-np.logaddexp(0, -z))
-        loss = counts @ (np.logaddexp(0, z) - wanted * z).sum(axis=1)
-        curve = np.einsum("mnc,knc->mk", logits * (p * (1 - p) * counts[:, None]), logits)
-    else:
-        below = z - z.max(axis=1, keepdims=True)
-        p = np.exp(below)
-        sums = p.sum(axis=1, keepdims=True)
-        p /= sums
-        loss = counts @ (np.log(sums[:, 0]) - (wanted * below).sum(axis=1))
-        mean = np.einsum("mnc,nc->mn", logits, p)
-        curve = np.einsum("mnc,knc->mk", logits * (p * counts[:, None]), logits) - (mean * counts) @ mean.T
-    slope = np.einsum("mnc,nc->m", logits, (p - wanted) * counts[:, None])
-    return float(loss) / count, slope / count, curve / count

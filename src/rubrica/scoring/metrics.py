@@ -1,7 +1,7 @@
-"""How good predictions are: accuracy, F1, confusion, log loss; plain numpy.
+"""The arithmetic of probabilities and scores, in numpy.
 
-Where a text may have several labels, each is a question of its own: targets are ones at a text's labels (N, C), and an
-answer is every label whose probability is at least its threshold.
+Where a text may have several labels, targets are ones at a text's labels (N, C), and an answer is every label whose
+probability is at least its threshold.
 
 Letters: N texts, C classes. A confusion matrix has the truth in rows and the prediction in columns.
 """
@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rubrica.scoring.report import ClassScore
 
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.integer[Any]]
@@ -28,58 +30,22 @@ def cross_entropy(logits: Floats, targets: Ints) -> Floats:
     return np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(targets)), targets]
 
 
-def mean_batch_loss(losses: Floats, batch_size: int) -> float:
-    """Mean over batches of each batch's mean, as the seminar reports it; a short last batch weighs as a full one."""
-    return float(np.mean([losses[i : i + batch_size].mean() for i in range(0, len(losses), batch_size)]))
-
-
 def confusion_matrix(targets: Ints, predictions: Ints, num_classes: int) -> Ints:
     """Counts (C, C): row = truth, column = prediction."""
     flat = targets.astype(np.int64) * num_classes + predictions
     return np.bincount(flat, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def _of_each(counts: Ints, labels: list[str]) -> tuple[list[dict[str, Any]], Floats]:
-    """A row of figures for each class, ready for JSON, and the F1 of each, (C,).
+def class_scores(counts: Ints, labels: Sequence[str]) -> tuple[list[ClassScore], Floats]:
+    """The figures of each class, and the F1 of each, (C,); see `set_counts` for the counts.
 
     A figure is 0 where nothing was answered or nothing is there, as with scikit-learn's zero_division=0.
-
-    Args:
-        counts: See `set_counts`.
-        labels: The C class names.
     """
     hits, answered, there = counts.astype(np.float64)
-    precision, recall, f1 = hits / np.maximum(answered, 1), hits / np.maximum(there, 1), _f1(hits, answered, there)
-    names = ("label", "precision", "recall", "f1", "texts")
+    precision, recall = hits / np.maximum(answered, 1), hits / np.maximum(there, 1)
+    f1 = f1_score(hits, answered, there)
     columns = (labels, precision.tolist(), recall.tolist(), f1.tolist(), counts[2].tolist())
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)], f1
-
-
-def score(logits: Floats, targets: Ints, labels: list[str]) -> dict[str, Any]:
-    """Everything that `rubrica evaluate --json` prints, ready for JSON.
-
-    Args:
-        logits: (N, C), N at least 1.
-        targets: (N,), indices into `labels`.
-        labels: The C class names.
-    """
-    confusion = confusion_matrix(targets, logits.argmax(axis=1), len(labels))
-    return summarize(confusion, cross_entropy(logits, targets), labels)
-
-
-def summarize(confusion: Ints, losses: Floats, labels: list[str]) -> dict[str, Any]:
-    """See `score`; from a confusion matrix (C, C) and the log loss of every text (N,)."""
-    answered, there = confusion.sum(axis=0), confusion.sum(axis=1)
-    per_class, f1 = _of_each(np.stack([np.diag(confusion), answered, there]), labels)
-    return {
-        "texts": len(losses),
-        "accuracy": float(np.trace(confusion) / len(losses)),
-        # Classes that neither occur nor are predicted say nothing about the model.
-        "macro_f1": float(f1[answered + there > 0].mean()),
-        "loss": float(losses.mean()),
-        "per_class": per_class,
-        "confusion": confusion.tolist(),
-    }
+    return [ClassScore(*row) for row in zip(*columns, strict=True)], f1
 
 
 def expected_calibration_error(probabilities: Floats, targets: Ints, bins: int = 15) -> float:
@@ -114,23 +80,6 @@ def selective_accuracy(probabilities: Floats, targets: Ints, abstain: float = 0.
     return float((probabilities.argmax(axis=1) == targets)[answered].mean())
 
 
-def abstaining(probabilities: Floats, targets: Ints, below: float) -> dict[str, Any]:
-    """What is gained where texts stay without an answer, and at what price, ready for JSON.
-
-    Args:
-        probabilities: (N, C), N at least 1.
-        targets: (N,), columns of `probabilities`.
-        below: A text is answered where its most probable class is at least so probable.
-
-    Returns:
-        `abstain_below`; `coverage`, the share of texts answered; `answered_accuracy`, theirs, None of none.
-    """
-    answered = probabilities.max(axis=1) >= below
-    hits = (probabilities.argmax(axis=1) == targets)[answered]
-    accuracy = float(hits.mean()) if len(hits) else None
-    return {"abstain_below": below, "coverage": float(answered.mean()), "answered_accuracy": accuracy}
-
-
 def sigmoid(logits: Floats) -> Floats:
     """Logits to the probability of each label by itself, of the same shape; nothing overflows."""
     return np.asarray(np.exp(-np.logaddexp(logits.dtype.type(0), -logits)))
@@ -152,54 +101,11 @@ def set_counts(targets: NDArray[np.uint8], answers: NDArray[np.bool_]) -> Ints:
     return np.stack([array.sum(axis=0, dtype=np.int64) for array in (answers * targets, answers, targets)])
 
 
-def score_sets(
-    logits: Floats, targets: NDArray[np.uint8], thresholds: Sequence[float], labels: list[str]
-) -> dict[str, Any]:
-    """What `rubrica evaluate --json` prints where a text may have several labels, ready for JSON.
-
-    Args:
-        logits: (N, C), N at least 1.
-        targets: (N, C).
-        thresholds: (C,), see `chosen`.
-        labels: The C class names.
-    """
-    answers = chosen(logits, thresholds)
-    exact = int((answers == targets).all(axis=1).sum())
-    return summarize_sets(set_counts(targets, answers), exact, binary_cross_entropy(logits, targets), labels)
-
-
-def summarize_sets(counts: Ints, exact: int, losses: Floats, labels: list[str]) -> dict[str, Any]:
-    """See `score_sets`; from counts (3, C), the number of texts all right, and the log loss of every text (N,)."""
-    hits, answered, there = counts.astype(np.float64)
-    per_class, f1 = _of_each(counts, labels)
-    occur = there > 0
-    return {
-        "texts": len(losses),
-        "micro_f1": float(_f1(hits.sum(), answered.sum(), there.sum())),
-        # Over the labels that occur: of the others there is nothing to find.
-        "macro_f1": float(f1[occur].mean()) if occur.any() else 0.0,
-        "subset_accuracy": exact / len(losses),
-        "hamming_loss": float((answered + there - 2 * hits).sum() / (len(losses) * len(labels))),
-        "loss": float(losses.mean()),
-        "per_class": per_class,
-    }
-
-
-def _f1(hits: Any, answered: Any, there: Any) -> Any:
+def f1_score(hits: Any, answered: Any, there: Any) -> Any:
+    """The harmonic mean of precision and recall; 0 where there is nothing to find and nothing was answered."""
     return 2 * hits / np.maximum(answered + there, 1)
 
 
-def main_score(scores: dict[str, Any]) -> float:
-    """The one figure of `score` or `score_sets` that models are compared by: accuracy, or micro-F1."""
-    return float(scores["accuracy"] if "accuracy" in scores else scores["micro_f1"])
-
-
-def headline(scores: dict[str, Any]) -> str:
-    """The figures of `score` or `score_sets` in a line."""
-    names = {
-        "accuracy": "accuracy",
-        "micro_f1": "micro-F1",
-        "macro_f1": "macro-F1",
-        "subset_accuracy": "subset accuracy",
-    }
-    return ", ".join(f"{name} {scores[key]:.4f}" for key, name in names.items() if key in scores)
+def score_lines(names: Sequence[str], row: Sequence[float]) -> str:
+    """A JSON object of probabilities by label; the names are JSON already."""
+    return "{" + ", ".join(f"{name}: {score!r}" for name, score in zip(names, row, strict=True)) + "}"

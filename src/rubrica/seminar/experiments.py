@@ -20,11 +20,12 @@ import torch
 
 import rubrica
 from rubrica.artifact.folder import Artifact, check_writable, save_artifact
-from rubrica.config.settings import MULTI_LABEL, DataConfig, load_recipe
+from rubrica.config.groups import AdamTraining, DataSettings
 from rubrica.corpus.corpus import Corpus, build_corpus
 from rubrica.data.dataset import Dataset, check_trainable
 from rubrica.errors import DataError
 from rubrica.learning.training import train_corpus
+from rubrica.models.config import load_recipe
 from rubrica.seminar.report import render_seminar
 from rubrica.text.vocab import Vocab
 from rubrica.vectors.word_vectors import Vectors
@@ -113,8 +114,8 @@ def check_scorable(dataset: Dataset) -> None:
         DataError: If not: the message says what is missing.
     """
     check_trainable(dataset)
-    if dataset.problem_type == MULTI_LABEL:
-        problem = "texts with several labels; the seminar's experiments have one a text"
+    if not dataset.task.has_confusion:
+        problem = "texts with several labels; in the seminar's experiments each text has one"
         raise DataError(dataset.name, f'{problem}: use rubrica train, or pass --label-separator ""')
     if "test" not in dataset.splits:
         raise DataError(
@@ -124,6 +125,7 @@ def check_scorable(dataset: Dataset) -> None:
 
 def _outcome(name: str, artifact: Artifact) -> dict[str, Any]:
     test, training = artifact.metrics["test"], artifact.config.training
+    assert isinstance(training, AdamTraining)
     curve = [record for record in artifact.history if "loss" in record]
     return {
         "experiment": name,
@@ -143,7 +145,7 @@ def _outcome(name: str, artifact: Artifact) -> dict[str, Any]:
     }
 
 
-def _describe(dataset: Dataset, corpus: Corpus, vectors: Vectors, config: DataConfig) -> dict[str, Any]:
+def _describe(dataset: Dataset, corpus: Corpus, vectors: Vectors, config: DataSettings) -> dict[str, Any]:
     tokens = corpus.splits["test"].tokens
     vocab = Vocab.from_vectors(vectors.words, lowercase=corpus.vocab.lowercase)
     unknown = vocab.unknown_words(dataset.splits["test"].texts, config.max_length)
@@ -151,7 +153,7 @@ def _describe(dataset: Dataset, corpus: Corpus, vectors: Vectors, config: DataCo
         "name": Path(dataset.name).name,
         "train_texts": len(dataset.splits["train"].texts),
         "test_texts": len(dataset.splits["test"].texts),
-        "labels": dataset.labels,
+        "labels": list(dataset.task.labels),
         "vectors": Path(vectors.source).name,
         "vector_words": len(vectors.words),
         "dim": vectors.dim,

@@ -10,22 +10,20 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from rubrica.artifact.folder import check_writable
-from rubrica.config.settings import Config, load_recipe
 from rubrica.corpus.corpus import Corpus, build_corpus
 from rubrica.data.dataset import Dataset
 from rubrica.environment import processor, versions
 from rubrica.errors import require
+from rubrica.learning.train import prepare_vectors
 from rubrica.learning.training import train_corpus
+from rubrica.models.config import Config, load_recipe, make_config
 from rubrica.seminar.experiments import check_scorable
-from rubrica.vectors.case import follow_case
-from rubrica.vectors.own_words import extend_vectors
 from rubrica.vectors.word_vectors import Vectors
 
 log = logging.getLogger(__name__)
@@ -36,35 +34,43 @@ class Rung(NamedTuple):
 
     name: str
     fault: str
-    settings: tuple[str, ...]
+    settings: dict[str, dict[str, Any]]
 
 
 LADDERS = ("rnn", "gru")
 RUNGS = (
-    Rung("seminar", "the seminar's recipe, with all its faults", ()),
-    Rung("case", "capitals, which the vectors do not know", ("data.lowercase=auto",)),
-    Rung("masks", "padding is read as words", ("model.mask_padding=true", "training.similar_lengths=true")),
-    Rung("init", "parameters from U[0, 1) saturate the state", ("model.init=torch",)),
-    Rung("pooling", "only the last state is looked at", ("model.pooling=average_max",)),
-    Rung("small words", "word vectors start large: much noise to unlearn", ("model.embedding_std=0.2",)),
-    Rung("directions", "a state knows only what stood before it", ("model.bidirectional=true", "model.hidden_size=64")),
+    Rung("seminar", "the seminar's recipe, with all its faults", {}),
+    Rung("case", "capitals, which the vectors do not know", {"data": {"lowercase": "auto"}}),
+    Rung("masks", "padding is read as words", {"model": {"mask_padding": True}, "training": {"similar_lengths": True}}),
+    Rung("init", "parameters from U[0, 1) saturate the state", {"model": {"init": "torch"}}),
+    Rung("pooling", "only the last state is looked at", {"model": {"pooling": "average_max"}}),
+    Rung("small words", "word vectors start large: much noise to unlearn", {"model": {"embedding_std": 0.2}}),
+    Rung(
+        "directions", "a state knows only what stood before it",
+        {"model": {"bidirectional": True, "hidden_size": 64}},
+    ),
     Rung(
         "steps", "steps as large at the end as ever, and of absent words too",
-        ("training.lr=8e-3", "training.batch_size=0", "training.warmup=0.05", "training.decay=linear",
-         "training.dense_updates=false"),
+        {"training": {"lr": 8e-3, "batch_size": 0, "warmup": 0.05, "decay": "linear", "dense_updates": False}},
     ),
     Rung(
         "dropout", "texts are learned by heart",
-        ("training.dropout=0.05", "training.word_dropout=0.2", "training.label_smoothing=0.05"),
+        {"training": {"dropout": 0.05, "word_dropout": 0.2, "label_smoothing": 0.05}},
     ),
-    Rung("epochs", "one epoch, and none held out to judge it", ("training.epochs=0", "data.validation_fraction=0.1")),
+    Rung(
+        "epochs", "one epoch, and none held out to judge it",
+        {"training": {"epochs": 0}, "data": {"validation_fraction": 0.1}},
+    ),
     # One rung: without the second setting the file's numbers come in as large as they are, which mends and breaks.
     Rung(
         "vectors", "words start as noise, or are all one",
-        ("model.embedding=pretrained", "model.extend_vectors=true", "training.freeze_steps=300"),
+        {"model": {"embedding": "pretrained", "extend_vectors": True}, "training": {"freeze_steps": 300}},
     ),
-    Rung("neighbours", "words a little different get other answers", ("training.adversarial=1.5",)),
-    Rung("n-grams", "no feature for a phrase or a word's parts", ("model.with_linear=true", "training.storage=int8")),
+    Rung("neighbours", "words a little different get other answers", {"training": {"adversarial": 1.5}}),
+    Rung(
+        "n-grams", "no feature for a phrase or a word's parts",
+        {"model": {"with_linear": True}, "training": {"storage": "int8"}},
+    ),
 )  # fmt: skip
 
 SEEDS = (0xDEAD, *range(1, 100))
@@ -75,7 +81,7 @@ def climb(ladder: str) -> Iterator[tuple[Rung, Config]]:
     """Yield the rungs, from below, with all settings that hold there."""
     config = load_recipe(f"seminar-{ladder}")
     for rung in RUNGS:
-        config = config.changed(rung.settings)
+        config = config.replace(**rung.settings)
         yield rung, config
 
 
@@ -114,7 +120,7 @@ def run_ladder(
         "data": Path(dataset.name).name,
         "vectors": Path(vectors.source).name,
         "texts": {name: len(examples.texts) for name, examples in dataset.splits.items()},
-        "classes": len(dataset.labels),
+        "classes": dataset.task.num_classes,
         "seeds": list(seeds),
         "machine": processor(),
         "versions": versions(("rubrica", "numpy", "torch")),
@@ -160,17 +166,11 @@ def _measure(
 ) -> dict[str, Any]:
     """Accuracy on test and seconds of training, one of each a seed; texts are numbered once for all who read alike."""
     accuracy, seconds = [], []
-    texts = dataset.splits["train"].texts
-    data = replace(config.data, lowercase=follow_case(config.data, vectors, texts))
-    extended = config.model.extend_vectors and config.model.embedding == "pretrained"
-    key = (bool(data.lowercase), extended)
     for seed in seeds:
-        settings = replace(config.changed([f"training.seed={seed}"]), data=data)
-        start = vectors
-        if extended:  # as training.train_dataset does
-            start = extend_vectors(vectors, texts, data, std=config.model.embedding_std, seed=seed)
+        start, settings = prepare_vectors(dataset, vectors, config.replace(training={"seed": seed}))
+        key = (settings.data.lowercase is True, start is not vectors)
         if key not in corpora:  # every seed has the same words, and a corpus says nothing of their vectors
-            corpora[key] = build_corpus(dataset, start, replace(Config().data, lowercase=data.lowercase))
+            corpora[key] = build_corpus(dataset, start, make_config(data={"lowercase": settings.data.lowercase}).data)
         metrics = train_corpus(corpora[key], start, settings, title=f"{title}, seed {seed}").metrics
         if metrics["interrupted"]:
             raise KeyboardInterrupt

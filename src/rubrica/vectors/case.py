@@ -3,7 +3,9 @@
 import logging
 from collections.abc import Sequence
 
-from rubrica.config.settings import DataConfig
+from msgspec import structs
+
+from rubrica.config.groups import DataSettings
 from rubrica.text.tokens import WordCounter
 from rubrica.vectors.word_vectors import Vectors
 
@@ -12,20 +14,24 @@ log = logging.getLogger(__name__)
 _CASE, _CASES = 1 << 10, 64  # texts that are read together, and how often, to see what their case says to vectors
 
 
-def follow_case(config: DataConfig, vectors: Vectors | None, texts: Sequence[str]) -> bool:
-    """Whether to lower-case texts, as the config says; where it leaves that open, as the vectors know more tokens.
+def settle_case(settings: DataSettings, vectors: Vectors | None, texts: Sequence[str]) -> DataSettings:
+    """The settings with `lowercase` true or false: where "auto" leaves it open, as the vectors know more tokens.
 
-    Without vectors, and where both are alike, yes: the words of few texts are then fewer and more frequent.
+    Without vectors, and where both are alike, texts are lower-cased: the words of few texts are then fewer and more
+    frequent.
 
     Args:
-        config: `lowercase` is read.
+        settings: `lowercase` is read.
         vectors: Their words are looked up.
-        texts: Those of train; of many, some from all over are read.
+        texts: Of train; of many, some from all over are read.
     """
-    if config.lowercase != "auto":
-        return config.lowercase
-    if vectors is None:
-        return True
+    lowercase = settings.lowercase
+    if lowercase == "auto":
+        lowercase = vectors is None or _knows_more_lowercased(vectors, texts)
+    return structs.replace(settings, lowercase=lowercase)
+
+
+def _knows_more_lowercased(vectors: Vectors, texts: Sequence[str]) -> bool:
     counter = WordCounter(lowercase=False, max_length=1)
     starts = range(0, len(texts), max(_CASE, len(texts) // _CASES))
     for first in starts:

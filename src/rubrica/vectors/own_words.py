@@ -13,10 +13,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rubrica.config.settings import DataConfig
+from rubrica.config.groups import DataSettings
 from rubrica.data.stored_texts import stretches
 from rubrica.text.tokens import WordCounter
-from rubrica.vectors.case import follow_case
 from rubrica.vectors.word_vectors import Vectors
 
 log = logging.getLogger(__name__)
@@ -24,17 +23,17 @@ log = logging.getLogger(__name__)
 _PIECE = "##"  # what the pieces that do not begin a word begin with
 
 
-def extend_vectors(vectors: Vectors, texts: Sequence[str], config: DataConfig, *, std: float, seed: int) -> Vectors:
+def extend_vectors(vectors: Vectors, texts: Sequence[str], config: DataSettings, *, std: float, seed: int) -> Vectors:
     """The vectors, scaled, with rows more for words of the texts.
 
     Args:
         vectors: (W, E).
         texts: Those of train.
-        config: `lowercase` and `min_count` are read.
+        config: `lowercase`, settled, and `min_count` are read.
         std: Of the numbers of all given vectors together, and of each drawn one.
         seed: Of the drawn ones.
     """
-    counter = WordCounter(lowercase=follow_case(config, vectors, texts), max_length=1)
+    counter = WordCounter(lowercase=config.lowercase is not False, max_length=1)
     for stretch in stretches(texts):
         counter.add(stretch)
     index = {word: i for i, word in enumerate(vectors.words)}

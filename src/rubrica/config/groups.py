@@ -1,0 +1,142 @@
+"""The settings that do not depend on the family of the model: how texts are read, and the three ways of training.
+
+Each family names the way that it is trained in: `AdamTraining` for networks, `SgdTraining` for a bag, `DescentTraining`
+for a linear model. A field means one thing in each.
+"""
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from msgspec import Meta, structs
+
+from rubrica.config.schema import Count, Settings, Share
+
+Storage = Literal["float32", "bfloat16", "int8", "int4"]
+"""What the numbers of a table are rounded to, see `models/storage.py`."""
+
+MAX_LENGTH = 1 << 20  # tokens of a text
+
+
+class DataSettings(Settings, frozen=True, kw_only=True):
+    """From texts to ids."""
+
+    section: ClassVar[str] = "data"
+
+    lowercase: bool | Literal["auto"] = "auto"
+    """Lower-case a text before it is split. "auto" lower-cases unless the given vectors know more of train's tokens as
+    they are written, see `vectors/case.py`. The seminar kept the case, and its vectors know no capitals."""
+    max_length: Annotated[int, Meta(ge=1, le=MAX_LENGTH)] = 128
+    """How many tokens of a text are read, from its start."""
+    min_count: Annotated[int, Meta(ge=1, le=2**31 - 1)] = 2
+    """A word that occurs less often in train is read as an unknown word, whose vector would otherwise never train.
+    Word vectors bring their own vocabulary: with them the setting has no effect."""
+    validation_fraction: Share = 0.1
+    """Share of train that is held out, per class, when the data has no validation split; 2,000 texts at most."""
+
+
+class Training(Settings, frozen=True, kw_only=True):
+    """What every way of training has."""
+
+    section: ClassVar[str] = "training"
+
+    epochs: Annotated[int, Meta(ge=0, le=100_000)] = 0
+    """Passes over train; 0 chooses by the amount of text, see `learning/budget.py`."""
+    max_steps: Count = 0
+    """Most updates: the step size falls to 0 with the last of them, and the held-out texts are not learned in the end.
+    0 sets no limit. A training in a given time chooses the number itself."""
+    batch_size: Annotated[int, Meta(ge=0, le=1 << 20)] = 0
+    """Texts of one update; 0 chooses by the amount of text, see `learning/budget.py`."""
+    class_weight: Literal["none", "balanced"] = "none"
+    """"none" counts every text alike. "balanced" counts every class alike: a text counts n / (C * texts of its class),
+    as in scikit-learn."""
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+    """Start of every random draw: weights, order, the validation split."""
+    storage: Storage = "int8"
+    """What the tables of the trained model are rounded to before it is scored and saved."""
+
+    has_steps: ClassVar[bool] = True
+    """Whether fewer updates make a complete training, with a step size that falls to 0."""
+    least_steps: ClassVar[int] = 0
+    """Fewer updates are not worth their time; 0 always makes an epoch, however little time there is."""
+
+    def choose_epochs(self, num_texts: int, batch_size: int) -> int:
+        """How many epochs so many texts need. Source of the numbers: docs/decisions.md."""
+        raise NotImplementedError
+
+    def thawed(self) -> Self:
+        """The settings for a table that trains from the first update on."""
+        return self
+
+
+class AdamTraining(Training, frozen=True, kw_only=True):
+    """The loop of `learning/loop.py`, for networks."""
+
+    similar_lengths: bool = True
+    """Batches hold texts of similar length, in a random order. Else texts are drawn at random, and half of a batch is
+    padding."""
+    dense_updates: bool = False
+    """Adam moves every row of the embedding table in every update, as the seminar's did; else only the batch's rows."""
+    lr: Annotated[float, Meta(gt=0, le=1e6)] = 8e-3
+    """Adam's largest step size."""
+    warmup: Share = 0.05
+    """Share of all updates over which the step size rises from 0."""
+    decay: Literal["none", "linear"] = "linear"
+    """Whether the step size stays, or falls to 0 with the last update."""
+    label_smoothing: Share = 0.05
+    """Share of a target that is spread over all classes, so that no text is learned by heart."""
+    word_dropout: Share = 0.2
+    """Share of the words that an epoch reads as unknown words, drawn anew for each epoch."""
+    dropout: Share = 0.05
+    """Share of the features that an update sets to zero before the head."""
+    adversarial: Annotated[float, Meta(ge=0, le=1e6)] = 1.5
+    """Each batch is learned a second time with its word vectors moved by this L2 distance, taken over all of them, to
+    where the loss is higher. It takes twice the time; 0 leaves it out. A frozen table's vectors are not moved."""
+    max_grad_norm: Annotated[float, Meta(gt=0, le=1e30)] = 1.0
+    """Longer gradients are scaled down to this L2 norm."""
+    freeze_steps: Count = 300
+    """A table that starts from given vectors does not train in this many first updates."""
+    freeze_epochs: Count = 0
+    """The same in epochs, in place of freeze_steps; 0 leaves it to freeze_steps."""
+    patience: Count = 0
+    """Stop after this many epochs without a better validation loss; 0 never stops early."""
+    device: str = "auto"
+    """`cpu`, `cuda`, or `auto`: an accelerator if torch sees one."""
+
+    least_steps: ClassVar[int] = 200
+
+    def choose_epochs(self, num_texts: int, batch_size: int) -> int:
+        """Chooses the number of epochs that gives about 2,000 updates, from 3 to 10."""
+        return max(3, min(10, round(2000 * batch_size / num_texts)))
+
+    def thawed(self) -> Self:
+        """See `Training.thawed`."""
+        return structs.replace(self, freeze_steps=0, freeze_epochs=0)
+
+
+class SgdTraining(Training, frozen=True, kw_only=True):
+    """Plain gradient descent on a bag of words and n-grams, see `kernels/bag.py`."""
+
+    batch_size: Annotated[int, Meta(ge=0, le=1 << 20)] = 64
+    """Texts whose rows move together."""
+    lr: Annotated[float, Meta(gt=0, le=1e6)] = 0.5
+    """Step size at the start; it falls to 0 with the last text."""
+    label_smoothing: Share = 0.1
+    """Share of a target that is spread over all classes; without it five epochs learn the texts by heart."""
+    storage: Storage = "float32"
+    """The rows of a bag are read in place."""
+
+    def choose_epochs(self, num_texts: int, batch_size: int) -> int:
+        """Chooses the number of epochs that reads about 200,000 texts, from 5 to 50."""
+        return max(5, min(50, round(200_000 / num_texts)))
+
+
+class DescentTraining(Training, frozen=True, kw_only=True):
+    """Dual coordinate descent on a linear model, see `kernels/linear.py`."""
+
+    epochs: Annotated[int, Meta(ge=0, le=100_000)] = 20
+    """Most passes over train; the descent mostly ends after 5 to 10."""
+
+    has_steps: ClassVar[bool] = False
+
+    def choose_epochs(self, num_texts: int, batch_size: int) -> int:
+        """See `Training.choose_epochs`."""
+        return 20

@@ -1,0 +1,95 @@
+"""Settings as frozen values whose types and bounds are checked whenever one is made.
+
+msgspec does the checking: `true` is not 1, `0` is not false, and an integer stays within the bounds of its annotation.
+Every integer that reaches the native core passes here first, whether it came from a flag, a recipe or a model folder.
+"""
+
+from collections.abc import Iterator, Mapping
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from rubrica.errors import ConfigError, nearest
+
+Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Share = Annotated[float, Meta(ge=0, lt=1)]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """A group of settings; its fields' annotations are its schema."""
+
+    section: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        for key, kind in fields_of(type(self)).items():
+            value = getattr(self, key)
+            try:
+                msgspec.convert(value, kind)
+            except msgspec.ValidationError:
+                raise ConfigError(f"{self.section}.{key} is {value!r:.60}; give {describe(kind)}") from None
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> Self:
+        """The settings of a plain table; a list in it becomes a tuple.
+
+        Raises:
+            ConfigError: For an unknown key (the message names the nearest one) or a bad value.
+        """
+        known = fields_of(cls)
+        if unknown := [key for key in values if key not in known]:
+            raise ConfigError(f"unknown key {cls.section}.{unknown[0]}; {nearest(str(unknown[0]), known)}")
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plain table that `read` takes."""
+        return {key: getattr(self, key) for key in fields_of(type(self))}
+
+
+_FIELDS: dict[type, dict[str, Any]] = {}
+
+
+def fields_of(kind: type[Settings]) -> dict[str, Any]:
+    """The fields of a group in their order, and the annotation of each."""
+    if kind not in _FIELDS:
+        hints = get_type_hints(kind, include_extras=True)
+        _FIELDS[kind] = {key: hints[key] for key in kind.__struct_fields__}
+    return _FIELDS[kind]
+
+
+def refuse(problem: bool, message: str) -> None:
+    """Raise a ConfigError where a value does not fit another one."""
+    if problem:
+        raise ConfigError(message)
+
+
+def describe(kind: Any) -> str:
+    """What an annotation allows, in words.
+
+    >>> describe(Annotated[int, Meta(ge=1, le=16)])
+    'a whole number from 1 to 16'
+    """
+    return " or ".join(dict.fromkeys(_alternatives(kind)))
+
+
+def _alternatives(kind: Any) -> Iterator[str]:
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        yield {int: "a whole number", float: "a number"}.get(arguments[0], "a value") + _bounds(arguments[1])
+    elif origin is Literal:
+        yield f"one of {', '.join(map(repr, arguments))}" if len(arguments) > 1 else repr(arguments[0])
+    elif origin is tuple:
+        yield f"a list of numbers, each {describe(arguments[0])}"
+    elif origin in (Union, UnionType):
+        for argument in arguments:
+            yield from _alternatives(argument)
+    else:
+        yield {bool: "true or false", str: "a text", int: "a whole number", float: "a number"}.get(kind, kind.__name__)
+
+
+def _bounds(meta: Meta) -> str:
+    """The bounds in words, such as " from 1 to 16" or " above 0"."""
+    low = f" from {meta.ge}" if meta.ge is not None else f" above {meta.gt}" if meta.gt is not None else ""
+    high = f" to {meta.le}" if meta.le is not None else f", below {meta.lt}" if meta.lt is not None else ""
+    return low + (", at most" + high[3:] if high.startswith(" to") and not low.startswith(" from") else high)

@@ -1,0 +1,213 @@
+"""Where the numbers of an update are computed: the kernels on the CPU, torch elsewhere. Chosen once a training.
+
+A backend holds the optimizer: Adam on the network's parameters, Adam on the rows of its word table, and one limit on
+the length of their common gradient.
+
+Letters: B texts of a batch, T tokens of its longest text, U distinct words of a batch, E numbers in a word vector.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rubrica.config.groups import AdamTraining, Training
+from rubrica.corpus.corpus import Split
+from rubrica.errors import ConfigError
+from rubrica.learning.device_split import MOST_IDS, DeviceBatch, DeviceSplit
+from rubrica.models.config import Config
+from rubrica.networks.embedding import KernelAdam, TableAdam, clip_scale, on_cpu
+from rubrica.networks.network import TextNetwork
+from rubrica.scoring.task import Rows, Task
+from rubrica.text.batching import iter_rows, pad_batch
+
+_EVALUATED = 256  # texts scored at a time; larger batches only cost memory
+
+Batch = tuple[Int[Tensor, "B T"], Int[Tensor, " B"] | None, Tensor, Float[Tensor, " B"] | None]
+"""Padded ids, lengths (None where padding is read as words), targets and weights (None where all count alike)."""
+
+
+class Backend(ABC):
+    """How a network learns from a batch.
+
+    Args:
+        network: On its device.
+        config: The settings of the training.
+        task: Its loss is made small.
+    """
+
+    def __init__(self, network: TextNetwork, config: Config, task: Task) -> None:
+        settings = config.training
+        assert isinstance(settings, AdamTraining)  # the way that every network is trained in
+        self.network, self.task, self.settings = network, task, settings
+        self.masked = config.model.masks_padding
+        weight = network.embedding.weight
+        self.parameters = [parameter for parameter in network.parameters() if parameter is not weight]
+        self.table = TableAdam(network.embedding, settings.lr, dense=settings.dense_updates)
+
+    @abstractmethod
+    def send(self, split: Split, batches: Sequence[Rows]) -> Iterator["Rows | DeviceBatch"]:
+        """The batches of an epoch, where `differentiate` reads them."""
+
+    @abstractmethod
+    def set_lr(self, lr: float) -> None:
+        """Set the size of the next steps."""
+
+    @abstractmethod
+    def gradients(self) -> list[Tensor]:
+        """Where the gradients are; the last is that of the word vectors, unless the table is frozen."""
+
+    @abstractmethod
+    def differentiate(self, split: Split, batch: "Rows | DeviceBatch") -> Float[Tensor, "2"]:
+        """Put the gradients of a batch where the optimizer finds them; returns loss and accuracy."""
+
+    @abstractmethod
+    def step(self) -> None:
+        """Move all parameters by their gradients, and drop these."""
+
+    def record(self, batch: Batch) -> Float[Tensor, "2"]:
+        """The gradients of a batch by autograd; returns loss and accuracy."""
+        ids, lengths, targets, weights = batch
+        logits = self.network(ids, lengths, self.settings.dropout)
+        loss = self.task.torch_loss(logits, targets, weights, self.settings.label_smoothing)
+        loss.backward()  # type: ignore[no-untyped-call]
+        hits = self.task.torch_hits(logits.detach(), targets)
+        return torch.stack([loss.detach(), hits.to(loss.dtype).mean()])
+
+
+class KernelBackend(Backend):
+    """On the CPU: the kernels of `kernels/`, and torch for what they do not know."""
+
+    def __init__(self, network: TextNetwork, config: Config, task: Task) -> None:
+        super().__init__(network, config, task)
+        self.adam = KernelAdam(self.parameters, self.settings.lr)
+        self.whole_step = network.learns and task.loss_in_kernel
+
+    def send(self, split: Split, batches: Sequence[Rows]) -> Iterator[Rows]:
+        """See `Backend`."""
+        return iter(batches)
+
+    def set_lr(self, lr: float) -> None:
+        """See `Backend`."""
+        self.table.lr = self.adam.lr = lr
+
+    def gradients(self) -> list[Tensor]:
+        """See `Backend`."""
+        return [self.adam.gradient, *(vectors.grad for vectors in self.table.trained() if vectors.grad is not None)]
+
+    def differentiate(self, split: Split, batch: "Rows | DeviceBatch") -> Float[Tensor, "2"]:
+        """See `Backend`."""
+        assert isinstance(batch, np.ndarray)
+        if not self.whole_step:
+            return self.record(to_tensors(split, batch, torch.device("cpu"), masked=self.masked))
+        return self.network.learn(
+            split.tokens, batch, split.targets[batch], self.adam.arrays, self.adam.gradients,
+            masked=self.masked, smoothing=self.settings.label_smoothing, dropout=self.settings.dropout,
+            text_weights=None if split.weights is None else split.weights[batch],
+        )  # fmt: skip
+
+    def step(self) -> None:
+        """See `Backend`."""
+        scale = clip_scale(self.gradients(), self.settings.max_grad_norm)
+        self.adam.step(scale)
+        self.table.step(scale)
+
+
+class TorchBackend(Backend):
+    """On an accelerator, and where the native core cannot compute: torch alone."""
+
+    def __init__(self, network: TextNetwork, config: Config, task: Task) -> None:
+        super().__init__(network, config, task)
+        network.join_weights()
+        self.adam = torch.optim.Adam(self.parameters, lr=self.settings.lr, fused=True)
+        self.there: DeviceSplit | None = None
+
+    def send(self, split: Split, batches: Sequence[Rows]) -> "Iterator[Rows | DeviceBatch]":
+        """See `Backend`."""
+        device = self.table.table.weight.device
+        if device.type == "cpu" or len(split.tokens.ids) > MOST_IDS:
+            return iter(batches)
+        if self.there is None:
+            self.there = DeviceSplit(split, device)
+        else:
+            self.there.read(split.tokens.ids)
+        return self.there.send(batches)
+
+    def set_lr(self, lr: float) -> None:
+        """See `Backend`."""
+        self.table.lr = self.adam.param_groups[0]["lr"] = lr
+
+    def gradients(self) -> list[Tensor]:
+        """See `Backend`."""
+        own = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        return [*own, *(vectors.grad for vectors in self.table.trained() if vectors.grad is not None)]
+
+    def differentiate(self, split: Split, batch: "Rows | DeviceBatch") -> Float[Tensor, "2"]:
+        """See `Backend`."""
+        if not isinstance(batch, DeviceBatch):
+            return self.record(to_tensors(split, batch, self.table.table.weight.device, masked=self.masked))
+        ids, lengths, targets = batch.gather()
+        return self.record((ids, lengths if self.masked else None, targets, batch.weights()))
+
+    def step(self) -> None:
+        """See `Backend`."""
+        nn.utils.clip_grad_norm_([*self.parameters, *self.table.trained()], self.settings.max_grad_norm)
+        self.adam.step()
+        self.table.step()
+        self.adam.zero_grad()
+
+
+def choose_backend(network: TextNetwork, config: Config, task: Task) -> Backend:
+    """The kernels where they can compute, else torch."""
+    kind = KernelBackend if on_cpu(network.embedding.weight) else TorchBackend
+    return kind(network, config, task)
+
+
+def to_tensors(split: Split, rows: Rows, device: torch.device, *, masked: bool) -> Batch:
+    """A batch on the device."""
+    ids, lengths = pad_batch(split.tokens, rows)
+    weights = None if split.weights is None else torch.from_numpy(split.weights[rows]).to(device)
+    known = torch.from_numpy(lengths).to(device) if masked else None
+    return torch.from_numpy(ids).to(device), known, torch.from_numpy(split.targets[rows]).to(device), weights
+
+
+@torch.inference_mode()
+def compute_logits(network: TextNetwork, split: Split, rows: Rows, config: Config) -> NDArray[np.float32]:
+    """Logits of the given texts, one row each, in their order, in evaluation mode.
+
+    Without masks the batch size is part of the result, since padding is read as words.
+    """
+    was_training = network.training
+    network.eval()
+    order, batch_size, masked = np.arange(len(rows)), config.training.batch_size, config.model.masks_padding
+    if masked:  # then a text may be read in any company: with texts of similar length
+        order, batch_size = np.argsort(split.tokens.lengths_of(rows), kind="stable"), max(batch_size, _EVALUATED)
+    logits, device = [], network.embedding.weight.device
+    for batch in iter_rows(order, batch_size):
+        ids, lengths, _, _ = to_tensors(split, rows[batch], device, masked=masked)
+        logits.append(network(ids, lengths))
+    network.train(was_training)
+    result = torch.cat(logits).cpu().numpy()
+    result[order] = result.copy()
+    return result
+
+
+def choose_device(settings: Training) -> torch.device:
+    """The device that the settings name; `auto` is an accelerator if torch sees one, else the CPU.
+
+    Raises:
+        ConfigError: If torch knows no such device, or this machine has none.
+    """
+    assert isinstance(settings, AdamTraining)
+    name = settings.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # torch asserts where it was built without CUDA
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise ConfigError(f"training.device is {name!r} ({reason}); give cpu, cuda or auto") from None

@@ -1,0 +1,40 @@
+"""When a training has to be done. It is asked between two units of work, and never raises."""
+
+import math
+import time
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A moment on the clock of `time.perf_counter`; by default there is none."""
+
+    at: float = math.inf
+
+    @classmethod
+    def after(cls, seconds: float | None) -> "Deadline":
+        """The deadline in so many seconds; None sets none."""
+        return cls() if seconds is None else cls(time.perf_counter() + seconds)
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is one."""
+        return self.at < math.inf
+
+    @property
+    def left(self) -> float:
+        """Seconds until then; below 0 afterwards."""
+        return self.at - time.perf_counter()
+
+    @property
+    def passed(self) -> bool:
+        """Whether the time is over."""
+        return self.left < 0
+
+    def with_reserve(self, share: float, least: float) -> "Deadline":
+        """An earlier deadline, after this share of the time that is left, but at least `least` seconds from now."""
+        return Deadline(time.perf_counter() + max(least, share * self.left))
+
+
+NEVER = Deadline()
+"""No deadline."""

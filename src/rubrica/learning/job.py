@@ -1,0 +1,132 @@
+"""What a trainer gets, and what it returns.
+
+Letters: N texts, C classes.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rubrica.corpus.corpus import Corpus, Split
+from rubrica.learning.deadline import NEVER, Deadline
+from rubrica.models.config import Config
+from rubrica.scoring.report import Report
+from rubrica.scoring.task import Floats, Rows, Task
+from rubrica.vectors.word_vectors import Vectors
+
+
+@dataclass(slots=True)
+class History:
+    """What a training did.
+
+    Args:
+        losses: The loss of every update of a network.
+        accuracies: Its accuracy on the texts of each update, before it.
+        records: The lines of `metrics.jsonl`: averages over the last updates, and validation after each epoch.
+        steps: How many updates there were.
+        train_seconds: Seconds of the updates alone, without validation.
+        interrupted: Whether Ctrl-C or a deadline ended it.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    accuracies: list[float] = field(default_factory=list)
+    records: list[dict[str, float]] = field(default_factory=list)
+    steps: int = 0
+    train_seconds: float = 0.0
+    interrupted: bool = False
+
+    def record(self, epoch: int, **values: float) -> None:
+        """Add a line: the updates and epochs so far, and what was measured."""
+        rounded = {name: round(float(value), 6) for name, value in values.items()}
+        self.records.append({"step": self.steps, "epoch": epoch + 1} | rounded)
+
+
+class SplitScorer(Protocol):
+    """A model that reads numbered texts."""
+
+    def __call__(self, split: Split, rows: Rows) -> Floats:
+        """Logits (N, C) of the given rows of a split."""
+        ...
+
+
+class Trained(NamedTuple):
+    """What a training learned.
+
+    Args:
+        tensors: The weights by name, float32; the embedding has the rows in use.
+        logits: Scores texts.
+        history: How it went.
+    """
+
+    tensors: dict[str, NDArray[Any]]
+    logits: SplitScorer
+    history: History
+
+
+class Judge(Protocol):
+    """Scores a model on held-out texts."""
+
+    def __call__(self, trained: Trained) -> Report:
+        """The scores."""
+        ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training of one member, ready to run.
+
+    Args:
+        corpus: Texts in numbers.
+        config: The settings, with the epochs and the batch size chosen.
+        rows: Which texts of train to learn from, in ascending order, (N,).
+        vectors: Where the words start; None where they start at random.
+        judge: Scores the model during the training; None where no text is held out.
+        title: What the progress bar is called.
+        deadline: When to stop.
+    """
+
+    corpus: Corpus
+    config: Config
+    rows: Rows
+    vectors: Vectors | None = None
+    judge: Judge | None = None
+    title: str = "train"
+    deadline: Deadline = NEVER
+
+    @property
+    def task(self) -> Task:
+        """The task of the corpus."""
+        return self.corpus.task
+
+    @property
+    def split(self) -> Split:
+        """The texts of train."""
+        return self.corpus.splits["train"]
+
+    @property
+    def start(self) -> Vectors | None:
+        """The vectors that the words start at; None where they start at random."""
+        return self.vectors if self.config.model.starts_at_vectors else None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Updates of a pass over the texts."""
+        return -(-len(self.rows) // self.config.training.batch_size)
+
+    @property
+    def total_steps(self) -> int:
+        """Updates of the whole training."""
+        settings = self.config.training
+        total = settings.epochs * self.steps_per_epoch
+        return min(total, settings.max_steps) if settings.max_steps else total
+
+    def changed(self, **values: Any) -> Self:
+        """A copy with some fields replaced."""
+        return replace(self, **values)
+
+
+def all_rows(split: Split) -> Rows:
+    """The rows of every text of a split."""
+    return np.arange(len(split.targets))

@@ -1,0 +1,63 @@
+"""What is saved of a trained model.
+
+Letters: V words in use, W words of the vectors, E numbers in a word vector.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rubrica.artifact.folder import Artifact
+from rubrica.corpus.corpus import Corpus, pretrained_table
+from rubrica.files import make_array
+from rubrica.learning.job import Job, Trained
+from rubrica.models.storage import store_tensors
+from rubrica.scoring.task import Rows, Task
+from rubrica.text.tokenizer import is_token
+from rubrica.text.vocab import PAD_ID, TokenIds, Vocab
+from rubrica.vectors.word_vectors import Vectors
+
+
+def build_artifact(trained: Trained, job: Job, task: Task, metrics: dict[str, Any]) -> Artifact:
+    """What to save of a trained model.
+
+    A table that began as pretrained vectors takes all of them along, trained rows and untouched ones: a word that train
+    lacked is still worth its vector. Words that the tokenizer can never produce are left out.
+    """
+    corpus, config = job.corpus, job.config
+    vocab, tensors = corpus.vocab, trained.tensors
+    if not any(member.reads_words for member in config.members):
+        vocab = vocab.take(np.array([PAD_ID, vocab.unknown_id]))  # it looks no word up
+    if job.start is not None:
+        rows = _words_to_keep(corpus, job.start)
+        table = pretrained_table(job.start)[rows]
+        table[np.searchsorted(rows, corpus.rows)] = tensors["embedding.weight"]
+        vocab = Vocab.from_vectors(job.start.words, lowercase=vocab.lowercase).take(rows)
+        tensors = tensors | {"embedding.weight": table}
+    source, storage = Path(job.vectors.source).name if job.vectors else None, config.training.storage
+    stored = store_tensors(tensors, storage)
+    return Artifact(config, task, vocab, stored, metrics, trained.history.records, source, storage)
+
+
+def with_all_words(corpus: Corpus, vectors: Vectors) -> Corpus:
+    """The corpus in the numbers of the model to be saved, for a model that hashes its n-grams from them."""
+    rows = _words_to_keep(corpus, vectors)
+    places = np.searchsorted(rows, corpus.rows).astype(np.int32)
+    vocab = Vocab.from_vectors(vectors.words, lowercase=corpus.vocab.lowercase).take(rows)
+    splits = {}
+    for name, split in corpus.splits.items():
+        ids = make_array(len(split.tokens.ids), np.int32)
+        np.take(places, split.tokens.ids, out=ids, mode="clip")  # "raise" would fill a copy first
+        splits[name] = replace(split, tokens=TokenIds(ids, split.tokens.offsets))
+    return replace(corpus, vocab=vocab, rows=rows, splits=splits)
+
+
+def _words_to_keep(corpus: Corpus, vectors: Vectors) -> Rows:
+    """Places, among the words of the vectors, of the words in use and the words that a text may yet hold."""
+    words, lowercase = vectors.words, corpus.vocab.lowercase
+    keep = np.zeros(corpus.table_size, bool)
+    keep[: len(words)] = [is_token(word) and (not lowercase or word == word.lower()) for word in words]
+    keep[corpus.rows] = True
+    return np.flatnonzero(keep)

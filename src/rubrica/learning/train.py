@@ -1,0 +1,110 @@
+"""`rubrica.train`: from a data set to a saved model."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rubrica.artifact.folder import Artifact, check_writable, save_artifact
+from rubrica.corpus.corpus import Corpus, build_corpus
+from rubrica.data.dataset import Dataset, check_trainable, read_dataset
+from rubrica.data.labels import SEPARATOR
+from rubrica.errors import ConfigError
+from rubrica.learning.deadline import NEVER, Deadline
+from rubrica.learning.members import check_installed
+from rubrica.learning.training import baseline_scores, train_corpus
+from rubrica.models.config import Config, make_config
+from rubrica.models.family import WordFamily
+from rubrica.predict.classifier import Classifier
+from rubrica.vectors.case import settle_case
+from rubrica.vectors.own_words import extend_vectors
+from rubrica.vectors.word_vectors import Vectors, load_vectors
+
+
+def train(
+    data: str | Path | Dataset,
+    *,
+    out: str | Path | None = None,
+    config: Config | None = None,
+    vectors: str | Path | Vectors | None = None,
+    time_budget: float | None = None,
+    text_columns: tuple[str, ...] = (),
+    label_column: str | None = None,
+    label_separator: str = SEPARATOR,
+) -> Classifier:
+    """Train on a data set and save the model.
+
+    Args:
+        data: A file, a folder, a hub id or `mini-news`, see `read_dataset`.
+        out: The new model folder; None saves nothing.
+        config: The settings, see `make_config`; None takes the defaults.
+        vectors: A file of word vectors, or a downloaded name of the gensim list.
+        time_budget: Seconds from now on in which the training should end. Where they are too few for the whole
+            training, it does less, see `learning/budget.py`; no bag is trained for comparison.
+        text_columns: The columns that hold the text, where their names do not tell.
+        label_column: The column that holds the label.
+        label_separator: Between several labels of a text that are one string; an empty one reads labels whole.
+
+    Returns:
+        The model, ready to answer. `artifact.metrics` holds its scores on validation and test, and a bag's.
+
+    Raises:
+        RubricaError: If the data, the vectors, the settings or the output folder cannot be used.
+    """
+    deadline = Deadline.after(time_budget)
+    if out is not None:
+        check_writable(out)  # before minutes of work, not after
+    if not isinstance(data, Dataset):
+        data = read_dataset(data, text_columns=text_columns, label_column=label_column, label_separator=label_separator)
+    check_trainable(data)
+    corpus, artifact = train_dataset(data, vectors, config or make_config(), deadline=deadline)
+    scored = artifact.metrics.keys() & {"validation", "test"}
+    compared = scored and not deadline.is_set and not artifact.metrics["interrupted"]
+    if compared and not artifact.config.model.is_baseline:
+        artifact.metrics.update(baseline_scores(corpus, artifact))
+    if out is not None:
+        save_artifact(artifact, out)
+    return Classifier(artifact)
+
+
+def train_dataset(
+    data: Dataset,
+    vectors: str | Path | Vectors | None,
+    config: Config,
+    weights: NDArray[np.float32] | None = None,
+    deadline: Deadline = NEVER,
+) -> tuple[Corpus, Artifact]:
+    """Train on what was read, see `train`.
+
+    Args:
+        data: Its train split has at least two classes.
+        vectors: A file of word vectors, or a downloaded name of the gensim list.
+        config: The settings.
+        weights: How much each text of train counts, above 0, (N,).
+        deadline: When to be done.
+
+    Returns:
+        The texts in numbers, and the model.
+    """
+    check_installed(config)
+    if vectors is not None and not config.model.reads_words:
+        raise ConfigError(f"a {config.model.name} model reads no word vectors; leave them out, or take another model")
+    if vectors is not None and not isinstance(vectors, Vectors):
+        vectors = load_vectors(vectors)
+    vectors, config = prepare_vectors(data, vectors, config)
+    corpus = build_corpus(data, vectors, config.data)
+    if weights is not None:
+        corpus = corpus.with_split("train", replace(corpus.splits["train"], weights=weights))
+    return corpus, train_corpus(corpus, vectors, config, title=config.model.name, deadline=deadline)
+
+
+def prepare_vectors(data: Dataset, vectors: Vectors | None, config: Config) -> tuple[Vectors | None, Config]:
+    """The vectors with the words of train that they lack, and the settings with the case of texts settled."""
+    texts, model = data.splits["train"].texts, config.model
+    settled = settle_case(config.data, vectors, texts)
+    config = config.replace(data=settled.to_dict())
+    if vectors is not None and isinstance(model, WordFamily) and model.extend_vectors and model.starts_at_vectors:
+        seed = config.training.seed
+        vectors = extend_vectors(vectors, texts, config.data, std=model.embedding_std, seed=seed)
+    return vectors, config

@@ -1,0 +1,100 @@
+"""The bag of words and word n-grams: the mean of a text's rows, and a linear layer. fastText's idea.
+
+What a row is and how it is trained: `kernels/bag.py`.
+
+Letters: N texts, D numbers in a row, V words, B buckets of n-grams, C classes.
+"""
+
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from msgspec import Meta
+
+from rubrica.config.groups import SgdTraining, Training
+from rubrica.kernels import bag
+from rubrica.models.family import Floats, Inputs, Shapes, Size, Sizes, Tensors, WordFamily
+from rubrica.models.graph import Graph, add_words, drop_padding, look_up, sum_over_time
+from rubrica.models.reading import tokens_of
+from rubrica.models.storage import take_rows
+
+_TABLES = ("embedding.weight", "ngrams.weight")
+MAX_WORD_NGRAMS = 16
+MAX_BUCKETS = 1 << 26
+
+
+class Bag(WordFamily, frozen=True, kw_only=True):
+    """A bag of words and n-grams; all of its arithmetic is native."""
+
+    training: ClassVar[type[Training]] = SgdTraining
+    data_defaults: ClassVar[dict[str, Any]] = {"max_length": 512}  # no step per token, so long texts cost little
+    hashes_ids: ClassVar[bool] = True
+    is_baseline: ClassVar[bool] = True
+
+    embedding_dim: Size = 16
+    """D, numbers in a row; 16 of them are a cache line."""
+    word_ngrams: Annotated[int, Meta(ge=1, le=MAX_WORD_NGRAMS)] = 2
+    """The longest run of words that has a row; 1 counts words alone."""
+    num_buckets: Annotated[int, Meta(ge=1, le=MAX_BUCKETS)] = 1 << 18
+    """B, rows that n-grams are hashed into."""
+
+    @property
+    def buckets(self) -> int:
+        """B; 0 where words are counted alone."""
+        return self.num_buckets if self.word_ngrams > 1 else 0
+
+    def shapes(self, sizes: Sizes) -> Shapes:
+        """See `Family.shapes`."""
+        return {
+            "embedding.weight": (sizes.vocab_size, self.embedding_dim),
+            "ngrams.weight": (self.buckets, self.embedding_dim),
+            "head.weight": (sizes.num_classes, self.embedding_dim),
+            "head.bias": (sizes.num_classes,),
+        }
+
+    def features(self, tensors: Tensors, inputs: Inputs) -> Floats:
+        """The mean of each text's rows, (N, D)."""
+        tokens = tokens_of(inputs)
+        words, ngrams = (tensors[name] for name in _TABLES)
+        tables = bag.Tables(words, ngrams, self.word_ngrams)
+        if words.dtype == np.float32:
+            return bag.features(tables, tokens.ids, tokens.offsets)
+        if len(tokens.ids) * self.word_ngrams < len(words) + len(ngrams):  # expand the rows of these few texts alone
+            rows, owners = bag.rows_of(tables, tokens.ids, tokens.offsets)
+            is_word = rows < len(words)
+            taken = np.empty((len(rows), self.embedding_dim), np.float32)
+            taken[is_word] = take_rows(tensors, _TABLES[0], rows[is_word])
+            taken[~is_word] = take_rows(tensors, _TABLES[1], rows[~is_word] - len(words))
+            return bag.mean_rows(taken, owners, len(tokens))
+        words, ngrams = (take_rows(tensors, name, np.arange(len(tensors[name]))) for name in _TABLES)
+        return bag.features(bag.Tables(words, ngrams, self.word_ngrams), tokens.ids, tokens.offsets)
+
+    def add_to_graph(self, graph: Graph, tensors: Tensors) -> str:
+        """The mean (B, D) of the rows of a text's words and n-grams: `kernels/bag.py` once more, with its hash.
+
+        The hash is arithmetic modulo 2^64. It is the same for signed numbers, which ONNX can multiply.
+        """
+        types = graph.onnx.TensorProto
+        zero, one, half = graph.constant("zero", 0), graph.constant("one", 1), graph.constant("half", 1 << 32)
+        factor = graph.constant("factor", np.array(bag.MIX).astype(np.int64))
+        x = add_words(graph, tensors)
+        total = sum_over_time(graph, drop_padding(graph, x, "lengths"))
+        count = "lengths"
+        numbers = graph.add("Add", "ids", one)
+        mixed = graph.add("Mul", numbers, factor)
+        for longer in range(1, self.word_ngrams if len(tensors["ngrams.weight"]) else 1):
+            # The numbers moved to the left: what falls off the end of a text is masked below.
+            pads = graph.constant(f"pads_{longer}", [0, 0, 0, longer])
+            shift, end = graph.constant(f"shift_{longer}", [longer]), graph.constant("end", [np.iinfo(np.int64).max])
+            moved = graph.add("Slice", graph.add("Pad", numbers, pads), shift, end, graph.constant("axis_1", [1]))
+            mixed = graph.add("Mul", graph.add("BitwiseXor", mixed, moved), factor)
+            unsigned = graph.add("Cast", mixed, to=types.UINT64)
+            upper = graph.add("BitShift", unsigned, graph.constant("bits", np.array(32, np.uint64)), direction="RIGHT")
+            buckets = graph.constant("num_buckets", len(tensors["ngrams.weight"]))
+            scaled = graph.add("Mul", graph.add("Cast", upper, to=types.INT64), buckets)
+            rows = look_up(graph, tensors, "ngrams.weight", graph.add("Div", scaled, half))
+            whole = graph.add("Max", graph.add("Sub", "lengths", graph.constant(f"longer_{longer}", longer)), zero)
+            x = graph.add("Transpose", rows, perm=[1, 0, 2])
+            total = graph.add("Add", total, sum_over_time(graph, drop_padding(graph, x, whole)))
+            count = graph.add("Add", count, whole)
+        column = graph.add("Unsqueeze", graph.add("Max", count, one), graph.constant("axis_1", [1]))
+        return graph.add("Div", total, graph.add("Cast", column, to=types.FLOAT))

@@ -1,0 +1,166 @@
+"""All settings of one training, and the three places they come from: defaults, a recipe, what the user sets.
+
+The tables of a recipe and of `config.json`:
+
+    [data]       how texts are read
+    [model]      `name`, a key of `FAMILIES`, and the settings of this family
+    [beside]     the linear model that is trained beside a network
+    [training]   the settings of the way that the family is trained in
+
+The resolved settings are stored with every model, and a training from them repeats the run.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from rubrica.config.groups import DataSettings, Training
+from rubrica.config.schema import fields_of
+from rubrica.errors import ConfigError, nearest
+from rubrica.models.families import BASELINE, DEFAULT, FAMILIES
+from rubrica.models.family import Family, Shapes, Sizes
+from rubrica.models.linear import Linear
+
+SECTIONS = ("data", "model", "beside", "training")
+PACKAGE = Path(__file__).parents[1]
+
+Tables = Mapping[str, Mapping[str, Any]]
+
+
+class Config(msgspec.Struct, frozen=True):
+    """All settings of one training; `make_config` makes one from plain tables.
+
+    Args:
+        data: How texts are read.
+        model: The family and its settings.
+        training: How it is trained.
+        beside: The linear model beside a network; None where the model stands alone.
+    """
+
+    data: DataSettings
+    model: Family
+    training: Training
+    beside: Linear | None = None
+
+    @property
+    def members(self) -> tuple[Family, ...]:
+        """The models whose logits are added."""
+        return (self.model,) if self.beside is None else (self.model, self.beside)
+
+    @property
+    def title(self) -> str:
+        """What a person calls the model: "gru and linear"."""
+        return " and ".join(member.name for member in self.members)
+
+    def shapes(self, sizes: Sizes) -> Shapes:
+        """Name and shape of every tensor of the model, before tables are stored in fewer bytes."""
+        return {name: shape for member in self.members for name, shape in member.shapes(sizes).items()}
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """The plain tables that `make_config` reads."""
+        groups = {"data": self.data, "model": self.model, "beside": self.beside, "training": self.training}
+        return {section: group.to_dict() for section, group in groups.items() if group is not None}
+
+    def replace(self, **tables: Mapping[str, Any]) -> "Config":
+        """A copy with some settings changed: `config.replace(training={"epochs": 3})`.
+
+        Raises:
+            ConfigError: For an unknown key or a bad value.
+        """
+        before = self.to_dict()
+        merged = {section: {**before.get(section, {}), **tables.get(section, {})} for section in before | tables}
+        return make_config(**merged)
+
+    def alone(self, member: Family) -> Self:
+        """The settings to train one member of the model by itself."""
+        if member is self.model:
+            return msgspec.structs.replace(self, beside=None)
+        kept = {key: getattr(self.training, key) for key in ("seed", "storage", "class_weight", "batch_size")}
+        return msgspec.structs.replace(self, model=member, beside=None, training=member.training(**kept))
+
+    def baseline(self) -> "Config":
+        """The settings of a bag on the same texts: what every other model is compared with."""
+        return make_config(data=self.data.to_dict(), model={"name": BASELINE}, training={"seed": self.training.seed})
+
+
+def make_config(**tables: Mapping[str, Any]) -> Config:
+    """Settings from plain tables, each optional: `make_config(model={"name": "lstm", "hidden_size": 32})`.
+
+    Raises:
+        ConfigError: For an unknown section or key (the message names the nearest one), or a bad value.
+    """
+    if unknown := [section for section in tables if section not in SECTIONS]:
+        raise ConfigError(f"unknown section [{unknown[0]}]; {nearest(unknown[0], SECTIONS)}")
+    if broken := [section for section, values in tables.items() if not isinstance(values, Mapping)]:
+        raise ConfigError(f"[{broken[0]}] is no table of keys and values")
+    model = {"name": DEFAULT} | dict(tables.get("model", {}))
+    if (name := model["name"]) not in FAMILIES:
+        raise ConfigError(f"model.name is {name!r:.60}; give one of {', '.join(FAMILIES)}")
+    family = FAMILIES[name].read(model)
+    data = DataSettings.read(family.data_defaults | dict(tables.get("data", {})))
+    training = family.training.read(tables.get("training", {}))
+    beside = None if family.stands_alone else _read_beside(tables.get("beside", {}))
+    return Config(data, family, training, beside)
+
+
+def _read_beside(values: Mapping[str, Any]) -> Linear:
+    try:
+        return Linear.read(values)
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("model.", "beside.")) from None
+
+
+def with_known(config: Config, values: Mapping[str, Any]) -> Config:
+    """A copy with settings that are given without their section; one that the model does not have has no effect."""
+    groups = {"model": config.model, "training": config.training, "beside": config.beside}
+    tables = {
+        section: {key: value for key, value in values.items() if key in fields_of(type(group))}
+        for section, group in groups.items()
+        if group is not None
+    }
+    return config.replace(**tables)
+
+
+def load_recipe(name: str) -> Config:
+    """Settings from a recipe of the package (see `recipe_names`), a TOML file, or the config.json of a model folder.
+
+    Raises:
+        ConfigError: If there is no such recipe or file, or it holds an unknown key or a bad value.
+    """
+    return make_config(**read_recipe(name))
+
+
+def read_recipe(name: str) -> dict[str, Any]:
+    """The tables of a recipe, not yet checked; see `load_recipe`."""
+    import tomllib  # late: a prediction reads no TOML
+
+    from rubrica.models.older import upgrade
+
+    if name in FAMILIES:
+        return {"model": {"name": name}}
+    path = _recipes().get(name, Path(name))
+    if not path.is_file():
+        raise ConfigError(
+            f"recipe {name!r}: neither a file nor a recipe of the package; {nearest(name, recipe_names())}"
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+        tables = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}; give a TOML file with the tables {', '.join(SECTIONS)}") from None
+    if path.suffix == ".json" and isinstance(tables, dict):
+        tables = upgrade(tables)
+        return {section: tables[section] for section in SECTIONS if section in tables}
+    return tables
+
+
+def recipe_names() -> list[str]:
+    """The recipes that the package brings: the families by their defaults, and the files in its `recipes/` folders."""
+    return sorted({*FAMILIES, *_recipes()})
+
+
+def _recipes() -> dict[str, Path]:
+    return {path.stem: path for path in PACKAGE.glob("*/recipes/*.toml")}

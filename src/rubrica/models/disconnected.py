@@ -1,0 +1,94 @@
+"""A GRU that starts anew in a window at each word, a linear layer, pooling over time: the disconnected network.
+
+Source and departures: `networks/drnn.py`. A window is to the recurrent kernel just another text, which ends at a word.
+
+Letters: N texts, T steps, B texts of a batch, E numbers in a word vector, H hidden units, K tokens of a window.
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from msgspec import Meta
+
+from rubrica.kernels import recurrent, runs
+from rubrica.models.family import Floats, Inputs, NetworkFamily, Shapes, Sizes, Tensors
+from rubrica.models.graph import Graph, add_words, pool, sum_over_time
+from rubrica.models.reading import read_words, threads_for
+from rubrica.models.recurrent import add_recurrence
+from rubrica.text.batching import iter_rows
+
+_TEXTS = 256  # whose windows are read together; more only cost memory
+
+
+class Disconnected(NetworkFamily, frozen=True, kw_only=True):
+    """A network of windows that a GRU reads."""
+
+    unfit: ClassVar[tuple[str, ...]] = ("attention",)
+
+    window: Annotated[int, Meta(ge=1, le=1024)] = 15
+    """K, the words that a state knows: those up to its own."""
+    init: Literal["torch", "uniform01"] = "torch"
+    """See `Recurrent.init`."""
+
+    def shapes(self, sizes: Sizes) -> Shapes:
+        """See `Family.shapes`."""
+        dim, hidden, gates = self.embedding_dim, self.hidden_size, 3 * self.hidden_size
+        return {
+            "embedding.weight": (sizes.vocab_size, dim),
+            "mlp.weight": (hidden, hidden),
+            "mlp.bias": (hidden,),
+            "cell.weight_ih_l0": (gates, dim),
+            "cell.bias_ih_l0": (gates,),
+            "cell.weight_hh_l0": (gates, hidden),
+            "cell.bias_hh_l0": (gates,),
+            "head.weight": (sizes.num_classes, self.num_features),
+            "head.bias": (sizes.num_classes,),
+        }
+
+    def features(self, tensors: Tensors, inputs: Inputs) -> Floats:
+        """The pooled output of the linear layer, (N, F)."""
+        vectors, rows, starts, lengths = read_words(tensors, inputs, masked=self.mask_padding)
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        w_ih, w_hh, b_ih, b_hh = (tensors[f"cell.{name}_l0"] for name in names)
+        projected = recurrent.project("gru", vectors, w_ih, b_ih, threads=threads_for(len(rows)))
+        features = np.empty((len(lengths), tensors["head.weight"].shape[1]), vectors.dtype)
+        for texts in iter_rows(np.arange(len(lengths)), _TEXTS):
+            counts = lengths[texts]
+            owners = np.repeat(np.arange(len(texts)), counts)
+            ends = np.arange(len(owners)) - (np.cumsum(counts) - counts)[owners]
+            sizes = np.minimum(ends + 1, self.window)
+            reading = recurrent.Reading("gru", "last", rows, starts[texts][owners] + ends + 1 - sizes, sizes)
+            states = recurrent.forward(reading, projected, w_hh, b_hh, threads=threads_for(int(sizes.sum())))[0]
+            states = np.maximum(states @ tensors["mlp.weight"].T + tensors["mlp.bias"], 0)
+            features[texts] = runs.pool_runs(self.pooling, states, counts)
+        return features
+
+    def add_to_graph(self, graph: Graph, tensors: Tensors) -> str:
+        """See `Family.add_to_graph`."""
+        x = self._add_windows(graph, tensors, add_words(graph, tensors))
+        return pool(graph, x, "lengths" if self.mask_padding else None, self.pooling)
+
+    def _add_windows(self, graph: Graph, tensors: Tensors, x: str) -> str:
+        """The linear layer (T, B, H) on a gru over the K words up to each one, of vectors (T, B, E)."""
+        zero, one, window = graph.constant("zero", 0), graph.constant("one", 1), self.window
+        shape = graph.add("Shape", x)
+        count = graph.add("Gather", shape, zero, axis=0)
+        ends = graph.add("Unsqueeze", graph.add("Range", zero, count, one), graph.constant("axis_0", [0]))  # (1, T)
+        starts = graph.add("Max", graph.add("Sub", ends, graph.constant("before", window - 1)), zero)
+        column = graph.constant("in_window", np.arange(window)[:, None])
+        places = graph.add("Min", graph.add("Add", starts, column), graph.add("Sub", count, one))  # (K, T)
+        by_window = graph.add("Gather", x, places, axis=0)  # (K, T, B, E)
+        flat = graph.add("Reshape", by_window, graph.constant("flat", [window, -1, self.embedding_dim]))
+        states = add_recurrence(graph, tensors, flat, "gru", self.hidden_size, "l0")  # (K, T * B, H)
+        counts = graph.add("Slice", shape, graph.constant("axis_0", [0]), graph.constant("two", [2]))  # T, B
+        unflat = graph.add(
+            "Concat", graph.constant("width", [window]), counts, graph.constant("size", [self.hidden_size]), axis=0
+        )
+        states = graph.add("Reshape", states, unflat)
+        is_last = graph.add("Equal", column, graph.add("Sub", ends, starts))  # (K, T)
+        axes = graph.constant("last_axes", [2, 3])
+        picked = graph.add("Where", graph.add("Unsqueeze", is_last, axes), states, graph.constant("nothing", 0.0))
+        product = graph.add(
+            "MatMul", sum_over_time(graph, picked), graph.constant("mlp.weight", tensors["mlp.weight"].T)
+        )
+        return graph.add("Relu", graph.add("Add", product, graph.constant("mlp.bias", tensors["mlp.bias"])))

@@ -1,0 +1,63 @@
+"""A model: its members with their weights, and the sum of their logits.
+
+How much each member counts is in the weights of its last layer, so the sum is a plain one.
+
+Letters: N texts, C classes.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rubrica.models.config import Config
+from rubrica.models.family import Inputs, Tensors
+from rubrica.text.vocab import TokenIds, Vocab
+
+
+class Ensemble:
+    """The members of a model, ready to answer.
+
+    Args:
+        config: Its settings.
+        tensors: The weights of all members by name; tables as they are stored.
+        num_classes: C.
+    """
+
+    def __init__(self, config: Config, tensors: Tensors, num_classes: int) -> None:
+        self.reads_words = any(member.reads_words for member in config.members)
+        self.reads_texts = any(member.reads_texts for member in config.members)
+        self._scorers = [member.open(tensors, config.data) for member in config.members]
+        self._config, self._num_classes = config, num_classes
+
+    def logits(self, texts: Sequence[str], tokens: TokenIds | None) -> NDArray[np.float32]:
+        """Unnormalised log-probabilities (N, C) of N texts.
+
+        A model that masks its padding scores each text by itself. One that reads padding as words, as the seminar's
+        do, gets batches of its training size in the order of the texts, which is how it was evaluated.
+
+        Args:
+            texts: Their characters; none where `reads_texts` is false.
+            tokens: Their ids; None where `reads_words` is false.
+        """
+        inputs = Inputs(tokens, texts, self._config.training.batch_size)
+        total = np.zeros((len(texts if tokens is None else tokens), self._num_classes), np.float32)
+        for scorer in self._scorers:
+            total += scorer(inputs)
+        return total
+
+    def answer(self, texts: Sequence[str], vocab: Vocab) -> NDArray[np.float32]:
+        """`logits` of texts that are not numbered yet."""
+        return self.logits(texts, vocab.encode(texts, self._config.data.max_length) if self.reads_words else None)
+
+
+def weigh(
+    config: Config, trained: Sequence[Mapping[str, NDArray[Any]]], weights: Sequence[float]
+) -> dict[str, NDArray[Any]]:
+    """The tensors of all members, each member's last layer times its weight."""
+    return {
+        name: np.float32(weight) * tensor if name in member.last_layer else tensor
+        for member, tensors, weight in zip(config.members, trained, weights, strict=True)
+        for name, tensor in tensors.items()
+    }

@@ -1,0 +1,23 @@
+"""The one dict of model families. `rubrica train --model NAME` takes its keys."""
+
+from rubrica.models.bag import Bag
+from rubrica.models.conv import Convolutional
+from rubrica.models.disconnected import Disconnected
+from rubrica.models.family import Family
+from rubrica.models.linear import Linear
+from rubrica.models.recurrent import Recurrent
+
+FAMILIES: dict[str, type[Family]] = {
+    "bag": Bag,
+    "linear": Linear,
+    "cnn": Convolutional,
+    "rnn": Recurrent,
+    "gru": Recurrent,
+    "lstm": Recurrent,
+    "mingru": Recurrent,
+    "drnn": Disconnected,
+}
+
+DEFAULT = "gru"
+BASELINE = "bag"
+"""What every other model is compared with, and what takes a network's place where time is short."""

@@ -1,0 +1,234 @@
+"""What every model family has: settings, tensor shapes, forward pass, ONNX nodes, a sentence for the model card.
+
+A family is a class of settings, and a value of it answers for itself: `Recurrent(name="gru").shapes(sizes)`. The dict
+`models.families.FAMILIES` holds the classes by the names that users write. A new family is a file here, a file in
+`networks/` if it needs torch, and a line in the dict; no other code asks what kind of model it has.
+
+Letters: N texts, V words, E numbers in a word vector, F features, C classes.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
+
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from rubrica.config.groups import AdamTraining, DataSettings, Training
+from rubrica.config.schema import Settings, refuse
+from rubrica.errors import RubricaError
+from rubrica.models.graph import Graph
+from rubrica.text.vocab import TokenIds
+
+Floats = NDArray[np.floating[Any]]
+Tensors = Mapping[str, NDArray[Any]]
+"""The weights of a model by name, as in the torch model; tables may be stored in fewer bytes, see `storage.py`."""
+Shapes = dict[str, tuple[int, ...]]
+Size = Annotated[int, Meta(ge=1, le=1 << 16)]
+
+HEAD = ("head.weight", "head.bias")
+"""The tensors of the last layer of every model but the linear one: features to logits."""
+
+
+class Sizes(NamedTuple):
+    """What the texts decide about a model.
+
+    Args:
+        vocab_size: V.
+        num_classes: C.
+        num_machines: Columns of a linear model, see `scoring.task.Task.num_machines`.
+        num_features: F of a linear model; at least 1.
+    """
+
+    vocab_size: int
+    num_classes: int
+    num_machines: int
+    num_features: int = 1
+
+
+class Inputs(NamedTuple):
+    """N texts, as the members of a model read them.
+
+    Args:
+        tokens: Their ids; None where no member looks words up.
+        texts: Their characters.
+        batch_size: Texts of a batch. It decides the answers of a network that reads padding as words.
+    """
+
+    tokens: TokenIds | None
+    texts: Sequence[str]
+    batch_size: int
+
+
+class Scorer(Protocol):
+    """One member of a model with its weights: texts in, logits out."""
+
+    def __call__(self, inputs: Inputs) -> Floats:
+        """Logits (N, C)."""
+        ...
+
+
+class Facts(NamedTuple):
+    """What a model card says beside the settings.
+
+    Args:
+        num_words: Words that have a vector.
+        num_features: Features that a linear model knows.
+        vectors: Where the word vectors came from.
+        max_length: Tokens of a text that are read.
+        epochs: Of the training.
+    """
+
+    num_words: int
+    num_features: int
+    vectors: str | None
+    max_length: int
+    epochs: int
+
+
+class Family(Settings, frozen=True, kw_only=True):
+    """The settings of one model family, and what follows from them."""
+
+    section: ClassVar[str] = "model"
+    training: ClassVar[type[Training]] = AdamTraining
+    """The way that the family is trained in."""
+    data_defaults: ClassVar[dict[str, Any]] = {}
+    """Data settings that differ from the general defaults."""
+    recipes: ClassVar[tuple[str, ...]] = ()
+    """Sizes of `rubrica train --size` beside the default; a size is a recipe of the package."""
+    reads_words: ClassVar[bool] = True
+    """Whether it looks words up, and so takes word vectors."""
+    reads_texts: ClassVar[bool] = False
+    """Whether it reads the characters of a text."""
+    hashes_ids: ClassVar[bool] = False
+    """Whether n-grams are hashed from ids, so that the ids of a trained model must not change."""
+    last_layer: ClassVar[tuple[str, ...]] = HEAD
+    """The tensors that are multiplied where the member's logits get a weight."""
+    is_baseline: ClassVar[bool] = False
+    """Whether it is so simple that no baseline is trained beside it."""
+
+    name: str
+
+    @property
+    def stands_alone(self) -> bool:
+        """Whether no linear model is trained beside it."""
+        return True
+
+    @property
+    def masks_padding(self) -> bool:
+        """Whether a text's logits are independent of its batch."""
+        return True
+
+    @property
+    def starts_at_vectors(self) -> bool:
+        """Whether given word vectors are where its table starts."""
+        return False
+
+    def shapes(self, sizes: Sizes) -> Shapes:
+        """Name and shape of every tensor, before tables are stored in fewer bytes."""
+        raise NotImplementedError
+
+    def open(self, tensors: Tensors, data: DataSettings) -> Scorer:
+        """The member with its weights, ready to answer."""
+        return partial(self.logits, tensors)
+
+    def logits(self, tensors: Tensors, inputs: Inputs) -> Floats:
+        """Logits (N, C) of N texts."""
+        return self.features(tensors, inputs) @ tensors["head.weight"].T + tensors["head.bias"]
+
+    def features(self, tensors: Tensors, inputs: Inputs) -> Floats:
+        """What the head sees of N texts, (N, F)."""
+        raise NotImplementedError
+
+    def add_to_graph(self, graph: Graph, tensors: Tensors) -> str:
+        """Add the ONNX nodes from ids to features; returns the name of the last one.
+
+        Raises:
+            RubricaError: If the family has no ONNX form.
+        """
+        raise RubricaError(f"a {self.name} model has no ONNX form; copy its folder instead")
+
+    def describe(self, facts: Facts) -> str:
+        """Sentences for the model card."""
+        raise NotImplementedError
+
+
+class WordFamily(Family, frozen=True, kw_only=True):
+    """A family with a table of word vectors."""
+
+    embedding_dim: Size = 50
+    """E, numbers in a word vector. Vectors from a file bring their own."""
+    embedding: Literal["pretrained", "random"] = "pretrained"
+    """Where the embedding table starts: at the given vectors, if there are some, or drawn at random."""
+    extend_vectors: bool = True
+    """Words of train that the vectors lack get vectors, and all are scaled to embedding_std; see
+    `vectors/own_words.py`."""
+    embedding_std: Annotated[float, Meta(gt=0, le=1e6)] = 0.2
+    """Standard deviation of the numbers of drawn vectors, from N(0, std^2). At 1, the default of torch and of the
+    seminar, a rare word mostly says the noise that it started from."""
+
+    @property
+    def starts_at_vectors(self) -> bool:
+        """Whether given word vectors are where its table starts."""
+        return self.embedding == "pretrained"
+
+    def describe(self, facts: Facts) -> str:
+        """Sentences for the model card."""
+        return (
+            f"{facts.num_words} words, {self.embedding_dim} numbers each"
+            f" (vectors: {facts.vectors or 'none, learned from the texts'}); {facts.epochs} epochs at most;"
+            f" {facts.max_length} tokens of a text at most."
+        )
+
+
+Pooling = Literal["last", "max", "average", "average_max", "attention"]
+
+
+class NetworkFamily(WordFamily, frozen=True, kw_only=True):
+    """A family that torch trains."""
+
+    recipes: ClassVar[tuple[str, ...]] = ("small", "large")
+    unfit: ClassVar[tuple[str, ...]] = ()
+    """Poolings that the family cannot do."""
+
+    hidden_size: Size = 64
+    """H, recurrent units of each direction, or filters of each convolution."""
+    pooling: Pooling = "average_max"
+    """What the head sees of the states: the last one, their maximum or average over time, both side by side, or their
+    mean by a learned attention."""
+    mask_padding: bool = True
+    """Padding does not reach the result. Without the mask a text's score depends on the longest text of its batch."""
+    with_linear: bool = True
+    """Train a linear model on n-grams of words and characters beside the network, and add its logits. Validation
+    decides how much each of the two counts."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        fitting = [name for name in ("last", "max", "average", "average_max") if name not in self.unfit]
+        problem = f'model.pooling is "{self.pooling}"; the {self.name} pools with {", ".join(fitting)}'
+        refuse(self.pooling in self.unfit, problem)
+
+    @property
+    def stands_alone(self) -> bool:
+        """Whether no linear model is trained beside it."""
+        return not self.with_linear
+
+    @property
+    def masks_padding(self) -> bool:
+        """Whether a text's logits are independent of its batch."""
+        return self.mask_padding
+
+    @property
+    def num_features(self) -> int:
+        """F of one direction or one convolution."""
+        return 2 * self.hidden_size if self.pooling == "average_max" else self.hidden_size
+
+    def describe(self, facts: Facts) -> str:
+        """Sentences for the model card."""
+        padding = (
+            "A text's score does not depend on the texts beside it."
+            if self.mask_padding
+            else "Padding is read as words: a text's score depends on the longest text of its batch."
+        )
+        return f"{super().describe(facts)} {self.hidden_size} hidden units. {padding}"

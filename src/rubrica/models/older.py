@@ -1,0 +1,53 @@
+"""The settings in the config.json of formats 1 to 3, which had one flat table for all families."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rubrica.config.groups import AdamTraining
+from rubrica.config.schema import fields_of
+from rubrica.errors import ConfigError, nearest
+from rubrica.models.families import FAMILIES
+from rubrica.models.linear import Linear
+
+FORMAT = 4
+"""The first format with a table for each member of a model."""
+
+# A setting that an old folder does not have was not there when it was written. This is what the code did then.
+_BEFORE: dict[str, dict[str, Any]] = {
+    "model": {
+        "with_linear": False, "bidirectional": False, "embedding_std": 1.0, "extend_vectors": False,
+        "class_information": False,
+    },
+    "training": {
+        "warmup": 0.0, "decay": "none", "label_smoothing": 0.0, "word_dropout": 0.0, "dropout": 0.0,
+        "adversarial": 0.0, "storage": "float32",
+    },
+}  # fmt: skip
+_KNOWN = {
+    "model": {key for kind in FAMILIES.values() for key in fields_of(kind)},
+    "training": set(fields_of(AdamTraining)),
+}
+
+
+def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same content with the tables of today; content of today is returned as it is.
+
+    Raises:
+        ConfigError: For an unknown key, or a table that is none.
+    """
+    values = dict(values)
+    if values.get("rubrica_format", FORMAT) == FORMAT or not all(isinstance(values.get(key), dict) for key in _BEFORE):
+        return values
+    for section, known in _KNOWN.items():
+        if unknown := [key for key in values[section] if key not in known]:
+            raise ConfigError(f"unknown key {section}.{unknown[0]}; {nearest(unknown[0], known)}")
+    model, training = (_BEFORE[section] | values[section] for section in ("model", "training"))
+    family = FAMILIES.get(model.get("name", ""))
+    if family is None:
+        return values
+    beside = {key: value for key, value in model.items() if key in fields_of(Linear) and key != "name"}
+    return values | {
+        "model": {key: value for key, value in model.items() if key in fields_of(family)},
+        "training": {key: value for key, value in training.items() if key in fields_of(family.training)},
+        "beside": beside,
+    }

@@ -1,0 +1,137 @@
+"""Scores as values; they become JSON at the edge.
+
+Letters: C classes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
+
+_TITLES = {
+    "accuracy": "accuracy",
+    "micro_f1": "micro-F1",
+    "macro_f1": "macro-F1",
+    "subset_accuracy": "subset accuracy",
+}
+
+
+class ClassScore(NamedTuple):
+    """The figures of one class; a figure is 0 where nothing was answered or nothing was there to find."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    texts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Abstaining:
+    """What is gained where the model leaves texts without an answer, and at what price.
+
+    Args:
+        abstain_below: A text is answered where its most probable class is at least this probable.
+        coverage: The share of texts that are answered.
+        answered_accuracy: The accuracy on these texts; None where there are none.
+    """
+
+    abstain_below: float
+    coverage: float
+    answered_accuracy: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The scores of a model on some texts.
+
+    Args:
+        texts: How many; at least 1.
+        macro_f1: Mean F1 of the classes that occur.
+        loss: Mean loss of a text in nats.
+        per_class: The figures of each class, C.
+        mean_batch_loss: The loss as the seminar reports it: the mean over batches of each batch's mean.
+        abstaining: What abstaining gains, where it was asked for.
+    """
+
+    texts: int
+    macro_f1: float
+    loss: float
+    per_class: list[ClassScore]
+    mean_batch_loss: float | None = None
+    abstaining: Abstaining | None = None
+
+    measure: ClassVar[str] = ""
+    """The score that models are compared by, as a person calls it."""
+
+    @property
+    def main(self) -> float:
+        """The value of `measure`."""
+        raise NotImplementedError
+
+    @property
+    def headline(self) -> str:
+        """The main figures in a line."""
+        return headline(self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """What `rubrica evaluate --json` prints."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        values["per_class"] = [row._asdict() for row in self.per_class]
+        values.pop("abstaining")
+        if self.mean_batch_loss is None:
+            values.pop("mean_batch_loss")
+        if self.abstaining is not None:
+            values |= {name: getattr(self.abstaining, name) for name in Abstaining.__dataclass_fields__}
+        return values
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneLabelReport(Report):
+    """Scores where a text has one label.
+
+    Args:
+        accuracy: Share of texts that are answered rightly.
+        confusion: Counts (C, C): a row is the truth, a column the answer.
+    """
+
+    accuracy: float
+    confusion: list[list[int]] = field(default_factory=list)
+
+    measure: ClassVar[str] = "accuracy"
+
+    @property
+    def main(self) -> float:
+        """The accuracy."""
+        return self.accuracy
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeveralLabelsReport(Report):
+    """Scores where a text may have several labels.
+
+    Args:
+        micro_f1: F1 over all labels of all texts.
+        subset_accuracy: Share of texts whose labels are all right.
+        hamming_loss: Share of the N * C answers, yes or no, that are wrong.
+    """
+
+    micro_f1: float
+    subset_accuracy: float
+    hamming_loss: float
+
+    measure: ClassVar[str] = "micro-F1"
+
+    @property
+    def main(self) -> float:
+        """The micro-F1."""
+        return self.micro_f1
+
+
+def headline(scores: Mapping[str, Any]) -> str:
+    """The main figures of a report's JSON in a line."""
+    return ", ".join(f"{title} {scores[name]:.4f}" for name, title in _TITLES.items() if name in scores)
+
+
+def main_score(scores: Mapping[str, Any]) -> float:
+    """The score of a report's JSON that models are compared by: accuracy, or micro-F1."""
+    return float(next(scores[name] for name in _TITLES if name in scores))
