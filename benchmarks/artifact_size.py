@@ -21,10 +21,10 @@ import numpy as np
 import rubrica
 from results import write_result
 from rubrica.artifact.folder import load_artifact, save_artifact
-from rubrica.config.settings import Config
 from rubrica.data.dataset import read_dataset
 from rubrica.export.shrink import folder_sizes, parse_size, shrink, store
-from rubrica.learning.training import train
+from rubrica.learning.train import train
+from rubrica.models.config import make_config
 
 SEEDS = (0, 1, 2, 3, 4)
 OPENINGS = 20
@@ -58,7 +58,11 @@ def main():
     for seed in SEEDS:
         with tempfile.TemporaryDirectory() as home:
             trained = Path(home) / "trained"
-            train(dataset, out=trained, config=Config().changed([f"training.seed={seed}", "training.storage=float32"]))
+            train(
+                dataset,
+                out=trained,
+                config=make_config().changed([f"training.seed={seed}", "training.storage=float32"]),
+            )
             for number, (name, change) in enumerate(FORMS.items()):
                 folder = save_artifact(change(load_artifact(trained)), Path(home) / str(number))
                 model = rubrica.load(folder)

@@ -24,12 +24,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from results import write_result
-from rubrica.config.settings import load_recipe
 from rubrica.corpus.corpus import build_corpus
 from rubrica.data.dataset import read_dataset
 from rubrica.kernels import native
 from rubrica.learning.loop import Optimizer, _batches, seed_everything, to_tensors, update
 from rubrica.learning.network import initial_table
+from rubrica.models.config import load_recipe
 from rubrica.networks.networks import build_model
 from rubrica.networks.pooling import pool_max
 

@@ -14,9 +14,9 @@ from statistics import fmean
 import numpy as np
 from sklearn.model_selection import KFold, StratifiedKFold
 
-from rubrica.config.settings import Config, load_recipe
 from rubrica.data.dataset import read_dataset
 from rubrica.learning.training import train_dataset
+from rubrica.models.config import load_recipe, make_config
 from rubrica.scoring.metrics import main_score
 from rubrica.vectors.word_vectors import load_vectors
 
@@ -44,7 +44,7 @@ def main():
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each fold [1]")
     given = parser.parse_args()
-    config = (load_recipe(given.recipe) if given.recipe else Config()).changed(given.set)
+    config = (load_recipe(given.recipe) if given.recipe else make_config()).changed(given.set)
     vectors = load_vectors(given.vectors) if given.vectors else None
     means = []
     for seed in range(given.seeds):

@@ -36,7 +36,6 @@ import torch
 import torch.nn.functional as F
 
 from results import write_result
-from rubrica.config.settings import Config
 from rubrica.corpus.corpus import build_corpus
 from rubrica.corpus.held_out import hold_out
 from rubrica.data.dataset import read_dataset
@@ -44,6 +43,7 @@ from rubrica.learning import loop
 from rubrica.learning.device_split import DeviceSplit
 from rubrica.learning.loop import Optimizer, compute_logits, seed_everything, update
 from rubrica.learning.network import initial_table
+from rubrica.models.config import make_config
 from rubrica.networks.bptt import join_weights
 from rubrica.networks.networks import build_model
 from rubrica.vectors.word_vectors import load_vectors
@@ -88,7 +88,7 @@ class Data:
     """What every run reads."""
 
     def __init__(self, dataset, vectors):
-        self.vectors, self.config = vectors, Config().changed(["training.batch_size=64"])
+        self.vectors, self.config = vectors, make_config().changed(["training.batch_size=64"])
         self.corpus = build_corpus(dataset, vectors, self.config.data)
         self.split = self.corpus.splits["train"]
         self.rows, self.held = hold_out(self.split.targets, self.config.data.validation_fraction, 0)
@@ -182,7 +182,9 @@ def check_networks(device):
             found = []
             for place in (torch.device("cpu"), device):
                 seed_everything(0)
-                config = Config().changed([f"model.name={name}", f"model.pooling={pooling}", "training.batch_size=64"])
+                config = make_config().changed(
+                    [f"model.name={name}", f"model.pooling={pooling}", "training.batch_size=64"]
+                )
                 model = build_model(config.model, torch.randn(2000, 50), 4).to(place).train()
                 if found and name != "cnn":
                     join_weights(model.cell)  # as the optimizer does

@@ -27,10 +27,10 @@ from pathlib import Path
 import numpy as np
 
 from results import write_result
-from rubrica.config.settings import load_recipe
 from rubrica.corpus.corpus import build_corpus
 from rubrica.data.dataset import Dataset, Examples, read_dataset
 from rubrica.learning.training import train_corpus
+from rubrica.models.config import load_recipe
 
 RUNS = (("bag", 1), ("bag", 10), ("bag", 100), ("gru", 1), ("gru", 10))
 EPOCHS = {("bag", 1): 10}  # else 1; an epoch of 0.05 s would show the first touch of new memory, not the training

@@ -23,10 +23,10 @@ import numpy as np
 
 from peers import fasttext_train
 from results import write_result
-from rubrica.config.settings import load_recipe
 from rubrica.data.dataset import read_dataset
 from rubrica.data.files import iter_lines
-from rubrica.learning.training import train
+from rubrica.learning.train import train
+from rubrica.models.config import load_recipe
 
 PAIRS = 5
 

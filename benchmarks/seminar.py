@@ -14,10 +14,10 @@ import sys
 import numpy as np
 
 from results import write_result
-from rubrica.config.settings import load_recipe
 from rubrica.corpus.corpus import build_corpus
 from rubrica.data.dataset import read_dataset
 from rubrica.learning.training import train_corpus
+from rubrica.models.config import load_recipe
 from rubrica.seminar.experiments import EXPERIMENTS
 from rubrica.vectors.word_vectors import load_vectors
 

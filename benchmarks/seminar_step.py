@@ -19,11 +19,11 @@ import numpy as np
 import torch
 
 from results import write_result
-from rubrica.config.settings import load_recipe
 from rubrica.corpus.corpus import build_corpus
 from rubrica.data.dataset import read_dataset
 from rubrica.learning.loop import Optimizer, seed_everything, update
 from rubrica.learning.network import initial_table
+from rubrica.models.config import load_recipe
 from rubrica.networks.networks import build_model
 from rubrica.text.tokenizer import tokenize
 from rubrica.vectors.word_vectors import Vectors

@@ -23,8 +23,8 @@ import numpy as np
 import torch
 
 from results import write_result
-from rubrica.config.settings import load_recipe
 from rubrica.data.dataset import read_dataset
+from rubrica.models.config import load_recipe
 from rubrica.seminar.experiments import EXPERIMENTS
 from seminar_step import made_up_vectors
 

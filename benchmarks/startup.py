@@ -23,7 +23,7 @@ import numpy as np
 
 from results import write_result
 from rubrica.artifact.folder import Artifact, expected_shapes, save_artifact
-from rubrica.config.settings import load_recipe
+from rubrica.models.config import load_recipe
 from rubrica.text.vocab import Vocab
 
 PAIRS = 12

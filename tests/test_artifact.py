@@ -11,21 +11,22 @@ from safetensors.numpy import load_file, save_file
 from networks import CASES, NETWORKS, NOT_LAST
 from rubrica.artifact.folder import FILES, Artifact, check_writable, expected_shapes, load_artifact, save_artifact
 from rubrica.artifact.tensor_file import map_tensors
-from rubrica.config.settings import Config
 from rubrica.errors import ArtifactError
+from rubrica.models.config import make_config
 from rubrica.models.storage import STORAGES
 from rubrica.networks.networks import build_model
 from rubrica.text.vocab import Vocab
+from settings import changed
 
 LABELS = ["World", "Наука", '"quoted", <b>']
 
 
 def make_artifact(name="gru", **settings):
     pooling = "average" if name in NOT_LAST else "last"
-    config = Config().changed(
-        [*NETWORKS.get(name, [f"model.name={name}"]), f"model.pooling={pooling}", "model.hidden_size=5"]
+    config = changed(
+        make_config(), [*NETWORKS.get(name, [f"model.name={name}"]), f"model.pooling={pooling}", "model.hidden_size=5"]
     )
-    config = config.changed([f"model.embedding_dim={settings.get('dim', 3)}", "training.batch_size=32"])
+    config = changed(config, [f"model.embedding_dim={settings.get('dim', 3)}", "training.batch_size=32"])
     vocab = Vocab(["<pad>", "<unk>", "слово", "a", "\u0085"], 1, True)
     draw = np.random.default_rng(0)
     shapes = expected_shapes(config, len(vocab.words), len(LABELS))
@@ -52,7 +53,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path, name):
 @pytest.mark.parametrize(("name", "pooling"), CASES)
 def test_expected_shapes_are_those_of_the_torch_models(name, pooling, both):
     settings = [*NETWORKS[name], f"model.pooling={pooling}", f"model.bidirectional={both}"]
-    config = make_artifact(name).config.changed(settings)
+    config = changed(make_artifact(name), config, settings)
     model = build_model(config.model, torch.zeros(5, 3), len(LABELS))
     shapes = {key: tuple(value.shape) for key, value in model.state_dict().items() if "num_batches" not in key}
     assert shapes == expected_shapes(config, 5, len(LABELS))

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 
 import rubrica
-from rubrica.config.settings import Config, load_recipe
 from rubrica.learning import budget, loop, parts
 from rubrica.learning.budget import choose_length, drop_slow_linear, limit_steps, parse_seconds
-from rubrica.learning.training import train
+from rubrica.learning.train import train
+from rubrica.models.config import load_recipe, make_config
+from settings import changed
 
 ROWS = np.arange(64_000)
-CONFIG = Config().changed(["training.epochs=5", "training.batch_size=32"])  # 10,000 updates
-ALONE = CONFIG.changed(["model.with_linear=false"])
+CONFIG = changed(make_config(), ["training.epochs=5", "training.batch_size=32"])  # 10,000 updates
+ALONE = changed(CONFIG, ["model.with_linear=false"])
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("60s", 60), ("2m", 120), ("1.5h", 5400), ("0.5", 0.5)])
@@ -29,7 +30,7 @@ def test_what_is_no_length_of_time(text):
 
 def test_few_texts_take_small_batches_and_many_epochs():
     def found(num_texts, *settings, recipe=None):
-        training = choose_length((recipe or Config()).changed(settings), num_texts).training
+        training = choose_length((recipe or make_config()).changed(settings), num_texts).training
         return training.batch_size, training.epochs
 
     assert found(900) == (32, 10)
@@ -61,7 +62,7 @@ def test_as_many_updates_as_fit_and_no_more_than_all():
 
     assert steps(ALONE, 10, machine(step=0.01)) == pytest.approx(800, rel=0.01)
     assert steps(ALONE, 200, machine(step=0.01)) == 0  # all, and then anew on all of train
-    bag = load_recipe("bag").changed(["training.epochs=5", "training.batch_size=32"])
+    bag = changed(load_recipe("bag"), ["training.epochs=5", "training.batch_size=32"])
     assert steps(bag, 0.001, machine(step=0.01)) == 2000  # an epoch
     assert steps(bag, -1, machine(step=0.01)) == 2000
     assert limit_steps(ALONE, ROWS, 2.4, machine(step=0.01), "gru") is None
@@ -70,14 +71,14 @@ def test_as_many_updates_as_fit_and_no_more_than_all():
     assert steps(ALONE, 2.6, machine(step=0.01)) == pytest.approx(208, rel=0.01)
     assert steps(ALONE, 10, machine(step=0.01, start=4)) == pytest.approx(8 / (0.01 + 4 / 2000), rel=0.01)
     assert limit_steps(ALONE, ROWS, 10, machine(step=0.01, start=6), "gru") is None
-    assert steps(ALONE.changed(["training.max_steps=3"]), 10, machine(step=0.01)) == 3
-    assert steps(ALONE.changed(["training.max_steps=70"]), 10, machine(step=0.01)) == 70
+    assert steps(changed(ALONE, ["training.max_steps=3"]), 10, machine(step=0.01)) == 3
+    assert steps(changed(ALONE, ["training.max_steps=70"]), 10, machine(step=0.01)) == 70
 
 
 def test_a_linear_model_that_does_not_fit_is_left_out():
     assert drop_slow_linear(CONFIG, ROWS, 10, machine(step=0, linear=7), "gru") == CONFIG
     found = drop_slow_linear(CONFIG, ROWS, 10, machine(step=0, linear=9), "gru")
-    assert found == CONFIG.changed(["model.with_linear=false"])
+    assert found == changed(CONFIG, ["model.with_linear=false"])
     assert drop_slow_linear(ALONE, ROWS, 10, None, "gru") == ALONE
 
 
@@ -92,8 +93,8 @@ def test_a_training_in_a_given_time_ends_in_it_and_its_settings_repeat_it(tiny_n
     # On a busy machine, and in numpy, too, the run goes on to the update that it planned, of whatever number.
     monkeypatch.setattr(parts, "STOPPED", 100)
     monkeypatch.setattr(budget, "_LEAST_STEPS", 1)
-    config = load_recipe("bag") if name == "bag" else Config().changed(["model.hidden_size=16"])
-    config = config.changed(["training.epochs=100000", "training.batch_size=16"])
+    config = load_recipe("bag") if name == "bag" else changed(make_config(), ["model.hidden_size=16"])
+    config = changed(config, ["training.epochs=100000", "training.batch_size=16"])
     began = time.perf_counter()
     first = train(tiny_news, config=config, time_budget=2.0, out=tmp_path / "model")
     assert time.perf_counter() - began < 30  # not the hours of all epochs
@@ -109,8 +110,8 @@ def test_a_training_in_a_given_time_ends_in_it_and_its_settings_repeat_it(tiny_n
 @pytest.mark.parametrize("name", ["bag", "gru"])
 def test_two_epochs_of_updates_are_two_epochs(tiny_news, name):
     config = load_recipe("bag") if name == "bag" else ALONE
-    two = train(tiny_news, config=config.changed(["training.epochs=2", "data.validation_fraction=0.0"]))
-    cut = two.config.changed(["training.epochs=5", f"training.max_steps={two.artifact.metrics['steps']}"])
+    two = train(tiny_news, config=changed(config, ["training.epochs=2", "data.validation_fraction=0.0"]))
+    cut = changed(two.config, ["training.epochs=5", f"training.max_steps={two.artifact.metrics['steps']}"])
     again = train(tiny_news, config=cut)
     for tensor, expected in two.artifact.tensors.items():
         np.testing.assert_array_equal(again.artifact.tensors[tensor], expected)
@@ -118,7 +119,7 @@ def test_two_epochs_of_updates_are_two_epochs(tiny_news, name):
 
 
 def test_time_for_all_of_it_trains_as_without_a_limit(tiny_news):
-    config = ALONE.changed(["training.epochs=2"])
+    config = changed(ALONE, ["training.epochs=2"])
     free, limited = train(tiny_news, config=config), train(tiny_news, config=config, time_budget=600)
     assert limited.config == free.config
     assert limited.artifact.metrics["refitted"]
@@ -130,9 +131,9 @@ def test_time_for_all_of_it_trains_as_without_a_limit(tiny_news):
 def test_a_machine_that_becomes_slower_is_stopped(tiny_news, name, monkeypatch, caplog):
     """All epochs seem to fit, and would take minutes."""
     monkeypatch.setattr(parts, "limit_steps", lambda config, *args: config)
-    config = load_recipe("bag") if name == "bag" else Config().changed(["model.hidden_size=16"])
+    config = load_recipe("bag") if name == "bag" else changed(make_config(), ["model.hidden_size=16"])
     began = time.perf_counter()
-    model = train(tiny_news, config=config.changed(["training.epochs=100000"]), time_budget=1.0)
+    model = train(tiny_news, config=changed(config, ["training.epochs=100000"]), time_budget=1.0)
     assert time.perf_counter() - began < 30
     assert "the time is over" in caplog.text
     assert model.artifact.metrics["interrupted"]
@@ -149,7 +150,7 @@ def test_without_time_for_a_network_there_is_a_smaller_model(
     monkeypatch.setattr(
         parts, "limit_steps", lambda config, *more: original(config, *more) if config.model.name == "bag" else None
     )
-    config = Config().changed([f"model.with_linear={str(with_linear).lower()}"])
+    config = changed(make_config(), [f"model.with_linear={str(with_linear).lower()}"])
     vectors = tiny_vectors if with_vectors else None
     first = train(tiny_news, config=config, vectors=vectors, time_budget=30, out=tmp_path / "model")
     assert first.config.model.parts == (expected,)
@@ -169,7 +170,7 @@ def test_ctrl_c_on_trial_is_meant_for_all_of_it(tiny_news, with_linear, expected
         raise KeyboardInterrupt
 
     monkeypatch.setattr(loop, "update", interrupted)
-    config = Config().changed([f"model.with_linear={str(with_linear).lower()}"])
+    config = changed(make_config(), [f"model.with_linear={str(with_linear).lower()}"])
     if expected is None:
         with pytest.raises(KeyboardInterrupt):
             train(tiny_news, config=config, time_budget=30)

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from rubrica.config.settings import Config, load_recipe, recipe_names
 from rubrica.errors import ConfigError
+from rubrica.models.config import Config, load_recipe, make_config, recipe_names
+from settings import changed
 
 
 def test_dict_and_back_is_the_same():
-    config = Config().changed(
-        ["training.lr=3e-4", "model.name=lstm", "data.lowercase=false", "model.kernel_sizes=[3,4]"]
+    config = changed(
+        make_config(), ["training.lr=3e-4", "model.name=lstm", "data.lowercase=false", "model.kernel_sizes=[3,4]"]
     )
     assert config.model.kernel_sizes == (3, 4)
     assert Config.from_dict(config.to_dict()) == config
@@ -76,7 +77,7 @@ def test_a_bad_setting_is_one_sentence_that_names_it(tables, message):
 )
 def test_a_bad_override_names_the_flag(setting, message):
     with pytest.raises(ConfigError) as caught:
-        Config().changed([setting])
+        changed(make_config(), [setting])
     assert "--set" in str(caught.value)
     assert message in str(caught.value)
 
@@ -112,7 +113,7 @@ def test_a_recipe_file_may_be_toml_or_the_config_of_a_model(tmp_path):
     toml.write_text("[training]\nepochs = 7\n")
     assert load_recipe(str(toml)).training.epochs == 7
     saved = tmp_path / "config.json"
-    saved.write_text(json.dumps({"id2label": {}, **Config().changed(["training.epochs=9"]).to_dict()}))
+    saved.write_text(json.dumps({"id2label": {}, **changed(make_config(), ["training.epochs=9"]).to_dict()}))
     assert load_recipe(str(saved)).training.epochs == 9
     old = load_recipe(str(Path(__file__).parent / "data" / "artifact-v1" / "config.json"))
     assert (old.model.bidirectional, old.model.with_linear, old.training.dropout, old.training.storage) == (

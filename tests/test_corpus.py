@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rubrica.config.settings import MULTI_LABEL, DataConfig
+from rubrica.config.groups import DataSettings
+
+# was MULTI_LABEL
 from rubrica.corpus import corpus as corpus_module
 from rubrica.corpus.corpus import build_corpus, pretrained_table
 from rubrica.data.dataset import Dataset, Examples
@@ -14,7 +16,7 @@ from rubrica.text.vocab import Vocab
 from rubrica.vectors.case import follow_case
 from rubrica.vectors.word_vectors import Vectors
 
-CONFIG = DataConfig(lowercase=True, min_count=1)
+CONFIG = DataSettings(lowercase=True, min_count=1)
 
 
 def words_of(corpus, split, i):
@@ -115,7 +117,7 @@ def test_several_labels_are_ones_in_a_row(monkeypatch):
 def test_train_has_keys_only_where_a_part_of_it_is_held_out(tiny_news):
     train, test = tiny_news.splits["train"], tiny_news.splits["test"]
     assert len(build_corpus(tiny_news, None, CONFIG).splits["train"].keys) == 160
-    assert build_corpus(tiny_news, None, DataConfig(validation_fraction=0.0)).splits["train"].keys is None
+    assert build_corpus(tiny_news, None, DataSettings(validation_fraction=0.0)).splits["train"].keys is None
     whole = Dataset("x", {"train": train, "validation": test}, (), "", tiny_news.labels)
     assert build_corpus(whole, None, CONFIG).splits["train"].keys is None
 
@@ -126,20 +128,20 @@ TEXTS = ["the Cup", "the Bank", "goal goal"]  # 6 tokens: as written CASED knows
 
 def test_the_case_is_kept_where_the_vectors_know_more_words_so(caplog):
     caplog.set_level("INFO", "rubrica")
-    assert not follow_case(DataConfig(), CASED, TEXTS)
+    assert not follow_case(DataSettings(), CASED, TEXTS)
     assert "cased: knows 100.0% of train's tokens as written, 66.7% lower-cased; the case is kept" in caplog.text
     lower = replace(CASED, words=["the", "cup", "bank", "goal", "unk"], source="lower")
-    assert follow_case(DataConfig(), lower, TEXTS)
+    assert follow_case(DataSettings(), lower, TEXTS)
     assert "lower: knows 66.7% of train's tokens as written, 100.0% lower-cased; texts are lower-cased" in caplog.text
-    assert follow_case(DataConfig(), CASED, ["the goal", ""])  # alike
-    assert follow_case(DataConfig(), CASED, [""])
-    assert follow_case(DataConfig(), None, TEXTS)
-    assert follow_case(DataConfig(lowercase=True), CASED, TEXTS)
-    assert not follow_case(DataConfig(lowercase=False), lower, TEXTS)
+    assert follow_case(DataSettings(), CASED, ["the goal", ""])  # alike
+    assert follow_case(DataSettings(), CASED, [""])
+    assert follow_case(DataSettings(), None, TEXTS)
+    assert follow_case(DataSettings(lowercase=True), CASED, TEXTS)
+    assert not follow_case(DataSettings(lowercase=False), lower, TEXTS)
 
 
 def test_of_many_texts_some_from_all_over_tell_the_case(monkeypatch):
     monkeypatch.setattr(corpus_module, "_CASE", 2)
     monkeypatch.setattr(corpus_module, "_CASES", 5)
-    assert not follow_case(DataConfig(), CASED, ["the goal"] * 70 + ["the Cup"] * 30)
-    assert follow_case(DataConfig(), CASED, ["the goal"] * 100)
+    assert not follow_case(DataSettings(), CASED, ["the goal"] * 70 + ["the Cup"] * 30)
+    assert follow_case(DataSettings(), CASED, ["the goal"] * 100)

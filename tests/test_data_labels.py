@@ -7,7 +7,9 @@ import pyarrow as pa
 import pytest
 
 from made_files import csv_bytes, parquet_bytes, rows_of, write
-from rubrica.config.settings import MULTI_LABEL, SINGLE_LABEL
+
+# was MULTI_LABEL
+# was SINGLE_LABEL
 from rubrica.data.dataset import Dataset, Examples, check_trainable, read_dataset
 from rubrica.errors import DataError
 

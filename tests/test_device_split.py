@@ -10,18 +10,19 @@ from hypothesis import strategies as st
 from torch import nn
 
 from networks import CASES, NETWORKS
-from rubrica.config.settings import Config
 from rubrica.corpus.corpus import Split, build_corpus
 from rubrica.learning import loop
 from rubrica.learning.device_split import DeviceSplit
 from rubrica.learning.loop import Optimizer, compute_logits, fit, seed_everything
 from rubrica.learning.network import initial_table
+from rubrica.models.config import make_config
 from rubrica.networks.bptt import join_weights
 from rubrica.networks.cells import GRU, LSTM, RNN
 from rubrica.networks.embedding import TableAdam, WordTable
 from rubrica.networks.networks import build_model
 from rubrica.text.batching import pad_batch, similar_batches
 from rubrica.text.vocab import TokenIds
+from settings import changed
 
 
 @pytest.fixture
@@ -35,13 +36,13 @@ def accelerators_way(monkeypatch):
 def small(tiny_news, tiny_vectors):
     """A corpus of 160 texts: 5 updates of 32 an epoch."""
     settings = ["training.batch_size=32", "training.epochs=2", "model.hidden_size=8", "training.device=cpu"]
-    config = Config().changed(settings)
+    config = changed(make_config(), settings)
     corpus = build_corpus(tiny_news, tiny_vectors, config.data)
     return SimpleNamespace(corpus=corpus, vectors=tiny_vectors, config=config, split=corpus.splits["train"])
 
 
 def run(small, *settings, device="cpu"):
-    config = small.config.changed(settings)
+    config = changed(small.config, settings)
     seed_everything(0)
     model = build_model(config.model, initial_table(small.corpus, small.vectors, config), 4).to(device)
     history = fit(model, small.split, np.arange(160), config)
@@ -178,7 +179,7 @@ def test_a_gpu_learns_the_same(small, exact, name, pooling):
 @pytest.mark.parametrize("more", [[], MORE], ids=str)
 @pytest.mark.parametrize(("name", "pooling"), CASES)
 def test_no_update_waits_for_the_gpu(small, name, pooling, more):
-    config = small.config.changed([*NETWORKS[name], f"model.pooling={pooling}", *more])
+    config = changed(small.config, [*NETWORKS[name], f"model.pooling={pooling}", *more])
     model = build_model(config.model, initial_table(small.corpus, small.vectors, config), 4).cuda()
     optimizer = Optimizer(model, config)
     batches = list(DeviceSplit(small.split, torch.device("cuda")).send([np.arange(32), np.arange(32, 96)]))

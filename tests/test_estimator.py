@@ -24,9 +24,10 @@ from sklearn.utils.validation import check_is_fitted
 
 import rubrica
 from rubrica import TextClassifier
-from rubrica.config.settings import Config, load_recipe
-from rubrica.learning.training import train
+from rubrica.learning.train import train
+from rubrica.models.config import load_recipe, make_config
 from rubrica.vectors.word_vectors import save_vectors
+from settings import changed
 
 SMALL = {"model.num_buckets": 1000}
 BAG = TextClassifier("bag", epochs=30, lr=1.0, settings=SMALL)
@@ -128,7 +129,7 @@ def test_the_seed_decides_and_a_second_fit_is_a_first_one(news, estimator):
 
 
 def test_it_learns_what_the_command_learns(tiny_news, news):
-    config = load_recipe("bag").changed(["model.num_buckets=1000", "training.seed=3"])
+    config = changed(load_recipe("bag"), ["model.num_buckets=1000", "training.seed=3"])
     names = sorted(tiny_news.labels)
     dataset = type(tiny_news)("x", {"train": tiny_news.splits["train"]}, ("text",), "label", names)
     expected = train(dataset, config=config)
@@ -271,10 +272,10 @@ def test_settings_and_vectors_reach_the_training(news, tiny_vectors, tmp_path):
 
 
 def test_a_recipe_may_be_a_name_or_a_file(tmp_path):
-    assert TextClassifier()._config() == Config()
+    assert TextClassifier()._config() == make_config()
     assert TextClassifier("seminar-gru")._config() == load_recipe("seminar-gru")
     (tmp_path / "mine.toml").write_text('[model]\nname = "lstm"\n')
-    assert TextClassifier(tmp_path / "mine.toml")._config() == Config().changed(["model.name=lstm"])
+    assert TextClassifier(tmp_path / "mine.toml")._config() == changed(make_config(), ["model.name=lstm"])
 
 
 @pytest.mark.parametrize("count", [2, 3])

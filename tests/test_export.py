@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 
 from rubrica.artifact.folder import load_artifact, save_artifact
-from rubrica.config.settings import Config
 from rubrica.data.dataset import Examples
 from rubrica.errors import ArtifactError, RubricaError
 from rubrica.export import shrink as export
 from rubrica.export.shrink import export_model, folder_sizes, keep_features, keep_words, parse_size, shrink, store
-from rubrica.learning.training import train
+from rubrica.learning.train import train
+from rubrica.models.config import make_config
 from rubrica.models.storage import STORAGES, take_rows
 from rubrica.predict.classifier import Classifier
 from rubrica.text.vocab import Vocab
+from settings import changed
 from test_onnx_graph import make_bag
 from test_runtime import TEXTS, make
 
@@ -127,7 +128,7 @@ def test_shrink_takes_the_first_step_that_is_small_enough(tmp_path):
 
 def test_words_and_features_go_in_equal_shares_and_the_strongest_features_stay(tiny_news, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "_FEWEST", 10)
-    trained = train(tiny_news, config=Config().changed(["training.epochs=1"])).artifact
+    trained = train(tiny_news, config=changed(make_config(), ["training.epochs=1"])).artifact
     words, keys = len(trained.vocab.words), trained.tensors["linear.keys"]
     strength = abs(take_rows(trained.tensors, "linear.weight", np.arange(len(keys)))).max(axis=1)
     target = size_of(keep_words(keep_features(trained, 3 * len(keys) // 4), 3 * words // 4), tmp_path / "target")

@@ -8,7 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ragged import assert_close, random_texts
-from rubrica.config.settings import ModelConfig
+
+# was ModelConfig
 from rubrica.kernels.learn import learn
 from rubrica.kernels.recurrent import CELLS, POOLINGS, Reading
 from rubrica.networks.cells import GRU, LSTM, RNN

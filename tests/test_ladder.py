@@ -9,11 +9,12 @@ import pytest
 import scipy.stats
 
 from rubrica.cli import main as cli
-from rubrica.config.settings import Config, load_recipe
 from rubrica.learning.training import train_dataset
+from rubrica.models.config import load_recipe, make_config
 from rubrica.seminar import ladder
 from rubrica.seminar.ladder import LADDERS, RUNGS, SEEDS, climb, compare, run_ladder, welch
 from rubrica.vectors.word_vectors import save_vectors
+from settings import changed
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def two_rungs(monkeypatch):
 def test_it_stands_on_the_seminar_and_ends_at_the_default(name):
     configs = [config for _, config in climb(name)]
     assert configs[0] == load_recipe(f"seminar-{name}")
-    default = Config()
+    default = make_config()
     # The seed is the runs' own; the network is the ladder's.
     assert configs[-1] == replace(
         default,
@@ -90,7 +91,7 @@ def test_two_rungs_write_what_was_measured(tiny_news, tiny_vectors, tmp_path):
     assert (tmp_path / "out" / "ladder.png").read_bytes().startswith(b"\x89PNG")
     for row in written["rungs"]:
         for seed, accuracy in zip(SEEDS, row["accuracy"], strict=False):
-            config = load_recipe(f"seminar-{row['ladder']}").changed([*row["settings"], f"training.seed={seed}"])
+            config = changed(load_recipe(f"seminar-{row['ladder']}"), [*row["settings"], f"training.seed={seed}"])
             assert train_dataset(tiny_news, tiny_vectors, config)[1].metrics["test"]["accuracy"] == accuracy
         assert row["accuracy_std"] == pytest.approx(np.std(row["accuracy"], ddof=1))
 
@@ -100,7 +101,7 @@ def test_the_last_rung_is_what_train_does(tiny_news, tiny_vectors, tmp_path, mon
     monkeypatch.setattr(ladder, "RUNGS", (RUNGS[-1]._replace(settings=top),))
     for row in run_ladder(tiny_news, tiny_vectors, tmp_path / "out", seeds=(1, 2))["rungs"]:
         for seed, accuracy in zip((1, 2), row["accuracy"], strict=True):
-            config = Config().changed([f"model.name={row['ladder']}", f"training.seed={seed}"])
+            config = changed(make_config(), [f"model.name={row['ladder']}", f"training.seed={seed}"])
             assert train_dataset(tiny_news, tiny_vectors, config)[1].metrics["test"]["accuracy"] == accuracy
 
 

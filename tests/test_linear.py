@@ -9,7 +9,6 @@ from sklearn.svm import LinearSVC
 
 import rubrica
 from rubrica.artifact.folder import load_artifact, save_artifact
-from rubrica.config.settings import Config, load_recipe
 from rubrica.data.dataset import Dataset, Examples
 from rubrica.data.stored_texts import StoredTexts
 from rubrica.errors import ArtifactError, ConfigError, RubricaError
@@ -18,9 +17,11 @@ from rubrica.export.shrink import store
 from rubrica.kernels.linear import Ngrams, features
 from rubrica.learning import linear as linear_training
 from rubrica.learning.linear import fit
-from rubrica.learning.training import train
+from rubrica.learning.train import train
 from rubrica.models import linear
+from rubrica.models.config import load_recipe, make_config
 from rubrica.models.storage import STORAGES
+from settings import changed
 
 RECIPE, NGRAMS = load_recipe("linear"), Ngrams(True, 2, 5)
 
@@ -39,7 +40,7 @@ def test_it_learns_and_answers_from_its_folder(tiny_news, tmp_path):
     assert "bag" not in metrics
     loaded = rubrica.load(tmp_path / "model")
     np.testing.assert_array_equal(loaded.logits(test.texts), trained.logits(test.texts))
-    assert loaded.evaluate(test.texts, test.labels)["confusion"] == metrics["test"]["confusion"]
+    assert loaded.evaluate(test.texts, test.labels).to_json()["confusion"] == metrics["test"]["confusion"]
     assert loaded.artifact.vocab.words == ["<pad>", "<unk>"]
     facts = loaded.artifact.facts()
     written = (tmp_path / "model" / "model.safetensors").read_bytes()
@@ -53,8 +54,8 @@ def test_it_may_keep_capitals_where_the_network_reads_none(name, tmp_path):
     path = tmp_path / "months.csv"
     path.write_text("text,label\n" + "".join(f"{text},{'verb' if text == 'may' else 'month'}\n" for text in texts))
     settings = [f"model.name={name}", "training.epochs=1", "data.validation_fraction=0.2", "data.lowercase=true"]
-    blind = train(path, config=Config().changed(settings))
-    seeing = train(path, config=Config().changed([*settings, "model.keep_case=true"]), out=tmp_path / "model")
+    blind = train(path, config=changed(make_config(), settings))
+    seeing = train(path, config=changed(make_config(), [*settings, "model.keep_case=true"]), out=tmp_path / "model")
     assert blind.predict_proba(["May"])[0] == pytest.approx(blind.predict_proba(["may"])[0])
     for model in (seeing, rubrica.load(tmp_path / "model")):
         assert model.predict(["May", "may", "May"]) == ["month", "verb", "month"]
@@ -221,7 +222,7 @@ def test_of_few_texts_features_of_one_are_kept(data, monkeypatch, few, known):
 
 @pytest.mark.parametrize("storage", STORAGES)
 def test_in_fewer_bytes_it_says_nearly_the_same(tiny_news, tmp_path, storage):
-    trained = train(tiny_news, config=RECIPE.changed(["training.storage=float32"]))
+    trained = train(tiny_news, config=changed(RECIPE, ["training.storage=float32"]))
     folder = save_artifact(store(trained.artifact, storage), tmp_path / "model")
     loaded = rubrica.load(folder)
     assert loaded.artifact.storage == storage
@@ -248,7 +249,7 @@ def test_what_it_cannot_do_it_says(tiny_news, tiny_vectors):
     for name in ("linear", "gru"):  # which has a linear model beside it
         for setting in ("model.cost=0", "model.char_ngrams=17", "model.word_ngrams=17"):
             with pytest.raises(ConfigError, match=setting.partition("=")[0]):
-                Config().changed([f"model.name={name}", setting])
+                changed(make_config(), [f"model.name={name}", setting])
 
 
 def test_two_classes_have_one_machine(tmp_path):

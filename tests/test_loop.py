@@ -8,34 +8,36 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from rubrica.learning.freezing import FreezeSchedule, build_schedule
 
 from networks import NETWORKS
-from rubrica.config.settings import Config, TrainingConfig
+from rubrica.config.groups import AdamTraining
 from rubrica.corpus.corpus import build_corpus
 from rubrica.errors import ConfigError
 from rubrica.learning import loop
 from rubrica.learning.device_split import DeviceSplit
-from rubrica.learning.freezing import FreezeSchedule, build_schedule
 from rubrica.learning.loop import choose_device, compute_logits, fit, seed_everything, seeded
 from rubrica.learning.network import initial_table
+from rubrica.models.config import make_config
 from rubrica.networks.networks import build_model
+from settings import changed
 
 
 @pytest.fixture
 def small(tiny_news, tiny_vectors):
     """A corpus of 160 texts: 5 updates of 32 an epoch."""
-    config = Config().changed(
-        ["training.batch_size=32", "training.epochs=2", "training.freeze_steps=0", "model.hidden_size=8"]
+    config = changed(
+        make_config(), ["training.batch_size=32", "training.epochs=2", "training.freeze_steps=0", "model.hidden_size=8"]
     )
-    config = config.changed(
-        [f"training.{name}=0.0" for name in ("label_smoothing", "word_dropout", "dropout", "adversarial")]
+    config = changed(
+        config, [f"training.{name}=0.0" for name in ("label_smoothing", "word_dropout", "dropout", "adversarial")]
     )
     corpus = build_corpus(tiny_news, tiny_vectors, config.data)
     return SimpleNamespace(corpus=corpus, vectors=tiny_vectors, config=config, split=corpus.splits["train"])
 
 
 def make(small, *settings):
-    config = small.config.changed(settings)
+    config = changed(small.config, settings)
     seed_everything(config.training.seed)
     return build_model(config.model, initial_table(small.corpus, small.vectors, config), 4), config
 
@@ -75,9 +77,9 @@ def test_words_that_no_text_uses_keep_their_row(small):
 
 
 def test_a_schedule_counts_in_steps_or_in_epochs():
-    assert build_schedule(TrainingConfig(freeze_epochs=2), steps_per_epoch=5) == FreezeSchedule(10)
-    assert build_schedule(TrainingConfig(), steps_per_epoch=5) == FreezeSchedule(TrainingConfig().freeze_steps)
-    assert build_schedule(TrainingConfig(freeze_steps=1001), steps_per_epoch=5) == FreezeSchedule(1001)
+    assert build_schedule(AdamTraining(freeze_epochs=2), steps_per_epoch=5) == FreezeSchedule(10)
+    assert build_schedule(AdamTraining(), steps_per_epoch=5) == FreezeSchedule(AdamTraining().freeze_steps)
+    assert build_schedule(AdamTraining(freeze_steps=1001), steps_per_epoch=5) == FreezeSchedule(1001)
     assert str(FreezeSchedule(1001)).endswith("frozen for updates 0..1000 and trains from update 1001 on")
     assert str(FreezeSchedule(0)) == "the embedding trains from the start"
 
@@ -250,7 +252,7 @@ def test_adversarial_learning_is_the_mean_with_a_moved_table(small, name, there,
 
     loss, head, of_words = gradients(config)
     length = 0.7
-    found = gradients(config.changed([f"training.adversarial={length}"]))
+    found = gradients(changed(config, [f"training.adversarial={length}"]))
     assert found[0] == pytest.approx(loss, rel=1e-5)
     with torch.no_grad():
         model.embedding.weight += length * of_words / of_words.norm()
@@ -284,9 +286,9 @@ def test_a_frozen_table_is_not_moved(small):
 
 
 def test_the_step_size_rises_and_falls():
-    settings = TrainingConfig(lr=2.0, warmup=0.25, decay="linear")
+    settings = AdamTraining(lr=2.0, warmup=0.25, decay="linear")
     assert [loop.lr_at(done, settings) for done in (0, 0.125, 0.25, 0.625, 1)] == [0, 1, 2, 1, 0]
-    settings = TrainingConfig(lr=2.0, warmup=0.0, decay="none")
+    settings = AdamTraining(lr=2.0, warmup=0.0, decay="none")
     assert [loop.lr_at(done, settings) for done in (0, 0.5, 1)] == [2, 2, 2]
 
 
@@ -299,7 +301,7 @@ def test_the_step_size_of_an_update_is_its_own(small, monkeypatch):
 
 
 def test_dropped_words_are_drawn_anew_in_each_epoch(small):
-    settings, tokens = TrainingConfig(word_dropout=0.3), small.split.tokens
+    settings, tokens = AdamTraining(word_dropout=0.3), small.split.tokens
     seen = [loop._drop_words(small.split, 3, settings, epoch).tokens for epoch in (0, 0, 1)]
     np.testing.assert_array_equal(seen[0].ids, seen[1].ids)
     assert (seen[0].ids != seen[2].ids).mean() > 0.2
@@ -307,7 +309,7 @@ def test_dropped_words_are_drawn_anew_in_each_epoch(small):
     assert 0.2 < changed.mean() < 0.4
     assert (seen[0].ids[changed] == 3).all()
     assert (tokens.ids != seen[0].ids).any()  # the split itself keeps its words
-    assert loop._drop_words(small.split, 3, TrainingConfig(word_dropout=0.0), 0) is small.split
+    assert loop._drop_words(small.split, 3, AdamTraining(word_dropout=0.0), 0) is small.split
 
 
 def test_long_gradients_are_clipped(small, monkeypatch):

@@ -9,14 +9,17 @@ from torch import nn
 
 from networks import CASES, NETWORKS, NOT_LAST
 from rubrica.cli import main as cli
-from rubrica.config.settings import Config, ModelConfig
+from rubrica.models.config import make_config
+
+# was ModelConfig
 from rubrica.networks.networks import MODELS, build_model
 from rubrica.networks.pooling import POOLINGS
+from settings import changed
 
 
 def make_model(name, **settings):
     torch.manual_seed(0)
-    config = Config().changed([*NETWORKS[name], "model.hidden_size=5", "model.embedding_dim=6"]).model
+    config = changed(make_config(), [*NETWORKS[name], "model.hidden_size=5", "model.embedding_dim=6"]).model
     table = torch.randn(20, 6, dtype=torch.double)
     return build_model(replace(config, **{"pooling": "max"} | settings), table, 3)
 

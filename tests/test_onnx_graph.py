@@ -12,14 +12,15 @@ import pytest
 import torch
 
 from rubrica.artifact.folder import Artifact, expected_shapes
-from rubrica.config.settings import Config, load_recipe
 from rubrica.errors import ArtifactError, MissingExtraError
 from rubrica.export import onnx as onnx_graph
 from rubrica.export.onnx import TOLERANCE, build_model, check, export_onnx
 from rubrica.export.shrink import store
+from rubrica.models.config import load_recipe, make_config
 from rubrica.models.storage import STORAGES
 from rubrica.networks import networks as models
 from rubrica.text.vocab import Vocab
+from settings import changed
 from test_runtime import CASES, LABELS, TEXTS, WORDS, make
 
 
@@ -61,7 +62,7 @@ def test_probabilities_equal_torch_where_the_seminar_starts(name):
 
 def make_bag(word_ngrams, num_buckets=13):
     settings = [f"model.word_ngrams={word_ngrams}", f"model.num_buckets={num_buckets}", "model.embedding_dim=5"]
-    config = Config().changed(["model.name=bag", "training.batch_size=64", *settings])
+    config = changed(make_config(), ["model.name=bag", "training.batch_size=64", *settings])
     draw = np.random.default_rng(4)
     shapes = expected_shapes(config, len(WORDS), len(LABELS))
     tensors = {name: draw.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}

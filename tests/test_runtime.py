@@ -15,12 +15,13 @@ import networks
 import rubrica
 from networks import NETWORKS
 from rubrica.artifact.folder import Artifact, save_artifact
-from rubrica.config.settings import Config
 from rubrica.models import forward
+from rubrica.models.config import make_config
 from rubrica.networks.networks import build_model
 from rubrica.predict.classifier import Classifier
 from rubrica.text.batching import pad_batch
 from rubrica.text.vocab import Vocab
+from settings import changed
 
 LABELS = ["World", "Sports", "Business"]
 WORDS = ["<pad>", "<unk>", *"abcdefghijklmnop"]
@@ -44,7 +45,7 @@ def make(name, pooling="max", masked=True, both=False, init="torch"):
         f"model.bidirectional={str(both).lower()}",
         "training.batch_size=3",
     ]
-    config = Config().changed(wanted)
+    config = changed(make_config(), wanted)
     model = build_model(config.model, torch.randn(len(WORDS), 5), len(LABELS))
     if name == "cnn":
         for norm in model.norms:
@@ -125,19 +126,19 @@ def test_what_is_no_list_of_texts_is_refused():
 def test_evaluate_counts_what_predict_says():
     classifier, _ = make("gru")
     answers = classifier.predict(TEXTS)
-    scores = classifier.evaluate(TEXTS, answers)
+    scores = classifier.evaluate(TEXTS, answers).to_json()
     assert scores["accuracy"] == 1
-    assert classifier.evaluate(np.array(TEXTS, object), np.array(answers)) == scores
+    assert classifier.evaluate(np.array(TEXTS, object), np.array(answers)).to_json() == scores
     wrong = [LABELS[(LABELS.index(answer) + 1) % 3] for answer in answers]
-    assert classifier.evaluate(TEXTS, wrong)["accuracy"] == 0
+    assert classifier.evaluate(TEXTS, wrong).to_json()["accuracy"] == 0
     with pytest.raises(ValueError, match=r"does not know the label 'Sport'; did you mean 'Sports'\?"):
-        classifier.evaluate(["a"], ["Sport"])
+        classifier.evaluate(["a"], ["Sport"]).to_json()
     with pytest.raises(ValueError, match="does not know the label 3; known: "):
-        classifier.evaluate(["a"], [3])
+        classifier.evaluate(["a"], [3]).to_json()
     with pytest.raises(ValueError, match="1 texts and 2 labels"):
-        classifier.evaluate(["a"], LABELS[:2])
+        classifier.evaluate(["a"], LABELS[:2]).to_json()
     with pytest.raises(ValueError, match="at least one"):
-        classifier.evaluate([], [])
+        classifier.evaluate([], []).to_json()
 
 
 NO_TORCH = """

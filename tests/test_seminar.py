@@ -28,11 +28,11 @@ def test_the_five_run_and_write_what_came_out(tiny_news, tiny_vectors, tmp_path)
         assert row.keys() == {"experiment", "loss", "accuracy", "train_seconds"}
         model = rubrica.load(tmp_path / "out" / "models" / row["experiment"])
         test = tiny_news.splits["test"]
-        scores = model.evaluate(test.texts, test.labels)
+        scores = model.evaluate(test.texts, test.labels).to_json()
         assert scores["accuracy"] == row["accuracy"]
         assert scores["confusion"] == shown["confusion"]
         # 40 texts are a batch of 32 and one of 8, and both weigh the same.
-        losses = [model.evaluate(test.texts[i:j], test.labels[i:j])["loss"] for i, j in ((0, 32), (32, 40))]
+        losses = [model.evaluate(test.texts[i:j], test.labels[i:j]).to_json()["loss"] for i, j in ((0, 32), (32, 40))]
         assert row["loss"] == pytest.approx(np.mean(losses), abs=1e-5)
         assert shown["updates"] == 5
     page = (tmp_path / "out" / "report.html").read_text()

@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from literal import LITERAL, literal_ids, literal_losses
-from rubrica.config.settings import load_recipe
 from rubrica.corpus.corpus import build_corpus
 from rubrica.data.dataset import Dataset, Examples
 from rubrica.learning.loop import fit, seed_everything
 from rubrica.learning.network import initial_table
+from rubrica.models.config import load_recipe
 from rubrica.networks.networks import build_model
 from rubrica.vectors.word_vectors import Vectors
+from settings import changed
 
 UPDATES = 50
 HIDDEN = 7
@@ -52,7 +53,7 @@ def test_recipe_equals_the_transcription_in_the_loss_of_every_update(world, name
     if name == "gru-frozen":
         assert load_recipe("seminar-gru-frozen").training.freeze_steps == 1001
         settings.append("training.freeze_steps=21")  # thaws inside the 50 updates
-    recipe = load_recipe(f"seminar-{name}").changed(settings)
+    recipe = changed(load_recipe(f"seminar-{name}"), settings)
     corpus = build_corpus(dataset, vectors, recipe.data)
     assert len(corpus.rows) < corpus.table_size / 2
     seed_everything(recipe.training.seed)
