@@ -1,6 +1,7 @@
 """The plan of the house: which room may import which, what is public, and that the front doors stay light."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -96,7 +97,16 @@ def test_no_module_imports_an_optional_library_with_itself():
 
 
 def test_public_names():
-    assert rubrica.__all__ == ["load", "train", "Classifier", "Config", "load_recipe", "RubricaError", "__version__"]
+    assert rubrica.__all__ == [
+        "load",
+        "train",
+        "Classifier",
+        "Config",
+        "make_config",
+        "load_recipe",
+        "RubricaError",
+        "__version__",
+    ]
     for name in rubrica.__all__:
         assert getattr(rubrica, name) is not None
     assert rubrica.TextClassifier.__name__ in dir(rubrica)
@@ -150,3 +160,45 @@ def test_files_and_functions_are_short():
         if isinstance(node, ast.FunctionDef)
     }
     assert not {name: length for name, length in functions.items() if length > 60}
+
+
+# Whether a text has one label or several is the task's matter, and what family a model is of is the family's.
+TASK_QUESTIONS = re.compile(
+    r"\bseveral\b|targets\.ndim|MULTI_LABEL|SINGLE_LABEL|thresholds is (not )?None"
+    r"|isinstance\([^)]*(OneLabel|SeveralLabels)|problem_type [!=]="
+)
+FAMILY_NAMES = {"bag", "linear", "cnn", "rnn", "gru", "lstm", "mingru", "drnn"}
+
+
+def code_without_texts(path):
+    """A file's code with every string, and so every docstring and message, left empty."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            node.value = ""
+    return ast.unparse(tree)
+
+
+def test_only_the_task_knows_whether_a_text_has_one_label():
+    asked = {
+        f"{module}: {found[0]}"
+        for module, path in FILES.items()
+        if room_of(module) != "scoring"
+        for found in TASK_QUESTIONS.finditer(code_without_texts(path))
+    }
+    assert not asked
+
+
+def test_nothing_asks_for_the_name_of_a_family():
+    """Beside the models, the kernels and networks that they are made of, and the experiments of the seminar."""
+    asked = set()
+    for module, path in FILES.items():
+        if room_of(module) in ("models", "kernels", "networks", "seminar"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            compared = [*ast.walk(node)] if isinstance(node, ast.Compare | ast.Dict | ast.Match | ast.Subscript) else []
+            names = {part.value for part in compared if isinstance(part, ast.Constant) and isinstance(part.value, str)}
+            # A step size may fall in a line, too.
+            if names & FAMILY_NAMES and "decay" not in ast.unparse(node) and "Literal" not in ast.unparse(node):
+                asked.add(f"{module}: {ast.unparse(node)}")
+    assert not asked

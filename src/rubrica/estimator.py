@@ -18,6 +18,7 @@ from rubrica.data.dataset import Dataset, Examples
 from rubrica.errors import ConfigError, nearest, require
 from rubrica.learning.train import train_dataset
 from rubrica.models.config import Config, make_config, read_recipe, recipe_names, with_known
+from rubrica.models.families import DEFAULT
 from rubrica.predict.classifier import Classifier
 from rubrica.scoring.tasks import task_of
 from rubrica.vectors.word_vectors import Vectors
@@ -69,7 +70,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        model: str | Path = "gru",
+        model: str | Path = DEFAULT,
         *,
         vectors: str | Path | Vectors | None = None,
         epochs: int | None = None,

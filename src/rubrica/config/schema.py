@@ -6,7 +6,7 @@ Every integer that reaches the native core passes here first, whether it came fr
 
 from collections.abc import Iterator, Mapping
 from types import UnionType
-from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
@@ -53,7 +53,8 @@ _FIELDS: dict[type, dict[str, Any]] = {}
 def fields_of(kind: type[Settings]) -> dict[str, Any]:
     """The fields of a group in their order, and the annotation of each."""
     if kind not in _FIELDS:
-        hints = get_type_hints(kind, include_extras=True)
+        bases = reversed(kind.__mro__)
+        hints = {key: hint for base in bases for key, hint in vars(base).get("__annotations__", {}).items()}
         _FIELDS[kind] = {key: hints[key] for key in kind.__struct_fields__}
     return _FIELDS[kind]
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -73,7 +74,7 @@ class Backend(ABC):
         """The gradients of a batch by autograd; returns loss and accuracy."""
         ids, lengths, targets, weights = batch
         logits = self.network(ids, lengths, self.settings.dropout)
-        loss = self.task.torch_loss(logits, targets, weights, self.settings.label_smoothing)
+        loss = self.task.torch_loss(F, logits, targets, weights, self.settings.label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
         hits = self.task.torch_hits(logits.detach(), targets)
         return torch.stack([loss.detach(), hits.to(loss.dtype).mean()])

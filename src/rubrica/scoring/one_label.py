@@ -5,7 +5,7 @@ Letters: N texts, C classes, M members of a model.
 
 import json
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,6 @@ from rubrica.scoring import metrics
 from rubrica.scoring.metrics import score_lines
 from rubrica.scoring.report import Abstaining, OneLabelReport
 from rubrica.scoring.task import Floats, Label, Rows, Tally, Targets, Task, weighted_mean
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 class OneLabel(Task):
@@ -151,15 +148,15 @@ class OneLabel(Task):
         slope = np.einsum("mnc,nc->m", logits, (p - wanted) * counts[:, None])
         return float(loss) / len(z), slope / len(z), curve / len(z)
 
-    def torch_loss(self, logits: "Tensor", targets: "Tensor", weights: "Tensor | None", smoothing: float) -> "Tensor":
+    def torch_loss(self, functions: Any, logits: Any, targets: Any, weights: Any, smoothing: float) -> Any:
         """The cross-entropy."""
-        import torch.nn.functional as F  # late: only a training in torch comes here
-
         if weights is None:
-            return F.cross_entropy(logits, targets, label_smoothing=smoothing)
-        return weighted_mean(F.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="none"), weights)
+            return functions.cross_entropy(logits, targets, label_smoothing=smoothing)
+        return weighted_mean(
+            functions.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="none"), weights
+        )
 
-    def torch_hits(self, logits: "Tensor", targets: "Tensor") -> "Tensor":
+    def torch_hits(self, logits: Any, targets: Any) -> Any:
         """See `Task`."""
         return logits.argmax(dim=1) == targets
 

@@ -4,7 +4,7 @@ Letters: C classes.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, NamedTuple
 
 _TITLES = {
@@ -25,8 +25,7 @@ class ClassScore(NamedTuple):
     texts: int
 
 
-@dataclass(frozen=True, slots=True)
-class Abstaining:
+class Abstaining(NamedTuple):
     """What is gained where the model leaves texts without an answer, and at what price.
 
     Args:
@@ -75,13 +74,13 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """What `rubrica evaluate --json` prints."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         values["per_class"] = [row._asdict() for row in self.per_class]
         values.pop("abstaining")
         if self.mean_batch_loss is None:
             values.pop("mean_batch_loss")
         if self.abstaining is not None:
-            values |= {name: getattr(self.abstaining, name) for name in Abstaining.__dataclass_fields__}
+            values |= self.abstaining._asdict()
         return values
 
 

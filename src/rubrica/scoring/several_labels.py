@@ -8,7 +8,7 @@ Letters: N texts, C classes, M members of a model.
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,6 @@ from rubrica.scoring.metrics import score_lines
 from rubrica.scoring.report import SeveralLabelsReport
 from rubrica.scoring.task import Floats, Label, Rows, Tally, Targets, Task, weighted_mean
 from rubrica.scoring.thresholds import tune_thresholds
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -162,15 +159,13 @@ class SeveralLabels(Task):
         slope = np.einsum("mnc,nc->m", logits, (p - wanted) * counts[:, None])
         return float(loss) / len(z), slope / len(z), curve / len(z)
 
-    def torch_loss(self, logits: "Tensor", targets: "Tensor", weights: "Tensor | None", smoothing: float) -> "Tensor":
+    def torch_loss(self, functions: Any, logits: Any, targets: Any, weights: Any, smoothing: float) -> Any:
         """The binary cross-entropy, summed over the labels; smoothing spreads over yes and no."""
-        import torch.nn.functional as F  # late: only a training in torch comes here
-
         wanted = targets.to(logits.dtype) * (1 - smoothing) + smoothing / 2
-        losses = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none").sum(dim=1)
+        losses = functions.binary_cross_entropy_with_logits(logits, wanted, reduction="none").sum(dim=1)
         return weighted_mean(losses, weights)
 
-    def torch_hits(self, logits: "Tensor", targets: "Tensor") -> "Tensor":
+    def torch_hits(self, logits: Any, targets: Any) -> Any:
         """Whether every label of a text is answered rightly, at a threshold of 0.5."""
         return ((logits >= 0) == targets).all(dim=1)
 

@@ -9,16 +9,13 @@ Letters: N texts, C classes, B texts of a batch.
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.files import make_array
 from rubrica.scoring.report import Report
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Label = str | tuple[str, ...]
 """A text's label, or where a text may have several, all of its labels, each once."""
@@ -217,11 +214,19 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def torch_loss(self, logits: "Tensor", targets: "Tensor", weights: "Tensor | None", smoothing: float) -> "Tensor":
-        """The weighted mean loss of B texts, in torch; smoothing spreads a share of each target over all answers."""
+    def torch_loss(self, functions: Any, logits: Any, targets: Any, weights: Any, smoothing: float) -> Any:
+        """The weighted mean loss of B texts, in torch.
+
+        Args:
+            functions: `torch.nn.functional`. The caller passes it, so that this room does not import torch.
+            logits: (B, C).
+            targets: Of the texts.
+            weights: How much each text counts, (B,); None counts all alike.
+            smoothing: The share of each target that is spread over all answers.
+        """
 
     @abstractmethod
-    def torch_hits(self, logits: "Tensor", targets: "Tensor") -> "Tensor":
+    def torch_hits(self, logits: Any, targets: Any) -> Any:
         """Whether each text is answered rightly, (B,) of booleans."""
 
     # The model folder
@@ -231,8 +236,8 @@ class Task(ABC):
         return replace(self, labels=tuple(labels))
 
 
-def weighted_mean(losses: "Tensor", weights: "Tensor | None") -> "Tensor":
-    """The mean loss of B texts; 0 where no text counts."""
+def weighted_mean(losses: Any, weights: Any) -> Any:
+    """The mean of the losses of B texts, in torch; 0 where no text counts."""
     if weights is None:
         return losses.mean()
     return (weights.to(losses) * losses).sum() / weights.sum().clamp(min=_LEAST_WEIGHT)

@@ -7,7 +7,6 @@ the rungs are fixed and known, and nothing is chosen by what they score.
 
 import json
 import logging
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -127,33 +126,38 @@ def run_ladder(
         "interrupted": False,
         "rungs": [],
     }
-    total = len(LADDERS) * len(RUNGS)
-    corpora: dict[tuple[bool, bool], Corpus] = {}
     try:
-        for ladder in LADDERS:
-            before: list[float] | None = None
-            for rung, config in climb(ladder):
-                log.info("%s, %s: %s", ladder, rung.name, " ".join(rung.settings) or f"the recipe seminar-{ladder}")
-                row = _measure(dataset, vectors, config, seeds, corpora, f"{ladder}, {rung.name}")
-                row = {"ladder": ladder, "rung": rung.name, "fault": rung.fault, "settings": rung.settings} | row
-                row |= compare(before, row["accuracy"])
-                before = row["accuracy"]
-                report["rungs"].append(row)
-                report["seconds"] = time.perf_counter() - started
-                _write(out / "ladder.json", report)
-                done, seconds = len(report["rungs"]), report["seconds"]
-                left = seconds / done * (total - done)
-                log.info("%d of %d rungs in %.0f s, about %.0f s to go", done, total, seconds, left)
-                if on_rung is not None:
-                    on_rung(row)
+        for row in _climb_all(dataset, vectors, seeds):
+            report["rungs"].append(row)
+            report["seconds"] = time.perf_counter() - started
+            _write(out / "ladder.json", report)
+            done, total = len(report["rungs"]), len(LADDERS) * len(RUNGS)
+            left = report["seconds"] / done * (total - done)
+            log.info("%d of %d rungs in %.0f s, about %.0f s to go", done, total, report["seconds"], left)
+            if on_rung is not None:
+                on_rung(row)
     except KeyboardInterrupt:
         if not report["rungs"]:
             raise  # there is nothing to report
         report["interrupted"] = True
         _write(out / "ladder.json", report)
-        log.warning("interrupted in %s, %s; the rungs before are kept in %s", ladder, rung.name, out / "ladder.json")
+        log.warning("interrupted; the %d rungs that are done are kept in %s", len(report["rungs"]), out / "ladder.json")
     plot_ladder(report, out / "ladder.png")
     return report
+
+
+def _climb_all(dataset: Dataset, vectors: Vectors, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Measure every rung of both ladders; yields each one's part of the report."""
+    corpora: dict[tuple[bool, bool], Corpus] = {}
+    for ladder in LADDERS:
+        before: list[float] | None = None
+        for rung, config in climb(ladder):
+            log.info("%s, %s: %s", ladder, rung.name, json.dumps(rung.settings))
+            row = _measure(dataset, vectors, config, seeds, corpora, f"{ladder}, {rung.name}")
+            row = {"ladder": ladder, "rung": rung.name, "fault": rung.fault, "settings": rung.settings} | row
+            row |= compare(before, row["accuracy"])
+            before = row["accuracy"]
+            yield row
 
 
 def _measure(
@@ -198,28 +202,15 @@ def compare(before: Sequence[float] | None, after: Sequence[float]) -> dict[str,
 
 
 def welch(first: Sequence[float], second: Sequence[float]) -> float:
-    """The two-sided p-value of Welch's t-test: how often chance alone puts two means so far apart.
-
-    B. L. Welch (1947), "The generalization of Student's problem when several different population variances are
-    involved", Biometrika 34. With t = sqrt(v) tan(a) Student's density is cos(a)^(v-1) but for a factor, so the tail is
-    an integral over a bounded angle.
+    """The two-sided p-value of Welch's t-test: how often chance alone puts two means this far apart.
 
     Args:
         first: At least two measurements.
-        second: The same, of the other kind; both need not spread alike.
+        second: At least two others; the two groups need not spread alike.
     """
-    parts = [float(np.var(values, ddof=1)) / len(values) for values in (first, second)]
-    difference = abs(float(np.mean(first) - np.mean(second)))
-    if not sum(parts):
-        return float(difference == 0)
-    freedom = sum(parts) ** 2 / sum(
-        part**2 / (len(values) - 1) for part, values in zip(parts, (first, second), strict=True)
-    )
-    tail = math.atan2(math.sqrt(freedom), difference / math.sqrt(sum(parts)))  # the angle from t on to infinity
-    nodes, weights = np.polynomial.legendre.leggauss(100)
-    area = tail / 2 * float(weights @ np.sin(tail / 2 * (nodes + 1)) ** (freedom - 1))
-    whole = math.sqrt(math.pi) / 2 * math.exp(math.lgamma(freedom / 2) - math.lgamma((freedom + 1) / 2))
-    return min(1.0, area / whole)
+    if not np.var(first) and not np.var(second):  # the test divides by their spread
+        return float(np.mean(first) == np.mean(second))
+    return float(require("scipy.stats", "report").ttest_ind(first, second, equal_var=False).pvalue)
 
 
 def _write(path: Path, report: dict[str, Any]) -> None:
