@@ -54,6 +54,7 @@ def tiny_vectors():
 def tiny_news():
     """A data set of four classes that three epochs learn: 160 texts to train on, 40 to test."""
     from rubrica.data.dataset import Dataset, Examples
+    from rubrica.scoring.tasks import task_of
 
     keys = {
         "World": ["vote", "treaty", "border"],
@@ -71,7 +72,9 @@ def tiny_news():
             texts.append(" ".join([str(draw.choice(keys[label])), *map(str, words)]) + ".")
         return Examples(texts, labels)
 
-    return Dataset("tiny", {"train": examples(160), "test": examples(40)}, ("text",), "label", list(keys))
+    return Dataset(
+        "tiny", {"train": examples(160), "test": examples(40)}, ("text",), "label", task_of(list(keys), lists=False)
+    )
 
 
 @pytest.fixture(scope="session")

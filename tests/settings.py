@@ -7,12 +7,25 @@ from rubrica.models.families import FAMILIES
 
 
 def changed(config, settings):
-    """A copy with some settings changed; another family keeps the settings that it has too."""
+    """A copy with some settings changed; settings that only other families have are left out."""
     tables = config.to_dict()
     for section, key, value in map(parse_setting, settings):
         tables.setdefault(section, {})[key] = value
     family = FAMILIES[tables["model"]["name"]]
-    if family is not type(config.model):
-        for section, kind in (("model", family), ("training", family.training)):
-            tables[section] = {key: value for key, value in tables[section].items() if key in fields_of(kind)}
+    others = {
+        "model": {key for kind in FAMILIES.values() for key in fields_of(kind)} - fields_of(family).keys(),
+        "training": {key for kind in FAMILIES.values() for key in fields_of(kind.training)}
+        - fields_of(family.training).keys(),
+    }
+    for section, unfit in others.items():
+        tables[section] = {key: value for key, value in tables[section].items() if key not in unfit}
     return make_config(**tables)
+
+
+def shapes_of(config, vocab_size, classes, num_features=1, *, lists=False):
+    """Name and shape of every tensor of a model."""
+    from rubrica.models.family import Sizes
+    from rubrica.scoring.tasks import task_of
+
+    task = task_of([str(i) for i in range(classes)], lists=lists)
+    return config.shapes(Sizes(vocab_size, classes, task.num_machines, num_features))

@@ -9,16 +9,18 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from networks import CASES, NETWORKS, NOT_LAST
-from rubrica.artifact.folder import FILES, Artifact, check_writable, expected_shapes, load_artifact, save_artifact
+from rubrica.artifact.folder import FILES, Artifact, check_writable, load_artifact, save_artifact
 from rubrica.artifact.tensor_file import map_tensors
 from rubrica.errors import ArtifactError
 from rubrica.models.config import make_config
 from rubrica.models.storage import STORAGES
-from rubrica.networks.networks import build_model
+from rubrica.networks.networks import build_network
+from rubrica.scoring.tasks import task_of
 from rubrica.text.vocab import Vocab
-from settings import changed
+from settings import changed, shapes_of
 
 LABELS = ["World", "Наука", '"quoted", <b>']
+TASK = task_of(LABELS, lists=False)
 
 
 def make_artifact(name="gru", **settings):
@@ -29,11 +31,11 @@ def make_artifact(name="gru", **settings):
     config = changed(config, [f"model.embedding_dim={settings.get('dim', 3)}", "training.batch_size=32"])
     vocab = Vocab(["<pad>", "<unk>", "слово", "a", "\u0085"], 1, True)
     draw = np.random.default_rng(0)
-    shapes = expected_shapes(config, len(vocab.words), len(LABELS))
+    shapes = shapes_of(config, len(vocab.words), len(LABELS))
     tensors = {key: draw.normal(size=shape).astype(np.float32) for key, shape in shapes.items()}
     if name == "linear":
         tensors["linear.keys"] = np.array([2**32 - 1], np.uint32)
-    return Artifact(config, LABELS, vocab, tensors, {"train_texts": 3}, [{"step": 1, "loss": 0.5}], "somewhere")
+    return Artifact(config, TASK, vocab, tensors, {"train_texts": 3}, [{"step": 1, "loss": 0.5}], "somewhere")
 
 
 @pytest.mark.parametrize("name", ["linear", *NETWORKS])
@@ -42,7 +44,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path, name):
     save_artifact(artifact, tmp_path / "model")
     loaded = load_artifact(tmp_path / "model")
     assert loaded.config == artifact.config
-    assert (loaded.labels, loaded.vocab, loaded.vectors) == (LABELS, artifact.vocab, "somewhere")
+    assert (loaded.task, loaded.vocab, loaded.vectors) == (TASK, artifact.vocab, "somewhere")
     assert (loaded.metrics, loaded.history) == (artifact.metrics, artifact.history)
     assert loaded.tensors.keys() == artifact.tensors.keys()
     for tensor_name, tensor in artifact.tensors.items():
@@ -53,10 +55,10 @@ def test_what_is_saved_is_what_is_loaded(tmp_path, name):
 @pytest.mark.parametrize(("name", "pooling"), CASES)
 def test_expected_shapes_are_those_of_the_torch_models(name, pooling, both):
     settings = [*NETWORKS[name], f"model.pooling={pooling}", f"model.bidirectional={both}"]
-    config = changed(make_artifact(name), config, settings)
-    model = build_model(config.model, torch.zeros(5, 3), len(LABELS))
+    config = changed(make_artifact(name).config, settings)
+    model = build_network(config.model, torch.zeros(5, 3), len(LABELS))
     shapes = {key: tuple(value.shape) for key, value in model.state_dict().items() if "num_batches" not in key}
-    assert shapes == expected_shapes(config, 5, len(LABELS))
+    assert shapes == shapes_of(config, 5, len(LABELS))
 
 
 def test_the_folder_holds_tensors_and_text_alone(tmp_path):
@@ -102,15 +104,29 @@ def resign(folder):
 CHANGES = [
     ({"architectures": ["x"]}, "unknown key 'architectures'"),
     ({"id2labels": {}}, "unknown key 'id2labels' (did you mean 'id2label'?)"),
-    ({"rubrica_format": 4}, "format 4, but this version reads 1 to 3; upgrade rubrica"),
+    ({"rubrica_format": 5}, "format 5, but this version reads 1 to 4; upgrade rubrica"),
+    ({"rubrica_format": True}, "format True, but this version reads 1 to 4; upgrade rubrica"),
     ({"rubrica_format": 1}, "unknown key 'storage'"),
-    ({"storage": "int2"}, "storage is 'int2'; give one of float32, bfloat16, int8, int4"),
+    ({"storage": "int2"}, "storage: invalid enum value 'int2'"),
     ({"model": {"name": "bert"}}, "model.name is 'bert'; give one of"),
     ({"model": {"layers": 3}}, "unknown key model.layers"),
     ({"training": {"batch_size": 0}}, "training.batch_size is 0, expected that of its training"),
     ({"id2label": {"0": "a", "2": "b"}}, "id2label does not number the classes"),
-    ({"id2label": ["a", "b"]}, "id2label does not number the classes"),
-    ({"unknown_id": "1"}, "unknown_id is '1', expected a whole number"),
+    ({"id2label": ["a", "b"]}, "id2label: expected object, got array"),
+    ({"id2label": {"0": 1, "1": 2}}, "id2label[...]: expected str, got int"),
+    ({"data": {"lowercase": 0}}, "data.lowercase is 0; give true or false or 'auto'"),
+    (
+        {"model": {"name": "bag", "word_ngrams": 2**32 - 1}},
+        "model.word_ngrams is 4294967295; give a whole number from 1",
+    ),
+    (
+        {"model": {"name": "bag", "word_ngrams": 2**32 + 1}},
+        "model.word_ngrams is 4294967297; give a whole number from 1",
+    ),
+    ({"model": {"hidden_size": 2**63}}, "model.hidden_size is 9223372036854775808; give a whole number from 1"),
+    ({"thresholds": [0.5]}, "which do not fit"),
+    ({"problem_type": "regression"}, "problem_type is 'regression' and thresholds None, which do not fit"),
+    ({"unknown_id": "1"}, "unknown_id: expected int, got str"),
     ({"unknown_id": 99}, "unknown_id is 99, but there are 5 words"),
 ]
 
@@ -125,6 +141,18 @@ def test_a_config_that_is_not_ours_is_one_sentence(tmp_path, change, message):
         load_artifact(folder)
     assert str(caught.value).startswith(str(folder / "config.json"))
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"[]", b'{"a"', b"[" * 100_000, b"\xff", b"{} {}", b"3", b'"text"', b"NaN"])
+@pytest.mark.parametrize("name", ["manifest.json", "config.json", "metrics.json", "metrics.jsonl"])
+def test_a_file_of_another_content_is_one_sentence(tmp_path, name, content):
+    folder = save_artifact(make_artifact(), tmp_path / "model")
+    (folder / name).write_bytes(content)
+    if name != "manifest.json":
+        resign(folder)
+    with pytest.raises(ArtifactError) as caught:
+        load_artifact(folder)
+    assert str(caught.value).startswith(str(folder / name))
 
 
 def test_a_config_without_a_key_is_refused(tmp_path):

@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 
 import rubrica
-from rubrica.learning import budget, loop, parts
-from rubrica.learning.budget import choose_length, drop_slow_linear, limit_steps, parse_seconds
+from rubrica.cli.units import parse_seconds
+from rubrica.config.groups import AdamTraining
+from rubrica.learning import loop, members
+from rubrica.learning.budget import choose_length, fits_beside
+from rubrica.learning.budget import limit_steps as limit_job
+from rubrica.learning.deadline import Deadline
+from rubrica.learning.job import Job
 from rubrica.learning.train import train
 from rubrica.models.config import load_recipe, make_config
 from settings import changed
@@ -30,7 +35,7 @@ def test_what_is_no_length_of_time(text):
 
 def test_few_texts_take_small_batches_and_many_epochs():
     def found(num_texts, *settings, recipe=None):
-        training = choose_length((recipe or make_config()).changed(settings), num_texts).training
+        training = choose_length(changed(recipe or make_config(), settings), num_texts).training
         return training.batch_size, training.epochs
 
     assert found(900) == (32, 10)
@@ -49,11 +54,19 @@ def machine(*, step, start=0.0, linear=0.0):
     def run(settings, rows):
         if settings.model.name == "linear":
             return linear * len(rows) / len(ROWS)
-        assert not settings.model.with_linear
+        assert settings.beside is None
         assert 1 <= settings.training.max_steps <= 35
         return start + step * settings.training.max_steps
 
     return run
+
+
+def job(config, seconds):
+    return Job(None, config, ROWS, title="gru", deadline=Deadline.after(seconds))
+
+
+def limit_steps(config, _, seconds, run, title):
+    return limit_job(job(config, seconds), run)
 
 
 def test_as_many_updates_as_fit_and_no_more_than_all():
@@ -75,24 +88,29 @@ def test_as_many_updates_as_fit_and_no_more_than_all():
     assert steps(changed(ALONE, ["training.max_steps=70"]), 10, machine(step=0.01)) == 70
 
 
-def test_a_linear_model_that_does_not_fit_is_left_out():
-    assert drop_slow_linear(CONFIG, ROWS, 10, machine(step=0, linear=7), "gru") == CONFIG
-    found = drop_slow_linear(CONFIG, ROWS, 10, machine(step=0, linear=9), "gru")
-    assert found == changed(CONFIG, ["model.with_linear=false"])
-    assert drop_slow_linear(ALONE, ROWS, 10, None, "gru") == ALONE
+def test_a_linear_model_fits_or_not():
+    assert fits_beside(job(CONFIG, 10), machine(step=0, linear=7))
+    assert not fits_beside(job(CONFIG, 10), machine(step=0, linear=9))
 
 
 def test_a_linear_model_alone_says_what_it_takes(caplog):
-    config = load_recipe("linear")
-    assert drop_slow_linear(config, ROWS, 10, machine(step=0, linear=12), "linear") == config
+    assert not fits_beside(job(choose_length(load_recipe("linear"), len(ROWS)), 10), machine(step=0, linear=12))
     assert "takes about 12.0 s" in caplog.text
+
+
+def test_a_linear_model_that_does_not_fit_is_left_out(tiny_news, monkeypatch, caplog):
+    monkeypatch.setattr(members, "fits_beside", lambda job, trial: False)
+    config = changed(make_config(), ["model.hidden_size=8", "training.epochs=2"])
+    model = train(tiny_news, config=config, time_budget=60)
+    assert model.config.title == "gru"
+    assert model.config.beside is None
 
 
 @pytest.mark.parametrize("name", ["bag", "gru"])
 def test_a_training_in_a_given_time_ends_in_it_and_its_settings_repeat_it(tiny_news, tmp_path, name, monkeypatch):
     # On a busy machine, and in numpy, too, the run goes on to the update that it planned, of whatever number.
-    monkeypatch.setattr(parts, "STOPPED", 100)
-    monkeypatch.setattr(budget, "_LEAST_STEPS", 1)
+    monkeypatch.setattr(members, "_STOPPED", 100)
+    monkeypatch.setattr(AdamTraining, "least_steps", 1)
     config = load_recipe("bag") if name == "bag" else changed(make_config(), ["model.hidden_size=16"])
     config = changed(config, ["training.epochs=100000", "training.batch_size=16"])
     began = time.perf_counter()
@@ -130,12 +148,12 @@ def test_time_for_all_of_it_trains_as_without_a_limit(tiny_news):
 @pytest.mark.parametrize("name", ["bag", "gru"])
 def test_a_machine_that_becomes_slower_is_stopped(tiny_news, name, monkeypatch, caplog):
     """All epochs seem to fit, and would take minutes."""
-    monkeypatch.setattr(parts, "limit_steps", lambda config, *args: config)
+    monkeypatch.setattr(members, "limit_steps", lambda job, trial: job.config)
     config = load_recipe("bag") if name == "bag" else changed(make_config(), ["model.hidden_size=16"])
     began = time.perf_counter()
     model = train(tiny_news, config=changed(config, ["training.epochs=100000"]), time_budget=1.0)
     assert time.perf_counter() - began < 30
-    assert "the time is over" in caplog.text
+    assert ("the time is over" if name == "bag" else "stopped after") in caplog.text
     assert model.artifact.metrics["interrupted"]
     assert model.artifact.metrics["weights"].keys() == ({"bag"} if name == "bag" else {"gru", "linear"})
     assert model.artifact.metrics["test"]["accuracy"] > 0.5
@@ -146,14 +164,16 @@ def test_a_machine_that_becomes_slower_is_stopped(tiny_news, name, monkeypatch, 
 def test_without_time_for_a_network_there_is_a_smaller_model(
     tiny_news, tiny_vectors, tmp_path, with_linear, expected, with_vectors, monkeypatch
 ):
-    original = parts.limit_steps
-    monkeypatch.setattr(
-        parts, "limit_steps", lambda config, *more: original(config, *more) if config.model.name == "bag" else None
-    )
+    original = members.limit_steps
+
+    def only_a_bag(job, trial):
+        return original(job, trial) if job.config.model.name == "bag" else None
+
+    monkeypatch.setattr(members, "limit_steps", only_a_bag)
     config = changed(make_config(), [f"model.with_linear={str(with_linear).lower()}"])
     vectors = tiny_vectors if with_vectors else None
     first = train(tiny_news, config=config, vectors=vectors, time_budget=30, out=tmp_path / "model")
-    assert first.config.model.parts == (expected,)
+    assert first.config.title == expected
     assert first.artifact.metrics["test"]["accuracy"] > 0.8
     texts = tiny_news.splits["test"].texts
     assert rubrica.load(tmp_path / "model").predict(texts) == first.predict(texts)
@@ -176,5 +196,5 @@ def test_ctrl_c_on_trial_is_meant_for_all_of_it(tiny_news, with_linear, expected
             train(tiny_news, config=config, time_budget=30)
         return
     model = train(tiny_news, config=config, time_budget=30)
-    assert model.config.model.parts == (expected,)
+    assert model.config.title == expected
     assert model.artifact.metrics["interrupted"]

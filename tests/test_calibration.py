@@ -5,6 +5,13 @@ import pytest
 from scipy.optimize import minimize
 
 from rubrica.scoring.calibration import fit_weights
+from rubrica.scoring.tasks import task_of
+
+ONE = task_of("abc", lists=False)
+
+
+def task_for(targets, classes):
+    return task_of("abc"[:classes], lists=targets.ndim == 2)
 
 
 def parts_and_targets(several, texts=400, classes=3, parts=2, seed=0):
@@ -39,7 +46,7 @@ def loss(weights, parts, targets, counts):
 def test_the_weights_are_the_minimum(several, count, weighed):
     parts, targets = parts_and_targets(several, texts=60, parts=count)
     counts = np.random.default_rng(1).uniform(0.1, 9, 60) if weighed else np.ones(60)
-    found = fit_weights(parts, targets, counts.astype(np.float32) if weighed else None)
+    found = fit_weights(task_for(targets, 3), parts, targets, counts.astype(np.float32) if weighed else None)
     best = minimize(loss, np.ones(count), args=(parts, targets, counts), bounds=[(0, None)] * count)
     assert loss(found, parts, targets, counts) <= best.fun + 1e-7
     np.testing.assert_allclose(found, best.x, atol=1e-2)
@@ -47,26 +54,27 @@ def test_the_weights_are_the_minimum(several, count, weighed):
 
 def test_one_part_is_temperature_scaling():
     parts, targets = parts_and_targets(several=False, texts=4000, parts=1)
-    once = fit_weights(parts, targets)
-    twice = fit_weights([2 * parts[0]], targets)
+    once = fit_weights(ONE, parts, targets)
+    twice = fit_weights(ONE, [2 * parts[0]], targets)
     assert once == pytest.approx(2 * twice, rel=1e-4)
 
 
 def test_a_part_that_knows_the_opposite_is_left_out():
     parts, targets = parts_and_targets(several=False)
-    weights = fit_weights([parts[0], -parts[1]], targets)
+    weights = fit_weights(ONE, [parts[0], -parts[1]], targets)
     assert weights[1] == 0
-    assert weights[0] == pytest.approx(fit_weights(parts[:1], targets)[0], rel=1e-4)
+    assert weights[0] == pytest.approx(fit_weights(ONE, parts[:1], targets)[0], rel=1e-4)
 
 
 @pytest.mark.parametrize("several", [False, True])
 def test_all_right_is_not_infinitely_sure(several):
     targets = np.array([0, 1] * 10)
     logits = np.where(np.eye(2)[targets] > 0, 1.0, -1.0)
-    weights = fit_weights([logits], np.eye(2, dtype=np.uint8)[targets] if several else targets)
+    targets = np.eye(2, dtype=np.uint8)[targets] if several else targets
+    weights = fit_weights(task_for(targets, 2), [logits], targets)
     assert 0.5 < weights[0] < 10
 
 
 def test_parts_that_say_nothing():
     targets = np.array([0, 1, 2])
-    assert np.isfinite(fit_weights([np.zeros((3, 3)), np.zeros((3, 3))], targets)).all()
+    assert np.isfinite(fit_weights(ONE, [np.zeros((3, 3)), np.zeros((3, 3))], targets)).all()

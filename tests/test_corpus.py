@@ -7,11 +7,12 @@ import pytest
 
 from rubrica.config.groups import DataSettings
 
-# was MULTI_LABEL
+# was "multi_label_classification"
 from rubrica.corpus import corpus as corpus_module
 from rubrica.corpus.corpus import build_corpus, pretrained_table
 from rubrica.data.dataset import Dataset, Examples
 from rubrica.files import cache_folder
+from rubrica.scoring.tasks import task_of
 from rubrica.text.vocab import Vocab
 from rubrica.vectors.case import follow_case
 from rubrica.vectors.word_vectors import Vectors
@@ -78,7 +79,7 @@ def test_of_the_texts_only_stretches_are_taken(tiny_news, tiny_vectors, monkeypa
     expected = build_corpus(tiny_news, vectors, CONFIG)
     monkeypatch.setattr(corpus_module, "_STRETCH", 7)
     splits = {name: Examples(Slices(part.texts, 7), part.labels) for name, part in tiny_news.splits.items()}
-    corpus = build_corpus(Dataset("x", splits, (), "", tiny_news.labels), vectors, CONFIG)
+    corpus = build_corpus(Dataset("x", splits, (), "", tiny_news.task), vectors, CONFIG)
     assert corpus.vocab == expected.vocab
     for name, split in expected.splits.items():
         np.testing.assert_array_equal(corpus.splits[name].tokens.ids, split.tokens.ids)
@@ -92,7 +93,9 @@ def test_the_file_of_ids_goes_with_the_process(tiny_news, monkeypatch):
 
 
 def test_without_vectors_the_words_are_those_of_train_alone():
-    dataset = Dataset("x", {"train": Examples(["a b"], ["1"]), "test": Examples(["b c"], ["1"])}, (), "", ["1"])
+    dataset = Dataset(
+        "x", {"train": Examples(["a b"], ["1"]), "test": Examples(["b c"], ["1"])}, (), "", task_of(["1"], lists=False)
+    )
     corpus = build_corpus(dataset, None, CONFIG)
     assert corpus.vocab.words == ["<pad>", "<unk>", "a", "b"]
     assert words_of(corpus, "test", 0) == ["b", "<unk>"]
@@ -108,7 +111,7 @@ def test_vectors_without_unk_gain_their_mean_as_a_last_row():
 def test_several_labels_are_ones_in_a_row(monkeypatch):
     monkeypatch.setattr(corpus_module, "_STRETCH", 2)
     examples = Examples(["a", "b", "c"], [("y",), (), ("x", "z")])
-    corpus = build_corpus(Dataset("x", {"train": examples}, (), "", ["x", "y", "z"], MULTI_LABEL), None, CONFIG)
+    corpus = build_corpus(Dataset("x", {"train": examples}, (), "", task_of(["x", "y", "z"], lists=True)), None, CONFIG)
     targets = corpus.splits["train"].targets
     assert (targets.dtype, targets.tolist()) == (np.uint8, [[0, 1, 0], [0, 0, 0], [1, 0, 1]])
     assert corpus.several
@@ -118,7 +121,7 @@ def test_train_has_keys_only_where_a_part_of_it_is_held_out(tiny_news):
     train, test = tiny_news.splits["train"], tiny_news.splits["test"]
     assert len(build_corpus(tiny_news, None, CONFIG).splits["train"].keys) == 160
     assert build_corpus(tiny_news, None, DataSettings(validation_fraction=0.0)).splits["train"].keys is None
-    whole = Dataset("x", {"train": train, "validation": test}, (), "", tiny_news.labels)
+    whole = Dataset("x", {"train": train, "validation": test}, (), "", tiny_news.task)
     assert build_corpus(whole, None, CONFIG).splits["train"].keys is None
 
 

@@ -66,7 +66,7 @@ FORMATS = {
 def test_every_format_gives_the_same_rows(tmp_path, name, size):
     dataset = read_dataset(write(tmp_path / name, FORMATS[name]))
     assert rows_of(dataset.splits["train"]) == ROWS
-    assert (list(dataset.splits), dataset.labels) == (["train"], ["neg", "pos"])
+    assert (list(dataset.splits), list(dataset.task.labels)) == (["train"], ["neg", "pos"])
     assert (dataset.text_columns, dataset.label_column) == (("text",), "label")
     assert dataset.name == str(tmp_path / name)
     texts = read_texts(tmp_path / name)
@@ -265,7 +265,7 @@ def test_labels_become_strings_and_classes_get_an_order(tmp_path, suffix, values
     make = {".jsonl": lambda: jsonl_bytes(rows), ".parquet": lambda: parquet_bytes(table)}
     table = {"text": [text for text, _ in rows], "label": values}
     dataset = read_dataset(write(tmp_path / f"a{suffix}", make[suffix]()))
-    assert (list(dataset.splits["train"].labels), dataset.labels) == (spelled, classes)
+    assert (list(dataset.splits["train"].labels), list(dataset.task.labels)) == (spelled, classes)
 
 
 def test_jsonl_may_mix_strings_and_integers(tmp_path, size):
@@ -300,7 +300,7 @@ def test_a_folder_of_hf_download(tmp_path):
     write(tmp_path / "data/unsupervised-00000-of-00001.parquet", b"")
     write(tmp_path / ".cache/huggingface/train.csv", b"")
     dataset = read_dataset(tmp_path)
-    assert dataset.labels == ["zebra", "ant", "bee"]
+    assert list(dataset.task.labels) == ["zebra", "ant", "bee"]
     assert dataset.splits == {
         "train": Examples(["a", "b", "c"], ["zebra", "ant", "bee"]),
         "test": Examples(["d"], ["ant"]),
@@ -333,7 +333,7 @@ def test_a_test_split_with_secret_labels_is_left_out(tmp_path, caplog, size):
 def test_a_folder_of_one_split_is_read(tmp_path):
     write(tmp_path / "test.csv", csv_bytes(ROWS))
     dataset = read_dataset(tmp_path)
-    assert (list(dataset.splits), dataset.labels) == (["test"], ["neg", "pos"])
+    assert (list(dataset.splits), list(dataset.task.labels)) == (["test"], ["neg", "pos"])
 
 
 # Lines of standard input, libraries of optional parts

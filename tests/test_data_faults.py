@@ -9,6 +9,7 @@ import pytest
 from made_files import class_label, csv_bytes, parquet_bytes, write
 from rubrica.data.dataset import Dataset, Examples, check_trainable, read_dataset, read_texts
 from rubrica.errors import DataError
+from rubrica.scoring.tasks import task_of
 
 GOOD = b"text,label\r\nfine,a\r\n"
 FAULTS = [
@@ -184,7 +185,11 @@ def test_a_label_that_train_does_not_have(tmp_path, name, content, where, size):
 def test_what_cannot_be_trained_on():
     def dataset(labels, **splits):
         return Dataset(
-            "d", {name: Examples(["t"] * len(of), of) for name, of in splits.items()}, ("text",), "kind", labels
+            "d",
+            {name: Examples(["t"] * len(of), of) for name, of in splits.items()},
+            ("text",),
+            "kind",
+            task_of(labels, lists=False),
         )
 
     check_trainable(dataset(["a", "b"], train=["a", "b", "b"]))

@@ -7,11 +7,12 @@ import pyarrow as pa
 import pytest
 
 from made_files import csv_bytes, parquet_bytes, rows_of, write
-
-# was MULTI_LABEL
-# was SINGLE_LABEL
 from rubrica.data.dataset import Dataset, Examples, check_trainable, read_dataset
 from rubrica.errors import DataError
+
+# was "multi_label_classification"
+# was "single_label_classification"
+from rubrica.scoring.tasks import task_of
 
 TEXTS = ["one", "two", "three", "four"]
 SETS = [("b",), ("a", "b"), ("c d",), ("a", "c d")]
@@ -37,7 +38,7 @@ FORMATS = {
 def test_every_format_gives_the_same_sets(tmp_path, name, size):
     dataset = read_dataset(write(tmp_path / name, FORMATS[name]))
     assert rows_of(dataset.splits["train"]) == list(zip(TEXTS, SETS, strict=True))
-    assert (dataset.labels, dataset.problem_type) == (["a", "b", "c d"], MULTI_LABEL)
+    assert (list(dataset.task.labels), dataset.task.problem_type) == (["a", "b", "c d"], "multi_label_classification")
     check_trainable(dataset)
 
 
@@ -52,20 +53,23 @@ def test_fasttext_lines_may_have_several(tmp_path, size):
 def test_one_label_a_text_stays_as_it_is(tmp_path, size):
     for name, data in {"a.txt": "__label__b one\n__label__a two\n", "a.csv": "text,label\none,b\ntwo,a\n"}.items():
         dataset = read_dataset(write(tmp_path / name, data))
-        assert (list(dataset.splits["train"].labels), dataset.problem_type) == (["b", "a"], SINGLE_LABEL)
+        assert (list(dataset.splits["train"].labels), dataset.task.problem_type) == (
+            ["b", "a"],
+            "single_label_classification",
+        )
 
 
 def test_a_separator_can_be_given_or_taken_away(tmp_path):
     path = write(tmp_path / "a.csv", "text,label\none,a|b\ntwo,a;c\n")
     whole = read_dataset(path, label_separator="")
-    assert (whole.splits["train"].labels, whole.problem_type) == (["a|b", "a;c"], SINGLE_LABEL)
+    assert (whole.splits["train"].labels, whole.task.problem_type) == (["a|b", "a;c"], "single_label_classification")
     assert read_dataset(path, label_separator=";").splits["train"].labels == [("a|b",), ("a", "c")]
 
 
 def test_an_empty_list_is_a_text_without_a_label(tmp_path, size):
     dataset = read_dataset(write(tmp_path / "a.jsonl", jsonl([[], ["a"], [1, True], []])))
     assert list(dataset.splits["train"].labels) == [(), ("a",), ("1", "true"), ()]
-    assert dataset.labels == ["1", "a", "true"]
+    assert list(dataset.task.labels) == ["1", "a", "true"]
 
 
 def test_lists_of_the_integers_of_a_hub_have_its_names(tmp_path, size):
@@ -74,7 +78,7 @@ def test_lists_of_the_integers_of_a_hub_have_its_names(tmp_path, size):
     columns = {"text": TEXTS, "label": pa.array([[1], [], [0, 1], [0]], pa.list_(pa.int64()))}
     dataset = read_dataset(write(tmp_path / "a.parquet", parquet_bytes(columns, metadata)))
     assert list(dataset.splits["train"].labels) == [("a",), (), ("z", "a"), ("z",)]
-    assert dataset.labels == ["z", "a"]
+    assert list(dataset.task.labels) == ["z", "a"]
     columns["label"] = pa.array([[1], [2], [0], [0]])
     with pytest.raises(DataError, match=r"row 2: found 2 in .label., expected a class of 0 to 1"):
         read_dataset(write(tmp_path / "b.parquet", parquet_bytes(columns, metadata)))
@@ -106,12 +110,12 @@ def test_it_is_said_once(tmp_path, caplog):
 
 
 def test_a_label_that_train_lacks_is_an_error():
-    dataset = Dataset("x", {"train": Examples(["a"], [("1", "2")])}, (), "", ["1", "2", "3"], MULTI_LABEL)
+    dataset = Dataset("x", {"train": Examples(["a"], [("1", "2")])}, (), "", task_of(["1", "2", "3"], lists=True))
     with pytest.raises(DataError, match='no example of "3"'):
         check_trainable(dataset)
 
 
 def test_reuters(shared):
     dataset = read_dataset(shared / "data" / "reuters21578")
-    assert (dataset.problem_type, len(dataset.labels)) == (MULTI_LABEL, 90)
+    assert (dataset.task.problem_type, len(list(dataset.task.labels))) == ("multi_label_classification", 90)
     assert sum(len(labels) > 1 for labels in dataset.splits["train"].labels) > 1000

@@ -19,7 +19,7 @@ from rubrica.models.config import make_config
 from rubrica.networks.bptt import join_weights
 from rubrica.networks.cells import GRU, LSTM, RNN
 from rubrica.networks.embedding import TableAdam, WordTable
-from rubrica.networks.networks import build_model
+from rubrica.networks.networks import build_network
 from rubrica.text.batching import pad_batch, similar_batches
 from rubrica.text.vocab import TokenIds
 from settings import changed
@@ -44,7 +44,7 @@ def small(tiny_news, tiny_vectors):
 def run(small, *settings, device="cpu"):
     config = changed(small.config, settings)
     seed_everything(0)
-    model = build_model(config.model, initial_table(small.corpus, small.vectors, config), 4).to(device)
+    model = build_network(config.model, initial_table(small.corpus, small.vectors, config), 4).to(device)
     history = fit(model, small.split, np.arange(160), config)
     return model, history, compute_logits(model, small.split, np.arange(160), config)
 
@@ -180,7 +180,7 @@ def test_a_gpu_learns_the_same(small, exact, name, pooling):
 @pytest.mark.parametrize(("name", "pooling"), CASES)
 def test_no_update_waits_for_the_gpu(small, name, pooling, more):
     config = changed(small.config, [*NETWORKS[name], f"model.pooling={pooling}", *more])
-    model = build_model(config.model, initial_table(small.corpus, small.vectors, config), 4).cuda()
+    model = build_network(config.model, initial_table(small.corpus, small.vectors, config), 4).cuda()
     optimizer = Optimizer(model, config)
     batches = list(DeviceSplit(small.split, torch.device("cuda")).send([np.arange(32), np.arange(32, 96)]))
     loop.update(model, optimizer, small.split, batches[0], config)  # sets itself up

@@ -130,7 +130,7 @@ def test_the_seed_decides_and_a_second_fit_is_a_first_one(news, estimator):
 
 def test_it_learns_what_the_command_learns(tiny_news, news):
     config = changed(load_recipe("bag"), ["model.num_buckets=1000", "training.seed=3"])
-    names = sorted(tiny_news.labels)
+    names = sorted(list(tiny_news.task.labels))
     dataset = type(tiny_news)("x", {"train": tiny_news.splits["train"]}, ("text",), "label", names)
     expected = train(dataset, config=config)
     found = TextClassifier("bag", random_state=3, settings=SMALL).fit(*news)

@@ -195,7 +195,7 @@ def test_the_report_counts_bytes_words_and_answers(tmp_path):
     folder = save_artifact(artifact, tmp_path / "model")
     texts = [f"w{i} w{4999 - i}" for i in range(200)]
     labels = Classifier(artifact).predict(texts)
-    labels[:20] = [artifact.labels[(artifact.labels.index(label) + 1) % 3] for label in labels[:20]]
+    labels[:20] = [artifact.task.labels[(artifact.task.labels.index(label) + 1) % 3] for label in labels[:20]]
     examples = Examples(texts, labels)
     out = tmp_path / "small"
     report = export_model(folder, out, lambda before: shrink(before, 30_000), examples=examples)

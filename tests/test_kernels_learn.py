@@ -14,7 +14,7 @@ from rubrica.kernels.learn import learn
 from rubrica.kernels.recurrent import CELLS, POOLINGS, Reading
 from rubrica.networks.cells import GRU, LSTM, RNN
 from rubrica.networks.embedding import KernelAdam
-from rubrica.networks.networks import build_model
+from rubrica.networks.networks import build_network
 from rubrica.networks.pooling import POOLINGS as BY_TORCH
 from rubrica.networks.pooling import num_features
 from rubrica.text.vocab import TokenIds

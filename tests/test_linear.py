@@ -12,7 +12,7 @@ from rubrica.artifact.folder import load_artifact, save_artifact
 from rubrica.data.dataset import Dataset, Examples
 from rubrica.data.stored_texts import StoredTexts
 from rubrica.errors import ArtifactError, ConfigError, RubricaError
-from rubrica.export.onnx import build_model
+from rubrica.export.onnx import build_network
 from rubrica.export.shrink import store
 from rubrica.kernels.linear import Ngrams, features
 from rubrica.learning import linear as linear_training
@@ -21,6 +21,7 @@ from rubrica.learning.train import train
 from rubrica.models import linear
 from rubrica.models.config import load_recipe, make_config
 from rubrica.models.storage import STORAGES
+from rubrica.scoring.tasks import task_of
 from settings import changed
 
 RECIPE, NGRAMS = load_recipe("linear"), Ngrams(True, 2, 5)
@@ -29,7 +30,7 @@ RECIPE, NGRAMS = load_recipe("linear"), Ngrams(True, 2, 5)
 @pytest.fixture
 def data(tiny_news):
     train_split = tiny_news.splits["train"]
-    targets = np.array([tiny_news.labels.index(label) for label in train_split.labels])
+    targets = np.array([list(tiny_news.task.labels).index(label) for label in train_split.labels])
     return train_split.texts, np.arange(len(targets)), targets
 
 
@@ -254,7 +255,7 @@ def test_what_it_cannot_do_it_says(tiny_news, tiny_vectors):
 
 def test_two_classes_have_one_machine(tmp_path):
     texts, labels = ["good film", "bad film", "good", "bad"] * 5, ["yes", "no", "yes", "no"] * 5
-    dataset = Dataset("x", {"train": Examples(texts, labels)}, ("text",), "label", ["no", "yes"])
+    dataset = Dataset("x", {"train": Examples(texts, labels)}, ("text",), "label", task_of(["no", "yes"], lists=False))
     model = train(dataset, config=RECIPE, out=tmp_path / "model")
     assert model.artifact.tensors["linear.weight"].shape[1] == 1
     assert rubrica.load(tmp_path / "model").predict(["a good one", "a bad one"]) == ["yes", "no"]

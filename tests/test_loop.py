@@ -19,7 +19,7 @@ from rubrica.learning.device_split import DeviceSplit
 from rubrica.learning.loop import choose_device, compute_logits, fit, seed_everything, seeded
 from rubrica.learning.network import initial_table
 from rubrica.models.config import make_config
-from rubrica.networks.networks import build_model
+from rubrica.networks.networks import build_network
 from settings import changed
 
 
@@ -39,7 +39,7 @@ def small(tiny_news, tiny_vectors):
 def make(small, *settings):
     config = changed(small.config, settings)
     seed_everything(config.training.seed)
-    return build_model(config.model, initial_table(small.corpus, small.vectors, config), 4), config
+    return build_network(config.model, initial_table(small.corpus, small.vectors, config), 4), config
 
 
 def run(small, *settings, **options):

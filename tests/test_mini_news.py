@@ -77,5 +77,5 @@ def test_the_corpus_stays_the_same(corpora):
 
 def test_it_is_read_by_name(corpora):
     dataset = read_dataset("mini-news")
-    assert dataset.labels == list(TOPICS)
+    assert list(dataset.task.labels) == list(TOPICS)
     assert {split: (examples.texts, examples.labels) for split, examples in dataset.splits.items()} == corpora[0]

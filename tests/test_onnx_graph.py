@@ -140,7 +140,7 @@ def test_a_network_that_multiplies_rounding_is_held_to_what_float32_can(tmp_path
     """The seminar's gru at its start: even torch's float32 is up to 1e-4 from float64."""
     config = load_recipe("seminar-gru")
     torch.manual_seed(1)
-    model = models.build_model(config.model, torch.randn(len(WORDS), 50), len(LABELS))
+    model = models.build_network(config.model, torch.randn(len(WORDS), 50), len(LABELS))
     tensors = {name: value.numpy() for name, value in model.state_dict().items()}
     artifact = Artifact(config, LABELS, Vocab(WORDS, 1, False), tensors)
     _, differences = export_onnx(artifact, tmp_path / "model.onnx")
@@ -156,7 +156,7 @@ def test_a_graph_that_answers_differently_is_not_written(tmp_path, monkeypatch, 
     artifact = make("gru")[0].artifact
     other = dict(artifact.tensors)
     other[wrong] = other[wrong] + np.float32(1e-4)
-    different = build_model(type(artifact)(artifact.config, artifact.labels, artifact.vocab, other))
+    different = build_model(type(artifact)(artifact.config, artifact.task.labels, artifact.vocab, other))
     monkeypatch.setattr(onnx_graph, "build_model", lambda artifact: different)
     with pytest.raises(ArtifactError, match=r"model\.onnx: not written: onnxruntime's answers are off by \d"):
         export_onnx(artifact, tmp_path / "model.onnx")

@@ -17,7 +17,7 @@ from networks import NETWORKS
 from rubrica.artifact.folder import Artifact, save_artifact
 from rubrica.models import forward
 from rubrica.models.config import make_config
-from rubrica.networks.networks import build_model
+from rubrica.networks.networks import build_network
 from rubrica.predict.classifier import Classifier
 from rubrica.text.batching import pad_batch
 from rubrica.text.vocab import Vocab
@@ -46,7 +46,7 @@ def make(name, pooling="max", masked=True, both=False, init="torch"):
         "training.batch_size=3",
     ]
     config = changed(make_config(), wanted)
-    model = build_model(config.model, torch.randn(len(WORDS), 5), len(LABELS))
+    model = build_network(config.model, torch.randn(len(WORDS), 5), len(LABELS))
     if name == "cnn":
         for norm in model.norms:
             norm.running_mean.normal_()

@@ -13,7 +13,8 @@ from rubrica.data.dataset import Dataset, Examples
 from rubrica.learning.loop import fit, seed_everything
 from rubrica.learning.network import initial_table
 from rubrica.models.config import load_recipe
-from rubrica.networks.networks import build_model
+from rubrica.networks.networks import build_network
+from rubrica.scoring.tasks import task_of
 from rubrica.vectors.word_vectors import Vectors
 from settings import changed
 
@@ -38,7 +39,9 @@ def world(request):
     """Texts, and vectors of 300 words of which the texts use a third."""
     draw = np.random.default_rng(3)
     train = make_news(draw, UPDATES * 32 - 5)
-    dataset = Dataset("made up", {"train": train, "test": make_news(draw, 40)}, ("text",), "label", CLASSES)
+    dataset = Dataset(
+        "made up", {"train": train, "test": make_news(draw, 40)}, ("text",), "label", task_of(CLASSES, lists=False)
+    )
     words = ["<user>"] + [f"w{i}" for i in range(60, 330)] + [".", "don", "'", "t"]
     if request.param == "with unk":
         words.insert(100, "unk")

@@ -13,7 +13,7 @@ from rubrica import files as cache
 from rubrica.artifact.folder import load_artifact
 from rubrica.cli.main import rubrica as command
 
-# was MULTI_LABEL
+# was "multi_label_classification"
 from rubrica.corpus.corpus import build_corpus
 from rubrica.data.dataset import Dataset, Examples
 from rubrica.errors import ArtifactError, DataError
@@ -25,6 +25,7 @@ from rubrica.learning.training import balanced_weights, train
 from rubrica.models.config import load_recipe, make_config
 from rubrica.predict.answers import iter_answers
 from rubrica.scoring.metrics import headline
+from rubrica.scoring.tasks import task_of
 from rubrica.seminar.experiments import run_seminar
 from settings import changed
 
@@ -53,7 +54,7 @@ def topics():
             labels.append(tuple(mine))
         return Examples(texts, labels)
 
-    return Dataset("topics", {"train": examples(240), "test": examples(80)}, (), "", sorted(WORDS), MULTI_LABEL)
+    return Dataset("topics", {"train": examples(240), "test": examples(80)}, (), "", task_of(sorted(WORDS), lists=True))
 
 
 @pytest.fixture(scope="module")
@@ -80,12 +81,12 @@ def test_the_runtime_scores_as_training_did(topics, model):
     assert {key: found[key] for key in found if key != "loss"} == {
         key: trained[key] for key in trained if key not in ("loss", "mean_batch_loss")
     }
-    assert model.artifact.problem_type == MULTI_LABEL
+    assert model.artifact.task.problem_type == "multi_label_classification"
 
 
 def test_predictions_are_lists_best_first(topics, model):
     texts = [*topics.splits["test"].texts[:20], "", "oil crude gold ounce ship port"]
-    probabilities, thresholds = model.predict_proba(texts), model.artifact.thresholds
+    probabilities, thresholds = model.predict_proba(texts), model.artifact.task.thresholds
     np.testing.assert_allclose(probabilities, 1 / (1 + np.exp(-model.logits(texts).astype(np.float64))), atol=1e-6)
     for labels, row in zip(model.predict(texts), probabilities, strict=True):
         mine = [(-p, label) for p, label, t in zip(row, model.labels, thresholds, strict=True) if p >= t]
@@ -99,7 +100,7 @@ def test_of_two_labels_a_text_may_have_both(topics, tmp_path):
         name: Examples(part.texts, [tuple(label for label in labels if label != "ship") for labels in part.labels])
         for name, part in topics.splits.items()
     }
-    data = Dataset("two", two, (), "", ["gold", "oil"], MULTI_LABEL)
+    data = Dataset("two", two, (), "", task_of(["gold", "oil"], lists=True))
     train(data, config=load_recipe("linear"), out=tmp_path / "m")
     model = rubrica.load(tmp_path / "m")
     assert model.artifact.metrics["test"]["micro_f1"] > 0.95
@@ -136,7 +137,7 @@ def test_evaluate_takes_one_label_for_a_set_and_knows_its_limits(model, tiny_new
     single = train(tiny_news, config=changed(load_recipe("bag"), ["training.epochs=1"]))
     with pytest.raises(ValueError, match="a text has 2 labels, and the model gives one"):
         single.evaluate(["a"], [("World", "Sports")]).to_json()
-    assert single.artifact.thresholds is None
+    assert single.artifact.task.thresholds is None
 
 
 def test_ids_in_a_file_and_scores_in_stretches_change_nothing(topics, model, monkeypatch):
@@ -145,7 +146,7 @@ def test_ids_in_a_file_and_scores_in_stretches_change_nothing(topics, model, mon
     found = train(topics, config=QUICK_BAG).artifact
     for name, tensor in model.artifact.tensors.items():
         np.testing.assert_array_equal(found.tensors[name], tensor)
-    assert found.thresholds == model.artifact.thresholds
+    assert found.thresholds == model.artifact.task.thresholds
     assert found.metrics["test"]["per_class"] == model.artifact.metrics["test"]["per_class"]
 
 
@@ -162,7 +163,7 @@ def test_onnx_answers_with_the_same_probabilities(model, tmp_path):
         row[: len(mine)] = mine
     (found,) = session.run(["probabilities"], {"ids": ids, "lengths": tokens.lengths})
     np.testing.assert_allclose(found, model.predict_proba(texts), atol=1e-5)
-    assert json.loads(session.get_modelmeta().custom_metadata_map["thresholds"]) == model.artifact.thresholds
+    assert json.loads(session.get_modelmeta().custom_metadata_map["thresholds"]) == model.artifact.task.thresholds
 
 
 def test_the_commands(topics, tmp_path):
@@ -182,15 +183,15 @@ def test_the_commands(topics, tmp_path):
         assert name in evaluated
     assert headline(artifact.metrics["test"]) in run("info", model).stdout.replace("\n", " ")
     assert "classes, several of a text: gold, oil, ship" in run("info", model).stdout
-    assert json.loads(run("info", model, "--json").stdout)["problem_type"] == MULTI_LABEL
+    assert json.loads(run("info", model, "--json").stdout)["problem_type"] == "multi_label_classification"
     card = (model / "README.md").read_text()
     assert headline(artifact.metrics["test"]) in card
     assert "Classes, several of a text: gold, oil, ship." in card
     shown = run("data", tmp_path, "--json").stdout
-    assert json.loads(shown)["problem_type"] == MULTI_LABEL
+    assert json.loads(shown)["problem_type"] == "multi_label_classification"
     report = run("export", model, "--int8", "--out", tmp_path / "small", "--data", tmp_path).stdout
     assert "micro-F1 on" in report
-    assert load_artifact(tmp_path / "small").thresholds == artifact.thresholds
+    assert load_artifact(tmp_path / "small").thresholds == artifact.task.thresholds
 
 
 @pytest.mark.parametrize(
@@ -260,7 +261,7 @@ def test_balanced_classes_find_more_of_the_rare_one(tiny_news, name):
     kept = [i for i in range(160) if i not in rare]
     part = tiny_news.splits["train"]
     few = Examples([part.texts[i] for i in kept], [part.labels[i] for i in kept])
-    data = Dataset("x", tiny_news.splits | {"train": few}, (), "", tiny_news.labels)
+    data = Dataset("x", tiny_news.splits | {"train": few}, (), "", tiny_news.task)
     test, sure = tiny_news.splits["test"], {}
     rare_ones = [text for text, label in zip(test.texts, test.labels, strict=True) if label == "World"]
     for weight in ("none", "balanced"):

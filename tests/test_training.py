@@ -24,6 +24,7 @@ from rubrica.learning.train import train
 from rubrica.models.config import load_recipe, make_config
 from rubrica.models.storage import store_table, take_rows
 from rubrica.predict.classifier import Classifier
+from rubrica.scoring.tasks import task_of
 from rubrica.vectors.word_vectors import Vectors, save_vectors
 from settings import changed
 
@@ -62,7 +63,7 @@ def test_of_two_texts_a_class_every_model_learns_and_says_once_that_it_is_not_ca
     if with_test:
         splits["test"] = Examples(["his cup", "her bank"], ["sport", "oil"])
     config = {"bag": QUICK_BAG, "linear": LINEAR}.get(name) or changed(QUICK, [f"model.name={name}"])
-    model = train(Dataset("few", splits, ("text",), "label", ["oil", "sport"]), config=config)
+    model = train(Dataset("few", splits, ("text",), "label", task_of(["oil", "sport"], lists=False)), config=config)
     assert model.predict(texts) == labels
     assert caplog.text.count("4 texts are too few to hold some out; probabilities are not calibrated") == 1
     assert "validation" not in model.artifact.metrics
@@ -149,7 +150,7 @@ def test_the_random_table_is_the_one_that_the_whole_table_would_start_from(tiny_
 
 def test_a_validation_split_of_the_data_is_used_as_it_is(tiny_news):
     splits = {"train": tiny_news.splits["train"], "validation": tiny_news.splits["test"]}
-    model = train(Dataset("x", splits, ("text",), "label", tiny_news.labels), config=QUICK)
+    model = train(Dataset("x", splits, ("text",), "label", tiny_news.task), config=QUICK)
     metrics = model.artifact.metrics
     assert metrics["train_texts"] == 160
     assert metrics["validation"]["texts"] == 40
@@ -162,7 +163,7 @@ def test_a_tenth_of_train_is_held_out_and_then_learned_too(tiny_news, monkeypatc
     assert whole.metrics["train_texts"] == 160
     assert whole.metrics["validation"]["texts"] in range(14, 19)
     texts, labels = tiny_news.splits["train"].texts, tiny_news.splits["train"].labels
-    targets = np.array([tiny_news.labels.index(label) for label in labels])
+    targets = np.array([list(tiny_news.task.labels).index(label) for label in labels])
     model = LINEAR.model
     ngrams = Ngrams(True, model.word_ngrams, model.char_ngrams)
     part = fit(
@@ -266,7 +267,7 @@ def test_the_output_folder_is_checked_before_any_work(tmp_path):
 
 
 def test_one_class_is_nothing_to_learn():
-    dataset = Dataset("x", {"train": Examples(["a", "b"], ["1", "1"])}, ("text",), "label", ["1"])
+    dataset = Dataset("x", {"train": Examples(["a", "b"], ["1", "1"])}, ("text",), "label", task_of(["1"], lists=False))
     with pytest.raises(DataError, match="one class only"):
         train(dataset)
 

@@ -264,8 +264,8 @@ def _read_config(path: Path) -> tuple[Config, Task, _ConfigFile]:
         config = make_config(**{section: getattr(values, section) for section in SECTIONS})
     except ConfigError as error:
         raise ArtifactError(path, str(error)) from None
-    except (msgspec.ValidationError, ValueError) as error:
-        raise ArtifactError(path, f"{error}; train and save the model anew") from None
+    except ValueError as error:  # msgspec's is one
+        raise ArtifactError(path, f"{_in_words(error)}; train and save the model anew") from None
     if not config.training.batch_size:
         raise ArtifactError(path, "training.batch_size is 0, expected that of its training; train and save anew")
     return config, task, values
@@ -348,6 +348,11 @@ def _decode(path: Path, text: str, kind: type[Content]) -> Content:
     try:
         return msgspec.json.decode(text, type=kind)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise ArtifactError(
-            path, f"not the JSON that is expected here ({error}); copy the whole folder again"
-        ) from None
+        problem = f"not the expected JSON ({_in_words(error)}); copy the whole folder again"
+        raise ArtifactError(path, problem) from None
+
+
+def _in_words(error: Exception) -> str:
+    """The library's "Expected `int`, got `str` - at `$.unknown_id`", the place first and without its marks."""
+    problem, _, place = str(error).replace("`", "").partition(" - at $.")
+    return f"{place}: {problem[:1].lower()}{problem[1:]}" if place else problem

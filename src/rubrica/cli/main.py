@@ -183,7 +183,7 @@ def _read_settings(
         raise click.UsageError("give --size or --recipe, one of the two")
     sizes = ("base", *FAMILIES[model or DEFAULT].recipes)
     if size and size not in sizes:
-        raise click.UsageError(f"a {model} has no size {size!r}; leave --size out, or take another model")
+        raise click.UsageError(f"a {model} has one size; leave --size out, or take another model")
     named = recipe or (size if size != "base" else None)
     tables = {section: dict(values) for section, values in read_recipe(named).items()} if named else {}
     given = {"training": {key: value for key, value in flags.items() if value is not None}}

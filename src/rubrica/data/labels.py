@@ -34,14 +34,14 @@ def read_labels(table: Table, column: str, separator: str) -> list[Label]:
     if names is not None or set(map(type, values)) != {str}:
         spelled = [_all_of(value, names) if isinstance(value, list) else _one(value, names) for value in values]
     distinct = set(spelled)
-    several = {}
+    lists = {}
     if names is None and separator:
         strings = (label for label in distinct if isinstance(label, str) and separator in label)
-        several = {label: tuple(dict.fromkeys(map(str.strip, label.split(separator)))) for label in strings}
-    if blank := {label for label in distinct if _is_blank(several.get(label, label))}:
+        lists = {label: tuple(dict.fromkeys(map(str.strip, label.split(separator)))) for label in strings}
+    if blank := {label for label in distinct if _is_blank(lists.get(label, label))}:
         row = next(row for row, label in enumerate(spelled) if label in blank)
         raise table.error(row, _problem(values[row], column, names, separator))
-    return [several.get(label, label) for label in spelled] if several else spelled
+    return [lists.get(label, label) for label in spelled] if lists else spelled
 
 
 def hold_lists(labels: Sequence[Label]) -> bool:

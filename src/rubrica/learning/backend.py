@@ -75,7 +75,7 @@ class Backend(ABC):
         ids, lengths, targets, weights = batch
         logits = self.network(ids, lengths, self.settings.dropout)
         loss = self.task.torch_loss(F, logits, targets, weights, self.settings.label_smoothing)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         hits = self.task.torch_hits(logits.detach(), targets)
         return torch.stack([loss.detach(), hits.to(loss.dtype).mean()])
 

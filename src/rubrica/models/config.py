@@ -134,7 +134,7 @@ def load_recipe(name: str) -> Config:
 
 
 def read_recipe(name: str) -> dict[str, Any]:
-    """The tables of a recipe, not yet checked; see `load_recipe`."""
+    """The tables of a recipe; see `load_recipe`."""
     import tomllib  # late: a prediction reads no TOML
 
     from rubrica.models.older import upgrade
@@ -151,9 +151,13 @@ def read_recipe(name: str) -> dict[str, Any]:
         tables = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}; give a TOML file with the tables {', '.join(SECTIONS)}") from None
-    if path.suffix == ".json" and isinstance(tables, dict):
-        tables = upgrade(tables)
-        return {section: tables[section] for section in SECTIONS if section in tables}
+    try:
+        if path.suffix == ".json" and isinstance(tables, dict):
+            tables = upgrade(tables)
+            tables = {section: tables[section] for section in SECTIONS if section in tables}
+        make_config(**tables)
+    except (ConfigError, TypeError) as error:  # TypeError: JSON that is no object
+        raise ConfigError(f"{path}: {error}") from None
     return tables
 
 
