@@ -164,7 +164,7 @@ def test_files_and_functions_are_short():
 
 # Whether a text has one label or several is the task's matter, and what family a model is of is the family's.
 TASK_QUESTIONS = re.compile(
-    r"\bseveral\b|targets\.ndim|"multi_label_classification"|"single_label_classification"|thresholds is (not )?None"
+    r"\bseveral\b|targets\.ndim|MULTI_LABEL|SINGLE_LABEL|thresholds is (not )?None"
     r"|isinstance\([^)]*(OneLabel|SeveralLabels)|problem_type [!=]="
 )
 FAMILY_NAMES = {"bag", "linear", "cnn", "rnn", "gru", "lstm", "mingru", "drnn"}

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 
 from rubrica.config.groups import DataSettings
-
-# was "multi_label_classification"
 from rubrica.corpus import corpus as corpus_module
 from rubrica.corpus.corpus import build_corpus, pretrained_table
+from rubrica.data import stored_texts
 from rubrica.data.dataset import Dataset, Examples
 from rubrica.files import cache_folder
+from rubrica.scoring import task as task_module
 from rubrica.scoring.tasks import task_of
 from rubrica.text.vocab import Vocab
-from rubrica.vectors.case import follow_case
+from rubrica.vectors import case
+from rubrica.vectors.case import settle_case
 from rubrica.vectors.word_vectors import Vectors
 
 CONFIG = DataSettings(lowercase=True, min_count=1)
@@ -32,7 +33,7 @@ def test_ids_and_targets_name_words_and_labels(tiny_news, tiny_vectors):
         for i, text in enumerate(examples.texts):
             known = [word if word in full.index else "unk" for word in full.tokenize(text)]
             assert words_of(corpus, name, i) == known
-        assert [corpus.labels[j] for j in corpus.splits[name].targets] == examples.labels
+        assert [corpus.task.labels[j] for j in corpus.splits[name].targets] == examples.labels
 
 
 def test_only_rows_in_use_are_kept_with_padding_and_the_unknown_word(tiny_news, tiny_vectors):
@@ -48,7 +49,7 @@ def test_only_rows_in_use_are_kept_with_padding_and_the_unknown_word(tiny_news, 
 def test_ids_that_lie_in_a_file_are_those_in_memory(tiny_news, tiny_vectors, monkeypatch, with_vectors):
     vectors = tiny_vectors if with_vectors else None
     small = build_corpus(tiny_news, vectors, CONFIG)
-    monkeypatch.setattr(corpus_module, "_STRETCH", 7)
+    monkeypatch.setattr(stored_texts, "STRETCH", 7)
     monkeypatch.setattr(corpus_module, "_IN_MEMORY", 50)
     large = build_corpus(tiny_news, vectors, CONFIG)
     assert isinstance(large.splits["train"].tokens.ids, np.memmap)
@@ -77,7 +78,7 @@ class Slices:
 def test_of_the_texts_only_stretches_are_taken(tiny_news, tiny_vectors, monkeypatch, with_vectors):
     vectors = tiny_vectors if with_vectors else None
     expected = build_corpus(tiny_news, vectors, CONFIG)
-    monkeypatch.setattr(corpus_module, "_STRETCH", 7)
+    monkeypatch.setattr(stored_texts, "STRETCH", 7)
     splits = {name: Examples(Slices(part.texts, 7), part.labels) for name, part in tiny_news.splits.items()}
     corpus = build_corpus(Dataset("x", splits, (), "", tiny_news.task), vectors, CONFIG)
     assert corpus.vocab == expected.vocab
@@ -109,12 +110,12 @@ def test_vectors_without_unk_gain_their_mean_as_a_last_row():
 
 
 def test_several_labels_are_ones_in_a_row(monkeypatch):
-    monkeypatch.setattr(corpus_module, "_STRETCH", 2)
+    monkeypatch.setattr(task_module, "_STRETCH", 2)
     examples = Examples(["a", "b", "c"], [("y",), (), ("x", "z")])
     corpus = build_corpus(Dataset("x", {"train": examples}, (), "", task_of(["x", "y", "z"], lists=True)), None, CONFIG)
     targets = corpus.splits["train"].targets
     assert (targets.dtype, targets.tolist()) == (np.uint8, [[0, 1, 0], [0, 0, 0], [1, 0, 1]])
-    assert corpus.several
+    assert corpus.task.labels == ("x", "y", "z")
 
 
 def test_train_has_keys_only_where_a_part_of_it_is_held_out(tiny_news):
@@ -123,6 +124,10 @@ def test_train_has_keys_only_where_a_part_of_it_is_held_out(tiny_news):
     assert build_corpus(tiny_news, None, DataSettings(validation_fraction=0.0)).splits["train"].keys is None
     whole = Dataset("x", {"train": train, "validation": test}, (), "", tiny_news.task)
     assert build_corpus(whole, None, CONFIG).splits["train"].keys is None
+
+
+def follow_case(settings, vectors, texts):
+    return settle_case(settings, vectors, texts).lowercase
 
 
 CASED = Vectors(["the", "Cup", "Bank", "goal", "unk"], np.ones((5, 4), np.float32), "cased")
@@ -144,7 +149,7 @@ def test_the_case_is_kept_where_the_vectors_know_more_words_so(caplog):
 
 
 def test_of_many_texts_some_from_all_over_tell_the_case(monkeypatch):
-    monkeypatch.setattr(corpus_module, "_CASE", 2)
-    monkeypatch.setattr(corpus_module, "_CASES", 5)
+    monkeypatch.setattr(case, "_CASE", 2)
+    monkeypatch.setattr(case, "_CASES", 5)
     assert not follow_case(DataSettings(), CASED, ["the goal"] * 70 + ["the Cup"] * 30)
     assert follow_case(DataSettings(), CASED, ["the goal"] * 100)

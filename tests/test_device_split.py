@@ -11,10 +11,14 @@ from torch import nn
 
 from networks import CASES, NETWORKS
 from rubrica.corpus.corpus import Split, build_corpus
+from rubrica.learning import backend as backend_module
 from rubrica.learning import loop
+from rubrica.learning.backend import TorchBackend, choose_backend, compute_logits
 from rubrica.learning.device_split import DeviceSplit
-from rubrica.learning.loop import Optimizer, compute_logits, fit, seed_everything
+from rubrica.learning.job import Job
+from rubrica.learning.loop import fit
 from rubrica.learning.network import initial_table
+from rubrica.learning.seeds import seed_everything
 from rubrica.models.config import make_config
 from rubrica.networks.bptt import join_weights
 from rubrica.networks.cells import GRU, LSTM, RNN
@@ -23,12 +27,13 @@ from rubrica.networks.networks import build_network
 from rubrica.text.batching import pad_batch, similar_batches
 from rubrica.text.vocab import TokenIds
 from settings import changed
+from test_loop import TORCH_ALONE
 
 
 @pytest.fixture
 def accelerators_way(monkeypatch):
     """Sends tensors of the CPU where those of a GPU go."""
-    for module in ("embedding", "bptt", "models.kim", "models.drnn", "mingru", "loop"):
+    for module in TORCH_ALONE:
         monkeypatch.setattr(f"rubrica.{module}.on_cpu", lambda tensor: False)
 
 
@@ -44,8 +49,9 @@ def small(tiny_news, tiny_vectors):
 def run(small, *settings, device="cpu"):
     config = changed(small.config, settings)
     seed_everything(0)
-    model = build_network(config.model, initial_table(small.corpus, small.vectors, config), 4).to(device)
-    history = fit(model, small.split, np.arange(160), config)
+    job = Job(small.corpus, config, np.arange(160), small.vectors)
+    model = build_network(config.model, initial_table(job), 4).to(device)
+    history = fit(model, job)
     return model, history, compute_logits(model, small.split, np.arange(160), config)
 
 
@@ -92,7 +98,8 @@ def test_a_training_goes_the_accelerators_way_to_the_same_place(small, request, 
     _, kernels, expected = run(small, *settings)
     request.getfixturevalue("accelerators_way")
     model, history, logits = run(small, *settings)
-    assert isinstance(Optimizer(model, small.config).network, torch.optim.Adam)  # the way was the other one
+    backend = choose_backend(model, small.config, small.corpus.task)
+    assert isinstance(backend, TorchBackend)  # the way was the other one
     np.testing.assert_allclose(history.losses, kernels.losses, rtol=1e-4)
     assert history.accuracies == pytest.approx(kernels.accuracies, abs=1e-6)
     np.testing.assert_allclose(logits, expected, rtol=1e-2, atol=tolerance(name))
@@ -103,12 +110,12 @@ def test_a_split_too_large_for_the_device_stays_with_the_host(small, accelerator
     batches = []
     original = loop.update
 
-    def watched(model, optimizer, split, batch, config):
+    def watched(backend, split, batch):
         batches.append(type(batch))
-        return original(model, optimizer, split, batch, config)
+        return original(backend, split, batch)
 
     monkeypatch.setattr(loop, "update", watched)
-    monkeypatch.setattr(loop, "MOST_IDS", 10)
+    monkeypatch.setattr(backend_module, "MOST_IDS", 10)
     _, here, _ = run(small)
     assert set(batches) == {np.ndarray}
     assert here.losses == there.losses
@@ -180,12 +187,13 @@ def test_a_gpu_learns_the_same(small, exact, name, pooling):
 @pytest.mark.parametrize(("name", "pooling"), CASES)
 def test_no_update_waits_for_the_gpu(small, name, pooling, more):
     config = changed(small.config, [*NETWORKS[name], f"model.pooling={pooling}", *more])
-    model = build_network(config.model, initial_table(small.corpus, small.vectors, config), 4).cuda()
-    optimizer = Optimizer(model, config)
+    job = Job(small.corpus, config, np.arange(160), small.vectors)
+    model = build_network(config.model, initial_table(job), 4).cuda()
+    backend = choose_backend(model, config, small.corpus.task)
     batches = list(DeviceSplit(small.split, torch.device("cuda")).send([np.arange(32), np.arange(32, 96)]))
-    loop.update(model, optimizer, small.split, batches[0], config)  # sets itself up
+    loop.update(backend, small.split, batches[0])  # sets itself up
     torch.cuda.set_sync_debug_mode("error")
     try:
-        loop.update(model, optimizer, small.split, batches[1], config)
+        loop.update(backend, small.split, batches[1])
     finally:
         torch.cuda.set_sync_debug_mode("default")

@@ -26,6 +26,7 @@ import rubrica
 from rubrica import TextClassifier
 from rubrica.learning.train import train
 from rubrica.models.config import load_recipe, make_config
+from rubrica.scoring.tasks import task_of
 from rubrica.vectors.word_vectors import save_vectors
 from settings import changed
 
@@ -130,8 +131,8 @@ def test_the_seed_decides_and_a_second_fit_is_a_first_one(news, estimator):
 
 def test_it_learns_what_the_command_learns(tiny_news, news):
     config = changed(load_recipe("bag"), ["model.num_buckets=1000", "training.seed=3"])
-    names = sorted(list(tiny_news.task.labels))
-    dataset = type(tiny_news)("x", {"train": tiny_news.splits["train"]}, ("text",), "label", names)
+    task = task_of(sorted(tiny_news.task.labels), lists=False)
+    dataset = type(tiny_news)("x", {"train": tiny_news.splits["train"]}, ("text",), "label", task)
     expected = train(dataset, config=config)
     found = TextClassifier("bag", random_state=3, settings=SMALL).fit(*news)
     assert found.classifier_.config == expected.config
@@ -256,10 +257,11 @@ def test_what_weighs_more_is_answered_more_often(news):
 def test_settings_and_vectors_reach_the_training(news, tiny_vectors, tmp_path):
     model = clone(GRU).set_params(
         vectors=tiny_vectors, dropout=0.1, cost=np.float64(2), random_state=np.int64(7),
-        settings={"model.pooling": "max", "model.kernel_sizes": [3], "training.lr": 9.0},
+        settings={"model.pooling": "max", "beside.char_ngrams": 3, "training.lr": 9.0},
     ).fit(*news)  # fmt: skip
     expected = {
-        "model": {"name": "gru", "pooling": "max", "hidden_size": 8, "cost": 2.0, "kernel_sizes": (3,)},
+        "model": {"name": "gru", "pooling": "max", "hidden_size": 8},
+        "beside": {"cost": 2.0, "char_ngrams": 3},
         "training": {"epochs": 4, "batch_size": 16, "lr": 0.02, "dropout": 0.1, "seed": 7},
     }
     found = model.classifier_.config.to_dict()
@@ -296,7 +298,7 @@ def lower(texts):
 def test_search_pipeline_and_cross_validation(news, test_news):
     search = GridSearchCV(
         Pipeline([("prep", FunctionTransformer(lower)), ("clf", TextClassifier("linear"))]),
-        {"clf__model": ["bag", "linear"], "clf__settings": [None, {"model.char_ngrams": 0}]},
+        {"clf__model": ["bag", "linear"], "clf__settings": [None, {"training.storage": "float32"}]},
         cv=2,
         n_jobs=1,
         error_score="raise",
@@ -356,10 +358,10 @@ def test_what_cannot_be_learned_from_is_said(texts, labels, weights, error, matc
 @pytest.mark.parametrize(
     ("parameters", "error", "match"),
     [
-        ({"model": "grue"}, ValueError, "model.name is 'grue'"),
+        ({"model": "grue"}, ValueError, "model is 'grue'; did you mean 'gru'"),
         ({"model": 3}, TypeError, "model is 3"),
         ({"model": "linear", "cost": 0}, ValueError, "model.cost is 0"),
-        ({"epochs": "many"}, ValueError, "TextClassifier: training.epochs is 'many'"),
+        ({"epochs": "many"}, ValueError, "training.epochs is 'many'"),
         ({"random_state": np.random.RandomState(0)}, ValueError, "training.seed is"),
         ({"settings": ["model.pooling=max"]}, TypeError, "expected a dict"),
         ({"settings": {"model.poling": "max"}}, ValueError, "did you mean 'pooling'"),

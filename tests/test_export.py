@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from rubrica.artifact.folder import load_artifact, save_artifact
+from rubrica.cli.units import parse_size
 from rubrica.data.dataset import Examples
 from rubrica.errors import ArtifactError, RubricaError
 from rubrica.export import shrink as export
-from rubrica.export.shrink import export_model, folder_sizes, keep_features, keep_words, parse_size, shrink, store
+from rubrica.export.shrink import export_model, folder_sizes, keep_features, keep_words, shrink, store
 from rubrica.learning.train import train
 from rubrica.models.config import make_config
 from rubrica.models.storage import STORAGES, take_rows

@@ -5,7 +5,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rubrica.corpus.held_out import class_counts, hold_out, text_keys
+from rubrica.corpus import held_out
+from rubrica.corpus.held_out import text_keys
+from rubrica.scoring.tasks import task_of
+
+
+def task_for(targets):
+    """The task that such targets are of."""
+    classes = targets.shape[1] if targets.ndim == 2 else int(targets.max()) + 1
+    return task_of([str(i) for i in range(classes)], lists=targets.ndim == 2)
+
+
+def hold_out(targets, fraction, seed, keys=None):
+    return held_out.hold_out(task_for(targets), targets, fraction, seed, keys)
+
+
+def class_counts(targets, rows=None):
+    return task_for(targets).class_counts(targets, rows)
 
 
 def test_the_held_out_part_is_a_share_of_each_class_and_follows_the_seed():

@@ -8,10 +8,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ragged import assert_close, random_texts
-
-# was ModelConfig
 from rubrica.kernels.learn import learn
 from rubrica.kernels.recurrent import CELLS, POOLINGS, Reading
+from rubrica.models.recurrent import Recurrent
 from rubrica.networks.cells import GRU, LSTM, RNN
 from rubrica.networks.embedding import KernelAdam
 from rubrica.networks.networks import build_network
@@ -169,8 +168,8 @@ def test_where_no_text_counts_nothing_is_learned(instruction_sets):
 @pytest.mark.parametrize("name", CELLS)
 def test_a_model_learns_what_backward_would_have_it_learn(name, masked, frozen, bidirectional, pooling, extra):
     torch.manual_seed(0)
-    config = ModelConfig(name=name, hidden_size=6, bidirectional=bidirectional, pooling=pooling)
-    model = build_model(config, torch.randn(30, 4, dtype=torch.double), 3)
+    config = Recurrent(name=name, hidden_size=6, bidirectional=bidirectional, pooling=pooling)
+    model = build_network(config, torch.randn(30, 4, dtype=torch.double), 3)
     model.embedding.requires_grad_(not frozen)
     parameters = [parameter for parameter in model.parameters() if parameter is not model.embedding.weight]
     adam = KernelAdam(parameters, lr=0.01)

@@ -2,14 +2,13 @@
 
 import json
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import scipy.stats
 
 from rubrica.cli import main as cli
-from rubrica.learning.training import train_dataset
+from rubrica.learning.train import train_dataset
 from rubrica.models.config import load_recipe, make_config
 from rubrica.seminar import ladder
 from rubrica.seminar.ladder import LADDERS, RUNGS, SEEDS, climb, compare, run_ladder, welch
@@ -29,24 +28,21 @@ def test_it_stands_on_the_seminar_and_ends_at_the_default(name):
     assert configs[0] == load_recipe(f"seminar-{name}")
     default = make_config()
     # The seed is the runs' own; the network is the ladder's.
-    assert configs[-1] == replace(
-        default,
-        model=replace(default.model, name=name),
-        training=replace(default.training, seed=configs[0].training.seed),
-    )
+    assert configs[-1] == default.replace(model={"name": name}, training={"seed": configs[0].training.seed})
 
 
 @pytest.mark.parametrize("name", LADDERS)
 def test_each_rung_changes_what_it_says_and_nothing_else(name):
     configs = [config for _, config in climb(name)]
     for rung, before, after in zip(RUNGS[1:], configs[:-1], configs[1:], strict=True):
-        changed = {
-            f"{section}.{key}"
+        found = {
+            (section, key)
             for section, values in after.to_dict().items()
             for key, value in values.items()
-            if value != before.to_dict()[section][key]
+            if section != "beside" and value != before.to_dict()[section][key]
         }
-        assert changed == {setting.partition("=")[0] for setting in rung.settings}, rung.name
+        assert found == {(section, key) for section, values in rung.settings.items() for key in values}, rung.name
+        assert (after.beside != before.beside) == (rung.name == "n-grams")
 
 
 def test_welch_is_that_of_scipy():
@@ -91,13 +87,16 @@ def test_two_rungs_write_what_was_measured(tiny_news, tiny_vectors, tmp_path):
     assert (tmp_path / "out" / "ladder.png").read_bytes().startswith(b"\x89PNG")
     for row in written["rungs"]:
         for seed, accuracy in zip(SEEDS, row["accuracy"], strict=False):
-            config = changed(load_recipe(f"seminar-{row['ladder']}"), [*row["settings"], f"training.seed={seed}"])
+            config = load_recipe(f"seminar-{row['ladder']}").replace(**row["settings"]).replace(training={"seed": seed})
             assert train_dataset(tiny_news, tiny_vectors, config)[1].metrics["test"]["accuracy"] == accuracy
         assert row["accuracy_std"] == pytest.approx(np.std(row["accuracy"], ddof=1))
 
 
 def test_the_last_rung_is_what_train_does(tiny_news, tiny_vectors, tmp_path, monkeypatch):
-    top = tuple(setting for rung in RUNGS for setting in rung.settings)
+    top = {}
+    for rung in RUNGS:
+        for section, values in rung.settings.items():
+            top.setdefault(section, {}).update(values)
     monkeypatch.setattr(ladder, "RUNGS", (RUNGS[-1]._replace(settings=top),))
     for row in run_ladder(tiny_news, tiny_vectors, tmp_path / "out", seeds=(1, 2))["rungs"]:
         for seed, accuracy in zip((1, 2), row["accuracy"], strict=True):
@@ -122,7 +121,7 @@ def test_ctrl_c_keeps_the_rungs_that_ended(tiny_news, tiny_vectors, tmp_path, mo
         ("rnn", "seminar"), ("rnn", "case"), ("gru", "seminar"),
     ]  # fmt: skip
     assert (tmp_path / "out" / "ladder.png").exists()
-    assert "interrupted in gru, case" in caplog.text
+    assert "interrupted; the 3 rungs that are done are kept" in caplog.text
     assert str(tmp_path / "out" / "ladder.json") in caplog.text
 
 

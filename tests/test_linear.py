@@ -12,17 +12,22 @@ from rubrica.artifact.folder import load_artifact, save_artifact
 from rubrica.data.dataset import Dataset, Examples
 from rubrica.data.stored_texts import StoredTexts
 from rubrica.errors import ArtifactError, ConfigError, RubricaError
-from rubrica.export.onnx import build_network
+from rubrica.export.onnx import build_model
 from rubrica.export.shrink import store
 from rubrica.kernels.linear import Ngrams, features
 from rubrica.learning import linear as linear_training
-from rubrica.learning.linear import fit
 from rubrica.learning.train import train
 from rubrica.models import linear
 from rubrica.models.config import load_recipe, make_config
 from rubrica.models.storage import STORAGES
 from rubrica.scoring.tasks import task_of
 from settings import changed
+
+
+def fit(texts, rows, targets, classes, *more, **settings):
+    task = task_of([str(i) for i in range(classes)], lists=targets.ndim == 2)
+    return linear_training.fit(task, texts, rows, targets, *more, **settings)
+
 
 RECIPE, NGRAMS = load_recipe("linear"), Ngrams(True, 2, 5)
 
@@ -56,11 +61,15 @@ def test_it_may_keep_capitals_where_the_network_reads_none(name, tmp_path):
     path.write_text("text,label\n" + "".join(f"{text},{'verb' if text == 'may' else 'month'}\n" for text in texts))
     settings = [f"model.name={name}", "training.epochs=1", "data.validation_fraction=0.2", "data.lowercase=true"]
     blind = train(path, config=changed(make_config(), settings))
-    seeing = train(path, config=changed(make_config(), [*settings, "model.keep_case=true"]), out=tmp_path / "model")
+    seeing = train(
+        path,
+        config=changed(make_config(), [*settings, f"{'model' if name == 'linear' else 'beside'}.keep_case=true"]),
+        out=tmp_path / "model",
+    )
     assert blind.predict_proba(["May"])[0] == pytest.approx(blind.predict_proba(["may"])[0])
     for model in (seeing, rubrica.load(tmp_path / "model")):
         assert model.predict(["May", "may", "May"]) == ["month", "verb", "month"]
-    assert "The linear model keeps capitals" in (tmp_path / "model" / "README.md").read_text()
+    assert "features of a text with their capitals" in (tmp_path / "model" / "README.md").read_text()
 
 
 @pytest.mark.parametrize("num_classes", [2, 4])
@@ -178,7 +187,7 @@ def test_ctrl_c_in_the_linear_model_beside_a_network_leaves_it_alone(tiny_news, 
     monkeypatch.setattr(linear_training, "descend", interrupt)
     model = train(tiny_news, vectors=tiny_vectors, out=tmp_path / "model")
     assert model.artifact.metrics["interrupted"]
-    assert model.config.model.parts == ("linear",)
+    assert model.config.title == "linear"
     assert rubrica.load(tmp_path / "model").predict(["oil"]) == model.predict(["oil"])
 
 
@@ -248,9 +257,10 @@ def test_what_it_cannot_do_it_says(tiny_news, tiny_vectors):
     with pytest.raises(RubricaError, match="no ONNX form"):
         build_model(train(tiny_news, config=RECIPE).artifact)
     for name in ("linear", "gru"):  # which has a linear model beside it
-        for setting in ("model.cost=0", "model.char_ngrams=17", "model.word_ngrams=17"):
-            with pytest.raises(ConfigError, match=setting.partition("=")[0]):
-                changed(make_config(), [f"model.name={name}", setting])
+        section = "model" if name == "linear" else "beside"
+        for setting in ("cost=0", "char_ngrams=17", "word_ngrams=17"):
+            with pytest.raises(ConfigError, match=f"{section}.{setting.partition('=')[0]}"):
+                changed(make_config(), [f"model.name={name}", f"{section}.{setting}"])
 
 
 def test_two_classes_have_one_machine(tmp_path):

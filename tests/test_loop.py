@@ -8,16 +8,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from rubrica.learning.freezing import FreezeSchedule, build_schedule
 
 from networks import NETWORKS
 from rubrica.config.groups import AdamTraining
 from rubrica.corpus.corpus import build_corpus
 from rubrica.errors import ConfigError
 from rubrica.learning import loop
-from rubrica.learning.device_split import DeviceSplit
-from rubrica.learning.loop import choose_device, compute_logits, fit, seed_everything, seeded
+from rubrica.learning.backend import KernelBackend, choose_backend, choose_device, compute_logits, to_tensors
+from rubrica.learning.job import Job
+from rubrica.learning.loop import fit
 from rubrica.learning.network import initial_table
+from rubrica.learning.schedule import describe_thawing, drop_words, lr_at, thaw_step
+from rubrica.learning.seeds import seed_everything, seeded
 from rubrica.models.config import make_config
 from rubrica.networks.networks import build_network
 from settings import changed
@@ -36,16 +38,28 @@ def small(tiny_news, tiny_vectors):
     return SimpleNamespace(corpus=corpus, vectors=tiny_vectors, config=config, split=corpus.splits["train"])
 
 
+def job_of(small, config, split=None, rows=160):
+    corpus = small.corpus if split is None else small.corpus.with_split("train", split)
+    return Job(corpus, config, np.arange(rows), small.vectors)
+
+
 def make(small, *settings):
     config = changed(small.config, settings)
     seed_everything(config.training.seed)
-    return build_network(config.model, initial_table(small.corpus, small.vectors, config), 4), config
+    return build_network(config.model, initial_table(job_of(small, config)), 4), config
 
 
-def run(small, *settings, **options):
+def train(small, model, config, validate=None):
+    return fit(model, job_of(small, config), validate)
+
+
+def run(small, *settings):
     model, config = make(small, *settings)
-    history = fit(model, small.split, np.arange(160), config, **options)
-    return model, history
+    return model, train(small, model, config)
+
+
+def report(loss, accuracy=0.5):
+    return SimpleNamespace(loss=loss, main=accuracy)
 
 
 def test_a_frozen_table_is_bit_equal_until_it_thaws(small):
@@ -54,14 +68,14 @@ def test_a_frozen_table_is_bit_equal_until_it_thaws(small):
     seen = []
     original = loop.update
 
-    def watched(model, *args):
-        result = original(model, *args)
+    def watched(*args):
+        result = original(*args)
         seen.append(torch.equal(model.embedding.weight, start))
         return result
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "update", watched)
-        fit(model, small.split, np.arange(160), config)
+        train(small, model, config)
     assert seen == [True] * 7 + [False] * 3
 
 
@@ -69,7 +83,7 @@ def test_words_that_no_text_uses_keep_their_row(small):
     model, _ = make(small)
     unused = sorted(set(range(len(small.corpus.rows))) - set(small.split.tokens.ids.tolist()))
     start = model.embedding.weight.detach().clone()
-    fit(model, small.split, np.arange(160), small.config)
+    train(small, model, small.config)
     assert unused
     assert torch.equal(model.embedding.weight[unused], start[unused])
     used = sorted(set(small.split.tokens.ids.tolist()))
@@ -77,11 +91,11 @@ def test_words_that_no_text_uses_keep_their_row(small):
 
 
 def test_a_schedule_counts_in_steps_or_in_epochs():
-    assert build_schedule(AdamTraining(freeze_epochs=2), steps_per_epoch=5) == FreezeSchedule(10)
-    assert build_schedule(AdamTraining(), steps_per_epoch=5) == FreezeSchedule(AdamTraining().freeze_steps)
-    assert build_schedule(AdamTraining(freeze_steps=1001), steps_per_epoch=5) == FreezeSchedule(1001)
-    assert str(FreezeSchedule(1001)).endswith("frozen for updates 0..1000 and trains from update 1001 on")
-    assert str(FreezeSchedule(0)) == "the embedding trains from the start"
+    assert thaw_step(AdamTraining(freeze_epochs=2), steps_per_epoch=5) == 10
+    assert thaw_step(AdamTraining(), steps_per_epoch=5) == AdamTraining().freeze_steps
+    assert thaw_step(AdamTraining(freeze_steps=1001), steps_per_epoch=5) == 1001
+    assert describe_thawing(1001).endswith("frozen for updates 0..1000 and trains from update 1001 on")
+    assert describe_thawing(0) == "the embedding trains from the start"
 
 
 @pytest.mark.parametrize(
@@ -102,9 +116,9 @@ def test_every_epoch_sees_every_text_once_in_an_order_of_its_own(small):
     seen = []
     original = loop.update
 
-    def watched(model, optimizer, split, batch, config):
+    def watched(backend, split, batch):
         seen.append(batch)
-        return original(model, optimizer, split, batch, config)
+        return original(backend, split, batch)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "update", watched)
@@ -120,9 +134,9 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_training(small):
 
     def validate():
         states.append({name: value.clone() for name, value in model.state_dict().items()})
-        return next(losses), 0.5
+        return report(next(losses))
 
-    history = fit(model, small.split, np.arange(160), config, validate=validate)
+    history = train(small, model, config, validate)
     assert len(states) == 4
     for name, value in model.state_dict().items():
         assert torch.equal(value, states[1][name])
@@ -138,7 +152,7 @@ def test_ctrl_c_ends_the_training_with_the_best_model_so_far(small, monkeypatch)
 
     def validate():
         best.update({name: value.clone() for name, value in model.state_dict().items()})
-        return 0.5, 0.5
+        return report(0.5)
 
     def impatient(*args):
         if best and len(steps) == 7:
@@ -148,7 +162,7 @@ def test_ctrl_c_ends_the_training_with_the_best_model_so_far(small, monkeypatch)
 
     steps = []
     monkeypatch.setattr(loop, "update", impatient)
-    history = fit(model, small.split, np.arange(160), config, validate=validate)
+    history = train(small, model, config, validate)
     assert history.interrupted
     assert len(history.losses) == 7
     assert history.train_seconds > 0
@@ -170,40 +184,59 @@ def test_scores_leave_the_model_as_it_was(small):
         np.testing.assert_allclose(alone, expected, atol=1e-5)
 
 
+TORCH_ALONE = ("networks.embedding", "networks.bptt", "networks.kim", "networks.drnn", "networks.mingru")
+TORCH_ALONE += ("networks.recurrent", "networks.network", "learning.backend")
+
+
+@pytest.fixture
+def there(request, monkeypatch):
+    """Whether the update goes the accelerator's way."""
+    if request.param:
+        for module in TORCH_ALONE:
+            monkeypatch.setattr(f"rubrica.{module}.on_cpu", lambda tensor: False)
+    return request.param
+
+
+def both_ways(test):
+    return pytest.mark.parametrize("there", [False, True], indirect=True)(test)
+
+
+def watch(small, model, config):
+    """A backend that keeps the gradients instead of moving anything."""
+    backend, found = choose_backend(model, config, small.corpus.task), []
+    backend.step = lambda: found.append(model.head.weight.grad.clone())
+    return backend, found
+
+
+@both_ways
 @pytest.mark.parametrize("name", ["gru", "cnn"])
-def test_a_smoothed_target_is_torchs(small, name):
+def test_a_smoothed_target_is_torchs(small, name, there):
     settings = [f"model.name={name}", "training.max_grad_norm=1e9", "training.label_smoothing=0.3"]
     model, config = make(small, *settings)
-    batch = np.arange(32)
-    ids, lengths, targets = loop.to_tensors(model, small.split, batch, config)
+    rows = np.arange(32)
+    ids, lengths, targets, _ = to_tensors(small.split, rows, torch.device("cpu"), masked=True)
     expected = torch.nn.functional.cross_entropy(model(ids, lengths), targets, label_smoothing=0.3)
     wanted = torch.autograd.grad(expected, model.head.weight)[0]
-    optimizer = loop.Optimizer(model, config)
-    gradients = []
-    optimizer.step = lambda: gradients.append(model.head.weight.grad.clone())
-    loss, _ = loop.update(model, optimizer, small.split, batch, config)
+    backend, gradients = watch(small, model, config)
+    assert isinstance(backend, KernelBackend) != there
+    loss, _ = loop.update(backend, small.split, rows)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     torch.testing.assert_close(gradients[0], wanted, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("there", [False, True])
+@both_ways
 @pytest.mark.parametrize("name", ["gru", "cnn"])
 def test_a_text_counts_by_its_weight(small, name, there):
     settings = [f"model.name={name}", "training.max_grad_norm=1e9", "training.label_smoothing=0.1"]
     model, config = make(small, *settings)
     split = replace(small.split, weights=np.random.default_rng(0).uniform(0, 3, 160).astype(np.float32))
     rows = np.arange(40, 72)
-    ids, lengths, targets = loop.to_tensors(model, split, rows, config)
+    ids, lengths, targets, weights = to_tensors(split, rows, torch.device("cpu"), masked=True)
     losses = torch.nn.functional.cross_entropy(model(ids, lengths), targets, label_smoothing=0.1, reduction="none")
-    weights = torch.from_numpy(split.weights[rows])
     expected = (weights * losses).sum() / weights.sum()
     wanted = torch.autograd.grad(expected, model.head.weight)[0]
-    optimizer, gradients = loop.Optimizer(model, config), []
-    optimizer.step = lambda: gradients.append(model.head.weight.grad.clone())
-    if there:  # the accelerator's way of batches and updates
-        optimizer.network = torch.optim.Adam(optimizer.parameters)
-        (rows,) = DeviceSplit(split, torch.device("cpu")).send([rows])
-    loss, _ = loop.update(model, optimizer, split, rows, config)
+    backend, gradients = watch(small, model, config)
+    loss, _ = loop.update(backend, split, rows)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     torch.testing.assert_close(gradients[0], wanted, rtol=1e-4, atol=1e-6)
 
@@ -216,38 +249,36 @@ def test_dropout_is_drawn_anew_in_each_update_and_the_same_in_each_training(smal
     for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True):
         assert torch.equal(x, y)
     model, config = make(small, *settings)
-    optimizer = loop.Optimizer(model, config)
-    optimizer.step = lambda: None
-    losses = {loop.update(model, optimizer, small.split, np.arange(32), config)[0].item() for _ in range(5)}
+    backend, _ = watch(small, model, config)
+    losses = {loop.update(backend, small.split, np.arange(32))[0].item() for _ in range(5)}
     assert len(losses) == 5
     first, second = (compute_logits(model, small.split, np.arange(9), config) for _ in range(2))
     np.testing.assert_array_equal(first, second)  # an answer drops nothing
 
 
-@pytest.mark.parametrize("there", [False, True])
+@both_ways
 @pytest.mark.parametrize("name", ["gru", "mingru", "cnn", "drnn"])
-def test_adversarial_learning_is_the_mean_with_a_moved_table(small, name, there, monkeypatch):
+def test_adversarial_learning_is_the_mean_with_a_moved_table(small, name, there):
     settings = [f"model.name={name}", "training.max_grad_norm=1e9"]
     model, config = make(small, *settings)
     batch = np.arange(32)
-    if there:  # the accelerator's way
-        monkeypatch.setattr("rubrica.embedding.on_cpu", lambda tensor: False)
 
     def gradients(settings):
         """The loss, and the gradients by the head and by the table, (V, E)."""
-        optimizer, found = loop.Optimizer(model, settings), []
-        if there:
-            optimizer.network = torch.optim.Adam(optimizer.parameters)
+        backend, found = choose_backend(model, settings, small.corpus.task), []
 
         def look():
             table = torch.zeros_like(model.embedding.weight)
-            words = slice(None) if there else optimizer.table.table.words
-            table[words] = optimizer.gradients()[-1]
+            words = slice(None) if there else backend.table.table.words
+            table[words] = backend.gradients()[-1]
             found.extend([model.head.weight.grad.clone(), table])
 
-        optimizer.step = look
+        backend.step = look
+        for parameter in backend.parameters:
+            if there:
+                parameter.grad = None
         model.embedding.weight.grad = None
-        loss, _ = loop.update(model, optimizer, small.split, batch, settings)
+        loss, _ = loop.update(backend, small.split, batch)
         return loss.item(), *found
 
     loss, head, of_words = gradients(config)
@@ -264,7 +295,7 @@ def test_adversarial_learning_is_the_mean_with_a_moved_table(small, name, there,
 
 def test_ctrl_c_leaves_no_word_moved(small, monkeypatch):
     model, config = make(small, "training.adversarial=1")
-    original, calls = loop._differentiate, []
+    original, calls = KernelBackend.differentiate, []
 
     def interrupted(*args):
         calls.append(args)
@@ -272,9 +303,9 @@ def test_ctrl_c_leaves_no_word_moved(small, monkeypatch):
             raise KeyboardInterrupt
         return original(*args)
 
-    monkeypatch.setattr(loop, "_differentiate", interrupted)
+    monkeypatch.setattr(KernelBackend, "differentiate", interrupted)
     start = compute_logits(model, small.split, np.arange(160), config)
-    assert fit(model, small.split, np.arange(160), config).interrupted
+    assert train(small, model, config).interrupted
     np.testing.assert_array_equal(compute_logits(model, small.split, np.arange(160), config), start)
 
 
@@ -287,50 +318,50 @@ def test_a_frozen_table_is_not_moved(small):
 
 def test_the_step_size_rises_and_falls():
     settings = AdamTraining(lr=2.0, warmup=0.25, decay="linear")
-    assert [loop.lr_at(done, settings) for done in (0, 0.125, 0.25, 0.625, 1)] == [0, 1, 2, 1, 0]
+    assert [lr_at(done, settings) for done in (0, 0.125, 0.25, 0.625, 1)] == [0, 1, 2, 1, 0]
     settings = AdamTraining(lr=2.0, warmup=0.0, decay="none")
-    assert [loop.lr_at(done, settings) for done in (0, 0.5, 1)] == [2, 2, 2]
+    assert [lr_at(done, settings) for done in (0, 0.5, 1)] == [2, 2, 2]
 
 
 def test_the_step_size_of_an_update_is_its_own(small, monkeypatch):
     seen = []
-    monkeypatch.setattr(loop.Optimizer, "set_lr", lambda self, lr: seen.append(lr))
+    monkeypatch.setattr(KernelBackend, "set_lr", lambda self, lr: seen.append(lr))
     _, config = make(small, "training.warmup=0.5")
     run(small, "training.warmup=0.5")
-    assert seen == [loop.lr_at((step + 0.5) / 10, config.training) for step in range(10)]
+    assert seen == [lr_at((step + 0.5) / 10, config.training) for step in range(10)]
 
 
 def test_dropped_words_are_drawn_anew_in_each_epoch(small):
     settings, tokens = AdamTraining(word_dropout=0.3), small.split.tokens
-    seen = [loop._drop_words(small.split, 3, settings, epoch).tokens for epoch in (0, 0, 1)]
+    seen = [drop_words(small.split, 3, settings, epoch).tokens for epoch in (0, 0, 1)]
     np.testing.assert_array_equal(seen[0].ids, seen[1].ids)
     assert (seen[0].ids != seen[2].ids).mean() > 0.2
     changed = seen[0].ids != tokens.ids
     assert 0.2 < changed.mean() < 0.4
     assert (seen[0].ids[changed] == 3).all()
     assert (tokens.ids != seen[0].ids).any()  # the split itself keeps its words
-    assert loop._drop_words(small.split, 3, AdamTraining(word_dropout=0.0), 0) is small.split
+    assert drop_words(small.split, 3, AdamTraining(word_dropout=0.0), 0) is small.split
 
 
 def test_long_gradients_are_clipped(small, monkeypatch):
     model, config = make(small, "training.max_grad_norm=1e-3", "training.epochs=1")
-    optimizer, norms = loop.Optimizer(model, config), []
+    backend, norms = choose_backend(model, config, small.corpus.task), []
 
     def record(scale):
-        gradients = [scale * tensor.grad for tensor in (*optimizer.parameters, *optimizer.table.trained())]
+        gradients = [scale * tensor.grad for tensor in (*backend.parameters, *backend.table.trained())]
         norms.append(torch.cat([gradient.flatten() for gradient in gradients]).norm().item())
 
-    monkeypatch.setattr(optimizer.table, "step", record)
-    monkeypatch.setattr(optimizer.network, "step", lambda scale: None)
-    loop.update(model, optimizer, small.split, np.arange(32), config)
+    monkeypatch.setattr(backend.table, "step", record)
+    monkeypatch.setattr(backend.adam, "step", lambda scale: None)
+    loop.update(backend, small.split, np.arange(32))
     assert norms == [pytest.approx(1e-3, rel=1e-3)]
 
 
 def test_devices_by_name():
-    assert choose_device("cpu") == torch.device("cpu")
-    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert choose_device(AdamTraining(device="cpu")) == torch.device("cpu")
+    assert choose_device(AdamTraining(device="auto")).type == ("cuda" if torch.cuda.is_available() else "cpu")
     with pytest.raises(ConfigError, match=r"training\.device is 'gpu' \(.*\); give cpu, cuda or auto"):
-        choose_device("gpu")
+        choose_device(AdamTraining(device="gpu"))
 
 
 @pytest.mark.parametrize(("name", "during"), [("gru", 1), ("kim", 1), ("cnn", 2)])
@@ -342,9 +373,9 @@ def test_torch_keeps_out_of_the_way_of_the_kernels_and_comes_back(small, name, d
 
         def validate():
             seen.append(torch.get_num_threads())
-            return 1.0, 0.5
+            return report(1.0)
 
-        fit(model, small.split, np.arange(64), config, validate=validate)
+        fit(model, job_of(small, config, rows=64), validate)
         assert seen == [during]
         assert torch.get_num_threads() == 2
     finally:

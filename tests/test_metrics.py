@@ -15,15 +15,18 @@ from sklearn.metrics import (
 )
 
 from rubrica.scoring import metrics
+from rubrica.scoring.one_label import OneLabel
+from rubrica.scoring.report import headline, main_score
+from rubrica.scoring.several_labels import SeveralLabels
 
-LABELS = ["a", "b", "c", "d"]
+LABELS = ("a", "b", "c", "d")
 
 
 @given(st.data(), st.integers(1, 40))
 def test_scores_equal_scikit_learn(data, count):
     targets = data.draw(hnp.arrays(np.int64, count, elements=st.integers(0, 3)))
     logits = data.draw(hnp.arrays(np.float32, (count, 4), elements=st.floats(-9, 9, width=32)))
-    got = metrics.score(logits, targets, LABELS)
+    got = OneLabel(LABELS).evaluate(logits, targets).to_json()
     predictions = logits.argmax(axis=1)
     assert got["accuracy"] == pytest.approx(accuracy_score(targets, predictions))
     present = sorted({*targets, *predictions})
@@ -45,7 +48,14 @@ def test_softmax_and_loss_do_not_overflow():
 
 
 def test_a_short_last_batch_weighs_as_much_as_a_full_one():
-    assert metrics.mean_batch_loss(np.array([1.0, 3.0, 8.0]), batch_size=2) == 5.0
+    tally = OneLabel(LABELS).tally(3)
+    logits = np.float64([[0, 1, 2, 3], [1, 0, 0, 0], [5, 0, 0, 1]])
+    for first in range(3):  # some at a time
+        tally.add(logits[[first]], np.array([first]))
+    losses = metrics.cross_entropy(logits, np.arange(3))
+    report = tally.report(batch_size=2).to_json()
+    assert report["mean_batch_loss"] == pytest.approx((losses[:2].mean() + losses[2]) / 2)
+    assert "mean_batch_loss" not in tally.report().to_json()
 
 
 def rows_and_targets(data, classes):
@@ -97,12 +107,13 @@ def test_abstaining_leaves_out_the_least_sure():
     assert metrics.selective_accuracy(probabilities, targets, 0) == 0.75
     assert metrics.selective_accuracy(probabilities, targets, 0.25) == 1
 
-    below = {"abstain_below": 0.7, "coverage": 0.75, "answered_accuracy": 1.0}
-    assert metrics.abstaining(probabilities, targets, 0.7) == below
-    assert metrics.abstaining(probabilities, targets, 0.0) == {
-        "abstain_below": 0.0, "coverage": 1.0, "answered_accuracy": 0.75,
-    }  # fmt: skip
-    assert metrics.abstaining(probabilities, targets, 0.95)["answered_accuracy"] is None
+    def abstaining(below):
+        report = OneLabel(("a", "b")).evaluate(np.log(probabilities), targets, below).to_json()
+        return {key: report[key] for key in ("abstain_below", "coverage", "answered_accuracy")}
+
+    assert abstaining(0.699) == {"abstain_below": 0.699, "coverage": 0.75, "answered_accuracy": 1.0}
+    assert abstaining(0.0) == {"abstain_below": 0.0, "coverage": 1.0, "answered_accuracy": 0.75}
+    assert abstaining(0.95)["answered_accuracy"] is None
 
 
 @given(st.data(), st.integers(1, 40))
@@ -110,7 +121,7 @@ def test_scores_of_sets_equal_scikit_learn(data, count):
     targets = data.draw(hnp.arrays(np.uint8, (count, 4), elements=st.integers(0, 1)))
     logits = data.draw(hnp.arrays(np.float32, (count, 4), elements=st.floats(-9, 9, width=32)))
     thresholds = [0.5, 0.3, 0.9, 0.02]
-    got = metrics.score_sets(logits, targets, thresholds, LABELS)
+    got = SeveralLabels(LABELS, tuple(thresholds)).evaluate(logits, targets).to_json()
     probabilities = 1 / (1 + np.exp(-logits.astype(np.float64)))
     answers = metrics.chosen(logits, thresholds)
     far = np.abs(probabilities - thresholds) > 1e-6
@@ -136,7 +147,7 @@ def test_sigmoid_does_not_overflow():
 
 
 def test_a_headline_names_what_there_is():
-    assert metrics.headline({"accuracy": 0.5, "macro_f1": 0.25}) == "accuracy 0.5000, macro-F1 0.2500"
+    assert headline({"accuracy": 0.5, "macro_f1": 0.25}) == "accuracy 0.5000, macro-F1 0.2500"
     sets = {"micro_f1": 0.5, "macro_f1": 0.25, "subset_accuracy": 0.125}
-    assert metrics.headline(sets) == "micro-F1 0.5000, macro-F1 0.2500, subset accuracy 0.1250"
-    assert metrics.main_score(sets) == 0.5
+    assert headline(sets) == "micro-F1 0.5000, macro-F1 0.2500, subset accuracy 0.1250"
+    assert main_score(sets) == 0.5

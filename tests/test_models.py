@@ -1,18 +1,16 @@
 """The networks: against plain loops, and free of their batch where they mask."""
 
-from dataclasses import replace
-from typing import get_args
-
 import pytest
 import torch
+from msgspec import structs
 from torch import nn
 
 from networks import CASES, NETWORKS, NOT_LAST
-from rubrica.cli import main as cli
+from rubrica.config.schema import fields_of
 from rubrica.models.config import make_config
-
-# was ModelConfig
-from rubrica.networks.networks import MODELS, build_model
+from rubrica.models.families import FAMILIES
+from rubrica.models.family import NetworkFamily
+from rubrica.networks.networks import build_network
 from rubrica.networks.pooling import POOLINGS
 from settings import changed
 
@@ -21,7 +19,8 @@ def make_model(name, **settings):
     torch.manual_seed(0)
     config = changed(make_config(), [*NETWORKS[name], "model.hidden_size=5", "model.embedding_dim=6"]).model
     table = torch.randn(20, 6, dtype=torch.double)
-    return build_model(replace(config, **{"pooling": "max"} | settings), table, 3)
+    wanted = {key: value for key, value in ({"pooling": "max"} | settings).items() if key in fields_of(type(config))}
+    return build_network(structs.replace(config, **wanted), table, 3)
 
 
 def padded(lengths):
@@ -34,9 +33,16 @@ def padded(lengths):
 def test_every_model_of_the_config_is_in_the_dict():
     for name in NETWORKS:
         assert make_model(name)(*padded([4, 2])).shape == (2, 3)
-    names = get_args(ModelConfig.__annotations__["name"])
-    assert {*MODELS, "bag", "linear"} == set(names)
-    assert list(names) == cli.MODELS  # spelled out there, since --help must answer before numpy is loaded
+    torch_trained = {name for name, kind in FAMILIES.items() if issubclass(kind, NetworkFamily)}
+    assert torch_trained == {"cnn", "rnn", "gru", "lstm", "mingru", "drnn"}
+
+
+def test_a_family_without_a_network_is_named():
+    class Strange(NetworkFamily, frozen=True, kw_only=True):
+        pass
+
+    with pytest.raises(TypeError, match="no network is registered for Strange"):
+        build_network(Strange(name="strange"), torch.zeros(2, 2), 2)
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])

@@ -11,16 +11,17 @@ import onnxruntime
 import pytest
 import torch
 
-from rubrica.artifact.folder import Artifact, expected_shapes
+from rubrica.artifact.folder import Artifact
 from rubrica.errors import ArtifactError, MissingExtraError
 from rubrica.export import onnx as onnx_graph
 from rubrica.export.onnx import TOLERANCE, build_model, check, export_onnx
 from rubrica.export.shrink import store
 from rubrica.models.config import load_recipe, make_config
 from rubrica.models.storage import STORAGES
-from rubrica.networks import networks as models
+from rubrica.networks.networks import build_network
+from rubrica.scoring.tasks import task_of
 from rubrica.text.vocab import Vocab
-from settings import changed
+from settings import changed, shapes_of
 from test_runtime import CASES, LABELS, TEXTS, WORDS, make
 
 
@@ -64,9 +65,9 @@ def make_bag(word_ngrams, num_buckets=13):
     settings = [f"model.word_ngrams={word_ngrams}", f"model.num_buckets={num_buckets}", "model.embedding_dim=5"]
     config = changed(make_config(), ["model.name=bag", "training.batch_size=64", *settings])
     draw = np.random.default_rng(4)
-    shapes = expected_shapes(config, len(WORDS), len(LABELS))
+    shapes = shapes_of(config, len(WORDS), len(LABELS))
     tensors = {name: draw.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
-    return Artifact(config, LABELS, Vocab(WORDS, 1, True), tensors)
+    return Artifact(config, task_of(LABELS, lists=False), Vocab(WORDS, 1, True), tensors)
 
 
 def bag_logits(artifact, ids):
@@ -140,9 +141,9 @@ def test_a_network_that_multiplies_rounding_is_held_to_what_float32_can(tmp_path
     """The seminar's gru at its start: even torch's float32 is up to 1e-4 from float64."""
     config = load_recipe("seminar-gru")
     torch.manual_seed(1)
-    model = models.build_network(config.model, torch.randn(len(WORDS), 50), len(LABELS))
+    model = build_network(config.model, torch.randn(len(WORDS), 50), len(LABELS))
     tensors = {name: value.numpy() for name, value in model.state_dict().items()}
-    artifact = Artifact(config, LABELS, Vocab(WORDS, 1, False), tensors)
+    artifact = Artifact(config, task_of(LABELS, lists=False), Vocab(WORDS, 1, False), tensors)
     _, differences = export_onnx(artifact, tmp_path / "model.onnx")
     assert differences.ours > TOLERANCE / 4
     assert 0 < differences.share < 0.1
@@ -156,7 +157,7 @@ def test_a_graph_that_answers_differently_is_not_written(tmp_path, monkeypatch, 
     artifact = make("gru")[0].artifact
     other = dict(artifact.tensors)
     other[wrong] = other[wrong] + np.float32(1e-4)
-    different = build_model(type(artifact)(artifact.config, artifact.task.labels, artifact.vocab, other))
+    different = build_model(type(artifact)(artifact.config, artifact.task, artifact.vocab, other))
     monkeypatch.setattr(onnx_graph, "build_model", lambda artifact: different)
     with pytest.raises(ArtifactError, match=r"model\.onnx: not written: onnxruntime's answers are off by \d"):
         export_onnx(artifact, tmp_path / "model.onnx")

@@ -1,4 +1,4 @@
-"""The road of training data, from `rubrica train` to the saved folder: which rooms make what it becomes, in what order."""
+"""The road of training data, from `rubrica train` to the saved folder: what it becomes, and in which rooms."""
 
 import sys
 from itertools import pairwise
@@ -8,7 +8,7 @@ import pytest
 from rubrica.cli import main as cli
 from test_architecture import ROOMS
 
-# What the data becomes on its way, in the room that makes it. Each counts when it appears first: an epoch that is scored
+# What the data becomes on its way, in the room that makes it. Each counts when it appears first: to score one more epoch
 # makes the road no longer.
 FORMS = {
     "Dataset": "data",

@@ -15,10 +15,11 @@ import networks
 import rubrica
 from networks import NETWORKS
 from rubrica.artifact.folder import Artifact, save_artifact
-from rubrica.models import forward
 from rubrica.models.config import make_config
+from rubrica.models.family import Inputs
 from rubrica.networks.networks import build_network
 from rubrica.predict.classifier import Classifier
+from rubrica.scoring.tasks import task_of
 from rubrica.text.batching import pad_batch
 from rubrica.text.vocab import Vocab
 from settings import changed
@@ -53,7 +54,7 @@ def make(name, pooling="max", masked=True, both=False, init="torch"):
             norm.running_var.uniform_(0.5, 2)
     model.eval()
     tensors = {k: v.numpy() for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
-    return Classifier(Artifact(config, LABELS, Vocab(WORDS, 1, True), tensors)), model
+    return Classifier(Artifact(config, task_of(LABELS, lists=False), Vocab(WORDS, 1, True), tensors)), model
 
 
 def torch_probabilities(model, classifier, texts):
@@ -84,7 +85,8 @@ def test_weights_in_float64_give_logits_in_float64(name):
     tokens = classifier.artifact.vocab.encode(TEXTS, 128)
     ids, lengths = pad_batch(tokens, np.arange(len(TEXTS)))
     expected = model.double()(torch.from_numpy(ids), torch.from_numpy(lengths)).detach()
-    np.testing.assert_allclose(forward.logits(weights, classifier.config, tokens), expected, rtol=0, atol=1e-12)
+    found = classifier.config.model.logits(weights, Inputs(tokens, (), len(TEXTS)))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["rnn", "gru"])

@@ -10,8 +10,10 @@ import torch
 from literal import LITERAL, literal_ids, literal_losses
 from rubrica.corpus.corpus import build_corpus
 from rubrica.data.dataset import Dataset, Examples
-from rubrica.learning.loop import fit, seed_everything
+from rubrica.learning.job import Job
+from rubrica.learning.loop import fit
 from rubrica.learning.network import initial_table
+from rubrica.learning.seeds import seed_everything
 from rubrica.models.config import load_recipe
 from rubrica.networks.networks import build_network
 from rubrica.scoring.tasks import task_of
@@ -60,8 +62,8 @@ def test_recipe_equals_the_transcription_in_the_loss_of_every_update(world, name
     corpus = build_corpus(dataset, vectors, recipe.data)
     assert len(corpus.rows) < corpus.table_size / 2
     seed_everything(recipe.training.seed)
-    start = initial_table(corpus, vectors, recipe).double()
-    ours = build_model(recipe.model, start, len(CLASSES))
+    start = initial_table(Job(corpus, recipe, np.arange(1), vectors)).double()
+    ours = build_network(recipe.model, start, len(CLASSES))
     # The rows that no text uses may hold any numbers, since they must not matter.
     table = torch.randn(corpus.table_size, vectors.dim, dtype=torch.double)
     table[torch.from_numpy(corpus.rows)] = start
@@ -73,7 +75,7 @@ def test_recipe_equals_the_transcription_in_the_loss_of_every_update(world, name
     texts, targets = literal_ids(train.texts, vectors.words), [CLASSES.index(label) for label in train.labels]
     last_frozen = 20 if name == "gru-frozen" else None
     expected = literal_losses(name, literal, texts, targets, order, last_frozen)
-    got = fit(ours, corpus.splits["train"], rows, recipe).losses
+    got = fit(ours, Job(corpus, recipe, rows, vectors)).losses
     assert len(got) == len(expected) == UPDATES
     np.testing.assert_allclose(got, expected, rtol=1e-9)
     assert np.ptp(expected) > 1e-3  # it does learn, so equality means something
@@ -84,7 +86,7 @@ def test_pretrained_recipes_start_at_the_vectors_and_unknown_words_at_their_plac
     dataset, vectors = world
     recipe = load_recipe(f"seminar-{name}")
     corpus = build_corpus(dataset, vectors, recipe.data)
-    table = initial_table(corpus, vectors, recipe)
+    table = initial_table(Job(corpus, recipe, np.arange(1), vectors))
     expected = vectors.matrix if "unk" in vectors.words else np.vstack([vectors.matrix, vectors.matrix.mean(0)])
     np.testing.assert_allclose(table.numpy(), expected[corpus.rows], rtol=1e-6)
     place = vectors.words.index("unk") if "unk" in vectors.words else len(vectors.words)

@@ -13,11 +13,13 @@ from networks import NETWORKS
 from rubrica import files as cache
 from rubrica.corpus import corpus as corpus_module
 from rubrica.corpus.corpus import build_corpus
+from rubrica.data import stored_texts
 from rubrica.data.dataset import Dataset, Examples
 from rubrica.errors import ArtifactError, DataError
 from rubrica.kernels.linear import Ngrams
 from rubrica.learning import bag as bag_module
 from rubrica.learning import training
+from rubrica.learning.job import Job
 from rubrica.learning.linear import _KEPT, fit
 from rubrica.learning.network import initial_table
 from rubrica.learning.train import train
@@ -144,7 +146,8 @@ def test_the_random_table_is_the_one_that_the_whole_table_would_start_from(tiny_
     whole = torch.nn.Embedding(len(tiny_vectors.words), 6).weight
     after = torch.rand(3)
     torch.manual_seed(3)
-    assert torch.equal(initial_table(corpus, tiny_vectors, config), whole[torch.from_numpy(corpus.rows)])
+    job = Job(corpus, config, np.arange(1), tiny_vectors)
+    assert torch.equal(initial_table(job), whole[torch.from_numpy(corpus.rows)])
     assert torch.equal(torch.rand(3), after)
 
 
@@ -167,7 +170,7 @@ def test_a_tenth_of_train_is_held_out_and_then_learned_too(tiny_news, monkeypatc
     model = LINEAR.model
     ngrams = Ngrams(True, model.word_ngrams, model.char_ngrams)
     part = fit(
-        texts, np.arange(160), targets, 4, ngrams,
+        tiny_news.task, texts, np.arange(160), targets, ngrams,
         cost=model.cost, informed=True, passes=LINEAR.training.epochs, keep=_KEPT,
     ).part  # fmt: skip
     weight = np.float32(whole.metrics["weights"]["linear"])
@@ -188,18 +191,20 @@ def test_no_more_texts_are_held_out_than_are_of_use(tiny_news, monkeypatch):
 
 @pytest.mark.parametrize("interrupted", ["gru", "linear"])
 def test_interrupted_while_learning_all_of_train_the_first_model_is_kept(tiny_news, monkeypatch, interrupted):
-    original = training.train_parts
+    original = training.train_members
 
-    def second_interrupted(corpus, vectors, config, rows, validate, title, *more, **named):
-        parts, config = original(corpus, vectors, config, rows, validate, title, *more, **named)
-        if "all of train" in title:
-            parts = parts if interrupted == "gru" else parts[1:]  # a linear model that Ctrl-C met is alone
-            parts[0].history.interrupted = True
-        return parts, config
+    def second_interrupted(job, **named):
+        fitted = original(job, **named)
+        if "all of train" in job.title:
+            # A linear model that Ctrl-C met is alone.
+            members = fitted.members if interrupted == "gru" else fitted.members[1:]
+            members[0].history.interrupted = True
+            fitted = fitted._replace(members=members)
+        return fitted
 
-    monkeypatch.setattr(training, "train_parts", second_interrupted)
+    monkeypatch.setattr(training, "train_members", second_interrupted)
     kept = train(tiny_news, config=QUICK).artifact
-    monkeypatch.setattr(training, "train_parts", original)
+    monkeypatch.setattr(training, "train_members", original)
     monkeypatch.setattr(training, "_NEGLIGIBLE", 1.0)
     first = train(tiny_news, config=QUICK).artifact
     assert "refitted" not in kept.metrics
@@ -285,8 +290,8 @@ def test_a_network_is_compared_with_a_bag_on_the_same_texts(tiny_news, tmp_path)
 def test_a_bag_is_trained_without_torch(tmp_path):
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "import rubrica; # was load_recipe\n"
-        "model = rubrica.train('mini-news', config=load_recipe('bag'), out=sys.argv[1])\n"
+        "import rubrica\n"
+        "model = rubrica.train('mini-news', config=rubrica.load_recipe('bag'), out=sys.argv[1])\n"
         "assert model.artifact.metrics['test']['accuracy'] > 0.85, model.artifact.metrics\n"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "model")], check=True)
@@ -312,7 +317,7 @@ def test_ids_in_a_file_and_scores_in_stretches_change_nothing(tiny_news, monkeyp
     config = changed(QUICK, [f"model.name={name}"])
     expected = train(tiny_news, config=config).artifact
     monkeypatch.setattr(corpus_module, "_IN_MEMORY", 50)
-    monkeypatch.setattr(corpus_module, "_STRETCH", 7)
+    monkeypatch.setattr(stored_texts, "STRETCH", 7)
     monkeypatch.setattr(corpus_module, "_RENUMBERED", 11)
     monkeypatch.setattr(training, "_SCORED", 3)
     monkeypatch.setattr(cache, "IN_MEMORY_BYTES", 0)

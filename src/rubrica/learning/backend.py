@@ -129,11 +129,10 @@ class TorchBackend(Backend):
 
     def send(self, split: Split, batches: Sequence[Rows]) -> "Iterator[Rows | DeviceBatch]":
         """See `Backend`."""
-        device = self.table.table.weight.device
-        if device.type == "cpu" or len(split.tokens.ids) > MOST_IDS:
+        if len(split.tokens.ids) > MOST_IDS:
             return iter(batches)
         if self.there is None:
-            self.there = DeviceSplit(split, device)
+            self.there = DeviceSplit(split, self.table.table.weight.device)
         else:
             self.there.read(split.tokens.ids)
         return self.there.send(batches)

@@ -8,7 +8,7 @@ Letters: N texts, F features, C classes.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -19,7 +19,7 @@ from rubrica.config.groups import DataSettings, DescentTraining, Training
 from rubrica.kernels import native
 from rubrica.kernels.linear import Entries, Index, Ngrams, features, index_keys, scores
 from rubrica.kernels.rows import distinct
-from rubrica.models.family import Facts, Family, Floats, Scorer, Shapes, Sizes, Tensors
+from rubrica.models.family import Facts, Family, Floats, Inputs, Scorer, Shapes, Sizes, Tensors
 from rubrica.models.storage import take_rows
 
 _TEXTS, _CHARACTERS = 1 << 10, 1 << 22  # that are numbers at a time; each character has room for some 7, of 8 bytes
@@ -82,7 +82,7 @@ class Linear(Family, frozen=True, kw_only=True):
     def open(self, tensors: Tensors, data: DataSettings) -> Scorer:
         """See `Family.open`; the features are indexed at the first answer."""
         part = LinearPart(self.ngrams(data), tensors)
-        return lambda inputs: logits(part, inputs.texts)
+        return partial(_score, part)
 
     def describe(self, facts: Facts) -> str:
         """See `Family.describe`."""
@@ -91,6 +91,10 @@ class Linear(Family, frozen=True, kw_only=True):
         )
         case = " with their capitals" if self.keep_case else ""
         return f"{facts.num_features} weighed features of a text{case}: {runs}; cost {self.cost:g}."
+
+
+def _score(part: LinearPart, inputs: Inputs) -> Floats:
+    return logits(part, inputs.texts)
 
 
 def logits(part: LinearPart, texts: Sequence[str]) -> Floats:
