@@ -12,7 +12,9 @@ import pytest
 from rubrica.data.mini_news import build_mini_news
 
 ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "rubrica"
 READMES = ["README.md", "README.ru.md"]
+GUIDES = ["docs/guide.md", "docs/guide.ru.md"]
 BIN = Path(sys.executable).parent
 
 
@@ -60,29 +62,43 @@ def test_the_commands_run_and_answer_as_shown(home, reader):
 
 def test_the_python_runs(home, reader, monkeypatch):
     monkeypatch.chdir(home)
-    first, second = blocks("README.md", "python")
+    (code,) = blocks("README.md", "python")
     names = {}
-    exec(first, names)
+    exec(code, names)
     assert names["labels"] == ["Business"]
-    exec(second, names)
-    assert names["answers"].tolist() == ["negative"]
     assert names["rows"].shape == (1, 4)
-    assert names["scores"]["accuracy"] == 1
+    assert names["scores"].accuracy == names["scores"].macro_f1 == 1
+    assert names["scores"].per_class
 
 
-def test_the_twin_has_the_same_commands():
-    for language in ("console", "python"):
-        english, russian = (
-            [line.partition("#")[0] for block in blocks(name, language) for line in block.splitlines()]
-            for name in READMES
-        )
-        assert [line for line in english if not line.startswith("{")] == [
-            line for line in russian if not line.startswith("{")
-        ]
+def test_the_python_of_the_guide_runs():
+    (code,) = blocks("docs/guide.md", "python")
+    names = {}
+    exec(code, names)
+    assert names["answers"].tolist() == ["negative"]
+
+
+@pytest.mark.parametrize(("english", "russian"), [READMES, GUIDES], ids=["README", "guide"])
+@pytest.mark.parametrize("language", ["console", "python"])
+def test_the_twin_has_the_same_commands(english, russian, language):
+    def lines(name):
+        return [line.partition("#")[0] for block in blocks(name, language) for line in block.splitlines()]
+
+    assert lines(english) == lines(russian)
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_the_guide_has_every_family_and_every_suffix(name):
+    from rubrica.data.files import FORMATS
+    from rubrica.models.families import FAMILIES
+
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert not [word for word in (*FAMILIES, *FORMATS) if f"`{word}`" not in text]
 
 
 PAGES = [
-    *((name, 5) for name in READMES),
+    *((name, 4) for name in READMES),
+    *((name, 1) for name in GUIDES),
     ("docs/accuracy.md", 3),
     *((f"docs/{name}.md", 1) for name in ("artifact", "ladder", "ladder.ru", "seminar", "seminar.ru")),
 ]
@@ -98,13 +114,30 @@ def test_the_tables_are_those_of_the_results(name, count, monkeypatch):
     assert text.count("<!-- table ") == count
 
 
-@pytest.mark.parametrize("name", READMES)
-def test_the_files_it_names_are_there(name):
+def tree_of(name):
+    """The part of a README that shows the rooms and the folders beside them."""
     text = (ROOT / name).read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#:]+)\)", text):
-        assert (ROOT / target).exists(), target
-    tree = re.search(r"^    src/rubrica/\n(.*?)\n\n", text, flags=re.DOTALL | re.MULTILINE)[1]
-    for file in re.findall(r"(?<!\*)\b[a-z]\w*\.py\b", tree):
-        assert any(list((ROOT / folder).rglob(file)) for folder in ("src", "tests", "benchmarks")), file
+    return re.search(r"^    src/rubrica/\n(.*?)\n\n", text, flags=re.DOTALL | re.MULTILINE)[1]
+
+
+@pytest.mark.parametrize(
+    "name", [*READMES, "CONTRIBUTING.md", *sorted(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))]
+)
+def test_the_files_a_page_names_are_there(name):
+    page = ROOT / name
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+        assert (page.parent / target).exists(), target
     for command in re.findall(r"python (benchmarks/\w+\.py)", text.replace("\n", " ")):
         assert (ROOT / command).is_file(), command
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_tree_shows_each_room(name):
+    tree = tree_of(name)
+    shown = re.findall(r"^      (\w+)(?:/|\.py)  ", tree, flags=re.MULTILINE)
+    rooms = [path.stem for path in PACKAGE.iterdir() if path.suffix in ("", ".py") and path.name[0] not in "_."]
+    assert sorted(shown) == sorted(rooms)
+    for file in re.findall(r"\b[a-z]\w*(?:\.ru)?\.(?:py|md)\b", tree):
+        places = [folder for folder in ("src", "tests", "docs") if any((ROOT / folder).rglob(file))]
+        assert places, file
