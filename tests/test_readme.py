@@ -141,3 +141,15 @@ def test_the_tree_shows_each_room(name):
     for file in re.findall(r"\b[a-z]\w*(?:\.ru)?\.(?:py|md)\b", tree):
         places = [folder for folder in ("src", "tests", "docs") if any((ROOT / folder).rglob(file))]
         assert places, file
+
+
+def test_the_index_of_decisions_has_each_entry():
+    text = (ROOT / "docs" / "decisions.md").read_text(encoding="utf-8")
+    index = re.findall(r"^\| \[(.*?)\]\((#.*?)\) \| (\d{4}-\d\d-\d\d) \| .+ \|$", text, flags=re.MULTILINE)
+    entries = re.findall(r"^## (.*)\n\n(\d{4}-\d\d-\d\d), commit [0-9a-f]{7}\. ", text, flags=re.MULTILINE)
+    assert [(title, date) for title, _, date in index] == entries
+    assert len(entries) == len(re.findall(r"^## ", text, flags=re.MULTILINE))
+    assert [date for _, date in entries] == sorted((date for _, date in entries), reverse=True)
+    slugs = ["#" + re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title, _ in entries]
+    assert [slug for _, slug, _ in index] == slugs
+    assert set(re.findall(r"\]\((#[^)]*)\)", text)) <= set(slugs)
