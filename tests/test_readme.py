@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "rubrica"
 READMES = ["README.md", "README.ru.md"]
 GUIDES = ["docs/guide.md", "docs/guide.ru.md"]
+SEMINARS = ["docs/seminar.md", "docs/seminar.ru.md"]
 BIN = Path(sys.executable).parent
 
 
@@ -78,11 +79,24 @@ def test_the_python_of_the_guide_runs():
     assert names["answers"].tolist() == ["negative"]
 
 
-@pytest.mark.parametrize(("english", "russian"), [READMES, GUIDES], ids=["README", "guide"])
+@pytest.mark.parametrize("name", SEMINARS)
+def test_the_python_of_the_seminar_prints_what_the_page_shows(name, capsys):
+    (code,) = blocks(name, "python")
+    exec(code, {})
+    printed = [line.split() for line in capsys.readouterr().out.splitlines()]
+    shown = [line.split() for line in re.findall(r"^# (.*)$", code, flags=re.MULTILINE)]
+    assert [line[:2] for line in printed] == [line[:2] for line in shown]
+    for ours, theirs in zip(printed, shown, strict=True):
+        assert [float(number) for number in ours[2:]] == pytest.approx(
+            [float(number) for number in theirs[2:]], rel=0.1
+        )
+
+
+@pytest.mark.parametrize(("english", "russian"), [READMES, GUIDES, SEMINARS], ids=["README", "guide", "seminar"])
 @pytest.mark.parametrize("language", ["console", "python"])
 def test_the_twin_has_the_same_commands(english, russian, language):
     def lines(name):
-        return [line.partition("#")[0] for block in blocks(name, language) for line in block.splitlines()]
+        return [line.partition("#")[0].rstrip() for block in blocks(name, language) for line in block.splitlines()]
 
     assert lines(english) == lines(russian)
 
