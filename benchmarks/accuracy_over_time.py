@@ -30,6 +30,7 @@ from peers import fasttext_train, trial
 from results import RESULTS, save_result
 from rubrica.corpus.held_out import hold_out
 from rubrica.data.dataset import Examples, read_dataset
+from rubrica.scoring.tasks import task_of
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -70,7 +71,7 @@ def our_point(source, test, seed, flags, folder):
     command = [Path(sys.executable).with_name("rubrica"), "train", source / "train.csv", "--out", folder / "model"]
     environment = os.environ | {"RUBRICA_CACHE": str(folder / "cache")}
     seconds, _ = seconds_of([*command, "--seed", seed, *flags], env=environment)
-    return seconds, rubrica.load(folder / "model").evaluate(test.texts, test.labels)["accuracy"]
+    return seconds, rubrica.load(folder / "model").evaluate(test.texts, test.labels).accuracy
 
 
 def fasttext_point(path, test, seed, epochs, lr, folder):
@@ -93,9 +94,9 @@ def fasttext_point(path, test, seed, epochs, lr, folder):
 
 def fasttext_rates(train, seed, folder):
     """The learning rate of each number of epochs that is best on the validation part."""
-    place = {label: i for i, label in enumerate(sorted(set(train.labels)))}
-    targets = np.array([place[label] for label in train.labels])
-    parts = hold_out(targets, min(trial.VALIDATION_FRACTION, trial.MOST_HELD / len(targets)), seed)
+    task = task_of(sorted(set(train.labels)), lists=False)
+    targets = task.encode(train.labels)
+    parts = hold_out(task, targets, min(trial.VALIDATION_FRACTION, trial.MOST_HELD / len(targets)), seed)
     kept, held = (Examples([train.texts[i] for i in part], [train.labels[i] for i in part]) for part in parts)
     fasttext_train.write_texts(kept, folder / "kept.txt")
     return {

@@ -21,8 +21,9 @@ import numpy as np
 import rubrica
 from results import write_result
 from rubrica.artifact.folder import load_artifact, save_artifact
+from rubrica.cli.units import parse_size
 from rubrica.data.dataset import read_dataset
-from rubrica.export.shrink import folder_sizes, parse_size, shrink, store
+from rubrica.export.shrink import folder_sizes, shrink, store
 from rubrica.learning.train import train
 from rubrica.models.config import make_config
 
@@ -58,11 +59,7 @@ def main():
     for seed in SEEDS:
         with tempfile.TemporaryDirectory() as home:
             trained = Path(home) / "trained"
-            train(
-                dataset,
-                out=trained,
-                config=make_config().changed([f"training.seed={seed}", "training.storage=float32"]),
-            )
+            train(dataset, out=trained, config=make_config(training={"seed": seed, "storage": "float32"}))
             for number, (name, change) in enumerate(FORMS.items()):
                 folder = save_artifact(change(load_artifact(trained)), Path(home) / str(number))
                 model = rubrica.load(folder)
@@ -70,7 +67,7 @@ def main():
                 row["bytes"].append(sum(folder_sizes(folder).values()))
                 row["words"].append(len(model.artifact.vocab.words))
                 row["features"].append(len(model.artifact.tensors["linear.keys"]))
-                row["accuracy"].append(model.evaluate(test.texts, test.labels)["accuracy"])
+                row["accuracy"].append(model.evaluate(test.texts, test.labels).accuracy)
                 row["open_ms"].append(open_ms(folder))
                 row["storage"] = model.artifact.storage
                 print(seed, name, row["bytes"][-1], row["words"][-1], f"{row['accuracy'][-1]:.4f}", flush=True)

@@ -48,7 +48,7 @@ def main():
             seconds = seconds_of(command, env={"PATH": "/usr/bin:/bin", "RUBRICA_CACHE": str(folder / f"cache-{seed}")})
             scores = load(ours).evaluate(test.texts, test.labels)
             size = sum(path.stat().st_size for path in ours.iterdir())
-            rows["rubrica bag"].append((seconds, scores["accuracy"], size))
+            rows["rubrica bag"].append((seconds, scores.accuracy, size))
             script = [sys.executable, fasttext_train.__file__, folder / "train.txt", theirs, str(seed)]
             seconds = seconds_of(script)
             answers = fasttext_train.predict(fasttext.load_model(str(theirs)), lines)

@@ -27,22 +27,26 @@ from results import write_result
 from rubrica.corpus.corpus import build_corpus
 from rubrica.data.dataset import read_dataset
 from rubrica.kernels import native
-from rubrica.learning.loop import Optimizer, _batches, seed_everything, to_tensors, update
+from rubrica.learning.backend import choose_backend, to_tensors
+from rubrica.learning.job import Job, all_rows
+from rubrica.learning.loop import update
 from rubrica.learning.network import initial_table
+from rubrica.learning.schedule import batches_of
+from rubrica.learning.seeds import seed_everything
 from rubrica.models.config import load_recipe
-from rubrica.networks.networks import build_model
+from rubrica.networks.networks import build_network
 from rubrica.networks.pooling import pool_max
 
 UPDATES, PAIRS, WARM_UP = 150, 5, 10
 NETWORKS = (("gru", 48), ("gru", 64), ("rnn", 64), ("lstm", 64))
 # One direction, maximum; no draws and no moved vectors, so that either side does the same.
 OFF = ("label_smoothing", "word_dropout", "dropout", "adversarial")
-CONFIG = load_recipe("small").changed(["training.batch_size=64", *(f"training.{name}=0.0" for name in OFF)])
+CONFIG = load_recipe("small").replace(training={"batch_size": 64, "device": "cpu"} | dict.fromkeys(OFF, 0.0))
 LAYERS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
 class Theirs(nn.Module):
-    """The network of `models/rnn.py` from torch's parts."""
+    """The network of `networks/recurrent.py` from torch's parts."""
 
     def __init__(self, ours, config):
         super().__init__()
@@ -58,8 +62,8 @@ class Theirs(nn.Module):
         ]
 
     def update(self, split, batch, config):
-        """As `rubrica.loop.update`."""
-        ids, lengths, targets = to_tensors(self, split, batch, config)
+        """As `rubrica.learning.loop.update`."""
+        ids, lengths, targets, _ = to_tensors(split, batch, torch.device("cpu"), masked=True)
         states, _ = self.layer(self.embedding(ids.t()))
         loss = F.cross_entropy(self.head(pool_max(states, lengths)), targets)
         for optimizer in self.optimizers:
@@ -79,12 +83,13 @@ class Theirs(nn.Module):
 
 def measure(corpus, name, hidden):
     """Seconds of an epoch of either side, a turn each."""
-    config = CONFIG.changed([f"model.name={name}", f"model.hidden_size={hidden}", "training.device=cpu"])
-    seed_everything(0)
-    ours = build_model(config.model, initial_table(corpus, None, config), len(corpus.labels)).train()
-    theirs, optimizer = Theirs(ours, config).train(), Optimizer(ours, config)
+    config = CONFIG.replace(model={"name": name, "hidden_size": hidden})
     split = corpus.splits["train"]
-    batches = _batches(split, np.arange(len(split.targets)), config, epoch=0)
+    rows = all_rows(split)
+    seed_everything(0)
+    ours = build_network(config.model, initial_table(Job(corpus, config, rows)), corpus.task.num_classes).train()
+    theirs, backend = Theirs(ours, config).train(), choose_backend(ours, config, corpus.task)
+    batches = batches_of(split, rows, config.training, epoch=0)
     seconds, torch_threads = {"ours": [], "torch": []}, torch.get_num_threads()
     for turn in range(PAIRS + 1):
         start = turn * UPDATES
@@ -94,7 +99,7 @@ def measure(corpus, name, hidden):
             torch.set_num_threads(1 if side == "ours" else torch_threads)  # as `loop.fit` does, and as torch comes
             started = time.perf_counter()
             if side == "ours":
-                losses[side] = [float(update(ours, optimizer, split, batch, config)[0]) for batch in chosen]
+                losses[side] = [float(update(backend, split, batch)[0]) for batch in chosen]
             else:
                 losses[side] = [theirs.update(split, batch, config) for batch in chosen]
             if turn:

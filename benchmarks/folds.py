@@ -14,10 +14,11 @@ from statistics import fmean
 import numpy as np
 from sklearn.model_selection import KFold, StratifiedKFold
 
+from rubrica.cli.units import parse_setting
 from rubrica.data.dataset import read_dataset
-from rubrica.learning.training import train_dataset
-from rubrica.models.config import load_recipe, make_config
-from rubrica.scoring.metrics import main_score
+from rubrica.learning.train import train_dataset
+from rubrica.models.config import make_config, read_recipe
+from rubrica.scoring.report import main_score
 from rubrica.vectors.word_vectors import load_vectors
 
 FOLDS = 3
@@ -44,13 +45,17 @@ def main():
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each fold [1]")
     given = parser.parse_args()
-    config = (load_recipe(given.recipe) if given.recipe else make_config()).changed(given.set)
+    tables = read_recipe(given.recipe) if given.recipe else {}
+    for section, key, value in map(parse_setting, given.set):
+        tables.setdefault(section, {})[key] = value
+    config = make_config(**tables)
     vectors = load_vectors(given.vectors) if given.vectors else None
     means = []
     for seed in range(given.seeds):
         found = []
         for fold, dataset in enumerate(folds(read_dataset(given.data))):
-            _, artifact = train_dataset(dataset, vectors, config.changed([f"training.seed={FOLDS * seed + fold}"]))
+            seeded = config.replace(training={"seed": FOLDS * seed + fold})
+            _, artifact = train_dataset(dataset, vectors, seeded)
             scores = artifact.metrics["test"]
             found.append(main_score(scores))
             print(

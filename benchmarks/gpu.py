@@ -39,13 +39,15 @@ from results import write_result
 from rubrica.corpus.corpus import build_corpus
 from rubrica.corpus.held_out import hold_out
 from rubrica.data.dataset import read_dataset
-from rubrica.learning import loop
+from rubrica.learning.backend import KernelBackend, choose_backend, compute_logits
 from rubrica.learning.device_split import DeviceSplit
-from rubrica.learning.loop import Optimizer, compute_logits, seed_everything, update
+from rubrica.learning.job import Job
+from rubrica.learning.loop import update
 from rubrica.learning.network import initial_table
+from rubrica.learning.schedule import batches_of
+from rubrica.learning.seeds import seed_everything
 from rubrica.models.config import make_config
-from rubrica.networks.bptt import join_weights
-from rubrica.networks.networks import build_model
+from rubrica.networks.networks import build_network
 from rubrica.vectors.word_vectors import load_vectors
 
 NETWORKS = ("gru", "lstm", "rnn", "cnn")  # of 64 units, or filters
@@ -55,6 +57,7 @@ UPDATES, FIRST, FROZEN = 50, 10, 20
 CLOSE = 1e-4  # a share of the largest number
 LOSSES_CLOSE, MEDIAN_CLOSE = {"cnn": 1e-2}, 0.01
 MULTIPLE = 8  # of the steps of a graph
+ASK_FOR_KERNELS = ("networks.embedding", "networks.bptt", "networks.recurrent", "networks.network", "learning.backend")
 
 
 def synchronize(device):
@@ -66,8 +69,8 @@ def synchronize(device):
 def accelerators_way(device):
     """On a GPU nothing; on the CPU its tensors go where those of a GPU go, as in tests/test_device_split.py."""
     with ExitStack() as stack:
-        for module in ("embedding", "bptt", "loop") if device.type == "cpu" else ():
-            stack.enter_context(patch(f"rubrica.{module}.on_cpu", lambda tensor: False))
+        for module in ASK_FOR_KERNELS if device.type == "cpu" else ():
+            stack.enter_context(patch(f"rubrica.{module}.uses_kernels", lambda tensor: False))
         yield
 
 
@@ -88,23 +91,27 @@ class Data:
     """What every run reads."""
 
     def __init__(self, dataset, vectors):
-        self.vectors, self.config = vectors, make_config().changed(["training.batch_size=64"])
-        self.corpus = build_corpus(dataset, vectors, self.config.data)
-        self.split = self.corpus.splits["train"]
-        self.rows, self.held = hold_out(self.split.targets, self.config.data.validation_fraction, 0)
+        settings, self.vectors = make_config(), vectors
+        self.corpus = build_corpus(dataset, vectors, settings.data)
+        self.task, self.split = self.corpus.task, self.corpus.splits["train"]
+        self.rows, self.held = hold_out(self.task, self.split.targets, settings.data.validation_fraction, 0)
+        self.dim = vectors.dim if vectors else settings.model.embedding_dim
 
-    def start(self, device, *settings):
-        """A network, its optimizer and its settings, the same ones each time."""
-        dim = self.vectors.dim if self.vectors else self.config.model.embedding_dim
-        config = self.config.changed([f"model.embedding_dim={dim}", *settings])
+    def start(self, device, name, batch_size=64):
+        """A network's backend and its settings, the same ones each time."""
+        config = make_config(model={"name": name, "embedding_dim": self.dim}, training={"batch_size": batch_size})
         seed_everything(0)
-        table = initial_table(self.corpus, self.vectors, config)
-        model = build_model(config.model, table, len(self.corpus.labels)).to(device).train()
-        return model, Optimizer(model, config), config
+        table = initial_table(Job(self.corpus, config, self.rows, self.vectors))
+        network = build_network(config.model, table, self.task.num_classes).to(device).train()
+        return choose_backend(network, config, self.task), config
+
+    def batches(self, config, epoch=0):
+        """The rows of each batch of an epoch."""
+        return batches_of(self.split, self.rows, config.training, epoch)
 
 
 class Graphs:
-    """`loop.update` on a device's batches, by one CUDA graph for each shape, frozen or not.
+    """`learning.loop.update` on a device's batches, by one CUDA graph for each shape, frozen or not.
 
     The first batch of a shape is an ordinary update, in which cuDNN and Adam set themselves up; the second records
     the graph, which does not run it, and from then on graphs are played. A graph reads the row numbers from a tensor
@@ -112,19 +119,18 @@ class Graphs:
     order. On the CPU a recording is played by running the update, so that the keeping of books is tested there.
     """
 
-    def __init__(self, model, optimizer, split, config):
-        self.model, self.optimizer, self.split, self.config = model, optimizer, split, config
-        self.cuda = optimizer.device.type == "cuda"
-        self.recorded = {}
-        optimizer.network = torch.optim.Adam(optimizer.parameters, config.training.lr, fused=True, capturable=self.cuda)
+    def __init__(self, backend, split):
+        self.backend, self.split, self.recorded = backend, split, {}
+        self.cuda = device_of(backend).type == "cuda"
+        backend.adam = torch.optim.Adam(backend.parameters, backend.settings.lr, fused=True, capturable=self.cuda)
         if self.cuda:
             self.pool, self.stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream()
             torch.cuda.synchronize()
 
     def __call__(self, batch):
-        """Loss and accuracy of a batch before the update, as `loop.update`."""
+        """Loss and accuracy of a batch before the update, as `learning.loop.update`."""
         with torch.cuda.stream(self.stream) if self.cuda else nullcontext():
-            key = (len(batch.rows), batch.num_steps, self.optimizer.table.table.weight.requires_grad)
+            key = (len(batch.rows), batch.num_steps, self.backend.table.table.weight.requires_grad)
             if key not in self.recorded:
                 self.recorded[key] = None
                 return self._update(batch)
@@ -136,7 +142,7 @@ class Graphs:
             return result.clone()  # the next graph may write where this one's result lies
 
     def _update(self, batch):
-        return update(self.model, self.optimizer, self.split, batch, self.config)
+        return update(self.backend, self.split, batch)
 
     def _record(self, batch):
         if not self.cuda:
@@ -148,14 +154,18 @@ class Graphs:
         return batch.rows, graph.replay, result
 
 
-def stepper(way, model, optimizer, split, config):
+def device_of(backend):
+    return backend.network.embedding.weight.device
+
+
+def stepper(way, backend, split):
     """One update of a device's batch in one of the ways, and what the steps are rounded to."""
     if way == "graphs":
-        return Graphs(model, optimizer, split, config), MULTIPLE
+        return Graphs(backend, split), MULTIPLE
     if way == "bf16":
-        forward = torch.autocast(optimizer.device.type, dtype=torch.bfloat16)(model.forward)
-        model.forward = lambda *batch: forward(*batch).float()  # the loss in float32
-    return (lambda batch: update(model, optimizer, split, batch, config)), 1
+        forward = torch.autocast(device_of(backend).type, dtype=torch.bfloat16)(backend.network.forward)
+        backend.network.forward = lambda *batch: forward(*batch).float()  # the loss in float32
+    return (lambda batch: update(backend, split, batch)), 1
 
 
 def gradients(model, ids, lengths, targets):
@@ -182,12 +192,10 @@ def check_networks(device):
             found = []
             for place in (torch.device("cpu"), device):
                 seed_everything(0)
-                config = make_config().changed(
-                    [f"model.name={name}", f"model.pooling={pooling}", "training.batch_size=64"]
-                )
-                model = build_model(config.model, torch.randn(2000, 50), 4).to(place).train()
-                if found and name != "cnn":
-                    join_weights(model.cell)  # as the optimizer does
+                settings = make_config(model={"name": name, "pooling": pooling}).model
+                model = build_network(settings, torch.randn(2000, 50), 4).to(place).train()
+                if found:
+                    model.join_weights()  # as torch's backend does
                 with accelerators_way(device) if found else nullcontext():
                     found.append(gradients(model, ids.to(place), lengths.to(place), targets.to(place)))
             ours, theirs = found
@@ -201,16 +209,17 @@ def check_networks(device):
     return rows
 
 
-def losses(data, device, way, multiple, updates, *settings):
+def losses(data, device, way, multiple, updates, name, batch_size=64):
     """Losses of the first updates, the table frozen for some of them, so that a graph meets both."""
-    model, optimizer, config = data.start(device, *settings)
-    step, _ = stepper(way, model, optimizer, data.split, config)
-    batches = loop._batches(data.split, data.rows, config, 0)
+    backend, config = data.start(device, name, batch_size)
+    step, _ = stepper(way, backend, data.split)
+    batches = data.batches(config)
     batches = [batches[i % len(batches)] for i in range(updates)]
-    sent = batches if optimizer.on_cpu else DeviceSplit(data.split, device).send(batches, multiple)
+    in_kernels = isinstance(backend, KernelBackend)
+    sent = batches if in_kernels else DeviceSplit(data.split, device).send(batches, multiple)
     found = []
     for number, batch in enumerate(sent):
-        optimizer.table.table.requires_grad_(number >= FROZEN)
+        backend.table.table.requires_grad_(number >= FROZEN)
         found.append(step(batch)[0])
     synchronize(device)  # graphs play on a stream of their own
     return torch.stack(found).cpu().double().numpy()
@@ -228,11 +237,10 @@ def check_training(data, device):
     """Losses against the CPU's, and whether an update waits."""
     rows = []
     for name in NETWORKS:
-        settings = f"model.name={name}"
-        expected = losses(data, torch.device("cpu"), "eager", 1, UPDATES, settings)
+        expected = losses(data, torch.device("cpu"), "eager", 1, UPDATES, name)
         with accelerators_way(device):
-            row = {"network": name, **compare(name, expected, losses(data, device, "eager", 1, UPDATES, settings))}
-            row["waits"] = waits(data, device, settings)
+            row = {"network": name, **compare(name, expected, losses(data, device, "eager", 1, UPDATES, name))}
+            row["waits"] = waits(data, device, name)
         rows.append(row)
         print(f"{name:4} losses off by {row['first_off_by']:.1e}, half of all by at most {row['median_off_by']:.1e}; "
               f"{row['waits'] or 'no update waits'}", flush=True)  # fmt: skip
@@ -241,9 +249,9 @@ def check_training(data, device):
 
 def check_graphs(data, device, name):
     """Losses of graphs against eager's on the same shapes."""
-    settings = (f"model.name={name}", "training.batch_size=16")  # so that shapes come again with other texts
+    few = 16  # texts a batch, so that shapes come again with other texts
     with exact_float32(), accelerators_way(device):
-        eager, graphs = (losses(data, device, way, MULTIPLE, 3 * UPDATES, *settings) for way in ("eager", "graphs"))
+        eager, graphs = (losses(data, device, way, MULTIPLE, 3 * UPDATES, name, few) for way in ("eager", "graphs"))
     row = {"network": name, **compare(name, eager, graphs)}
     verdict = "equal" if row["holds"] else "not equal, and not timed"
     print(f"{name:4} losses by graphs off by {row['first_off_by']:.1e}, half of all by at most "
@@ -251,17 +259,16 @@ def check_graphs(data, device, name):
     return row
 
 
-def waits(data, device, settings):
+def waits(data, device, name):
     """What torch says where an update waits for the device; nothing where none does."""
-    model, optimizer, config = data.start(device, settings)
-    batches = loop._batches(data.split, data.rows, config, 0)[:2]
-    first, second = DeviceSplit(data.split, device).send(batches)
-    update(model, optimizer, data.split, first, config)
+    backend, config = data.start(device, name)
+    first, second = DeviceSplit(data.split, device).send(data.batches(config)[:2])
+    update(backend, data.split, first)
     if device.type != "cuda":
         return "not watched on the CPU"
     torch.cuda.set_sync_debug_mode("error")
     try:
-        update(model, optimizer, data.split, second, config)
+        update(backend, data.split, second)
     except RuntimeError as error:
         return str(error).partition("\n")[0]
     finally:
@@ -271,19 +278,19 @@ def waits(data, device, settings):
 
 def measure(data, device, name, batch_size, way):
     """Seconds of an epoch, and the accuracy after three, of one network in one of the ways."""
-    model, optimizer, config = data.start(device, f"model.name={name}", f"training.batch_size={batch_size}")
+    backend, config = data.start(device, name, batch_size)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    step, multiple = stepper(way, model, optimizer, data.split, config)
+    step, multiple = stepper(way, backend, data.split)
     split, seconds, accuracy = DeviceSplit(data.split, device), [], None
     for epoch in range(EPOCHS):
         synchronize(device)
         started = time.perf_counter()
-        waiting = [step(batch) for batch in split.send(loop._batches(data.split, data.rows, config, epoch), multiple)]
+        waiting = [step(batch) for batch in split.send(data.batches(config, epoch), multiple)]
         synchronize(device)
         seconds.append(time.perf_counter() - started)
         if epoch + 1 == SCORED_AFTER:
-            logits = compute_logits(model, data.split, data.held, config)
+            logits = compute_logits(backend.network, data.split, data.held, config)
             accuracy = float((logits.argmax(1) == data.split.targets[data.held]).mean())
     middle = float(np.median(seconds[1:]))
     row = {
@@ -336,8 +343,7 @@ def main():
     if failed:
         sys.exit(f"not equal to the CPU, so nothing was timed: {failed}")
     result |= {"data": dataset.name.rstrip("/").rpartition("/")[2], "train_texts": len(data.rows)}
-    result["embedding_dim"] = data.vectors.dim if data.vectors else data.config.model.embedding_dim
-    result |= {"graphs": [], "rows": [], "errors": []}
+    result |= {"embedding_dim": data.dim, "graphs": [], "rows": [], "errors": []}
     sizes = BATCH_SIZES[:1] if arguments.check_on_cpu else BATCH_SIZES
     for way in ("eager", "bf16", "graphs"):  # a graph that cannot be recorded may leave torch unwell: it comes last
         for name in NETWORKS:

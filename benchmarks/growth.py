@@ -30,7 +30,7 @@ from results import write_result
 from rubrica.corpus.corpus import build_corpus
 from rubrica.data.dataset import Dataset, Examples, read_dataset
 from rubrica.learning.training import train_corpus
-from rubrica.models.config import load_recipe
+from rubrica.models.config import load_recipe, with_known
 
 RUNS = (("bag", 1), ("bag", 10), ("bag", 100), ("gru", 1), ("gru", 10))
 EPOCHS = {("bag", 1): 10}  # else 1; an epoch of 0.05 s would show the first touch of new memory, not the training
@@ -103,13 +103,13 @@ class Memory:
 def measure(data, model, times):
     """One size: what `rubrica train` does between reading and saving."""
     epochs = EPOCHS.get((model, times), 1)
-    config = load_recipe({"gru": "small"}.get(model, model))
-    config = config.changed([f"training.epochs={epochs}", "training.adversarial=0"])
+    recipe = load_recipe({"gru": "small"}.get(model, model))
+    config = with_known(recipe, {"epochs": epochs, "adversarial": 0.0})
     source = read_dataset(data)
     train = source.splits["train"]
     texts = Noisy(train.texts, times)
     examples = Examples(texts, Repeated(train.labels, times))
-    dataset = Dataset("noisy", {"train": examples}, ("text",), "label", source.labels)
+    dataset = Dataset("noisy", {"train": examples}, ("text",), "label", source.task)
     memory = Memory()
     before = memory.since()[0]
     started = time.perf_counter()

@@ -33,8 +33,8 @@ from rubrica.data.dataset import read_dataset
 import numpy as np
 dataset = read_dataset(sys.argv[1])
 split = dataset.splits["train"]
-targets = np.array([dataset.labels.index(label) for label in split.labels])
-rows, held = hold_out(targets, min(0.1, 2000 / len(targets)), 0, text_keys(len(targets), [split.texts]))
+targets = dataset.task.encode(split.labels)
+rows, held = hold_out(dataset.task, targets, min(0.1, 2000 / len(targets)), 0, text_keys(len(targets), [split.texts]))
 vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
 features = vectorizer.fit_transform([split.texts[row] for row in rows])
 model = LinearSVC(C=0.3).fit(features, targets[rows])

@@ -50,11 +50,10 @@ def main():
     import fasttext
 
     dataset = read_dataset(Path(sys.argv[1]))
-    one_epoch = ["training.epochs=1", "data.validation_fraction=0"]
-    gru = load_recipe("small").changed([*one_epoch, "model.hidden_size=48"])
+    one_epoch = {"training": {"epochs": 1}, "data": {"validation_fraction": 0.0}}
     models = {
-        "bag": train(dataset, config=load_recipe("bag").changed(one_epoch)),
-        "gru 48": train(dataset, config=gru),
+        "bag": train(dataset, config=load_recipe("bag").replace(**one_epoch)),
+        "gru 48": train(dataset, config=load_recipe("small").replace(**one_epoch, model={"hidden_size": 48})),
     }
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)

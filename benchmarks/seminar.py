@@ -32,7 +32,7 @@ def main():
     for name, printed in EXPERIMENTS.items():
         accuracy, loss, seconds = [], [], []
         for seed in SEEDS:
-            recipe = load_recipe(f"seminar-{name}").changed([f"training.seed={seed}"])
+            recipe = load_recipe(f"seminar-{name}").replace(training={"seed": seed})
             metrics = train_corpus(corpus, vectors, recipe, title=name).metrics
             accuracy.append(metrics["test"]["accuracy"])
             loss.append(metrics["test"]["mean_batch_loss"])

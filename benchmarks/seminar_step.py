@@ -2,7 +2,7 @@
 
 Claim: ours is at least 40x faster for the cnn and 20x for the rnn and the gru. As written means: the whole table of
 1,193,514 x 50 (the size of glove-twitter-50), torch's dense Adam, a Python loop over time (`tests/literal.py`).
-Ours means `rubrica.loop.update`: the rows that some text uses, the native kernels, padding included.
+Ours means `rubrica.learning.loop.update`: the rows that some text uses, the native kernels, padding included.
 
 Expected before measuring: as written 0.46-0.49 s an update, nearly all of it Adam over 60 million numbers; ours
 about 15 ms for the gru (95 steps of six small operations forward and three backward), 8 ms for the rnn, 9 ms for the
@@ -21,10 +21,13 @@ import torch
 from results import write_result
 from rubrica.corpus.corpus import build_corpus
 from rubrica.data.dataset import read_dataset
-from rubrica.learning.loop import Optimizer, seed_everything, update
+from rubrica.learning.backend import choose_backend
+from rubrica.learning.job import Job, all_rows
+from rubrica.learning.loop import update
 from rubrica.learning.network import initial_table
+from rubrica.learning.seeds import seed_everything
 from rubrica.models.config import load_recipe
-from rubrica.networks.networks import build_model
+from rubrica.networks.networks import build_network
 from rubrica.text.tokenizer import tokenize
 from rubrica.vectors.word_vectors import Vectors
 
@@ -50,15 +53,15 @@ def median_ms(seconds):
 def measure(name, dataset, corpus, vectors, recipe):
     """Milliseconds of each update, as written and ours, in turn."""
     seed_everything(recipe.training.seed)
-    small = initial_table(corpus, vectors, recipe)
-    ours = build_model(recipe.model, small, len(corpus.labels)).train()
-    our_optimizer = Optimizer(ours, recipe)
+    split = corpus.splits["train"]
+    small = initial_table(Job(corpus, recipe, all_rows(split), vectors))
+    ours = build_network(recipe.model, small, corpus.task.num_classes).train()
+    backend = choose_backend(ours, recipe, corpus.task)
     table = torch.from_numpy(vectors.matrix.copy())
     table[torch.from_numpy(corpus.rows)] = small
     theirs = LITERAL[name][0](table, recipe.model.hidden_size).train()
     theirs.copy_start(table, ours)
     their_optimizer = torch.optim.Adam(theirs.parameters(), lr=recipe.training.lr)
-    split = corpus.splits["train"]
     order = np.random.default_rng(0).permutation(len(split.targets))
     batches = order[: 32 * (UPDATES + WARM_UP)].reshape(-1, 32)
     ids = literal_ids([dataset.splits["train"].texts[i] for i in batches.ravel()], vectors.words)
@@ -69,7 +72,7 @@ def measure(name, dataset, corpus, vectors, recipe):
         targets = torch.from_numpy(split.targets[batch])
         loss = literal_update(theirs, their_optimizer, padded, targets, LITERAL[name][1])
         between = time.perf_counter()
-        our_loss, _ = update(ours, our_optimizer, split, batch, recipe)
+        our_loss, _ = update(backend, split, batch)
         ended = time.perf_counter()
         losses.append((loss, our_loss))
         if step >= WARM_UP:

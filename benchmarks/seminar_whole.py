@@ -91,7 +91,7 @@ def main():
     vectors, train = made_up_vectors(dataset), dataset.splits["train"]
     chosen = np.random.default_rng(0).permutation(len(train.texts))[: BATCH * (WARM_UP + UPDATES)]
     ids = literal_ids([train.texts[i] for i in chosen], vectors.words)
-    targets = torch.tensor([dataset.labels.index(train.labels[i]) for i in chosen])
+    targets = torch.from_numpy(dataset.task.encode([train.labels[i] for i in chosen]))
     ours, theirs = [], []
     with tempfile.TemporaryDirectory() as folder:
         write_binary(vectors, Path(folder) / "vectors.bin")

@@ -22,8 +22,10 @@ from pathlib import Path
 import numpy as np
 
 from results import write_result
-from rubrica.artifact.folder import Artifact, expected_shapes, save_artifact
+from rubrica.artifact.folder import Artifact, save_artifact
 from rubrica.models.config import load_recipe
+from rubrica.models.family import Sizes
+from rubrica.scoring.tasks import task_of
 from rubrica.text.vocab import Vocab
 
 PAIRS = 12
@@ -37,11 +39,12 @@ PEAK += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
 
 def tiny_model(folder):
     """A model of five words: what remains is the start."""
-    config = load_recipe("small").changed(["model.hidden_size=8", "model.embedding_dim=4"])
-    shapes = expected_shapes(config, 5, 2)
+    config = load_recipe("small").replace(model={"hidden_size": 8, "embedding_dim": 4})
+    task = task_of(["no", "yes"], lists=False)
+    shapes = config.shapes(Sizes(5, task.num_classes, task.num_machines))
     tensors = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
     vocab = Vocab(["<pad>", "<unk>", "a", "b", "c"], 1, True)
-    return save_artifact(Artifact(config, ["no", "yes"], vocab, tensors), folder / "model")
+    return save_artifact(Artifact(config, task, vocab, tensors), folder / "model")
 
 
 def install(folder):

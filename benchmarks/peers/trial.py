@@ -20,6 +20,7 @@ import numpy as np
 from sklearn.metrics import accuracy_score, f1_score
 
 from rubrica.corpus.held_out import hold_out
+from rubrica.scoring.tasks import task_of
 
 VALIDATION_FRACTION, MOST_HELD = 0.1, 2000  # as the defaults of `rubrica train`
 THRESHOLDS = tuple(np.arange(0.05, 0.96, 0.05).round(2).tolist())
@@ -56,8 +57,10 @@ def is_multi_label(truth):
 
 def held_out(truth, seed):
     """Rows of train that stay and rows held out, as `rubrica train` draws them where no text is there twice."""
-    targets = truth.astype(np.uint8) if is_multi_label(truth) else truth.argmax(axis=1)
-    return hold_out(targets, min(VALIDATION_FRACTION, MOST_HELD / len(truth)), seed)
+    several = is_multi_label(truth)
+    targets = truth.astype(np.uint8) if several else truth.argmax(axis=1)
+    task = task_of([str(label) for label in range(truth.shape[1])], lists=several)
+    return hold_out(task, targets, min(VALIDATION_FRACTION, MOST_HELD / len(truth)), seed)
 
 
 def decide(scores, threshold):
