@@ -1,4 +1,4 @@
-"""Derived files: where they lie, what they are called, and that no one sees half of one."""
+"""Files that Rubrica writes: whole or not at all, and the folder of derived ones."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rubrica import files as cache
-from rubrica.errors import FileError
-from rubrica.files import cache_folder, content_key, make_array, write_whole
+from rubrica.errors import FileError, VectorsError
+from rubrica.files import cache_folder, content_key, make_array, written_whole
 
 
 def test_the_folder_follows_the_environment(monkeypatch, tmp_path):
@@ -26,33 +26,82 @@ def test_keys_tell_contents_apart_wherever_they_are_cut():
     assert content_key(b"ab", b"c") == content_key(b"ab", b"c")
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path):
-    path = tmp_path / "new" / "entry"
-    assert write_whole(path, lambda temporary: temporary.write_text("whole"))
-    assert path.read_text() == "whole"
+@pytest.fixture(params=["file", "folder"])
+def put(request):
+    """Write a text as a file, or as a file in a folder."""
 
-    def fail(temporary):
-        temporary.write_text("half")
-        raise OSError("disk full")
+    def write(path, text):
+        if request.param == "folder":
+            path.mkdir()
+            path /= "inside"
+        path.write_text(text)
 
-    assert not write_whole(path, fail)
-    assert path.read_text() == "whole"
+    return write
+
+
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_file_or_a_folder_appears_when_it_is_complete(tmp_path, put):
+    path = tmp_path / "new" / "entry.txt"
+    with written_whole(path) as part:
+        assert (part.name, part.parent.parent) == (path.name, path.parent)
+        put(part, "whole")
+        assert not path.exists()
+    assert list(contents(tmp_path).values()) == ["whole"]
     assert list(path.parent.iterdir()) == [path]
+    usual = tmp_path / "usual"
+    put(usual, "x")
+    assert path.stat().st_mode == usual.stat().st_mode
 
 
-def test_an_interruption_leaves_nothing_half_written(tmp_path):
-    def interrupt(temporary):
-        temporary.write_text("half")
-        raise KeyboardInterrupt
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (OSError(28, "No space left on device"), r"entry: cannot be written \(No space left on device\); nothing was"),
+        (OSError("odd"), r"entry: cannot be written \(odd\); nothing was left behind, give another place"),
+        (KeyboardInterrupt("stop"), "stop"),
+        (ValueError("mine"), "mine"),
+    ],
+)
+def test_a_failure_leaves_what_was_there_and_nothing_else(tmp_path, put, fault, expected):
+    path = tmp_path / "entry"
+    path.write_text("old")
 
-    with pytest.raises(KeyboardInterrupt):
-        write_whole(tmp_path / "entry", interrupt)
-    assert list(tmp_path.iterdir()) == []
+    def fail():
+        with written_whole(path, VectorsError) as part:
+            put(part, "half")
+            raise fault
+
+    with pytest.raises(VectorsError if isinstance(fault, OSError) else type(fault), match=expected):
+        fail()
+    assert contents(tmp_path) == {"entry": "old"}
 
 
-def test_a_cache_that_cannot_be_written_is_no_error(tmp_path):
-    (tmp_path / "file").write_text("")
-    assert not write_whole(tmp_path / "file" / "entry", lambda temporary: None)
+def test_an_old_file_and_an_empty_folder_are_replaced(tmp_path):
+    for text in ("old", "new"):
+        with written_whole(tmp_path / "file") as part:
+            part.write_text(text)
+    (tmp_path / "folder").mkdir()
+    with written_whole(tmp_path / "folder") as part:
+        part.mkdir()
+        (part / "inside").write_text("x")
+    assert contents(tmp_path) == {"file": "new", "folder/inside": "x"}
+
+
+def test_a_full_folder_or_a_file_above_is_in_the_way(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "mine").write_text("mine")
+    with pytest.raises(FileError, match=r"folder: cannot be written \(Directory not empty\)"):  # noqa: SIM117
+        with written_whole(tmp_path / "folder") as part:
+            part.mkdir()
+    with (
+        pytest.raises(FileError, match=r"entry: cannot be written \(.*\)"),
+        written_whole(tmp_path / "folder" / "mine" / "entry"),
+    ):
+        pass
+    assert contents(tmp_path) == {"folder/mine": "mine"}
 
 
 def test_an_array_of_many_numbers_lies_in_a_file_without_a_name(monkeypatch):

@@ -142,8 +142,7 @@ def test_a_hub_data_set_has_the_classes_of_its_card(readings, network):
         },
         "text_columns": ["text"],
         "label_column": "label",
-        "labels": ["World", "Sports"],
-        "problem_type": "single_label_classification",
+        "task": {"labels": ["World", "Sports"]},
     }
     assert readings[network][0]["me/configs:two"][0]["splits"] == {"train": {"texts": ["b"], "labels": ["7"]}}
 

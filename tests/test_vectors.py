@@ -100,7 +100,7 @@ def test_words_of_json_that_is_no_list_are_a_broken_entry(path, cache):
 def test_cache_that_cannot_be_written_is_a_warning(path, cache, caplog):
     cache.write_text("a file where the folder should be")
     assert load_vectors(path).words == ["red", "green", "blue"]
-    assert "the cache cannot be written" in caplog.text
+    assert "the next start will read the file of vectors again" in caplog.text
     assert "from the cache" not in caplog.text
 
 
@@ -188,7 +188,7 @@ def test_save_refuses_what_no_reader_could_read(tmp_path):
         with pytest.raises(VectorsError, match="holds a space or a line end"):
             save_vectors(Vectors([word], one, ""), tmp_path / "v.vec")
     (tmp_path / "file").write_text("")
-    with pytest.raises(VectorsError, match=r"cannot be written \(.*\); give another file"):
+    with pytest.raises(VectorsError, match=r"cannot be written \(.*\); nothing was left behind, give another place"):
         save_vectors(Vectors(["a"], one, ""), tmp_path / "file" / "v.vec")
     save_vectors(Vectors(["a"], one, ""), tmp_path / "new" / "v.vec")
     (tmp_path / "folder.vec").mkdir()

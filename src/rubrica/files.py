@@ -1,14 +1,12 @@
-"""Where derived files lie: memory-mapped vectors between runs, texts and token ids that are too many for memory.
+"""Files that Rubrica writes: whole or not at all, and the folder of files that it derives from others.
 
-The folder is `$RUBRICA_CACHE`, else `$XDG_CACHE_HOME/rubrica`, else `~/.cache/rubrica`. Every entry is keyed
-by what it was made from, so nothing in it can go stale and all of it may be deleted at any time. Texts and ids have
-no name there: they go with the process, however it ends.
+The cache folder is `$RUBRICA_CACHE`, else `$XDG_CACHE_HOME/rubrica`, else `~/.cache/rubrica`. The key of an entry is
+made from the content that the entry comes from, so no entry goes stale, and a user may delete any of them at any time.
+Texts and ids that do not fit into memory are files without a name there: they vanish with the process.
 """
 
-import hashlib
 import os
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -21,6 +19,59 @@ from rubrica.errors import FileError
 IN_MEMORY_BYTES = 16 << 20  # of an array that grows with the texts; a larger one is mapped from a file
 
 
+@contextmanager
+def written_whole(path: Path, error: type[FileError] = FileError) -> Iterator[Path]:
+    """Write a file or a folder beside its place and move it there when it is complete.
+
+    The block gets a path that does not exist yet, with the name of the target, on the same disk. It writes a file
+    there, or makes a folder and fills it. No reader ever sees half of either, and a power cut leaves the old or the
+    new one. A block that fails or is interrupted leaves nothing, and what stood at `path` before stays.
+
+        with written_whole(path, VectorsError) as part:
+            part.write_bytes(content)
+
+        with written_whole(folder, ArtifactError) as part:
+            part.mkdir()
+            (part / "config.json").write_text(text)
+
+    Args:
+        path: The target. Missing folders above it are made. An old file and an empty folder are replaced; a folder
+            with files in it is an error.
+        error: The class of the error for a disk that is full, a folder that is read-only and the like.
+
+    Raises:
+        FileError: Of the class `error`, in place of an OSError of the block or of the move.
+    """
+    from tempfile import TemporaryDirectory  # not for an answer
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # In a private folder the block's files get the usual permissions, and keep the ending of their name.
+        with TemporaryDirectory(dir=path.parent, prefix=".unfinished-") as folder:
+            part = Path(folder) / path.name
+            yield part
+            for written in (*part.rglob("*"), part):
+                _sync(written)
+            if part.is_dir() and path.is_dir():  # Windows moves no folder onto another
+                path.rmdir()
+            part.replace(path)
+            _sync(path.parent)
+    except OSError as fault:
+        reason = fault.strerror or str(fault)
+        raise error(path, f"cannot be written ({reason}); nothing was left behind, give another place") from fault
+
+
+def _sync(path: Path) -> None:
+    """Make sure that the disk has what was written; Windows can do so for files alone."""
+    if path.is_dir() and not hasattr(os, "O_DIRECTORY"):
+        return
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def cache_folder() -> Path:
     """The folder of derived files; it need not exist yet."""
     if path := os.environ.get("RUBRICA_CACHE"):
@@ -30,6 +81,8 @@ def cache_folder() -> Path:
 
 def content_key(*parts: bytes) -> str:
     """A name for content: sha256 over the parts and their lengths, 32 hexadecimal digits."""
+    import hashlib  # not for an answer
+
     digest = hashlib.sha256()
     for part in parts:
         digest.update(len(part).to_bytes(8, "little"))
@@ -37,51 +90,28 @@ def content_key(*parts: bytes) -> str:
     return digest.hexdigest()[:32]
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> bool:
-    """Write a file under another name and move it into place, so that no reader ever sees half of it.
-
-    A cache that cannot be written is no reason to stop: the caller still holds what it wanted to keep.
-
-    Returns:
-        Whether the file was written.
-    """
-    temporary: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".")
-        os.close(handle)
-        temporary = Path(name)
-        write(temporary)
-        temporary.replace(path)
-        temporary = None
-        return True
-    except OSError:
-        return False
-    finally:
-        if temporary is not None:  # what failed, or was interrupted, half-way
-            temporary.unlink(missing_ok=True)
-
-
 def unnamed_file() -> IO[bytes]:
-    """An empty file that nothing else can find and that is gone when the last who reads it is.
+    """An empty file in the cache folder that no other process can find; it vanishes when its last reader closes it.
 
     Raises:
         FileError: If the folder cannot be written.
     """
+    from tempfile import TemporaryFile  # not for an answer
+
     with cache_faults():
         cache_folder().mkdir(parents=True, exist_ok=True)
-        return tempfile.TemporaryFile(dir=cache_folder())
+        return TemporaryFile(dir=cache_folder())
 
 
 def make_array(length: int, dtype: "DTypeLike") -> "NDArray[Any]":
-    """An array for something that every text has: in memory while it is small, else in a file that is mapped.
+    """An array with numbers for every text: in memory while it is small, else mapped from a file.
 
     Args:
-        length: How many numbers; what they are is undefined.
+        length: How many numbers. Their values are undefined.
         dtype: Their type.
 
     Raises:
-        FileError: If the folder cannot be written.
+        FileError: If the cache folder cannot be written.
     """
     import numpy as np
 
@@ -89,7 +119,7 @@ def make_array(length: int, dtype: "DTypeLike") -> "NDArray[Any]":
     if size <= IN_MEMORY_BYTES:
         return np.empty(length, dtype)
     with unnamed_file() as file, cache_faults():
-        # The room is taken now: where it is missing, a write into a map would end the process.
+        # The room is taken now: on a full disk, a later write into the map would end the process.
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, size)
         else:
@@ -99,7 +129,7 @@ def make_array(length: int, dtype: "DTypeLike") -> "NDArray[Any]":
 
 @contextmanager
 def cache_faults() -> Iterator[None]:
-    """Say what can be done where there is no room, or no permission, to write what must be written.
+    """Turn an OSError into a sentence that says how to give the cache room.
 
     Raises:
         FileError: In place of an OSError.

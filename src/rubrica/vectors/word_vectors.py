@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rubrica.errors import VectorsError, require
-from rubrica.files import cache_folder, content_key, write_whole
+from rubrica.errors import FileError, VectorsError, require
+from rubrica.files import cache_folder, content_key, written_whole
 from rubrica.text.tokenizer import tokenize
 from rubrica.vectors.files import Matrix, Table, read_file, read_model2vec
 from rubrica.vectors.hub import find_known
@@ -112,23 +112,14 @@ def save_vectors(vectors: Vectors, path: str | Path) -> None:
     for word in vectors.words:
         if " " in word or "\n" in word:
             raise VectorsError(path, f"the word {word!r} holds a space or a line end; leave it out")
-    # Written beside and moved, so that a full disk leaves the old file and no half of the new.
-    partial = path.with_name(path.name + ".partial")
     number = " %.9g" * vectors.dim  # Nine digits tell any two float32 apart.
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(f"{len(vectors.words)} {vectors.dim}\n".encode())
-            for word, row in zip(vectors.words, vectors.matrix, strict=True):
-                if path.suffix == ".bin":
-                    file.write(word.encode() + b" " + row.astype("<f4").tobytes() + b"\n")
-                else:
-                    file.write((word + number % tuple(row.tolist()) + "\n").encode())
-        partial.replace(path)
-    except OSError as error:
-        if partial.exists():
-            partial.unlink()
-        raise VectorsError(path, f"cannot be written ({error.strerror}); give another file") from error
+    with written_whole(path, VectorsError) as part, part.open("wb") as file:
+        file.write(f"{len(vectors.words)} {vectors.dim}\n".encode())
+        for word, row in zip(vectors.words, vectors.matrix, strict=True):
+            if path.suffix == ".bin":
+                file.write(word.encode() + b" " + row.astype("<f4").tobytes() + b"\n")
+            else:
+                file.write((word + number % tuple(row.tolist()) + "\n").encode())
 
 
 def train_vectors(
@@ -232,13 +223,10 @@ def _read_cached(entry: Path) -> Table | None:
 
 
 def _write_cached(entry: Path, words: list[str], matrix: Matrix) -> None:
-    def write_matrix(path: Path) -> None:
-        with path.open("wb") as file:  # Given a name instead, numpy would add ".npy" to it.
-            np.save(file, matrix)
-
-    text = json.dumps(words, ensure_ascii=False)
-    if not (
-        write_whole(entry / "matrix.npy", write_matrix)
-        and write_whole(entry / "words.json", lambda path: path.write_text(text, "utf-8"))
-    ):
-        log.warning("%s: the cache cannot be written; the next start will read the file again", entry)
+    try:
+        with written_whole(entry / "matrix.npy") as part:
+            np.save(part, matrix)
+        with written_whole(entry / "words.json") as part:
+            part.write_text(json.dumps(words, ensure_ascii=False), "utf-8")
+    except FileError as error:  # The caller still has the vectors.
+        log.warning("%s; the next start will read the file of vectors again", error)
