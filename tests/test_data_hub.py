@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rubrica.data.hub import _answers
+from rubrica.data.reachable import is_reachable
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FEATURES = {
@@ -174,17 +174,17 @@ def test_without_a_network_the_answer_comes_at_once(readings):
     assert "ag_news: the hub does not answer; read from the local cache" in log
 
 
-def test_knocking_at_the_hub_or_at_a_proxy(monkeypatch):
+def test_a_server_or_a_proxy_takes_connections_or_not(monkeypatch):
     for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
-        assert _answers(f"http://{address}")
+        assert is_reachable(f"http://{address}")
         monkeypatch.setenv("http_proxy", address)
-        assert _answers("http://hub.invalid")
-    assert not _answers("http://hub.invalid")
+        assert is_reachable("http://hub.invalid")
+    assert not is_reachable("http://hub.invalid")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    assert not _answers(f"http://{address}")
+    assert not is_reachable(f"http://{address}")
 
 
 def test_a_name_that_is_never_looked_up_does_not_hold_us(monkeypatch):
@@ -194,9 +194,8 @@ def test_a_name_that_is_never_looked_up_does_not_hold_us(monkeypatch):
         released.wait(10)
         raise OSError
 
-    monkeypatch.setattr("rubrica.data.hub.socket.create_connection", hang)
-    monkeypatch.setattr("rubrica.data.hub._KNOCK_SECONDS", 0.05)
+    monkeypatch.setattr("rubrica.data.reachable.socket.create_connection", hang)
     start = time.perf_counter()
-    assert not _answers("http://hub.invalid")
+    assert not is_reachable("http://hub.invalid", seconds=0.05)
     assert time.perf_counter() - start < 5
     released.set()

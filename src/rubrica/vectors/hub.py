@@ -1,53 +1,20 @@
-"""The word vectors that gensim publishes: what there is, what is already here, and fetching one by name.
+"""The word vectors that gensim publishes: their list, the files that are here already, and downloads by name.
 
-Source: https://github.com/piskvorky/gensim-data, its `list.json` of 2018-03-16, the newest there is. gensim keeps
-a download in `$GENSIM_DATA_DIR/NAME/NAME.gz` (`~/gensim-data` unless set) and so do we: what either has fetched,
-both can read.
+Source: `list.json` of https://github.com/piskvorky/gensim-data, its last version (2018-03-16), with its checksums. A
+download lies where gensim keeps it, `$GENSIM_DATA_DIR/NAME/NAME.gz` (`~/gensim-data` unless set), so each program reads
+what the other has fetched.
 """
 
-import logging
 import os
-import shutil
-import socket
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
-from typing import NamedTuple
 
+from rubrica.data.reachable import is_reachable
 from rubrica.errors import VectorsError, nearest, require
+from rubrica.files import written_whole
 
-# Long enough for a slow server to answer, short enough for a person to wait for the news that none will.
-_TIMEOUT_SECONDS = 5.0
-
-
-class _Published(NamedTuple):
-    """A row of the list: how many words, of how many numbers, in a download of how many MB (10^6 bytes)."""
-
-    words: int | None
-    dim: int
-    megabytes: int | None
-
-
-# The last one is gensim's own test file; the list does not say how large it is.
-_LIST = {
-    "fasttext-wiki-news-subwords-300": _Published(999_999, 300, 1005),
-    "conceptnet-numberbatch-17-06-300": _Published(1_917_247, 300, 1225),
-    "word2vec-ruscorpora-300": _Published(184_973, 300, 208),
-    "word2vec-google-news-300": _Published(3_000_000, 300, 1744),
-    "glove-wiki-gigaword-50": _Published(400_000, 50, 69),
-    "glove-wiki-gigaword-100": _Published(400_000, 100, 134),
-    "glove-wiki-gigaword-200": _Published(400_000, 200, 264),
-    "glove-wiki-gigaword-300": _Published(400_000, 300, 394),
-    "glove-twitter-25": _Published(1_193_514, 25, 110),
-    "glove-twitter-50": _Published(1_193_514, 50, 209),
-    "glove-twitter-100": _Published(1_193_514, 100, 406),
-    "glove-twitter-200": _Published(1_193_514, 200, 795),
-    "__testing_word2vec-matrix-synopsis": _Published(None, 50, None),
-}
+BASE_URL = "https://github.com/piskvorky/gensim-data/releases/download"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +26,50 @@ class KnownVectors:
         words: How many words, or None where the list does not say.
         dim: Numbers of each word.
         megabytes: Size of the download, 10^6 bytes, or None where the list does not say.
-        path: The file, or None while it is not downloaded.
+        md5: Checksum of the download.
     """
 
     name: str
     words: int | None
     dim: int
     megabytes: int | None
-    path: Path | None
+    md5: str
+
+    @property
+    def place(self) -> Path:
+        """Where the file is, or will be when it is downloaded."""
+        # gensim reads the variable once, when it is imported; importing it only to list names would take a second.
+        base = os.environ.get("GENSIM_DATA_DIR", "~/gensim-data")
+        return Path(base).expanduser() / self.name / f"{self.name}.gz"
+
+    @property
+    def path(self) -> Path | None:
+        """The file, or None while it is not downloaded."""
+        return self.place if self.place.is_file() else None
+
+
+_LIST = (
+    KnownVectors("fasttext-wiki-news-subwords-300", 999_999, 300, 1005, "de2bb3a20c46ce65c9c131e1ad9a77af"),
+    KnownVectors("conceptnet-numberbatch-17-06-300", 1_917_247, 300, 1225, "fd642d457adcd0ea94da0cd21b150847"),
+    KnownVectors("word2vec-ruscorpora-300", 184_973, 300, 208, "9bdebdc8ae6d17d20839dd9b5af10bc4"),
+    KnownVectors("word2vec-google-news-300", 3_000_000, 300, 1744, "a5e5354d40acb95f9ec66d5977d140ef"),
+    KnownVectors("glove-wiki-gigaword-50", 400_000, 50, 69, "c289bc5d7f2f02c6dc9f2f9b67641813"),
+    KnownVectors("glove-wiki-gigaword-100", 400_000, 100, 134, "40ec481866001177b8cd4cb0df92924f"),
+    KnownVectors("glove-wiki-gigaword-200", 400_000, 200, 264, "59652db361b7a87ee73834a6c391dfc1"),
+    KnownVectors("glove-wiki-gigaword-300", 400_000, 300, 394, "29e9329ac2241937d55b852e8284e89b"),
+    KnownVectors("glove-twitter-25", 1_193_514, 25, 110, "50db0211d7e7a2dcd362c6b774762793"),
+    KnownVectors("glove-twitter-50", 1_193_514, 50, 209, "c168f18641f8c8a00fe30984c4799b2b"),
+    KnownVectors("glove-twitter-100", 1_193_514, 100, 406, "b04f7bed38756d64cf55b58ce7e97b15"),
+    KnownVectors("glove-twitter-200", 1_193_514, 200, 795, "e52e8392d1860b95d5308a525817d8f9"),
+    # gensim's own test file
+    KnownVectors("__testing_word2vec-matrix-synopsis", None, 50, None, "534dcb8b56a360977a269b7bfc62d124"),
+)
+_KNOWN = {vectors.name: vectors for vectors in _LIST}
 
 
 def list_known() -> list[KnownVectors]:
     """The whole list, in gensim's order; asks no network."""
-    return [
-        KnownVectors(name, *published, path if (path := _place(name)).is_file() else None)
-        for name, published in _LIST.items()
-    ]
+    return list(_LIST)
 
 
 def find_known(name: str) -> Path:
@@ -83,80 +78,56 @@ def find_known(name: str) -> Path:
     Raises:
         VectorsError: If nobody publishes the name, or it is not downloaded yet.
     """
-    if name not in _LIST:
-        raise VectorsError(name, f"neither a file nor a folder nor a name of the gensim list; {nearest(name, _LIST)}")
-    path = _place(name)
-    if not path.is_file():
-        raise VectorsError(name, f"not downloaded yet, expected at {path}; run: rubrica vectors get {name}")
-    return path
+    if name not in _KNOWN:
+        raise VectorsError(name, f"neither a file nor a folder nor a name of the gensim list; {nearest(name, _KNOWN)}")
+    known = _KNOWN[name]
+    if known.path is None:
+        raise VectorsError(name, f"not downloaded yet, expected at {known.place}; run: rubrica vectors get {name}")
+    return known.path
 
 
-def download_vectors(name: str) -> Path:
-    """Fetch word vectors by name with gensim's downloader, unless they are here already.
+def download_vectors(name: str, *, base_url: str = BASE_URL, timeout_seconds: float = 5.0, retries: int = 1) -> Path:
+    """Fetch word vectors by name, unless they are here already.
 
-    A download is moved into its place only when it is whole and its checksum is right. Progress goes to stderr.
-    While it runs, the process-wide socket timeout and temporary folder are changed (see `_manners`).
+    A download gets its place only when it is complete and its checksum is right. The place has gensim's
+    `__init__.py` beside it, which gensim needs to load the file. Progress goes to stderr.
+
+    Args:
+        name: A name of the list.
+        base_url: The address of the folder that has a folder `NAME` with both files.
+        timeout_seconds: How long the server may be silent.
+        retries: How often a broken download starts again.
 
     Returns:
         The file, gzip of word2vec's text or binary format.
 
     Raises:
         VectorsError: If nobody publishes the name, or it could not be fetched, for instance without a network.
-        MissingExtraError: If gensim is not installed.
+        MissingExtraError: If pooch is not installed.
     """
-    if name not in _LIST:
-        raise VectorsError(name, f"not a name of the gensim list; {nearest(name, _LIST)}")
-    path = _place(name)
-    if path.is_file():
-        return path
-    if path.parent.exists():
-        # gensim takes the folder itself for a finished download and would fetch nothing.
-        raise VectorsError(path.parent, f"the folder has no {path.name}; delete it and download again")
-    api = require("gensim.downloader", "vectors")
-    try:
-        with _manners(path.parent.parent):
-            api.load(name, return_path=True)
-    except Exception as error:
-        # gensim reports a wrong checksum as a bare Exception, so there is nothing narrower to catch.
-        # Whatever is neither that nor the network, the disk or a garbled index is not ours to explain.
-        if type(error) is not Exception and not isinstance(error, (OSError, ValueError, HTTPException)):
-            raise
-        raise VectorsError(
-            name,
-            f"could not be downloaded ({error}); without a network, fetch {api.DOWNLOAD_BASE_URL}/{name}/{name}.gz "
-            f"on another machine and give its path, or put it at {path}",
-        ) from error
-    if not path.is_file():
-        raise VectorsError(name, f"gensim reports success, yet there is no {path}; try again")
-    return path
-
-
-def _place(name: str) -> Path:
-    # gensim reads the variable once, when it is imported; importing it only to list names would take a second.
-    base = os.environ.get("GENSIM_DATA_DIR", "~/gensim-data")
-    return Path(base).expanduser() / name / f"{name}.gz"
-
-
-@contextmanager
-def _manners(base: Path) -> Iterator[None]:
-    """Teach manners to gensim's downloader, which prints on stdout, waits for ever and leaves its partial files.
-
-    Its temporary files go into a folder beside their goal: removed at the end, and on the goal's own disk, so
-    that the last step is a rename and no copy that could stop half-way. Its log is shut, for it writes a traceback
-    of what our error says in a sentence.
-    """
-    base.mkdir(parents=True, exist_ok=True)
-    gensim_log = logging.getLogger("gensim.downloader")
-    timeout, folder, disabled = socket.getdefaulttimeout(), tempfile.tempdir, gensim_log.disabled
-    unfinished = Path(tempfile.mkdtemp(dir=base, prefix="unfinished-"))
-    socket.setdefaulttimeout(_TIMEOUT_SECONDS)
-    tempfile.tempdir = str(unfinished)
-    gensim_log.disabled = True
-    try:
-        with redirect_stdout(sys.stderr):
-            yield
-    finally:
-        gensim_log.disabled = disabled
-        tempfile.tempdir = folder
-        socket.setdefaulttimeout(timeout)
-        shutil.rmtree(unfinished, ignore_errors=True)
+    if name not in _KNOWN:
+        raise VectorsError(name, f"not a name of the gensim list; {nearest(name, _KNOWN)}")
+    known = _KNOWN[name]
+    place = known.place
+    if place.is_file():
+        return place
+    if place.parent.exists():
+        raise VectorsError(place.parent, f"the folder has no {place.name}; delete it and download again")
+    pooch = require("pooch", "vectors")
+    # A bar needs a terminal; pooch names the file and its address in any case.
+    fetch = pooch.HTTPDownloader(timeout=timeout_seconds, progressbar=sys.stderr.isatty(), chunk_size=1 << 18)
+    with written_whole(place.parent, VectorsError) as part:
+        part.mkdir()
+        files = {"__init__.py": None, place.name: f"md5:{known.md5}"}
+        source = pooch.create(part, f"{base_url}/{name}/", registry=files, retry_if_failed=retries)
+        try:
+            if not is_reachable(base_url):
+                raise ConnectionError("the server does not answer")
+            for file in files:
+                source.fetch(file, downloader=fetch)
+                (part / file).chmod(part.stat().st_mode & 0o666)  # pooch makes private files
+        except (OSError, ValueError) as error:  # ValueError: a wrong checksum
+            advice = f"without a network, fetch {source.get_url(place.name)} on another machine and give its path"
+            problem = f"could not be downloaded ({error}); {advice}, or put it at {place}"
+            raise VectorsError(name, problem) from error
+    return place
