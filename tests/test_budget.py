@@ -13,6 +13,7 @@ from rubrica.learning.budget import choose_length, fits_beside
 from rubrica.learning.budget import limit_steps as limit_job
 from rubrica.learning.deadline import Deadline
 from rubrica.learning.job import Job
+from rubrica.learning.members import train_member
 from rubrica.learning.train import train
 from rubrica.models.config import load_recipe, make_config
 from settings import changed
@@ -88,9 +89,12 @@ def test_as_many_updates_as_fit_and_no_more_than_all():
     assert steps(changed(ALONE, ["training.max_steps=70"]), 10, machine(step=0.01)) == 70
 
 
-def test_a_linear_model_fits_or_not():
+def test_a_linear_model_fits_or_not(caplog):
+    caplog.set_level("INFO", "rubrica")
     assert fits_beside(job(CONFIG, 10), machine(step=0, linear=7))
+    assert not caplog.text
     assert not fits_beside(job(CONFIG, 10), machine(step=0, linear=9))
+    assert "the linear model beside it would take 9.0 s, and is left out" in caplog.text
 
 
 def test_a_linear_model_alone_says_what_it_takes(caplog):
@@ -98,12 +102,23 @@ def test_a_linear_model_alone_says_what_it_takes(caplog):
     assert "takes about 12.0 s" in caplog.text
 
 
-def test_a_linear_model_that_does_not_fit_is_left_out(tiny_news, monkeypatch, caplog):
+def test_a_linear_model_that_does_not_fit_is_left_out(tiny_news, monkeypatch):
     monkeypatch.setattr(members, "fits_beside", lambda job, trial: False)
     config = changed(make_config(), ["model.hidden_size=8", "training.epochs=2"])
     model = train(tiny_news, config=config, time_budget=60)
     assert model.config.title == "gru"
     assert model.config.beside is None
+    # Alone it is what was asked for, however long it takes.
+    config = load_recipe("linear")
+    alone = train(tiny_news, config=config, time_budget=60)
+    assert alone.config.model == config.model
+    assert alone.artifact.metrics["weights"].keys() == {"linear"}
+
+
+def test_a_network_alone_has_no_linear_model_to_try(tiny_news, monkeypatch):
+    monkeypatch.setattr(members, "fits_beside", None)
+    config = changed(make_config(), ["model.with_linear=false", "model.hidden_size=8", "training.epochs=2"])
+    assert train(tiny_news, config=config, time_budget=60).config.title == "gru"
 
 
 @pytest.mark.parametrize("name", ["bag", "gru"])
@@ -169,7 +184,12 @@ def test_without_time_for_a_network_there_is_a_smaller_model(
     def only_a_bag(job, trial):
         return original(job, trial) if job.config.model.name == "bag" else None
 
+    def watched(job):
+        assert job.config.model.name != "bag" or job.vectors is None  # a bag has numbers of its own, on trial, too
+        return train_member(job)
+
     monkeypatch.setattr(members, "limit_steps", only_a_bag)
+    monkeypatch.setattr(members, "train_member", watched)
     config = changed(make_config(), [f"model.with_linear={str(with_linear).lower()}"])
     vectors = tiny_vectors if with_vectors else None
     first = train(tiny_news, config=config, vectors=vectors, time_budget=30, out=tmp_path / "model")

@@ -95,7 +95,7 @@ def _train_network(job: Job, trial: Trial, *, plan: bool, instead: Fitted | None
         if instead is not None:
             return instead
         job = _bag_instead(job)
-        config = limit_steps(job, trial)
+        config = limit_steps(job, _trial(job))
         assert config is not None  # there is always an epoch of a bag
     job = job.changed(config=config)
     until = job.deadline.with_reserve(_STOPPED, _LEAST_SECONDS) if job.deadline.is_set else NEVER
