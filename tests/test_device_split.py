@@ -1,5 +1,6 @@
 """The accelerator's way: on the CPU, where the kernels are its oracle, and with `-m gpu` on a GPU."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+import rubrica
 from networks import CASES, NETWORKS
 from rubrica.corpus.corpus import Split, build_corpus
 from rubrica.learning import backend as backend_module
@@ -103,6 +105,22 @@ def test_a_training_goes_the_accelerators_way_to_the_same_place(small, request, 
     np.testing.assert_allclose(history.losses, kernels.losses, rtol=1e-4)
     assert history.accuracies == pytest.approx(kernels.accuracies, abs=1e-6)
     np.testing.assert_allclose(logits, expected, rtol=1e-2, atol=tolerance(name))
+
+
+@pytest.mark.parametrize("name", ["gru", "cnn"])
+def test_a_model_that_was_judged_on_its_way_is_saved_and_loaded(
+    tiny_news, tiny_vectors, accelerators_way, tmp_path, name
+):
+    splits = {"train": tiny_news.splits["train"], "validation": tiny_news.splits["test"]}
+    config = changed(make_config(), [f"model.name={name}", "training.epochs=3", "training.device=cpu"])
+    data = replace(tiny_news, splits=splits)
+    model = rubrica.train(data, config=config, vectors=tiny_vectors, out=tmp_path / "model")
+    assert [tensor for tensor in model.artifact.tensors if tensor.startswith("embedding.")] == [
+        "embedding.weight",
+        "embedding.scale",
+    ]
+    texts = splits["validation"].texts
+    np.testing.assert_allclose(rubrica.load(tmp_path / "model").logits(texts), model.logits(texts), atol=1e-6)
 
 
 def test_a_split_too_large_for_the_device_stays_with_the_host(small, accelerators_way, monkeypatch):

@@ -46,7 +46,8 @@ class WordTable(nn.Module):
     def forward(self, ids: Int[Tensor, "B T"]) -> tuple[Float[Tensor, "U E"], Int[Tensor, "B T"]]:
         """Vectors, and which of them stands where. The gradient of the last call is kept for `TableAdam`."""
         if not on_cpu(ids):
-            self.words, self.vectors = ids.flatten(), self.weight
+            self.words = ids.flatten()
+            object.__setattr__(self, "vectors", self.weight)  # else torch takes the table for one more parameter
             return self._shifted(self.weight), ids
         words, index = distinct(ids.numpy(), len(self.weight))
         self.words = torch.from_numpy(words)
