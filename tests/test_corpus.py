@@ -12,6 +12,7 @@ from rubrica.data import stored_texts
 from rubrica.data.dataset import Dataset, Examples
 from rubrica.files import cache_folder
 from rubrica.scoring import task as task_module
+from rubrica.scoring.several_labels import SeveralLabels
 from rubrica.scoring.tasks import task_of
 from rubrica.text.vocab import Vocab
 from rubrica.vectors import case
@@ -115,7 +116,7 @@ def test_several_labels_are_ones_in_a_row(monkeypatch):
     corpus = build_corpus(Dataset("x", {"train": examples}, (), "", task_of(["x", "y", "z"], lists=True)), None, CONFIG)
     targets = corpus.splits["train"].targets
     assert (targets.dtype, targets.tolist()) == (np.uint8, [[0, 1, 0], [0, 0, 0], [1, 0, 1]])
-    assert corpus.task.labels == ("x", "y", "z")
+    assert corpus.task == SeveralLabels(("x", "y", "z"))
 
 
 def test_train_has_keys_only_where_a_part_of_it_is_held_out(tiny_news):
@@ -127,7 +128,9 @@ def test_train_has_keys_only_where_a_part_of_it_is_held_out(tiny_news):
 
 
 def follow_case(settings, vectors, texts):
-    return settle_case(settings, vectors, texts).lowercase
+    lowercase = settle_case(settings, vectors, texts).lowercase
+    assert isinstance(lowercase, bool)  # "auto" would be true
+    return lowercase
 
 
 CASED = Vectors(["the", "Cup", "Bank", "goal", "unk"], np.ones((5, 4), np.float32), "cased")

@@ -14,11 +14,14 @@ from rubrica.networks.networks import build_network
 from rubrica.networks.pooling import POOLINGS
 from settings import changed
 
+# Float32 is what the kernels compute on the CPU; float64 goes through torch alone, where every digit can be checked.
+BOTH = pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 2e-6)], ids=str)
 
-def make_model(name, **settings):
+
+def make_model(name, dtype=torch.float64, **settings):
     torch.manual_seed(0)
     config = changed(make_config(), [*NETWORKS[name], "model.hidden_size=5", "model.embedding_dim=6"]).model
-    table = torch.randn(20, 6, dtype=torch.double)
+    table = torch.randn(20, 6, dtype=dtype)
     wanted = {key: value for key, value in ({"pooling": "max"} | settings).items() if key in fields_of(type(config))}
     return build_network(structs.replace(config, **wanted), table, 3)
 
@@ -45,16 +48,17 @@ def test_a_family_without_a_network_is_named():
         build_network(Strange(name="strange"), torch.zeros(2, 2), 2)
 
 
+@BOTH
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize(("name", "pooling"), CASES)
-def test_score_depends_on_neither_batch_nor_padding(name, pooling, bidirectional):
-    model = make_model(name, pooling=pooling, bidirectional=bidirectional).eval()
+def test_score_depends_on_neither_batch_nor_padding(name, pooling, bidirectional, dtype, tolerance):
+    model = make_model(name, dtype, pooling=pooling, bidirectional=bidirectional).eval()
     ids, lengths = padded([2, 9, 5, 0, 1])
     together = model(ids, lengths)
     alone = torch.cat([model(ids[i : i + 1, : max(1, lengths[i])], lengths[i : i + 1]) for i in range(5)])
     wider = model(nn.functional.pad(ids, (0, 11), value=7), lengths)
-    torch.testing.assert_close(together, alone, rtol=0, atol=1e-12)
-    torch.testing.assert_close(together, wider, rtol=0, atol=1e-12)
+    torch.testing.assert_close(together, alone, rtol=0, atol=tolerance)
+    torch.testing.assert_close(together, wider, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -88,28 +92,30 @@ def test_cnn_equals_loops_over_windows(pooling):
         torch.testing.assert_close(logits, model.head(features), rtol=0, atol=1e-12)
 
 
+@BOTH
 @pytest.mark.parametrize("pooling", ["max", "average"])
-def test_kim_equals_loops_over_windows(pooling):
-    model = make_model("kim", pooling=pooling)
+def test_kim_equals_loops_over_windows(pooling, dtype, tolerance):
+    model = make_model("kim", dtype, pooling=pooling)
     ids, lengths = padded([7, 1, 4, 12, 0, 3])
     for row, length, logits in zip(ids, lengths, model(ids, lengths), strict=True):
         features = []
         for conv in model.convs:
             words = [model.embedding.weight[i] for i in row[:length]]
-            words += [torch.zeros(6).double()] * (conv.weight.shape[2] - len(words))  # one window at least
+            words += [torch.zeros(6, dtype=dtype)] * (conv.weight.shape[2] - len(words))  # one window at least
             windows = [
                 torch.relu(conv.bias + sum(conv.weight[:, :, k] @ words[s + k] for k in range(conv.weight.shape[2])))
                 for s in range(len(words) - conv.weight.shape[2] + 1)
             ]
             pooled = torch.stack(windows).amax(0) if pooling == "max" else sum(windows) / len(windows)
-            features.append(pooled if length else torch.zeros(5).double())
-        torch.testing.assert_close(logits, model.head(torch.cat(features)), rtol=0, atol=1e-12)
+            features.append(pooled if length else torch.zeros(5, dtype=dtype))
+        torch.testing.assert_close(logits, model.head(torch.cat(features)), rtol=0, atol=tolerance)
 
 
+@BOTH
 @pytest.mark.parametrize("pooling", ["last", "max", "average"])
-def test_drnn_equals_a_gru_of_torch_on_each_window_and_learns_what_that_would(pooling):
-    model = make_model("drnn", pooling=pooling)
-    gru = nn.GRU(6, 5).double()
+def test_drnn_equals_a_gru_of_torch_on_each_window_and_learns_what_that_would(pooling, dtype, tolerance):
+    model = make_model("drnn", dtype, pooling=pooling)
+    gru = nn.GRU(6, 5).to(dtype)
     gru.load_state_dict(model.cell.state_dict())
     ids, lengths = padded([7, 1, 4, 12, 0, 3])
     features = []
@@ -118,20 +124,20 @@ def test_drnn_equals_a_gru_of_torch_on_each_window_and_learns_what_that_would(po
         for end in range(1, length + 1):
             _, last = gru(words[max(0, end - 3) : end])
             states.append(torch.relu(model.mlp.weight @ last[0] + model.mlp.bias))
-        states = torch.stack(states) if states else torch.zeros(1, 5).double()
+        states = torch.stack(states) if states else torch.zeros(1, 5, dtype=dtype)
         features.append({"last": states[-1], "max": states.amax(0), "average": states.mean(0)}[pooling])
     expected, logits = model.head(torch.stack(features)), model(ids, lengths)
-    torch.testing.assert_close(logits, expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(logits, expected, rtol=0, atol=tolerance)
     targets = torch.tensor([0, 1, 2, 0, 1, 2])
     nn.functional.cross_entropy(logits, targets).backward()
     ours = [*model.cell.parameters(), *model.mlp.parameters()]
     theirs = [*gru.parameters(), *model.mlp.parameters(), model.embedding.weight]
-    by_word = torch.zeros(20, 6).double()
-    by_word[model.embedding.words] = model.embedding.vectors.grad
+    by_word, vectors = torch.zeros(20, 6, dtype=dtype), model.embedding.vectors
+    by_word[slice(None) if vectors is model.embedding.weight else model.embedding.words] = vectors.grad
     found = [*(parameter.grad for parameter in ours), by_word]
     wanted = torch.autograd.grad(nn.functional.cross_entropy(expected, targets), theirs)
     for gradient, other in zip(found, wanted, strict=True):
-        torch.testing.assert_close(gradient, other, rtol=0, atol=1e-12)
+        torch.testing.assert_close(gradient, other, rtol=0, atol=tolerance)
     assert min(gradient.abs().max() for gradient in found) > 1e-4
 
 

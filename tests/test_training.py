@@ -26,6 +26,7 @@ from rubrica.learning.train import train
 from rubrica.models.config import load_recipe, make_config
 from rubrica.models.storage import store_table, take_rows
 from rubrica.predict.classifier import Classifier
+from rubrica.scoring import task as task_module
 from rubrica.scoring.tasks import task_of
 from rubrica.vectors.word_vectors import Vectors, save_vectors
 from settings import changed
@@ -318,6 +319,7 @@ def test_ids_in_a_file_and_scores_in_stretches_change_nothing(tiny_news, monkeyp
     expected = train(tiny_news, config=config).artifact
     monkeypatch.setattr(corpus_module, "_IN_MEMORY", 50)
     monkeypatch.setattr(stored_texts, "STRETCH", 7)
+    monkeypatch.setattr(task_module, "_STRETCH", 7)
     monkeypatch.setattr(corpus_module, "_RENUMBERED", 11)
     monkeypatch.setattr(training, "_SCORED", 3)
     monkeypatch.setattr(cache, "IN_MEMORY_BYTES", 0)
