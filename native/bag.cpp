@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <memory>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -58,6 +59,7 @@ inline int64_t each_row(const Bag& bag, int64_t i, Put put) {
 // Rows of texts, one after the other; never smaller than it was.
 class Rows {
  public:
+  explicit Rows(size_t most = 0) : rows_(most) {}
   // Room for all rows of text i behind the first `used`.
   float** room(const Bag& bag, int64_t i, size_t used) {
     const size_t most = used + (bag.offsets[i + 1] - bag.offsets[i]) * bag.word_ngrams + 1;
@@ -116,10 +118,10 @@ inline float add_up(vf x) {
   return lanes[0];
 }
 
-// Head, loss and their gradients for one text at a time, on numbers padded to whole vectors.
-class Head {
+// SgdHead, loss and their gradients for one text at a time, on numbers padded to whole vectors.
+class SgdHead {
  public:
-  Head(int64_t C, int64_t D, float* weight, float* bias)
+  SgdHead(int64_t C, int64_t D, float* weight, float* bias)
       : C_(C), D_(D), CP_(pad(C)), DP_(pad(D)), weight_(CP_ * DP_, 0.0f), bias_(CP_, 0.0f), source_{weight, bias} {
     for (int64_t c = 0; c < C; c++) std::memcpy(weight_ + c * DP_, weight + c * D, D * sizeof(float));
     std::memcpy(bias_, bias, C * sizeof(float));
@@ -238,6 +240,7 @@ template <typename Body>
 bool together(int threads, Body body) {
   std::atomic<int> start{0};  // 1: go, -1: go home
   std::vector<std::thread> others;
+  others.reserve(threads - 1);  // below, nothing but a thread that the system does not grant may fail
   try {
     for (int i = 1; i < threads; i++)
       others.emplace_back([&, i] {
@@ -267,18 +270,45 @@ struct Lesson {
   float lr_at(int64_t i) const { return lr + (lr_end - lr) * static_cast<float>(i) / static_cast<float>(count); }
 };
 
+// What a thread works with: its own copy of the head, numbers of one text, and the rows of a batch that are its own.
+struct Worker {
+  SgdHead head;
+  Buffer h, d_h, logits;
+  Rows rows;
+  std::vector<size_t> ends;  // of each text's rows of ours
+  Worker(const Bag& bag, int64_t size, size_t most, float* weight, float* bias)
+      : head(bag.C, bag.D, weight, bias), h(SgdHead::pad(bag.D), 0.0f), d_h(SgdHead::pad(bag.D)), logits(head.logits_size()),
+        rows(most), ends(size + 1) {}
+};
+
+// The most rows that a batch may have.
+size_t most_rows(const Bag& bag, const Lesson& lesson) {
+  size_t most = 0;
+  for (int64_t first = 0; first < lesson.count; first += lesson.batch_size) {
+    size_t rows = 1;
+    for (int64_t i = first; i < std::min(first + lesson.batch_size, lesson.count); i++) {
+      const int64_t text = lesson.texts[i];
+      rows += (bag.offsets[text + 1] - bag.offsets[text]) * bag.word_ngrams + 1;
+    }
+    most = std::max(most, rows);
+  }
+  return most;
+}
+
 template <int WIDTH>
 bool train(const Bag& bag, const Lesson& lesson, int threads, float* weight, float* bias, double* outcome) {
-  const int64_t DP = Head::pad(bag.D), size = lesson.batch_size;
+  const int64_t DP = SgdHead::pad(bag.D), size = std::min(lesson.batch_size, std::max<int64_t>(lesson.count, 1));
   Buffer sums(2 * threads * size * DP, 0.0f);  // two batches', so that one barrier a batch is enough
   Barrier barrier(threads);
   std::vector<int64_t> counts(2 * size);
   double loss = 0, right = 0;
+  // All memory is taken before the threads start: one that failed between two barriers would leave the others waiting.
+  const size_t most = most_rows(bag, lesson);
+  std::vector<std::unique_ptr<Worker>> workers;
+  for (int thread = 0; thread < threads; thread++)
+    workers.push_back(std::make_unique<Worker>(bag, size, most, weight, bias));
   const bool done = together(threads, [&](int thread) {
-    Head head(bag.C, bag.D, weight, bias);
-    Buffer h(DP, 0.0f), d_h(DP), logits(head.logits_size());
-    Rows rows;
-    std::vector<size_t> ends(size + 1);  // of each text's rows of ours
+    auto& [head, h, d_h, logits, rows, ends] = *workers[thread];
     double my_loss = 0, my_right = 0;
     for (int64_t first = 0, turn = 0; first < lesson.count; first += size, turn ^= 1) {
       const int64_t batch = std::min(size, lesson.count - first);
@@ -348,7 +378,7 @@ using namespace rubrica;
 // The mean of the rows of each of N texts, (N, D); zeros for a text without tokens.
 RUBRICA_API int64_t rubrica_bag_features(int threads, int word_ngrams, int64_t N, int64_t V, int64_t B, int64_t D,
                                          const int32_t* ids, const int64_t* offsets, const float* words,
-                                         const float* ngrams, float* features) {
+                                         const float* ngrams, float* features) try {
   const Bag bag{V, B, 0, D, word_ngrams, const_cast<float*>(words), const_cast<float*>(ngrams), ids, offsets};
   const auto run = [&](auto width, int thread) {
     constexpr int WIDTH = decltype(width)::value;
@@ -377,7 +407,7 @@ RUBRICA_API int64_t rubrica_bag_features(int threads, int word_ngrams, int64_t N
     else run(std::integral_constant<int, 0>(), thread);
   });
   return 0;
-}
+} RUBRICA_CATCH
 
 // SGD on `count` texts in the order of `texts`, the learning rate falling linearly from `lr` to `lr_end`. Words,
 // n-grams and head change in place. The class of text i is targets[i], or where a text may have several, `sets` (N, C)
@@ -388,10 +418,10 @@ RUBRICA_API int64_t rubrica_bag_train(int threads, int word_ngrams, int64_t V, i
                                       const int32_t* ids, const int64_t* offsets, const int64_t* targets,
                                       const uint8_t* sets, const float* weights, int64_t count, const int64_t* texts,
                                       int64_t batch_size, double lr, double lr_end, double smoothing,
-                                      float* words, float* ngrams, float* weight, float* bias, double* outcome) {
+                                      float* words, float* ngrams, float* weight, float* bias, double* outcome) try {
   const Bag bag{V, B, C, D, word_ngrams, words, ngrams, ids, offsets};
   const Lesson lesson{count, batch_size, texts, targets, sets, weights, static_cast<float>(lr),
                       static_cast<float>(lr_end), static_cast<float>(smoothing)};
   const auto run = D == 16 ? train<16> : train<0>;
   return run(bag, lesson, threads, weight, bias, outcome) ? 0 : -1;
-}
+} RUBRICA_CATCH

@@ -10,8 +10,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <exception>
 #include <mutex>
 #include <new>
+#include <stdexcept>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -26,7 +28,20 @@
 #define RUBRICA_API extern "C" __attribute__((visibility("default")))
 #endif
 
+// No exception crosses the border: an exported function is `RUBRICA_API int64_t name(...) try { ... } RUBRICA_CATCH`, and
+// kernels/native.py raises what the number means.
+#define RUBRICA_CATCH                                    \
+  catch (const std::bad_alloc&) {                        \
+    return rubrica::kOutOfMemory;                        \
+  } catch (const std::length_error&) {                   \
+    return rubrica::kOutOfMemory;                        \
+  } catch (...) {                                        \
+    return rubrica::kFailed;                             \
+  }
+
 namespace rubrica {
+
+constexpr int64_t kOutOfMemory = -1000001, kFailed = -1000002;
 
 #if defined(__AVX512F__)
 constexpr int kLanes = 16;
@@ -35,6 +50,8 @@ constexpr int kLanes = 8;
 #else
 constexpr int kLanes = 4;  // SSE, NEON
 #endif
+
+enum Pooling { kLast, kMax, kAverage, kAverageMax, kAttention };  // in the order of kernels/recurrent.py
 
 // GCC's and Clang's vector types: +, *, < and so on work lane by lane on every processor.
 typedef float vf __attribute__((vector_size(kLanes * sizeof(float)), aligned(kLanes * sizeof(float))));
@@ -111,7 +128,7 @@ class Pool {
     while (size_ < wanted) {
       try {
         std::thread(&Pool::serve, this).detach();
-      } catch (const std::system_error&) {
+      } catch (...) {  // no thread, or no memory for one
         return;
       }
       size_++;
@@ -154,14 +171,30 @@ class Pool {
 };
 
 // Runs body(0) ... body(threads - 1), at once where there are threads for it, and waits for all. One body must not
-// wait for another: they may run one after the other.
+// wait for another: they may run one after the other. What a body throws is thrown here, when all are done.
 template <typename Body>
 void parallel(int threads, Body body) {
   if (threads <= 1) {
     body(0);
     return;
   }
-  Pool::instance().run(threads, [](void* context, int thread) { (*static_cast<Body*>(context))(thread); }, &body);
+  struct Call {
+    Body& body;
+    std::atomic<bool> failed{false};
+    std::exception_ptr problem{};
+  } call{body};
+  Pool::instance().run(
+      threads,
+      [](void* context, int thread) {
+        Call& call = *static_cast<Call*>(context);
+        try {
+          call.body(thread);
+        } catch (...) {
+          if (!call.failed.exchange(true)) call.problem = std::current_exception();
+        }
+      },
+      &call);
+  if (call.problem) std::rethrow_exception(call.problem);
 }
 
 }  // namespace rubrica

@@ -104,7 +104,7 @@ using namespace rubrica;
 // Adds to counts (F, C), for each of P pairs of a text and a class, the features of that text.
 RUBRICA_API int64_t rubrica_linear_count(int64_t P, int64_t C, const int64_t* texts, const int64_t* classes,
                                          const int64_t* places, const int32_t* sizes, const uint32_t* indices,
-                                         uint32_t* counts) {
+                                         uint32_t* counts) try {
   constexpr int64_t kAhead = 24;
   for (int64_t pair = 0; pair < P; pair++) {
     const uint32_t* index = indices + places[texts[pair]];
@@ -115,7 +115,7 @@ RUBRICA_API int64_t rubrica_linear_count(int64_t P, int64_t C, const int64_t* te
     }
   }
   return 0;
-}
+} RUBRICA_CATCH
 
 // One pass over `count` texts in the order of `order`, for `parts` groups of W columns (1, 2, 4, 8 or 16), each by
 // itself: signs, alphas (parts, N, W), weights (parts, F, W), biases (parts, W). `worst` (parts,) comes back: the
@@ -124,7 +124,7 @@ RUBRICA_API int64_t rubrica_linear_descend(int threads, int parts, int W, int64_
                                            const int64_t* order, const int64_t* starts, const int32_t* sizes,
                                            const uint32_t* indices, const float* values, const int8_t* signs,
                                            const float* costs, float* alphas, float* weights, float* biases,
-                                           double* worst) {
+                                           double* worst) try {
   parallel(std::min(threads, parts), [&](int thread) {
     for (int part = thread; part < parts; part += std::min(threads, parts)) {
       const Machines machines{count,   order,
@@ -143,12 +143,12 @@ RUBRICA_API int64_t rubrica_linear_descend(int threads, int parts, int W, int64_
     }
   });
   return 0;
-}
+} RUBRICA_CATCH
 
 // scores (N, C) = entries (N, F) weights (F, C) + biases (C,).
 RUBRICA_API int64_t rubrica_linear_scores(int threads, int64_t N, int64_t C, const int64_t* places,
                                           const int32_t* sizes, const uint32_t* indices, const float* values,
-                                          const float* weights, const float* biases, float* scores) {
+                                          const float* weights, const float* biases, float* scores) try {
   constexpr int kMost = 16;
   constexpr int64_t kAhead = 24;
   parallel(threads, [&](int thread) {
@@ -171,4 +171,4 @@ RUBRICA_API int64_t rubrica_linear_scores(int threads, int64_t N, int64_t C, con
     }
   });
   return 0;
-}
+} RUBRICA_CATCH

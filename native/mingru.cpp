@@ -11,8 +11,6 @@
 namespace rubrica {
 namespace {
 
-enum Pooling { kLast, kMax, kAverage };  // in the order of kernels/recurrent.py
-
 struct Walk {
   int pooling;
   bool reverse;  // texts are read from their end
@@ -33,15 +31,10 @@ struct Part {
 };
 
 // weight (2 H, E) and bias (2 H,) of torch to (E, 2 HP) and (2 HP,).
-void pack_across(ptrdiff_t H, ptrdiff_t E, const float* weight, const float* bias, float* w, float* b) {
-  const ptrdiff_t HP = padded(H);
-  std::fill_n(w, E * 2 * HP, 0.0f);
-  std::fill_n(b, 2 * HP, 0.0f);
-  for (ptrdiff_t g = 0; g < 2; g++)
-    for (ptrdiff_t u = 0; u < H; u++) {
-      for (ptrdiff_t e = 0; e < E; e++) w[e * 2 * HP + g * HP + u] = weight[(g * H + u) * E + e];
-      b[g * HP + u] = bias[g * H + u];
-    }
+void pack_gates(ptrdiff_t H, ptrdiff_t E, const float* weight, const float* bias, float* w, float* b) {
+  const auto place = [&](ptrdiff_t row) { return row / H * padded(H) + row % H; };
+  pack_across(2 * H, E, 2 * padded(H), place, [&](ptrdiff_t row, ptrdiff_t e) { return weight[row * E + e]; }, w);
+  pack_across(2 * H, 1, 2 * padded(H), place, [&](ptrdiff_t row, ptrdiff_t) { return bias[row]; }, b);
 }
 
 // Pools the units `part` of one text; `states` (length, HP) and `best` (HP,), its step of each maximum, may be null.
@@ -94,10 +87,10 @@ using namespace rubrica;
 
 // gates (U, 3 HP) of each distinct word of vectors (U, E): 1 - z, z and n.
 RUBRICA_API int64_t rubrica_mingru_gates(int threads, int64_t U, int64_t E, int64_t H, const float* vectors,
-                                         const float* weight, const float* bias, float* gates) {
+                                         const float* weight, const float* bias, float* gates) try {
   const ptrdiff_t HP = padded(H);
   Buffer w(E * 2 * HP), b(2 * HP);
-  pack_across(H, E, weight, bias, w, b);
+  pack_gates(H, E, weight, bias, w, b);
   parallel(threads, [&](int thread) {
     const ptrdiff_t first = U * thread / threads, last = U * (thread + 1) / threads;
     float* mine = gates + first * 3 * HP;
@@ -110,12 +103,12 @@ RUBRICA_API int64_t rubrica_mingru_gates(int threads, int64_t U, int64_t E, int6
       }
   });
   return 0;
-}
+} RUBRICA_CATCH
 
 // features (B, H) from gates. `states` (tokens, HP) and `best` (B, HP) are what the way back needs, null at prediction.
 RUBRICA_API int64_t rubrica_mingru_forward(int pooling, int reverse, int threads, int64_t B, int64_t H, const int32_t* rows,
                                            const int64_t* starts, const int64_t* lengths, const float* gates,
-                                           float* features, float* states, int32_t* best) {
+                                           float* features, float* states, int32_t* best) try {
   const Walk p{pooling, reverse != 0, B, H, rows, starts, lengths};
   const ptrdiff_t HP = p.HP();
   parallel(threads, [&](int thread) {
@@ -127,14 +120,14 @@ RUBRICA_API int64_t rubrica_mingru_forward(int pooling, int reverse, int threads
     }
   });
   return 0;
-}
+} RUBRICA_CATCH
 
 // The gradients of vectors (U, E) and parameters from d_features (B, H); d_vectors is null where the vectors do not train.
 RUBRICA_API int64_t rubrica_mingru_backward(int pooling, int reverse, int threads, int64_t B, int64_t H, int64_t U, int64_t E,
                                             const int32_t* rows, const int64_t* starts, const int64_t* lengths,
                                             const float* vectors, const float* weight, const float* gates,
                                             const float* states, const int32_t* best, const float* d_features,
-                                            float* d_vectors, float* d_weight, float* d_bias) {
+                                            float* d_vectors, float* d_weight, float* d_bias) try {
   const Walk p{pooling, reverse != 0, B, H, rows, starts, lengths};
   const ptrdiff_t HP = p.HP(), EP = padded(E), width = 2 * HP;
   Buffer d_state(U * HP), d_before(U * HP), d_gates(U * width), x(U * EP, 0.0f), along(width * EP, 0.0f), zeros(EP, 0.0f);
@@ -176,4 +169,4 @@ RUBRICA_API int64_t rubrica_mingru_backward(int pooling, int reverse, int thread
       d_bias[g * H + u] = d_b[g * HP + u];
     }
   return 0;
-}
+} RUBRICA_CATCH

@@ -239,27 +239,27 @@ class Damped {
 using namespace rubrica;
 
 // A count of the texts that hold each feature, by `parts` threads; to be ended by `rubrica_documents_end`.
-RUBRICA_API int64_t rubrica_documents_start(int parts) { return reinterpret_cast<int64_t>(new Documents(parts)); }
+RUBRICA_API int64_t rubrica_documents_start(int parts) try { return reinterpret_cast<int64_t>(new Documents(parts)); } RUBRICA_CATCH
 
-RUBRICA_API int64_t rubrica_documents_end(void* documents) {
+RUBRICA_API int64_t rubrica_documents_end(void* documents) try {
   delete static_cast<Documents*>(documents);
   return 0;
-}
+} RUBRICA_CATCH
 
 // Counts N more texts. `sizes` (N,) comes back: how many different features each has.
 RUBRICA_API int64_t rubrica_documents_add(void* documents, int lowercase, int word_ngrams, int char_ngrams,
                                           int64_t max_tokens, int64_t N, const uint8_t* texts, const int64_t* starts,
                                           const int64_t* ends, const uint8_t* kinds, const int32_t* lower,
-                                          int64_t num_kinds, int64_t* sizes) {
+                                          int64_t num_kinds, int64_t* sizes) try {
   const Texts all{lowercase, word_ngrams, char_ngrams, max_tokens, N, texts, starts, ends, {kinds, lower, num_kinds}};
   static_cast<Documents*>(documents)->add(all, sizes);
   return 0;
-}
+} RUBRICA_CATCH
 
 // Returns how many features are in at least `least` texts, and writes keys and counts unless they are null.
-RUBRICA_API int64_t rubrica_documents_take(void* documents, int64_t least, uint32_t* keys, uint32_t* counts) {
+RUBRICA_API int64_t rubrica_documents_take(void* documents, int64_t least, uint32_t* keys, uint32_t* counts) try {
   return static_cast<Documents*>(documents)->take(static_cast<uint32_t>(least), keys, counts);
-}
+} RUBRICA_CATCH
 
 // TF-IDF of N texts: the known features of text i and their numbers from places[i] on, sizes[i] of them. Those of words
 // and those of characters have an L2 norm of 1 each, or are none.
@@ -268,7 +268,7 @@ RUBRICA_API int64_t rubrica_linear_features(int threads, int lowercase, int word
                                             const int64_t* ends, const uint8_t* kinds, const int32_t* lower,
                                             int64_t num_kinds, int shift, const uint32_t* keys,
                                             const int32_t* key_starts, const int32_t* numbers, const float* idf,
-                                            const int64_t* places, int32_t* sizes, uint32_t* indices, float* values) {
+                                            const int64_t* places, int32_t* sizes, uint32_t* indices, float* values) try {
   const Texts all{lowercase, word_ngrams, char_ngrams, max_tokens, N, texts, starts, ends, {kinds, lower, num_kinds}};
   const Index index{keys, key_starts, shift, numbers};
   const Damped damped;
@@ -302,4 +302,4 @@ RUBRICA_API int64_t rubrica_linear_features(int threads, int lowercase, int word
     }
   });
   return 0;
-}
+} RUBRICA_CATCH

@@ -184,7 +184,7 @@ Score learn(const Problem& all, int directions, int threads, ptrdiff_t E, Head h
   }
   std::vector<Score> scores(threads);
 
-  for (const Direction& way : ways) pack_across(G, H, E, way.in->w_ih, way.in->b_ih, way.across, way.b_x);
+  for (const Direction& way : ways) pack_units(G, H, E, way.in->w_ih, way.in->b_ih, way.across, way.b_x);
   parallel(threads, [&](int thread) {
     const ptrdiff_t first = all.U * thread / threads, last = all.U * (thread + 1) / threads;
     for (const Direction& way : ways)
@@ -250,29 +250,29 @@ Score learn(const Problem& all, int directions, int threads, ptrdiff_t E, Head h
 using namespace rubrica;
 
 // The width of a row of `projected`.
-RUBRICA_API int64_t rubrica_projected_width(int cell, int64_t H) { return kGates[cell] * padded(H); }
+RUBRICA_API int64_t rubrica_projected_width(int cell, int64_t H) try { return kGates[cell] * padded(H); } RUBRICA_CATCH
 
 // projected (U, width) = vectors (U, E) w_ih^T + b_ih, in the order of `Places`: the input's part of the gates of each
 // distinct word. It does not depend on the number of threads.
 RUBRICA_API int64_t rubrica_project(int cell, int threads, int64_t U, int64_t E, int64_t H, const float* vectors,
-                                    const float* w_ih, const float* b_ih, float* projected) {
+                                    const float* w_ih, const float* b_ih, float* projected) try {
   const ptrdiff_t width = kGates[cell] * padded(H);
   Buffer w(E * width), b(width);
-  pack_across(kGates[cell], H, E, w_ih, b_ih, w, b);
+  pack_units(kGates[cell], H, E, w_ih, b_ih, w, b);
   parallel(threads, [&](int thread) {
     const ptrdiff_t first = U * thread / threads, last = U * (thread + 1) / threads;
     matmul<Start::kRow>(last - first, width, E, vectors + first * E, E, 1, w, width, projected + first * width, width, b);
   });
   return 0;
-}
+} RUBRICA_CATCH
 
 // How many floats the forward pass saves for the backward pass; `tokens` is the sum of the lengths.
-RUBRICA_API int64_t rubrica_recurrent_saved(int cell, int pooling, int64_t B, int64_t tokens, int64_t H) {
+RUBRICA_API int64_t rubrica_recurrent_saved(int cell, int pooling, int64_t B, int64_t tokens, int64_t H) try {
   return Saved(Problem{cell, pooling, false, B, H, 0, 0, nullptr, nullptr, nullptr}, tokens).size;
-}
+} RUBRICA_CATCH
 
 // How many int32 the maximum of each unit is remembered in.
-RUBRICA_API int64_t rubrica_recurrent_best(int64_t B, int64_t H) { return B * padded(H); }
+RUBRICA_API int64_t rubrica_recurrent_best(int64_t B, int64_t H) try { return B * padded(H); } RUBRICA_CATCH
 
 // features (B, F) from projected (U, width); u (H,) is the attention's, or null. `saved` and `best` are null at
 // prediction.
@@ -280,13 +280,13 @@ RUBRICA_API int64_t rubrica_recurrent_forward(int cell, int pooling, int reverse
                                               int64_t U, const int32_t* rows, const int64_t* starts,
                                               const int64_t* lengths, const float* projected, const float* w_hh,
                                               const float* b_hh, const float* u, float* features, float* saved,
-                                              int32_t* best) {
+                                              int32_t* best) try {
   Problem p{cell, pooling, reverse != 0, B, H, U, 0, rows, starts, lengths};
   p.F = p.parts() * H;
   const auto run = cell == kRnn ? forward<kRnn> : cell == kGru ? forward<kGru> : forward<kLstm>;
   run(p, threads, projected, {nullptr, w_hh, nullptr, b_hh, u}, features, saved, best);
   return 0;
-}
+} RUBRICA_CATCH
 
 // The gradients of vectors (U, E) and parameters from d_features (B, F). `saved` is used up; `threads` must be that of
 // the forward pass; d_vectors is null where the vectors do not train, d_u where there is no attention.
@@ -295,14 +295,14 @@ RUBRICA_API int64_t rubrica_recurrent_backward(int cell, int pooling, int revers
                                                const int64_t* lengths, const float* vectors, const float* w_ih,
                                                const float* w_hh, const float* u, float* saved, const int32_t* best,
                                                const float* d_features, float* d_vectors, float* d_w_ih, float* d_b_ih,
-                                               float* d_w_hh, float* d_b_hh, float* d_u) {
+                                               float* d_w_hh, float* d_b_hh, float* d_u) try {
   Problem p{cell, pooling, reverse != 0, B, H, U, 0, rows, starts, lengths};
   p.F = p.parts() * H;
   const auto run = cell == kRnn ? backward<kRnn> : cell == kGru ? backward<kGru> : backward<kLstm>;
   run(p, threads, E, vectors, {w_ih, w_hh, nullptr, nullptr, u}, saved, best, d_features, d_vectors,
       {d_w_ih, d_w_hh, d_b_ih, d_b_hh, d_u});
   return 0;
-}
+} RUBRICA_CATCH
 
 // One learning step but for the moving: the mean cross-entropy and the share of right answers of B texts into `scores`
 // (2,), and the gradients of everything by the former. `weights` and `gradients` point to the parameters in a model's
@@ -314,7 +314,7 @@ RUBRICA_API int64_t rubrica_recurrent_learn(int cell, int pooling, int direction
                                             const int64_t* starts, const int64_t* lengths, const int64_t* targets,
                                             const float* text_weights, const float* mask, const float* vectors,
                                             const float* const* weights, float* d_vectors, float* const* gradients,
-                                            float* scores) {
+                                            float* scores) try {
   Problem p{cell, pooling, false, B, H, U, 0, rows, starts, lengths};
   p.F = directions * p.parts() * H;
   Head head{p.F, C, B, nullptr, nullptr, nullptr, targets, text_weights, mask, static_cast<double>(B),
@@ -336,4 +336,4 @@ RUBRICA_API int64_t rubrica_recurrent_learn(int cell, int pooling, int direction
   scores[0] = static_cast<float>(score.loss / head.total);
   scores[1] = static_cast<float>(score.right) / B;
   return 0;
-}
+} RUBRICA_CATCH

@@ -21,8 +21,6 @@
 namespace rubrica {
 namespace {
 
-enum Pooling { kLast, kMax, kAverage, kAverageMax, kAttention };
-
 constexpr int kGroup = 32;  // texts of a group: 32 x 4 gates x 64 units are 32 KiB
 constexpr int kChunk = 32;  // tokens, or words, of one step of a sum over all of them; at most 32 KiB too
 

@@ -14,16 +14,10 @@ struct Places {
 };
 
 // w (G * H, K) of torch to (K, width), unit by unit; `b` (G * H,) to one more row.
-void pack_across(ptrdiff_t G, ptrdiff_t H, ptrdiff_t K, const float* w, const float* b, float* w_out, float* b_out) {
-  const Places place{G};
-  const ptrdiff_t width = G * padded(H);
-  std::fill_n(w_out, K * width, 0.0f);
-  std::fill_n(b_out, width, 0.0f);
-  for (ptrdiff_t g = 0; g < G; g++)
-    for (ptrdiff_t u = 0; u < H; u++) {
-      for (ptrdiff_t k = 0; k < K; k++) w_out[k * width + place(g, u)] = w[(g * H + u) * K + k];
-      b_out[place(g, u)] = b[g * H + u];
-    }
+void pack_units(ptrdiff_t G, ptrdiff_t H, ptrdiff_t K, const float* w, const float* b, float* w_out, float* b_out) {
+  const auto place = [&](ptrdiff_t row) { return Places{G}(row / H, row % H); };
+  pack_across(G * H, K, G * padded(H), place, [&](ptrdiff_t row, ptrdiff_t k) { return w[row * K + k]; }, w_out);
+  pack_across(G * H, 1, G * padded(H), place, [&](ptrdiff_t row, ptrdiff_t) { return b[row]; }, b_out);
 }
 
 // w_hh (G * H, H) to tiles: all that one vector of units reads, in one stretch of (H, G, kLanes).

@@ -12,7 +12,7 @@ using namespace rubrica;
 
 // The distinct ids of `ids` (N,), in the order of their first appearance, into `words`; where each id stands among
 // them into `index` (N,). Returns how many there are; -1 if an id is out of [0, V).
-RUBRICA_API int64_t rubrica_distinct(int64_t N, int64_t V, const int64_t* ids, int64_t* words, int32_t* index) {
+RUBRICA_API int64_t rubrica_distinct(int64_t N, int64_t V, const int64_t* ids, int64_t* words, int32_t* index) try {
   std::vector<int32_t> place(V, -1);
   int32_t count = 0;
   for (int64_t i = 0; i < N; i++) {
@@ -25,7 +25,7 @@ RUBRICA_API int64_t rubrica_distinct(int64_t N, int64_t V, const int64_t* ids, i
     index[i] = place[id];
   }
   return count;
-}
+} RUBRICA_CATCH
 
 // Texts `ids[starts[b]]` ... of `lengths[b]` tokens each, and behind them padding (id 0) up to `steps`, if that is more:
 // their distinct words in the order of their first appearance into `words`, the rows of table (V, E) of those into
@@ -33,7 +33,7 @@ RUBRICA_API int64_t rubrica_distinct(int64_t N, int64_t V, const int64_t* ids, i
 // words as tokens, or V. Returns how many words there are; -1 if an id is out of [0, V).
 RUBRICA_API int64_t rubrica_take_words(int64_t B, int64_t V, int64_t E, int64_t steps, const int32_t* ids,
                                        const int64_t* starts, const int64_t* lengths, const float* table, int64_t* words,
-                                       int32_t* index, float* vectors) {
+                                       int32_t* index, float* vectors) try {
   static thread_local std::vector<int32_t> place;  // all -1 between two calls
   if (place.size() < static_cast<size_t>(V)) place.resize(V, -1);
   int32_t count = 0;
@@ -59,7 +59,7 @@ RUBRICA_API int64_t rubrica_take_words(int64_t B, int64_t V, int64_t E, int64_t 
     std::memcpy(vectors + i * E, table + words[i] * E, E * sizeof(float));
   }
   return known ? count : -1;
-}
+} RUBRICA_CATCH
 
 namespace {
 
@@ -109,7 +109,7 @@ struct Adam {
 }  // namespace
 
 // The sum of the squares of `count` numbers, to be the same for any number of threads.
-RUBRICA_API int64_t rubrica_square_sum(int64_t count, const float* numbers, double* sum) {
+RUBRICA_API int64_t rubrica_square_sum(int64_t count, const float* numbers, double* sum) try {
   double sums[16] = {};
   int64_t i = 0;
   for (; i + 16 <= count; i += 16)
@@ -118,14 +118,14 @@ RUBRICA_API int64_t rubrica_square_sum(int64_t count, const float* numbers, doub
   *sum = 0;
   for (const double part : sums) *sum += part;
   return 0;
-}
+} RUBRICA_CATCH
 
 // One step of Adam (Kingma and Ba 2015) on the rows `words` (U,) of a table (V, E) with the moments `first` and
 // `second`; with `dense` every other row takes its step too, with a gradient of zero. `step` counts from 1; the
 // gradient is multiplied by `scale` first.
 RUBRICA_API int64_t rubrica_adam_rows(int threads, int dense, int64_t V, int64_t E, int64_t U, const int64_t* words,
                                       const float* gradient, double scale, float* table, float* first, float* second,
-                                      int64_t step, double lr, double beta1, double beta2, double epsilon) {
+                                      int64_t step, double lr, double beta1, double beta2, double epsilon) try {
   const Adam adam{static_cast<float>(beta1),
                   static_cast<float>(beta2),
                   static_cast<float>(lr / (1 - std::pow(beta1, step))),
@@ -157,4 +157,4 @@ RUBRICA_API int64_t rubrica_adam_rows(int threads, int dense, int64_t V, int64_t
     }
   });
   return 0;
-}
+} RUBRICA_CATCH

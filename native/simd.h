@@ -88,6 +88,14 @@ inline void matmul(ptrdiff_t M, ptrdiff_t N, ptrdiff_t K, const float* A, ptrdif
   });
 }
 
+// Lays rows of a parameter across: value(row, k) of each row goes to out (K, width) at (k, place(row)); the rest is 0.
+template <typename Place, typename Value>
+inline void pack_across(ptrdiff_t rows, ptrdiff_t K, ptrdiff_t width, Place place, Value value, float* out) {
+  std::fill_n(out, K * width, 0.0f);
+  for (ptrdiff_t row = 0; row < rows; row++)
+    for (ptrdiff_t k = 0; k < K; k++) out[k * width + place(row)] = value(row, k);
+}
+
 // a / b to about one unit in the last place, for normal b whose inverse is normal too.
 inline vf divide(vf a, vf b) {
 #if defined(__AVX512F__)

@@ -105,7 +105,7 @@ using namespace rubrica;
 // Fills `slots` (num_slots, zeros, a power of two above V) with V words; of equal words the last one's id stays.
 // Word i is bytes [starts[i], ends[i]) of `words`.
 RUBRICA_API int64_t rubrica_index_words(int64_t V, const uint8_t* words, const int64_t* starts, const int64_t* ends,
-                                        int64_t num_slots, void* slots) {
+                                        int64_t num_slots, void* slots) try {
   const Table table{static_cast<Slot*>(slots), num_slots, words, starts};
   for (int64_t id = 0; id < V; id++) {
     const auto size = static_cast<uint32_t>(ends[id] - starts[id]);
@@ -114,7 +114,7 @@ RUBRICA_API int64_t rubrica_index_words(int64_t V, const uint8_t* words, const i
     *table.find(token) = {token.key, static_cast<int32_t>(id), size};
   }
   return 0;
-}
+} RUBRICA_CATCH
 
 // Ids of the first `max_length` tokens of N texts; text i is bytes [starts[i], ends[i]) of `texts`. `ids` has room
 // for the sum of min(max_length, bytes) over the texts; `offsets` (N + 1,) comes back. Returns the number of ids.
@@ -122,7 +122,7 @@ RUBRICA_API int64_t rubrica_encode(int threads, int lowercase, int64_t max_lengt
                                    const uint8_t* texts, const int64_t* starts, const int64_t* ends,
                                    const uint8_t* kinds, const int32_t* lower, int64_t num_kinds, int64_t num_slots,
                                    const void* slots, const uint8_t* words, const int64_t* word_starts, int32_t* ids,
-                                   int64_t* offsets) {
+                                   int64_t* offsets) try {
   const Unicode unicode{kinds, lower, num_kinds};
   const Table table{static_cast<Slot*>(const_cast<void*>(slots)), num_slots, words, word_starts};
   // Each thread writes its texts' ids where they lie if all texts before them are as long as they can be.
@@ -157,22 +157,22 @@ RUBRICA_API int64_t rubrica_encode(int threads, int lowercase, int64_t max_lengt
   offsets[0] = 0;
   for (int64_t i = 0; i < N; i++) offsets[i + 1] += offsets[i];
   return total;
-}
+} RUBRICA_CATCH
 
 // A counter of words, to be ended by `rubrica_counter_end`.
-RUBRICA_API int64_t rubrica_counter_start() { return reinterpret_cast<int64_t>(new Counter); }
+RUBRICA_API int64_t rubrica_counter_start() try { return reinterpret_cast<int64_t>(new Counter); } RUBRICA_CATCH
 
-RUBRICA_API int64_t rubrica_counter_end(void* counter) {
+RUBRICA_API int64_t rubrica_counter_end(void* counter) try {
   delete static_cast<Counter*>(counter);
   return 0;
-}
+} RUBRICA_CATCH
 
 // Counts the words of N more texts and numbers them as they are met. `offsets` (N + 1,) says where each text's ids
 // start, of which there is one for each of its first `max_length` tokens. Returns how many ids wait to be taken.
 RUBRICA_API int64_t rubrica_counter_add(void* counter, int threads, int lowercase, int64_t max_length, int64_t N,
                                         const uint8_t* texts, const int64_t* starts, const int64_t* ends,
                                         const uint8_t* kinds, const int32_t* lower, int64_t num_kinds,
-                                        int64_t* offsets) {
+                                        int64_t* offsets) try {
   const Unicode unicode{kinds, lower, num_kinds};
   Counter& all = *static_cast<Counter*>(counter);
   std::vector<Counter> others(threads - 1);
@@ -200,31 +200,31 @@ RUBRICA_API int64_t rubrica_counter_add(void* counter, int threads, int lowercas
   offsets[0] = 0;
   for (int64_t i = 0; i < N; i++) offsets[i + 1] += offsets[i];
   return static_cast<int64_t>(all.ids.size());
-}
+} RUBRICA_CATCH
 
 // Takes the ids out, and says how many words there are and how many bytes they have, `sizes` (2,).
-RUBRICA_API int64_t rubrica_counter_ids(void* counter, int32_t* ids, int64_t* sizes) {
+RUBRICA_API int64_t rubrica_counter_ids(void* counter, int32_t* ids, int64_t* sizes) try {
   Counter& all = *static_cast<Counter*>(counter);
   std::copy(all.ids.begin(), all.ids.end(), ids);
   all.ids.clear();
   sizes[0] = static_cast<int64_t>(all.counts().size());
   sizes[1] = static_cast<int64_t>(all.words().size());
   return 0;
-}
+} RUBRICA_CATCH
 
 // The words in the order in which they were first met, where each starts, and how often it was.
-RUBRICA_API int64_t rubrica_counter_words(void* counter, uint8_t* words, int64_t* offsets, int64_t* counts) {
+RUBRICA_API int64_t rubrica_counter_words(void* counter, uint8_t* words, int64_t* offsets, int64_t* counts) try {
   const Counter& all = *static_cast<Counter*>(counter);
   std::copy(all.words().begin(), all.words().end(), words);
   std::copy(all.offsets().begin(), all.offsets().end(), offsets);
   std::copy(all.counts().begin(), all.counts().end(), counts);
   return 0;
-}
+} RUBRICA_CATCH
 
 // Where each of the N texts in `texts` starts and ends, which are set apart by zero bytes. Returns how many there
 // are; if they are not N, a text holds a zero byte of its own, and what came back is nothing.
 RUBRICA_API int64_t rubrica_split_texts(int64_t size, const uint8_t* texts, int64_t N, int64_t* starts,
-                                        int64_t* ends) {
+                                        int64_t* ends) try {
   int64_t count = 0;
   for (const uint8_t *p = texts, *end = texts + size;; count++) {
     const auto* stop = static_cast<const uint8_t*>(std::memchr(p, 0, end - p));
@@ -235,4 +235,4 @@ RUBRICA_API int64_t rubrica_split_texts(int64_t size, const uint8_t* texts, int6
     if (stop == nullptr) return count + 1;
     p = stop + 1;
   }
-}
+} RUBRICA_CATCH

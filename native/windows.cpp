@@ -25,11 +25,10 @@ struct Texts {
 };
 
 // weight (F, E, K) of torch to (E, K * FP).
-void pack_across(const Texts& p, ptrdiff_t E, const float* weight, float* out) {
-  std::fill_n(out, E * p.width(), 0.0f);
-  for (ptrdiff_t f = 0; f < p.F; f++)
-    for (ptrdiff_t e = 0; e < E; e++)
-      for (ptrdiff_t k = 0; k < p.K; k++) out[e * p.width() + k * p.FP() + f] = weight[(f * E + e) * p.K + k];
+void pack_filters(const Texts& p, ptrdiff_t E, const float* weight, float* out) {
+  const auto place = [&](ptrdiff_t row) { return row % p.K * p.FP() + row / p.K; };
+  const auto value = [&](ptrdiff_t row, ptrdiff_t e) { return weight[(row / p.K * E + e) * p.K + row % p.K]; };
+  pack_across(p.F * p.K, E, p.width(), place, value, out);
 }
 
 // The same to (K * FP, EP).
@@ -135,26 +134,26 @@ void backward_average(const Texts& p, int threads, ptrdiff_t E, ptrdiff_t U, con
 using namespace rubrica;
 
 // The width of a row of `projected`.
-RUBRICA_API int64_t rubrica_windows_width(int64_t K, int64_t F) { return K * padded(F); }
+RUBRICA_API int64_t rubrica_windows_width(int64_t K, int64_t F) try { return K * padded(F); } RUBRICA_CATCH
 
 // projected (U, width): what each distinct word of vectors (U, E) adds to a window at each of its places.
 RUBRICA_API int64_t rubrica_windows_project(int threads, int64_t U, int64_t E, int64_t K, int64_t F, const float* vectors,
-                                            const float* weight, float* projected) {
+                                            const float* weight, float* projected) try {
   const Texts p{1, 0, K, F, nullptr, nullptr, nullptr};
   const ptrdiff_t width = p.width();
   Buffer across(E * width), zeros(width, 0.0f);
-  pack_across(p, E, weight, across);
+  pack_filters(p, E, weight, across);
   parallel(threads, [&](int thread) {
     const ptrdiff_t first = U * thread / threads, last = U * (thread + 1) / threads;
     matmul<Start::kRow>(last - first, width, E, vectors + first * E, E, 1, across, width, projected + first * width, width, zeros);
   });
   return 0;
-}
+} RUBRICA_CATCH
 
 // features (B, F) from projected; `best` (B, FP), or null at prediction and for the average, is what the way back needs.
 RUBRICA_API int64_t rubrica_windows_forward(int maximum, int threads, int64_t B, int64_t K, int64_t F, const int32_t* rows,
                                             const int64_t* starts, const int64_t* lengths, const float* projected,
-                                            const float* bias, float* features, int32_t* best) {
+                                            const float* bias, float* features, int32_t* best) try {
   const Texts p{maximum, B, K, F, rows, starts, lengths};
   const ptrdiff_t FP = p.FP();
   Buffer padded_bias(FP, 0.0f);
@@ -168,14 +167,14 @@ RUBRICA_API int64_t rubrica_windows_forward(int maximum, int threads, int64_t B,
     }
   });
   return 0;
-}
+} RUBRICA_CATCH
 
 // The gradients of vectors (U, E), weight (F, E, K) and bias (F,) from d_features (B, F); d_vectors may be null.
 RUBRICA_API int64_t rubrica_windows_backward(int maximum, int threads, int64_t B, int64_t K, int64_t F, int64_t U, int64_t E,
                                              const int32_t* rows, const int64_t* starts, const int64_t* lengths,
                                              const float* vectors, const float* weight, const float* bias,
                                              const float* projected, const int32_t* best, const float* d_features,
-                                             float* d_vectors, float* d_weight, float* d_bias) {
+                                             float* d_vectors, float* d_weight, float* d_bias) try {
   const Texts p{maximum, B, K, F, rows, starts, lengths};
   const ptrdiff_t FP = p.FP(), EP = padded(E), width = p.width();
   Buffer x(U * EP, 0.0f), along(width * EP), d_x(U * EP), d_w(width * EP), padded_bias(FP, 0.0f), bias_sum(FP, 0.0f);
@@ -197,4 +196,4 @@ RUBRICA_API int64_t rubrica_windows_backward(int maximum, int threads, int64_t B
   if (d_vectors)
     for (ptrdiff_t i = 0; i < U; i++) std::memcpy(d_vectors + i * E, d_x + i * EP, E * sizeof(float));
   return 0;
-}
+} RUBRICA_CATCH

@@ -85,7 +85,7 @@ def instruction_sets():
     """
     from unittest.mock import patch
 
-    from rubrica.kernels import native
+    from rubrica.kernels import border, native
 
     class Live:
         """The functions of one library, where the kernels look for those of the best."""
@@ -94,12 +94,12 @@ def instruction_sets():
             self.patch = patch.object(native, "library", lambda: library)
 
         def __enter__(self):
-            native.function.cache_clear()
+            border.bind.cache_clear()
             self.patch.start()
 
         def __exit__(self, *error):
             self.patch.stop()
-            native.function.cache_clear()
+            border.bind.cache_clear()
 
     best = native.library()
     if best is None:

@@ -36,7 +36,7 @@ from test_loop import TORCH_ALONE
 def accelerators_way(monkeypatch):
     """Sends tensors of the CPU where those of a GPU go."""
     for module in TORCH_ALONE:
-        monkeypatch.setattr(f"rubrica.{module}.on_cpu", lambda tensor: False)
+        monkeypatch.setattr(f"rubrica.{module}.uses_kernels", lambda tensor: False)
 
 
 @pytest.fixture

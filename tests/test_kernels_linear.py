@@ -11,7 +11,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
 
 from rubrica.kernels import linear, native
-from rubrica.kernels.linear import DocumentCounter, Entries, Machines, Ngrams, count_classes, index_keys
+from rubrica.kernels.linear import Entries, Machines, count_classes
+from rubrica.text import ngrams as ngrams_module
+from rubrica.text.ngrams import DocumentCounter, Ngrams, index_keys
 from rubrica.text.tokenizer import tokenize
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=30)
@@ -48,7 +50,7 @@ def read(texts, ngrams, threads=1, min_df=1):
     sizes = np.concatenate([counter.add(part) for part in (texts[:3], texts[3:])])
     keys, counts = counter.take(min_df, 1 << 20)
     idf = (np.log((1 + len(texts)) / (1 + counts)) + 1).astype(np.float32)
-    entries = linear.features(texts, ngrams, index_keys(keys), idf, threads)
+    entries = ngrams_module.features(texts, ngrams, index_keys(keys), idf, threads)
     rows = [
         sorted(zip(entries.indices[a : a + n].tolist(), entries.values[a : a + n].tolist(), strict=True))
         for a, n in zip(entries.places.tolist(), entries.sizes.tolist(), strict=True)

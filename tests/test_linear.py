@@ -14,13 +14,13 @@ from rubrica.data.stored_texts import StoredTexts
 from rubrica.errors import ArtifactError, ConfigError, RubricaError
 from rubrica.export.onnx import build_model
 from rubrica.export.shrink import store
-from rubrica.kernels.linear import Ngrams, features
 from rubrica.learning import linear as linear_training
 from rubrica.learning.train import train
 from rubrica.models import linear
 from rubrica.models.config import load_recipe, make_config
 from rubrica.models.storage import STORAGES
 from rubrica.scoring.tasks import task_of
+from rubrica.text.ngrams import Ngrams, features
 from settings import changed
 
 

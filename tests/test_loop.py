@@ -198,7 +198,7 @@ def there(request, monkeypatch):
         pytest.skip("no native core")
     if request.param:
         for module in TORCH_ALONE:
-            monkeypatch.setattr(f"rubrica.{module}.on_cpu", lambda tensor: False)
+            monkeypatch.setattr(f"rubrica.{module}.uses_kernels", lambda tensor: False)
     return request.param
 
 

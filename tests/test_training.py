@@ -16,7 +16,6 @@ from rubrica.corpus.corpus import build_corpus
 from rubrica.data import stored_texts
 from rubrica.data.dataset import Dataset, Examples
 from rubrica.errors import ArtifactError, DataError
-from rubrica.kernels.linear import Ngrams
 from rubrica.learning import bag as bag_module
 from rubrica.learning import training
 from rubrica.learning.job import Job
@@ -28,6 +27,7 @@ from rubrica.models.storage import store_table, take_rows
 from rubrica.predict.classifier import Classifier
 from rubrica.scoring import task as task_module
 from rubrica.scoring.tasks import task_of
+from rubrica.text.ngrams import Ngrams
 from rubrica.vectors.word_vectors import Vectors, save_vectors
 from settings import changed
 

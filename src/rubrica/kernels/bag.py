@@ -8,7 +8,6 @@ move together, where fastText's threads race (the head, which is small, still le
 Letters: N texts, C classes, D numbers in a row, V words, B buckets of n-grams.
 """
 
-from ctypes import c_double, c_int, c_int64, c_void_p
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from rubrica.errors import RubricaError
 from rubrica.kernels import native
+from rubrica.kernels.border import call
 
 Floats = NDArray[np.floating[Any]]
 
@@ -51,16 +51,21 @@ def features(tables: Tables, ids: NDArray[np.int32], offsets: NDArray[np.int64])
         tables: The rows.
         ids: Of all texts, one after the other.
         offsets: Where each text starts, (N + 1,).
+
+    Raises:
+        IndexError: If an id has no row.
     """
     count, (vocab_size, dim) = len(offsets) - 1, tables.words.shape
     if not native.computes(tables.words.dtype):
         rows, owners = rows_of(tables, ids, offsets)
         return mean_rows(_take(tables, rows), owners, count)
+    taken = ids[offsets[0] : offsets[-1]]
+    if len(taken) and not 0 <= taken.min() <= taken.max() < vocab_size:
+        raise IndexError(f"ids from {taken.min()} to {taken.max()} for a table of {vocab_size} rows")
     means = np.empty((count, dim), np.float32)
     threads = max(1, min(native.num_threads(), len(ids) // _TOKENS_PER_THREAD))
-    run = native.function("bag_features", *[c_int] * 2, *[c_int64] * 4, *[c_void_p] * 5)
-    arrays = native.addresses(ids, offsets, *tables[:2], means)
-    run(threads, tables.word_ngrams, count, vocab_size, len(tables.ngrams), dim, *arrays)
+    sizes = (count, vocab_size, len(tables.ngrams), dim)
+    call("bag_features", threads, tables.word_ngrams, *sizes, ids, offsets, *tables[:2], means)
     return means
 
 
@@ -69,9 +74,10 @@ def train(
     head: Head,
     ids: NDArray[np.int32],
     offsets: NDArray[np.int64],
-    targets: NDArray[Any],
+    targets: NDArray[np.int64] | None,
     texts: NDArray[np.int64],
     *,
+    label_sets: NDArray[np.uint8] | None = None,
     batch_size: int,
     lr: float,
     lr_end: float,
@@ -86,13 +92,14 @@ def train(
         head: The linear layer.
         ids: As in `features`.
         offsets: As in `features`.
-        targets: The class of every text, int64, (N,); where a text may have several, ones at its own, uint8, (N, C).
+        targets: The class of every text, (N,); the loss is the cross-entropy of the softmax.
         texts: Which of them to learn from.
+        label_sets: Ones at the classes of every text, (N, C), in place of `targets`; the loss is the sum of each
+            class's binary cross-entropy.
         batch_size: Texts whose rows move together.
         lr: Step size on the loss of one text, at the first one...
         lr_end: ... from where it falls linearly to this.
-        smoothing: The share of a target that goes to all classes alike, from 0 up to, not with, 1; where a text may
-            have several, to yes and no alike.
+        smoothing: The share of a target that is spread over all answers, from 0 up to, not with, 1.
         weights: What the step of each text is scaled by, (N,).
         threads: Part of what bit-identical results depend on.
 
@@ -103,17 +110,13 @@ def train(
         RubricaError: If the system grants fewer threads.
     """
     if not native.computes(tables.words.dtype):
-        return _train_numpy(tables, head, ids, offsets, targets, texts, batch_size, lr, lr_end, smoothing, weights)
+        lesson = (texts, batch_size, lr, lr_end, smoothing, weights)
+        return _train_numpy(tables, head, ids, offsets, targets, label_sets, *lesson)
     outcome = np.empty(2)
-    one, several = (targets, None) if targets.ndim == 1 else (None, targets)
-    run = native.function(
-        "bag_train", *[c_int] * 2, *[c_int64] * 4, *[c_void_p] * 5, c_int64, c_void_p, c_int64, *[c_double] * 3,
-        *[c_void_p] * 5,
-    )  # fmt: skip
-    failed = run(
+    failed = call("bag_train",
         threads, tables.word_ngrams, len(tables.words), len(tables.ngrams), *head.weight.shape,
-        *native.addresses(ids, offsets, one, several, weights), len(texts), *native.addresses(texts),
-        batch_size, lr, lr_end, smoothing, *native.addresses(*tables[:2], *head, outcome),
+        ids, offsets, targets, label_sets, weights, len(texts), texts,
+        batch_size, lr, lr_end, smoothing, *tables[:2], *head, outcome,
     )  # fmt: skip
     if failed:
         raise RubricaError(f"the system grants no {threads} threads; set RUBRICA_THREADS=1")
@@ -135,7 +138,7 @@ def rows_of(
     rows, texts = [tokens], [owners]
     if len(tables.ngrams):
         mixed = (tokens + 1).astype(np.uint64) * MIX
-        for longer in range(1, tables.word_ngrams):
+        for longer in range(1, min(tables.word_ngrams, int(lengths.max(initial=0)))):
             whole = owners[longer:] == owners[:-longer]  # not over the end of a text
             mixed = (mixed[: len(whole)] ^ (tokens[longer:] + 1).astype(np.uint64)) * MIX
             buckets = ((mixed >> np.uint64(32)) * np.uint64(len(tables.ngrams))) >> np.uint64(32)
@@ -165,7 +168,8 @@ def _train_numpy(
     head: Head,
     ids: NDArray[np.int32],
     offsets: NDArray[np.int64],
-    targets: NDArray[Any],
+    targets: NDArray[np.int64] | None,
+    label_sets: NDArray[np.uint8] | None,
     texts: NDArray[np.int64],
     batch_size: int,
     lr: float,
@@ -181,16 +185,16 @@ def _train_numpy(
         rows, owners = rows_of(tables, np.concatenate(parts), ends)
         means = mean_rows(_take(tables, rows), owners, len(batch))
         moves = np.empty_like(means)
-        for i, (h, target) in enumerate(zip(means, targets[batch], strict=True)):
-            weight = 1.0 if weights is None else float(weights[batch[i]])
+        for i, (text, h) in enumerate(zip(batch.tolist(), means, strict=True)):
+            weight = 1.0 if weights is None else float(weights[text])
             rate = weight * (lr + (lr_end - lr) * (first + i) / len(texts))
             logits = head.weight @ h + head.bias
-            if targets.ndim == 2:
-                text_loss, d = _set_loss(logits, target, smoothing)
-                right += bool(((logits >= 0) == target).all())
-            else:
-                text_loss, d = _class_loss(logits, target, smoothing)
-                right += bool(logits.argmax() == target)
+            if label_sets is not None:
+                text_loss, d = _set_loss(logits, label_sets[text], smoothing)
+                right += bool(((logits >= 0) == label_sets[text]).all())
+            elif targets is not None:
+                text_loss, d = _class_loss(logits, int(targets[text]), smoothing)
+                right += bool(logits.argmax() == targets[text])
             loss += weight * text_loss
             moves[i] = -rate * (d @ head.weight)
             head.weight[:] -= rate * np.outer(d, h)

@@ -1,9 +1,4 @@
-"""N-grams of words and of characters as TF-IDF, and a linear classifier trained by dual coordinate descent.
-
-A feature is a key of 32 bits, the hash of a run of 1 .. word_ngrams tokens, or of a run of 2 .. char_ngrams characters
-inside a token with a mark at both of its ends (scikit-learn's `char_wb`, but on the tokens of `tokenizer.py`). The two
-blocks of a text, words and characters, have an L2 norm of 1 each. TF-IDF is scikit-learn's with `sublinear_tf`: the
-number of a feature is (1 + ln tf) (1 + ln((1 + N) / (1 + df))), over the norm.
+"""A linear classifier trained by dual coordinate descent, on sparse features.
 
 Source of the solver: C.-J. Hsieh, K.-W. Chang, C.-J. Lin, S. S. Keerthi, S. Sundararajan, "A dual coordinate descent
 method for large-scale linear SVM", ICML 2008, https://doi.org/10.1145/1390156.1390208, which is liblinear's for the
@@ -13,58 +8,18 @@ machines of all classes go through a text together, so each weight row is fetche
 Letters: N texts, F features, C columns (one machine each), P parts of W columns (C and what pads it).
 """
 
-import weakref
-from collections import Counter
-from collections.abc import Sequence
-from ctypes import c_int, c_int64, c_void_p
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.kernels import native
-from rubrica.text.tokenizer import tokenize
-from rubrica.text.tokens import prepare, unicode_addresses
+from rubrica.kernels.border import call
 
 Floats = NDArray[np.floating[Any]]
 
-MAX_TOKENS = 1 << 16  # of a text that are read: a long book's first half
 _STILL = 1e-7  # slopes below it are rounding
 _TEXTS_PER_THREAD = 64  # that are worth starting a thread for
-_MARK = 0x110000  # stands before and behind a token; no character has this code point
-_MIX, _LAST = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xFF51AFD7ED558CCD)
-_WORD_SEED, _RUN_SEED = np.uint64(0xD6E8FEB86659FD93), np.uint64(0xA0761D6478BD642F)
-_CHAR_SEED, _HALF = np.uint64(0xE7037ED1A0B428DB), np.uint64(32)
-
-
-class Ngrams(NamedTuple):
-    """Which features a text has.
-
-    Args:
-        lowercase: Whether a text is lower-cased before it is split.
-        word_ngrams: The longest run of words, at least 1.
-        char_ngrams: The longest run of characters inside a word; below 2 there are none.
-    """
-
-    lowercase: bool
-    word_ngrams: int
-    char_ngrams: int
-
-
-class Index(NamedTuple):
-    """Where to look a key up.
-
-    Args:
-        keys: Sorted, (F,).
-        starts: Those whose first bits are b stand at `keys[starts[b] : starts[b + 1]]`.
-        shift: How many bits are left behind the first ones.
-        numbers: The number of the feature at each place, (F,); None where it is the place itself.
-    """
-
-    keys: NDArray[np.uint32]
-    starts: NDArray[np.int32]
-    shift: int
-    numbers: NDArray[np.int32] | None
 
 
 class Entries(NamedTuple):
@@ -101,112 +56,6 @@ class Machines(NamedTuple):
     biases: Floats
 
 
-class DocumentCounter:
-    """Counts in how many texts each feature is.
-
-    Args:
-        ngrams: Which features.
-        threads: How many share the work; the counts do not depend on it.
-    """
-
-    def __init__(self, ngrams: Ngrams, threads: int) -> None:
-        self.ngrams, self.threads = ngrams, threads
-        self._counter: Counter[int] = Counter()
-        if native.library() is not None:
-            self._handle = native.function("documents_start", c_int)(threads)
-            weakref.finalize(self, native.function("documents_end", c_void_p), self._handle)
-
-    def add(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """Count some texts more; returns how many different features each has, (N,)."""
-        sizes = np.empty(len(texts), np.int64)
-        if native.library() is None:
-            for i, text in enumerate(texts):
-                blocks = [found for found, _ in _blocks(text, self.ngrams)]
-                sizes[i] = sum(map(len, blocks))
-                for found in blocks:
-                    self._counter.update(found.tolist())
-            return sizes
-        data, starts, ends, _ = prepare(texts, self.ngrams.lowercase)
-        types = [*[c_int] * 3, *[c_int64] * 2, *[c_void_p] * 5, c_int64, c_void_p]
-        native.function("documents_add", c_void_p, *types)(
-            self._handle, *self.ngrams, MAX_TOKENS, len(texts), *native.addresses(data, starts, ends),
-            *unicode_addresses(data), sizes.ctypes.data,
-        )  # fmt: skip
-        return sizes
-
-    def take(self, min_df: int, max_features: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-        """The keys in at least `min_df` texts, or in more where they are above `max_features`, sorted; and in how many.
-
-        Where no key is in so many, those of all texts are taken.
-        """
-        least = min_df
-        while (count := self._count(least)) > max_features:
-            least += 1
-        if count == 0:
-            least, count = 1, self._count(1)
-        keys, counts = np.empty(count, np.uint32), np.empty(count, np.uint32)
-        if native.library() is None:
-            found = [(key, number) for key, number in self._counter.items() if number >= least]
-            keys[:], counts[:] = np.array(found, np.uint32).reshape(-1, 2).T
-        else:
-            self._take(least, *native.addresses(keys, counts))
-        order = np.argsort(keys)
-        return keys[order], counts[order]
-
-    def _count(self, least: int) -> int:
-        if native.library() is None:
-            return sum(number >= least for number in self._counter.values())
-        return self._take(least, None, None)
-
-    def _take(self, least: int, keys: int | None, counts: int | None) -> int:
-        return native.function("documents_take", c_void_p, c_int64, *[c_void_p] * 2)(self._handle, least, keys, counts)
-
-
-def index_keys(keys: NDArray[np.uint32], numbers: NDArray[np.int32] | None = None) -> Index:
-    """Make sorted keys ready to be looked up, a bucket for each on the average."""
-    bits = max(1, (len(keys) - 1).bit_length())
-    starts = np.zeros((1 << bits) + 1, np.int32)
-    np.cumsum(np.bincount(keys >> np.uint32(32 - bits), minlength=1 << bits), out=starts[1:])
-    return Index(keys, starts, 32 - bits, numbers)
-
-
-def features(
-    texts: Sequence[str],
-    ngrams: Ngrams,
-    index: Index,
-    idf: NDArray[np.float32],
-    threads: int,
-    into: Entries | None = None,
-) -> Entries:
-    """TF-IDF of the features of texts, those that the index knows.
-
-    Args:
-        texts: N strings.
-        ngrams: Which features.
-        index: Of the known ones.
-        idf: By feature, (F,).
-        threads: The result does not depend on it.
-        into: Where it goes; `places` are set and leave room for all features of each text.
-    """
-    if native.library() is None:
-        return _features_numpy(texts, ngrams, index, idf, into)
-    data, starts, ends, _ = prepare(texts, ngrams.lowercase)
-    if into is None:  # room: a token of L characters has at most char_ngrams * L runs inside it
-        room = (ends - starts) * (ngrams.word_ngrams + (ngrams.char_ngrams if ngrams.char_ngrams > 1 else 0))
-        total = int(room.sum())
-        into = Entries(
-            np.cumsum(room) - room, np.empty(len(texts), np.int32), np.empty(total, np.uint32),
-            np.empty(total, np.float32),
-        )  # fmt: skip
-    types = [*[c_int] * 4, *[c_int64] * 2, *[c_void_p] * 5, c_int64, c_int, *[c_void_p] * 8]
-    native.function("linear_features", *types)(
-        max(1, min(threads, len(texts) // _TEXTS_PER_THREAD)), *ngrams, MAX_TOKENS, len(texts),
-        *native.addresses(data, starts, ends), *unicode_addresses(data), index.shift,
-        *native.addresses(index.keys, index.starts, index.numbers, idf, *into),
-    )  # fmt: skip
-    return into
-
-
 def count_classes(
     entries: Entries, texts: NDArray[np.int64], classes: NDArray[np.int64], counts: NDArray[np.uint32]
 ) -> None:
@@ -223,9 +72,7 @@ def count_classes(
             place = int(entries.places[text])
             counts[entries.indices[place : place + int(entries.sizes[text])], target] += 1  # each feature is there once
         return
-    native.function("linear_count", *[c_int64] * 2, *[c_void_p] * 6)(
-        len(texts), counts.shape[1], *native.addresses(texts, classes, *entries[:3], counts)
-    )
+    call("linear_count", len(texts), counts.shape[1], texts, classes, *entries[:3], counts)
 
 
 def descend(machines: Machines, entries: Entries, order: NDArray[np.int64], threads: int = 1) -> float:
@@ -244,10 +91,9 @@ def descend(machines: Machines, entries: Entries, order: NDArray[np.int64], thre
         return max((_descend_numpy(machines, entries, order, part) for part in range(len(machines.signs))), default=0)
     parts, count, width = machines.signs.shape
     worst = np.zeros(parts)
-    types = [*[c_int] * 3, *[c_int64] * 3, *[c_void_p] * 11]
-    native.function("linear_descend", *types)(
+    call("linear_descend",
         threads, parts, width, count, machines.weights.shape[1], len(order),
-        *native.addresses(order, *entries, *machines, worst),
+        order, *entries, *machines, worst,
     )  # fmt: skip
     return float(worst.max(initial=0))
 
@@ -261,77 +107,11 @@ def scores(entries: Entries, weight: Floats, bias: Floats, threads: int = 1) -> 
             found[i] += entries.values[place : place + size] @ weight[entries.indices[place : place + size]]
         return found
     found = np.empty((count, columns), np.float32)
-    native.function("linear_scores", c_int, *[c_int64] * 2, *[c_void_p] * 7)(
+    call("linear_scores",
         max(1, min(threads, count // _TEXTS_PER_THREAD)), count, columns,
-        *native.addresses(*entries, np.ascontiguousarray(weight), bias, found),
+        *entries, np.ascontiguousarray(weight), bias, found,
     )  # fmt: skip
     return found
-
-
-def _step(hashes: Any, following: Any) -> Any:
-    return (hashes ^ following) * _MIX
-
-
-def _fold(hashes: Any) -> Any:
-    return hashes ^ hashes >> _HALF
-
-
-def _keys_of(hashes: NDArray[np.uint64]) -> NDArray[np.uint32]:
-    return ((_fold(hashes) * _LAST) >> _HALF).astype(np.uint32)
-
-
-def _blocks(text: str, ngrams: Ngrams) -> list[tuple[NDArray[np.uint32], NDArray[np.int64]]]:
-    """The different keys of a text's words, and of its characters, and how often each occurs."""
-    tokens = tokenize(text.lower() if ngrams.lowercase else text)[:MAX_TOKENS]
-    lengths = np.array([len(token) for token in tokens], np.int64)
-    ends = np.cumsum(lengths + 2)
-    starts = ends - lengths - 2
-    written = "".join(f" {token} " for token in tokens).encode("utf-32-le", "surrogatepass")
-    codes = np.frombuffer(written, "<u4").astype(np.uint64)
-    codes[starts] = codes[ends - 1] = _MARK
-    words = np.full(len(tokens), _WORD_SEED)
-    for place in range(int(lengths.max(initial=0))):
-        longer = lengths > place
-        words[longer] = _step(words[longer], codes[starts[longer] + 1 + place])
-    words = _fold(words)
-    hashes, runs = np.full(len(tokens), _RUN_SEED), []
-    for n in range(min(ngrams.word_ngrams, len(tokens))):
-        hashes = _step(hashes[: len(words) - n], words[n:])
-        runs.append(_keys_of(hashes))
-    owners = np.repeat(np.arange(len(tokens)), lengths + 2)
-    hashes, inside = _step(np.full(len(codes), _CHAR_SEED), codes), []
-    for n in range(1, min(ngrams.char_ngrams, len(codes))):
-        hashes = _step(hashes[: len(codes) - n], codes[n:])
-        inside.append(_keys_of(hashes)[owners[n:] == owners[: len(codes) - n]])
-    none = np.zeros(0, np.uint32)
-    return [np.unique(np.concatenate([none, *found]), return_counts=True) for found in (runs, inside)]
-
-
-def _features_numpy(
-    texts: Sequence[str], ngrams: Ngrams, index: Index, idf: NDArray[np.float32], into: Entries | None
-) -> Entries:
-    rows: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
-    for text in texts:
-        parts = []
-        for keys, counts in _blocks(text, ngrams):
-            places = np.minimum(np.searchsorted(index.keys, keys), max(0, len(index.keys) - 1))
-            known = index.keys[places] == keys if len(index.keys) else np.zeros(len(keys), bool)
-            found = places[known] if index.numbers is None else index.numbers[places[known]]
-            values = idf[found] * (1 + np.log(counts[known])).astype(np.float32)
-            norm = np.sqrt(np.sum(np.square(values, dtype=np.float64)))
-            parts.append((found, values / np.float32(norm) if norm > 0 else values))
-        rows.append((np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])))
-    sizes = np.array([len(found) for found, _ in rows], np.int32)
-    if into is None:
-        total = int(sizes.sum())
-        into = Entries(
-            np.cumsum(sizes, dtype=np.int64) - sizes, sizes, np.empty(total, np.uint32), np.empty(total, np.float32)
-        )
-    into.sizes[:] = sizes
-    for place, (found, values) in zip(into.places.tolist(), rows, strict=True):
-        into.indices[place : place + len(found)] = found
-        into.values[place : place + len(found)] = values
-    return into
 
 
 def _descend_numpy(machines: Machines, entries: Entries, order: NDArray[np.int64], part: int) -> float:

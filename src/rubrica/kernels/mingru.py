@@ -7,15 +7,15 @@ is plain numpy, in any float type, and what it is held to.
 Letters: B texts, U distinct words, E numbers in a word vector, H hidden units, N tokens of all texts.
 """
 
-from ctypes import c_int, c_int64, c_void_p
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.kernels import native
+from rubrica.kernels.border import call
 from rubrica.kernels.recurrent import POOLINGS, Floats, Reading
-from rubrica.kernels.runs import add_gradients, pool_runs, unpool_runs
+from rubrica.kernels.runs import add_gradients, pool_runs
 
 
 def make_gates(vectors: Floats, weight: Floats, bias: Floats, *, threads: int = 1) -> Floats:
@@ -33,10 +33,9 @@ def make_gates(vectors: Floats, weight: Floats, bias: Floats, *, threads: int = 
         power = np.exp(-np.abs(z))  # no overflow, and the smaller side keeps its digits
         small, large = power / (1 + power), 1 / (1 + power)
         return np.stack([np.where(z < 0, large, small), np.where(z < 0, small, large), new], axis=1)
-    padded = native.function("windows_width", c_int64, c_int64)(1, hidden)
+    padded = call("windows_width", 1, hidden)
     gates = np.empty((len(vectors), 3, padded), np.float32)
-    run = native.function("mingru_gates", c_int, *[c_int64] * 3, *[c_void_p] * 4)
-    run(threads, *vectors.shape, hidden, *native.addresses(vectors, weight, bias, gates))
+    call("mingru_gates", threads, *vectors.shape, hidden, vectors, weight, bias, gates)
     return gates
 
 
@@ -63,10 +62,9 @@ def forward(
     features = np.empty((batch, hidden), np.float32)
     walked = np.empty((int(reading.lengths.sum()), width), np.float32) if keep else None
     best = np.empty((batch, width), np.int32) if keep else None
-    run = native.function("mingru_forward", *[c_int] * 3, *[c_int64] * 2, *[c_void_p] * 7)
-    run(
+    call("mingru_forward",
         POOLINGS.index(reading.pooling), reading.reverse, threads, batch, hidden,
-        *native.addresses(reading.rows, reading.starts, reading.lengths, gates, features, walked, best),
+        reading.rows, reading.starts, reading.lengths, gates, features, walked, best,
     )  # fmt: skip
     return features, (walked, best)
 
@@ -105,16 +103,12 @@ def backward(
             reading._replace(pooling=pooling), vectors, weight, gates, kept[pooling], d_part,
             trains=trains, threads=threads,
         ))  # fmt: skip
-    if not native.computes(vectors.dtype):
-        d_gates = _backward_numpy(reading, gates, kept, d_features)
-        return d_gates @ weight if trains else None, d_gates.T @ vectors, d_gates.sum(axis=0)
     d_vectors = np.empty_like(vectors) if trains else None
     d_weight, d_bias = np.empty_like(weight), np.empty(len(weight), np.float32)
-    run = native.function("mingru_backward", *[c_int] * 3, *[c_int64] * 4, *[c_void_p] * 12)
-    run(
+    call("mingru_backward",
         POOLINGS.index(reading.pooling), reading.reverse, threads, *d_features.shape, *vectors.shape,
-        *native.addresses(reading.rows, reading.starts, reading.lengths, vectors, weight, gates, *kept, d_features),
-        *native.addresses(d_vectors, d_weight, d_bias),
+        reading.rows, reading.starts, reading.lengths, vectors, weight, gates, *kept, d_features,
+        d_vectors, d_weight, d_bias,
     )  # fmt: skip
     return d_vectors, d_weight, d_bias
 
@@ -139,19 +133,3 @@ def _states_numpy(reading: Reading, gates: Floats) -> Floats:
         if t:
             states[places] += stay * states[places - 1]
     return states
-
-
-def _backward_numpy(reading: Reading, gates: Floats, states: Floats, d_features: Floats) -> Floats:
-    """The gradient by z and n of each distinct word before the sigmoid, (U, 2 H)."""
-    d_states = unpool_runs(reading.pooling, states, reading.lengths, d_features)
-    d_gates = np.zeros((len(gates), 2, gates.shape[2]), gates.dtype)
-    steps = _steps(reading)
-    for t in range(len(steps) - 1, -1, -1):
-        places, words = steps[t]
-        stay, z, new = gates[words].transpose(1, 0, 2)
-        before = states[places - 1] if t else np.zeros_like(new)
-        d = d_states[places]
-        np.add.at(d_gates, words, np.stack([d * (new - before) * stay * z, d * z], axis=1))
-        if t:
-            d_states[places - 1] += d * stay
-    return d_gates.reshape(len(gates), -1)

@@ -7,14 +7,13 @@ without it); the number is part of what a bit-identical result depends on.
 
 import ctypes
 import os
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from rubrica.errors import ConfigError
+from rubrica.kernels.signatures import MAX_THREADS
 
-VERSION = 5  # that of `rubrica_version` in native/cpu.cpp
+VERSION = 6  # that of `rubrica_version` in native/cpu.cpp
 _PRODUCTS_PER_THREAD = 5_000_000  # in less time another thread would hardly begin
 FOLDER = Path(__file__).parent
 CHOICES = ("native", "numpy")
@@ -62,13 +61,13 @@ def num_threads() -> int:
     """How many threads a kernel may use.
 
     Raises:
-        ConfigError: If `RUBRICA_THREADS` or `OMP_NUM_THREADS` is no number above 0.
+        ConfigError: If `RUBRICA_THREADS` or `OMP_NUM_THREADS` is no whole number from 1 to `MAX_THREADS`.
     """
     # OMP_NUM_THREADS is what people set for torch and numpy, and they mean us too.
     for name in ("RUBRICA_THREADS", "OMP_NUM_THREADS"):
         if text := os.environ.get(name):
-            if not text.isdecimal() or int(text) < 1:
-                raise ConfigError(f"{name} is {text!r}; give a whole number of at least 1")
+            if not text.isdecimal() or not 1 <= int(text) <= MAX_THREADS:
+                raise ConfigError(f"{name} is {text!r:.40}; give a whole number from 1 to {MAX_THREADS}")
             return int(text)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -78,24 +77,6 @@ def num_threads() -> int:
 def useful_threads(products: int) -> int:
     """How many threads are worth starting for that many multiplications."""
     return max(1, min(num_threads(), products // _PRODUCTS_PER_THREAD))
-
-
-def addresses(*arrays: Any) -> tuple[int | None, ...]:
-    """Where arrays lie in memory, as a native function takes them; it reads on from there, so they have no gaps."""
-    for array in arrays:
-        assert array is None or array.flags.c_contiguous  # a slip in this package, never a user's
-    return tuple(None if array is None else array.ctypes.data for array in arrays)
-
-
-@cache
-def function(name: str, *argument_types: type) -> Callable[..., int]:
-    """A function of the live library, its arguments declared; call it only where `library()` is not None."""
-    live = library()
-    assert live is not None, name  # a slip in this package, never a user's
-    compiled = live[f"rubrica_{name}"]
-    compiled.argtypes = argument_types
-    compiled.restype = ctypes.c_int64
-    return compiled
 
 
 @cache

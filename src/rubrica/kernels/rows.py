@@ -6,15 +6,13 @@ seven numbers for each of its own; over the rows in use, a fortieth of that.
 Letters: V rows, E numbers in a row, U distinct rows of a batch.
 """
 
-import ctypes
-import itertools
-from ctypes import c_double, c_int, c_int64, c_void_p
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.kernels import native
+from rubrica.kernels.border import call
 
 Floats = NDArray[np.floating[Any]]
 
@@ -42,8 +40,7 @@ def distinct(ids: NDArray[np.integer[Any]], vocab_size: int) -> tuple[NDArray[np
         place[order] = np.arange(len(order), dtype=np.int32)
         return words[order], place[inverse].reshape(ids.shape)
     words, index = np.empty(ids.size, np.int64), np.empty(ids.shape, np.int32)
-    run = native.function("distinct", *[c_int64] * 2, *[c_void_p] * 3)
-    count = run(ids.size, vocab_size, *native.addresses(ids, words, index))
+    count = call("distinct", ids.size, vocab_size, ids, words, index)
     if count < 0:
         raise IndexError(f"an id is out of 0..{vocab_size - 1}")
     return words[:count], index
@@ -72,18 +69,11 @@ def take_words(
         IndexError: If an id is out of range.
     """
     num_tokens = int(np.maximum(lengths, steps).sum())
-    if not native.computes(table.dtype):
-        batch: list[NDArray[np.integer[Any]]] = [np.zeros(0, np.int64)]
-        for start, length in zip(starts, lengths, strict=True):
-            batch += [ids[start : start + length], np.zeros(max(0, steps - length), np.int64)]
-        words, index = distinct(np.concatenate(batch), len(table))
-        return words, index, table[words]
     room = min(num_tokens, len(table))
     words, index = np.empty(room, np.int64), np.empty(num_tokens, np.int32)
     vectors = np.empty((room, table.shape[1]), np.float32)
-    run = native.function("take_words", *[c_int64] * 4, *[c_void_p] * 7)
     arrays = (ids, starts, lengths, table, words, index, vectors)
-    count = run(len(starts), *table.shape, steps, *native.addresses(*arrays))
+    count = call("take_words", len(starts), *table.shape, steps, *arrays)
     if count < 0:
         raise IndexError(f"an id is out of 0..{len(table) - 1}")
     return words[:count], index, vectors[:count]
@@ -91,12 +81,9 @@ def take_words(
 
 def square_sum(numbers: Floats) -> float:
     """The sum of the squares, in double precision."""
-    if not native.computes(numbers.dtype):
-        return float(np.square(numbers, dtype=np.float64).sum())
-    result = c_double()
-    run = native.function("square_sum", c_int64, *[c_void_p] * 2)
-    run(numbers.size, *native.addresses(numbers), ctypes.addressof(result))
-    return result.value
+    result = np.empty(1)
+    call("square_sum", numbers.size, numbers, result)
+    return float(result[0])
 
 
 def adam_rows(
@@ -127,23 +114,9 @@ def adam_rows(
         scale: What the gradient is multiplied by first, to clip it.
         threads: How many the native core may use; the result does not depend on it.
     """
-    if native.library() is not None and table.dtype == np.float32:
-        types = [c_int] * 2, [c_int64] * 3, [c_void_p] * 2, [c_double], [c_void_p] * 3, [c_int64], [c_double] * 4
-        run = native.function("adam_rows", *itertools.chain(*types))
-        rows_moved = len(table) if dense else len(words)
-        threads = max(1, min(threads, rows_moved * table.shape[1] // _PER_THREAD))
-        run(
-            threads, dense, *table.shape, len(words), *native.addresses(words, gradient), scale,
-            *native.addresses(table, first, second), step, lr, BETA1, BETA2, EPSILON,
-        )  # fmt: skip
-        return
-    gradient = gradient * scale
-    rows: NDArray[np.int64] | slice = words
-    if dense:
-        rows, given = slice(None), gradient
-        gradient = np.zeros_like(table)
-        gradient[words] = given
-    first[rows] += (1 - BETA1) * (gradient - first[rows])
-    second[rows] = BETA2 * second[rows] + (1 - BETA2) * gradient**2
-    size = np.sqrt(second[rows]) / np.sqrt(1 - BETA2**step) + EPSILON
-    table[rows] -= lr / (1 - BETA1**step) * first[rows] / size
+    rows_moved = len(table) if dense else len(words)
+    threads = max(1, min(threads, rows_moved * table.shape[1] // _PER_THREAD))
+    call("adam_rows",
+        threads, dense, *table.shape, len(words), words, gradient, scale,
+        table, first, second, step, lr, BETA1, BETA2, EPSILON,
+    )  # fmt: skip

@@ -50,18 +50,6 @@ def attend_runs(states: Floats, counts: NDArray[np.int64], u: Floats) -> Floats:
     return features / total[:, None]
 
 
-def unpool_runs(pooling: str, states: Floats, counts: NDArray[np.int64], d_features: Floats) -> Floats:
-    """The gradient by the states (N, H) from that by the features (B, H)."""
-    if pooling == "average":
-        return np.repeat(d_features / np.maximum(counts, 1).astype(states.dtype)[:, None], counts, axis=0)
-    d_states, units = np.zeros_like(states), np.arange(states.shape[1])
-    for end, count, d in zip(np.cumsum(counts), counts, d_features, strict=True):
-        if count:
-            best = count - 1 if pooling == "last" else states[end - count : end].argmax(axis=0)
-            d_states[end - count + best, units] = d
-    return d_states
-
-
 def add_gradients(d_features: Floats, backward: Callable[[str, Floats], Gradients]) -> Gradients:
     """The gradients of "average_max": those of both poolings together, each from its half of d_features (B, 2 F)."""
     average, largest = (np.ascontiguousarray(half) for half in np.split(d_features, 2, axis=1))

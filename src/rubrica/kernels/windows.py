@@ -8,15 +8,15 @@ float32; what follows is plain numpy, in any float type, and what it is held to.
 Letters: B texts, U distinct words, E numbers in a word vector, F filters, K places of a window, N windows of all texts.
 """
 
-from ctypes import c_int, c_int64, c_void_p
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.kernels import native
+from rubrica.kernels.border import call
 from rubrica.kernels.recurrent import Floats
-from rubrica.kernels.runs import add_gradients, pool_runs, unpool_runs
+from rubrica.kernels.runs import add_gradients, pool_runs
 
 
 class Texts(NamedTuple):
@@ -46,9 +46,8 @@ def project(vectors: Floats, weight: Floats, *, threads: int = 1) -> Floats:
     filters, dim, places = weight.shape
     if not native.computes(vectors.dtype):
         return vectors @ weight.transpose(1, 2, 0).reshape(dim, places * filters)
-    out = np.empty((len(vectors), native.function("windows_width", c_int64, c_int64)(places, filters)), np.float32)
-    run = native.function("windows_project", c_int, *[c_int64] * 4, *[c_void_p] * 3)
-    run(threads, len(vectors), dim, places, filters, *native.addresses(vectors, weight, out))
+    out = np.empty((len(vectors), call("windows_width", places, filters)), np.float32)
+    call("windows_project", threads, len(vectors), dim, places, filters, vectors, weight, out)
     return out
 
 
@@ -75,10 +74,9 @@ def forward(
     features = np.empty((batch, filters), np.float32)
     width = projected.shape[1] // places
     best = np.empty((batch, width), np.int32) if keep and maximum else None
-    run = native.function("windows_forward", *[c_int] * 2, *[c_int64] * 3, *[c_void_p] * 7)
-    run(
+    call("windows_forward",
         maximum, threads, batch, places, filters,
-        *native.addresses(texts.rows, texts.starts, texts.lengths, projected, bias, features, best),
+        texts.rows, texts.starts, texts.lengths, projected, bias, features, best,
     )  # fmt: skip
     return features, best
 
@@ -113,16 +111,13 @@ def backward(
             texts._replace(pooling=pooling), vectors, weight, bias, projected, kept, d_part,
             trains=trains, threads=threads,
         ))  # fmt: skip
-    if not native.computes(vectors.dtype):
-        return _backward_numpy(texts, vectors, weight, bias, projected, d_features, trains=trains)
     filters, dim, places = weight.shape
     d_vectors = np.empty_like(vectors) if trains else None
     d_weight, d_bias = np.empty_like(weight), np.empty_like(bias)
-    run = native.function("windows_backward", *[c_int] * 2, *[c_int64] * 5, *[c_void_p] * 12)
-    run(
+    call("windows_backward",
         texts.pooling == "max", threads, len(texts.lengths), places, filters, len(vectors), dim,
-        *native.addresses(texts.rows, texts.starts, texts.lengths, vectors, weight, bias, projected, kept, d_features),
-        *native.addresses(d_vectors, d_weight, d_bias),
+        texts.rows, texts.starts, texts.lengths, vectors, weight, bias, projected, kept, d_features,
+        d_vectors, d_weight, d_bias,
     )  # fmt: skip
     return d_vectors, d_weight, d_bias
 
@@ -140,35 +135,11 @@ def _windows(texts: Texts, num_words: int, places: int) -> tuple[NDArray[np.int6
     return words, counts
 
 
-def _before_relu(
-    texts: Texts, projected: Floats, bias: Floats, places: int
-) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64]]:
-    """Filters at each window (N, F), and what `_windows` says."""
+def _forward_numpy(texts: Texts, projected: Floats, bias: Floats, places: int) -> tuple[Floats, None]:
     words, counts = _windows(texts, len(projected), places)
     table = np.vstack([projected, np.zeros_like(projected[:1], shape=(1, projected.shape[1]))])
     pieces = table.reshape(len(table), places, len(bias))
     total = np.broadcast_to(bias, (len(words), len(bias))).copy()
     for k in range(places):
         total += pieces[words[:, k], k]
-    return total, words, counts
-
-
-def _forward_numpy(texts: Texts, projected: Floats, bias: Floats, places: int) -> tuple[Floats, None]:
-    total, _, counts = _before_relu(texts, projected, bias, places)
     return pool_runs(texts.pooling, np.maximum(total, 0), counts), None
-
-
-def _backward_numpy(
-    texts: Texts, vectors: Floats, weight: Floats, bias: Floats, projected: Floats, d_features: Floats, *, trains: bool
-) -> tuple[Floats | None, Floats, Floats]:
-    filters, dim, places = weight.shape
-    total, words, counts = _before_relu(texts, projected, bias, places)
-    d_total = unpool_runs(texts.pooling, total, counts, d_features)
-    d_total[total <= 0] = 0
-    d_pieces = np.zeros((len(vectors) + 1, places, filters), vectors.dtype)
-    for k in range(places):
-        np.add.at(d_pieces[:, k], words[:, k], d_total)
-    d_projected = d_pieces[:-1].reshape(len(vectors), places * filters)
-    d_weight = (vectors.T @ d_projected).reshape(dim, places, filters).transpose(2, 0, 1)
-    d_x = d_projected @ weight.transpose(1, 2, 0).reshape(dim, places * filters).T if trains else None
-    return d_x, np.ascontiguousarray(d_weight), d_total.sum(axis=0)

@@ -21,7 +21,7 @@ from rubrica.corpus.corpus import Split
 from rubrica.errors import ConfigError
 from rubrica.learning.device_split import MOST_IDS, DeviceBatch, DeviceSplit
 from rubrica.models.config import Config
-from rubrica.networks.embedding import KernelAdam, TableAdam, clip_scale, on_cpu
+from rubrica.networks.embedding import KernelAdam, TableAdam, clip_scale, uses_kernels
 from rubrica.networks.network import TextNetwork
 from rubrica.scoring.task import Rows, Task
 from rubrica.text.batching import iter_rows, pad_batch
@@ -163,7 +163,7 @@ class TorchBackend(Backend):
 
 def choose_backend(network: TextNetwork, config: Config, task: Task) -> Backend:
     """The kernels where they can compute, else torch."""
-    kind = KernelBackend if on_cpu(network.embedding.weight) else TorchBackend
+    kind = KernelBackend if uses_kernels(network.embedding.weight) else TorchBackend
     return kind(network, config, task)
 
 

@@ -56,6 +56,7 @@ def train_bag(job: Job) -> Trained:
 def _epochs(job: Job, tables: Tables, head: Head, generator: np.random.Generator, trained: Trained) -> Iterator[float]:
     """Train epoch by epoch; yields the seconds that were spent on validation."""
     settings, split, history = job.config.training, job.split, trained.history
+    targets, label_sets = job.task.kernel_targets(split.targets)
     assert isinstance(settings, SgdTraining)
     stretch, total, done = settings.batch_size * _BATCHES, _total_texts(job), 0
     shown = -(-settings.epochs // _VALIDATED)
@@ -66,7 +67,7 @@ def _epochs(job: Job, tables: Tables, head: Head, generator: np.random.Generator
                 if not len(texts):
                     break
                 loss, accuracy = train(
-                    tables, head, split.tokens.ids, split.tokens.offsets, split.targets, texts,
+                    tables, head, split.tokens.ids, split.tokens.offsets, targets, texts, label_sets=label_sets,
                     batch_size=settings.batch_size, lr=settings.lr * (1 - done / total),
                     lr_end=settings.lr * (1 - (done + len(texts)) / total), smoothing=settings.label_smoothing,
                     weights=split.weights, threads=native.num_threads(),

@@ -21,21 +21,13 @@ from numpy.typing import NDArray
 
 from rubrica.files import make_array
 from rubrica.kernels import native
-from rubrica.kernels.linear import (
-    DocumentCounter,
-    Entries,
-    Machines,
-    Ngrams,
-    count_classes,
-    descend,
-    features,
-    index_keys,
-)
+from rubrica.kernels.linear import Entries, Machines, count_classes, descend
 from rubrica.learning.deadline import NEVER, Deadline
 from rubrica.learning.job import History, Job, Trained
 from rubrica.learning.progress import Advance, progress_bar
 from rubrica.models.linear import Linear, LinearPart, logits, take_texts
 from rubrica.scoring.task import Rows, Targets, Task
+from rubrica.text.ngrams import DocumentCounter, Ngrams, features, index_keys
 
 log = logging.getLogger(__name__)
 

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from rubrica.config.groups import DataSettings, DescentTraining, Training
 from rubrica.kernels import native
-from rubrica.kernels.linear import Entries, Index, Ngrams, features, index_keys, scores
+from rubrica.kernels.linear import Entries, scores
 from rubrica.kernels.rows import distinct
 from rubrica.models.family import Facts, Family, Floats, Inputs, Scorer, Shapes, Sizes, Tensors
 from rubrica.models.storage import take_rows
+from rubrica.text.ngrams import Index, Ngrams, features, index_keys
 
 _TEXTS, _CHARACTERS = 1 << 10, 1 << 22  # that are numbers at a time; each character has room for some 7, of 8 bytes
 

@@ -23,7 +23,7 @@ from torch.autograd.function import once_differentiable
 from rubrica.kernels import native
 from rubrica.kernels import recurrent as kernel
 from rubrica.kernels.learn import learn, num_directions
-from rubrica.networks.embedding import on_cpu
+from rubrica.networks.embedding import uses_kernels
 from rubrica.networks.masking import flip_texts
 from rubrica.networks.pooling import POOLINGS, pool_attention
 
@@ -42,7 +42,7 @@ def read_texts(
     """Pooled states of a layer, see `cells.Recurrent.read`; `weights` are w_ih, w_hh, b_ih, b_hh of each direction."""
     of_each = [None] * len(weights) if attention is None else attention.unbind()
     features: list[Tensor] = []
-    if not on_cpu(index):
+    if not uses_kernels(vectors):
         for i, (given, u) in enumerate(zip(weights, of_each, strict=True)):
             tokens = flip_texts(index.t(), lengths) if i else index.t()
             states = _fused_states(cell, F.embedding(tokens, vectors), given)

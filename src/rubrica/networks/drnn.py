@@ -28,7 +28,7 @@ from rubrica.kernels.recurrent import Reading
 from rubrica.models.disconnected import Disconnected
 from rubrica.networks.bptt import join_weights
 from rubrica.networks.cells import GRU
-from rubrica.networks.embedding import WordTable, on_cpu
+from rubrica.networks.embedding import WordTable, uses_kernels
 from rubrica.networks.masking import length_mask
 from rubrica.networks.network import TextNetwork, make_network
 from rubrica.networks.pooling import POOLINGS, num_features
@@ -74,7 +74,7 @@ class DisconnectedClassifier(TextNetwork):
         sizes = (ends - starts + 1).repeat(rows, 1)  # (B, T)
         if lengths is not None:
             sizes = sizes * length_mask(lengths, steps)  # a window that ends in the padding is no window
-        if on_cpu(ids):
+        if uses_kernels(vectors):
             firsts = (starts + steps * torch.arange(rows)[:, None]).flatten()
             words = index.to(torch.int32).flatten()
             reading = Reading("gru", "last", words.numpy(), firsts.numpy(), sizes.flatten().numpy())

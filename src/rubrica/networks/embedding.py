@@ -23,9 +23,12 @@ from rubrica.kernels.rows import BETA1, BETA2, EPSILON, adam_rows, distinct, squ
 from rubrica.text.vocab import TokenIds
 
 
-def on_cpu(tensor: Tensor) -> bool:
-    """Whether the kernels of `kernels/` compute with it. The tests send the CPU the accelerator's way here."""
-    return tensor.device.type == "cpu"
+def uses_kernels(tensor: Tensor) -> bool:
+    """Whether the kernels of `kernels/` compute with it: float32 on the CPU, where the native core is there.
+
+    Everything else goes the way of accelerators, through torch. The tests send the CPU that way here.
+    """
+    return tensor.device.type == "cpu" and tensor.dtype == torch.float32 and native.library() is not None
 
 
 class WordTable(nn.Module):
@@ -45,7 +48,7 @@ class WordTable(nn.Module):
 
     def forward(self, ids: Int[Tensor, "B T"]) -> tuple[Float[Tensor, "U E"], Int[Tensor, "B T"]]:
         """Vectors, and which of them stands where. The gradient of the last call is kept for `TableAdam`."""
-        if not on_cpu(ids):
+        if not uses_kernels(self.weight):
             self.words = ids.flatten()
             object.__setattr__(self, "vectors", self.weight)  # else torch takes the table for one more parameter
             return self._shifted(self.weight), ids
@@ -107,7 +110,7 @@ class TableAdam:
         if words is None or vectors is None or vectors.grad is None:
             return
         gradient, vectors.grad, self.table.vectors = vectors.grad, None, None
-        if on_cpu(weight):
+        if uses_kernels(weight):
             self.num_steps += 1
             adam_rows(
                 weight.numpy(), self.first.numpy(), self.second.numpy(), words.numpy(), gradient.numpy(),

@@ -24,7 +24,7 @@ from torch.autograd.function import once_differentiable
 from rubrica.kernels import native
 from rubrica.kernels import windows as kernel
 from rubrica.networks.cnn import drop_padding
-from rubrica.networks.embedding import WordTable, on_cpu
+from rubrica.networks.embedding import WordTable, uses_kernels
 from rubrica.networks.network import TextNetwork
 from rubrica.networks.pooling import POOLINGS, num_features
 
@@ -81,7 +81,7 @@ def read_windows(
 ) -> Float[Tensor, "B F2"]:
     """Convolution, relu and pooling over each text's own windows; zeros where it has no tokens."""
     places = weight.shape[2]
-    if not on_cpu(index):
+    if not uses_kernels(vectors):
         x = F.pad(drop_padding(F.embedding(index, vectors), lengths), (0, 0, 0, places - 1))  # (B, T + K - 1, E)
         windows = torch.cat([x[:, k : k + index.shape[1]] for k in range(places)], dim=2)  # (B, T, K * E)
         states = F.relu(F.linear(windows, weight.transpose(1, 2).flatten(1), bias))

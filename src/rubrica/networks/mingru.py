@@ -22,7 +22,7 @@ from rubrica.kernels import native
 from rubrica.kernels.recurrent import Reading
 from rubrica.networks.bptt import as_reading
 from rubrica.networks.cells import Recurrent
-from rubrica.networks.embedding import on_cpu
+from rubrica.networks.embedding import uses_kernels
 from rubrica.networks.masking import flip_texts
 from rubrica.networks.pooling import POOLINGS, pool_attention
 
@@ -54,7 +54,8 @@ class MinGRU(Recurrent):
     ) -> Float[Tensor, "B F"]:
         """See `cells.Recurrent.read`."""
         features: list[Tensor] = []
-        reading = as_reading(self.name, pooling, index, lengths) if on_cpu(index) and attention is None else None
+        in_kernel = uses_kernels(vectors) and attention is None
+        reading = as_reading(self.name, pooling, index, lengths) if in_kernel else None
         for i, direction in enumerate(self.directions):
             weight, bias = self.weights_of(direction)
             if reading is not None:

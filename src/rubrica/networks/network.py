@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rubrica.models.family import NetworkFamily
-from rubrica.networks.embedding import WordTable, on_cpu
+from rubrica.networks.embedding import WordTable, uses_kernels
 from rubrica.text.vocab import TokenIds
 
 
@@ -70,7 +70,7 @@ class TextNetwork(nn.Module):
         """
         before = torch.get_num_threads()
         try:
-            if on_cpu(self.embedding.weight) and not self.sums_in_torch:
+            if uses_kernels(self.embedding.weight) and not self.sums_in_torch:
                 torch.set_num_threads(1)
             yield
         finally:

@@ -17,7 +17,7 @@ from rubrica.kernels import recurrent as kernel
 from rubrica.models.recurrent import Recurrent as Settings
 from rubrica.networks.bptt import join_weights, learn_texts
 from rubrica.networks.cells import GRU, LSTM, RNN, Recurrent
-from rubrica.networks.embedding import WordTable, on_cpu
+from rubrica.networks.embedding import WordTable, uses_kernels
 from rubrica.networks.mingru import MinGRU
 from rubrica.networks.network import TextNetwork, make_network
 from rubrica.networks.pooling import num_features
@@ -62,7 +62,7 @@ class RecurrentClassifier(TextNetwork):
     @property
     def learns(self) -> bool:
         """See `TextNetwork`; the minimal GRU has no such kernel."""
-        return self.cell.name in kernel.CELLS and on_cpu(self.embedding.weight)
+        return self.cell.name in kernel.CELLS and uses_kernels(self.embedding.weight)
 
     def join_weights(self) -> None:
         """See `TextNetwork`."""

@@ -156,6 +156,10 @@ class OneLabel(Task):
             functions.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="none"), weights
         )
 
+    def kernel_targets(self, targets: Targets) -> tuple[Targets | None, Targets | None]:
+        """See `Task`."""
+        return targets, None
+
     def torch_hits(self, logits: Any, targets: Any) -> Any:
         """See `Task`."""
         return logits.argmax(dim=1) == targets

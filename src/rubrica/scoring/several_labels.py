@@ -165,6 +165,10 @@ class SeveralLabels(Task):
         losses = functions.binary_cross_entropy_with_logits(logits, wanted, reduction="none").sum(dim=1)
         return weighted_mean(losses, weights)
 
+    def kernel_targets(self, targets: Targets) -> tuple[Targets | None, Targets | None]:
+        """See `Task`."""
+        return None, targets
+
     def torch_hits(self, logits: Any, targets: Any) -> Any:
         """Whether every label of a text is answered rightly, at a threshold of 0.5."""
         return ((logits >= 0) == targets).all(dim=1)

@@ -229,6 +229,10 @@ class Task(ABC):
     def torch_hits(self, logits: Any, targets: Any) -> Any:
         """Whether each text is answered rightly, (B,) of booleans."""
 
+    @abstractmethod
+    def kernel_targets(self, targets: Targets) -> tuple[Targets | None, Targets | None]:
+        """The targets as `kernels/bag.py` takes them: a class for each text, or a row of ones and zeros."""
+
     # The model folder
 
     def with_labels(self, labels: Sequence[str]) -> Self:

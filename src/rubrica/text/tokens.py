@@ -12,7 +12,6 @@ import re
 import weakref
 from collections import Counter
 from collections.abc import Sequence
-from ctypes import c_int, c_int32, c_int64, c_void_p
 from functools import cache
 from itertools import chain, islice, pairwise
 from typing import Any, NamedTuple
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.kernels import native
+from rubrica.kernels.border import bind, call
 from rubrica.text.tokenizer import WHITE_SPACE, WORD, tokenize
 
 _CODE_POINTS = 0x40000  # the planes that hold letters or white space; a test holds the rest of Unicode to it
@@ -56,8 +56,7 @@ def index_words(words: Sequence[str]) -> WordIndex | dict[str, int]:
         return {word: i for i, word in enumerate(words)}
     packed = _pack(words)
     slots = np.zeros((1 << (2 * len(words)).bit_length(), _SLOT_BYTES), np.uint8)
-    run = native.function("index_words", c_int64, *[c_void_p] * 3, c_int64, c_void_p)
-    run(len(words), *native.addresses(*packed), len(slots), slots.ctypes.data)
+    call("index_words", len(words), *packed, len(slots), slots)
     return WordIndex(packed, slots)
 
 
@@ -82,10 +81,9 @@ def encode(
     data, starts, ends, threads = prepare(texts, lowercase)
     ids = np.empty(int(np.minimum(ends - starts, max_length).sum()), np.int32)
     offsets = np.empty(len(texts) + 1, np.int64)
-    types = [*[c_int] * 2, c_int64, c_int32, c_int64, *[c_void_p] * 5, *[c_int64] * 2, *[c_void_p] * 5]
-    total = native.function("encode", *types)(
-        threads, lowercase, max_length, unknown_id, len(texts), *native.addresses(data, starts, ends),
-        *unicode_addresses(data), len(index.slots), *native.addresses(index.slots, *index.words[:2], ids, offsets),
+    total = call("encode",
+        threads, lowercase, max_length, unknown_id, len(texts), data, starts, ends,
+        *unicode_tables(data), len(index.slots), index.slots, *index.words[:2], ids, offsets,
     )  # fmt: skip
     return ids[:total].copy(), offsets  # what was not needed of the room goes back
 
@@ -104,8 +102,8 @@ class WordCounter:
         self._places: dict[str, int] = {}
         self._sizes = np.zeros(2, np.int64)
         if native.library() is not None:
-            self._handle = native.function("counter_start")()
-            weakref.finalize(self, native.function("counter_end", c_void_p), self._handle)
+            self._handle = call("counter_start")
+            weakref.finalize(self, bind("counter_end"), (self._handle,))
 
     def add(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """Count some texts more. Returns the ids of their words, and where each text's start, (N + 1,)."""
@@ -117,13 +115,12 @@ class WordCounter:
             return encode(texts, self._places, 0, lowercase=self.lowercase, max_length=self.max_length)
         data, starts, ends, threads = prepare(texts, self.lowercase)
         offsets = np.empty(len(texts) + 1, np.int64)
-        add = native.function("counter_add", c_void_p, *[c_int] * 2, *[c_int64] * 2, *[c_void_p] * 5, c_int64, c_void_p)
-        count = add(
-            self._handle, threads, self.lowercase, self.max_length, len(texts), *native.addresses(data, starts, ends),
-            *unicode_addresses(data), offsets.ctypes.data,
+        count = call("counter_add",
+            self._handle, threads, self.lowercase, self.max_length, len(texts), data, starts, ends,
+            *unicode_tables(data), offsets,
         )  # fmt: skip
         ids = np.empty(count, np.int32)
-        native.function("counter_ids", *[c_void_p] * 3)(self._handle, *native.addresses(ids, self._sizes))
+        call("counter_ids", self._handle, ids, self._sizes)
         return ids, offsets
 
     def words(self) -> tuple[list[str], NDArray[np.int64]]:
@@ -132,7 +129,7 @@ class WordCounter:
             return list(self._counter), np.fromiter(self._counter.values(), np.int64, len(self._counter))
         count, size = self._sizes
         data, places, counts = np.empty(size, np.uint8), np.zeros(count + 1, np.int64), np.empty(count, np.int64)
-        native.function("counter_words", *[c_void_p] * 4)(self._handle, *native.addresses(data, places, counts))
+        call("counter_words", self._handle, data, places, counts)
         whole = data.tobytes()
         return [whole[start:end].decode("utf-8", "surrogatepass") for start, end in pairwise(places.tolist())], counts
 
@@ -151,8 +148,7 @@ def _pack(texts: Sequence[str]) -> Packed:
     joined = "\0".join(texts).encode("utf-8", "surrogatepass")
     data = np.frombuffer(joined, np.uint8)
     starts, ends = np.zeros(len(texts), np.int64), np.zeros(len(texts), np.int64)
-    run = native.function("split_texts", c_int64, c_void_p, c_int64, *[c_void_p] * 2)
-    if run(len(data), data.ctypes.data, len(texts), starts.ctypes.data, ends.ctypes.data) > max(1, len(texts)):
+    if call("split_texts", len(data), data, len(texts), starts, ends) > max(1, len(texts)):
         parts = [text.encode("utf-8", "surrogatepass") for text in texts]  # a text holds a zero of its own
         data = np.frombuffer(b"".join(parts), np.uint8)
         np.cumsum([len(part) for part in parts], out=ends)
@@ -160,12 +156,12 @@ def _pack(texts: Sequence[str]) -> Packed:
     return Packed(data, starts, ends)
 
 
-def unicode_addresses(data: NDArray[np.uint8]) -> tuple[int | None, int | None, int]:
-    """The tables of `native/tokens.cpp` by address, and how long they are; none where all of the data is ASCII."""
+def unicode_tables(data: NDArray[np.uint8]) -> tuple[NDArray[np.uint8] | None, NDArray[np.int32] | None, int]:
+    """The tables of `native/tokens.cpp`, and how long they are; none where all of the data is ASCII."""
     if not data.size or data.max() < 128:
         return None, None, 0
     kinds, lower = _unicode_tables()
-    return kinds.ctypes.data, lower.ctypes.data, len(kinds)
+    return kinds, lower, len(kinds)
 
 
 @cache

@@ -1,0 +1,106 @@
+"""What each exported function of the native core takes, in the order of its arguments.
+
+`border.py` checks each call against this table. The table is read like this:
+
+    threads                a whole number, of the C type and within the bounds that `NUMBERS` gives its name
+    N                      a size: any other name is one, an int64 from 0 to 2^62
+    ids:int32              an array of this type, without gaps
+    offsets:int64[N+1]     ... of so many numbers in all, whatever its shape
+    weights:float32[N]?    ... or None
+    &means:float32[N*D]    ... that the function writes to
+    weights:float32*       a list of arrays
+
+A test compares the table with the declarations in `native/`. Where an index may come from a file, the Python function
+around the call checks that it is in range.
+"""
+
+from ctypes import c_double, c_int, c_int32, c_int64, c_void_p
+
+MAX_THREADS = 1024
+_TEXTS = "N texts:uint8 starts:int64[N] ends:int64[N] kinds:uint8[num_kinds]? lower:int32[num_kinds]? num_kinds"
+_ROWS = "rows:int32 starts:int64[B] lengths:int64[B]"
+
+SIGNATURES = {
+    "bag_features": "threads word_ngrams N V B D ids:int32 offsets:int64[N+1] words:float32[V*D] ngrams:float32[B*D]"
+    " &features:float32[N*D]",
+    "bag_train": "threads word_ngrams V B C D ids:int32 offsets:int64 targets:int64? sets:uint8? weights:float32? count"
+    " texts:int64[count] batch_size lr lr_end smoothing &words:float32[V*D] &ngrams:float32[B*D] &weight:float32[C*D]"
+    " &bias:float32[C] &outcome:float64[2]",
+    "distinct": "N V ids:int64[N] &words:int64[N] &index:int32[N]",
+    "take_words": "B V E steps ids:int32 starts:int64[B] lengths:int64[B] table:float32[V*E] &words:int64 &index:int32"
+    " &vectors:float32",
+    "square_sum": "count numbers:float32[count] &sum:float64[1]",
+    "adam_rows": "threads dense V E U words:int64[U] gradient:float32[U*E] scale &table:float32[V*E]"
+    " &first:float32[V*E] &second:float32[V*E] step lr beta1 beta2 epsilon",
+    "linear_count": "P C texts:int64[P] classes:int64[P] places:int64 sizes:int32 indices:uint32 &counts:uint32",
+    "linear_descend": "threads parts W N F count order:int64[count] starts:int64[N] sizes:int32[N] indices:uint32"
+    " values:float32 signs:int8[parts*N*W] costs:float32[N] &alphas:float32[parts*N*W] &weights:float32[parts*F*W]"
+    " &biases:float32[parts*W] &worst:float64[parts]",
+    "linear_scores": "threads N C places:int64[N] sizes:int32[N] indices:uint32 values:float32 weights:float32"
+    " biases:float32[C] &scores:float32[N*C]",
+    "documents_start": "threads",
+    "documents_end": "handle",
+    "documents_add": f"handle lowercase word_ngrams char_ngrams max_tokens {_TEXTS} &sizes:int64[N]",
+    "documents_take": "handle least &keys:uint32? &counts:uint32?",
+    "linear_features": f"threads lowercase word_ngrams char_ngrams max_tokens {_TEXTS} shift keys:uint32"
+    " key_starts:int32[(1<<32-shift)+1] numbers:int32? idf:float32 places:int64[N] &sizes:int32[N] &indices:uint32"
+    " &values:float32",
+    "index_words": "V words:uint8 starts:int64[V] ends:int64[V] num_slots &slots:uint8[16*num_slots]",
+    "encode": f"threads lowercase max_length unknown_id {_TEXTS} num_slots slots:uint8[16*num_slots] words:uint8"
+    " word_starts:int64 &ids:int32 &offsets:int64[N+1]",
+    "counter_start": "",
+    "counter_end": "handle",
+    "counter_add": f"handle threads lowercase max_length {_TEXTS} &offsets:int64[N+1]",
+    "counter_ids": "handle &ids:int32 &sizes:int64[2]",
+    "counter_words": "handle &words:uint8 &offsets:int64 &counts:int64",
+    "split_texts": "size texts:uint8[size] N &starts:int64[N] &ends:int64[N]",
+    "mingru_gates": "threads U E H vectors:float32[U*E] weight:float32[2*H*E] bias:float32[2*H] &gates:float32",
+    "mingru_forward": f"pooling reverse threads B H {_ROWS} gates:float32 &features:float32[B*H] &states:float32?"
+    " &best:int32?",
+    "mingru_backward": f"pooling reverse threads B H U E {_ROWS} vectors:float32[U*E] weight:float32[2*H*E]"
+    " gates:float32 states:float32 best:int32 d_features:float32[B*H] &d_vectors:float32[U*E]? &d_weight:float32[2*H*E]"
+    " &d_bias:float32[2*H]",
+    "windows_width": "K F",
+    "windows_project": "threads U E K F vectors:float32[U*E] weight:float32[F*E*K] &projected:float32",
+    "windows_forward": f"maximum threads B K F {_ROWS} projected:float32 bias:float32[F] &features:float32[B*F]"
+    " &best:int32?",
+    "windows_backward": f"maximum threads B K F U E {_ROWS} vectors:float32[U*E] weight:float32[F*E*K] bias:float32[F]"
+    " projected:float32 best:int32? d_features:float32[B*F] &d_vectors:float32[U*E]? &d_weight:float32[F*E*K]"
+    " &d_bias:float32[F]",
+    "projected_width": "cell H",
+    "project": "cell threads U E H vectors:float32[U*E] w_ih:float32[G[cell]*H*E] b_ih:float32[G[cell]*H]"
+    " &projected:float32",
+    "recurrent_saved": "cell pooling B tokens H",
+    "recurrent_best": "B H",
+    "recurrent_forward": f"cell pooling reverse threads B H U {_ROWS} projected:float32 w_hh:float32[G[cell]*H*H]"
+    " b_hh:float32[G[cell]*H] u:float32[H]? &features:float32[B*P[pooling]*H] &saved:float32? &best:int32?",
+    "recurrent_backward": f"cell pooling reverse threads B H U E {_ROWS} vectors:float32[U*E] w_ih:float32[G[cell]*H*E]"
+    " w_hh:float32[G[cell]*H*H] u:float32[H]? &saved:float32 best:int32? d_features:float32[B*P[pooling]*H]"
+    " &d_vectors:float32[U*E]? &d_w_ih:float32[G[cell]*H*E] &d_b_ih:float32[G[cell]*H] &d_w_hh:float32[G[cell]*H*H]"
+    " &d_b_hh:float32[G[cell]*H] &d_u:float32[H]?",
+    "recurrent_learn": f"cell pooling directions threads B H U E C smoothing {_ROWS} targets:int64[B]"
+    " text_weights:float32[B]? mask:float32[B*directions*P[pooling]*H]? vectors:float32[U*E] weights:float32*"
+    " &d_vectors:float32[U*E]? &gradients:float32* &scores:float32[2]",
+}
+
+# C type, least and largest value of the arguments by name.
+NUMBERS: dict[str, tuple[type, float, float]] = {
+    "threads": (c_int, 1, MAX_THREADS),
+    "parts": (c_int, 0, 1 << 26),
+    "W": (c_int, 1, 16),
+    "word_ngrams": (c_int, 1, 16),
+    "char_ngrams": (c_int, 0, 16),
+    "cell": (c_int, 0, 2),
+    "pooling": (c_int, 0, 4),
+    "directions": (c_int, 1, 2),
+    "shift": (c_int, 0, 31),
+    "unknown_id": (c_int32, -(1 << 31), (1 << 31) - 1),
+    "batch_size": (c_int64, 1, 1 << 62),
+    "step": (c_int64, 1, 1 << 62),
+    "handle": (c_void_p, 1, (1 << 64) - 1),
+    "smoothing": (c_double, 0, 1),
+}
+NUMBERS |= dict.fromkeys(("lowercase", "reverse", "dense", "maximum"), (c_int, 0, 1))
+NUMBERS |= dict.fromkeys(("lr", "lr_end", "scale", "beta1", "beta2", "epsilon"), (c_double, -1e300, 1e300))
+SIZE: tuple[type, float, float] = (c_int64, 0, 1 << 62)
+KNOWN = {"G": (1, 3, 4), "P": (1, 1, 1, 2, 1)}  # gates of a cell, parts that a pooling sets side by side
