@@ -3,13 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-numpy sanitize check clean
+.PHONY: help demo test test-numpy slow sanitize check rooms clean
 help:
 	@echo "make demo        the seminar's five experiments on the built-in corpus, and three predictions"
 	@echo "make test        the test suite"
 	@echo "make test-numpy  the same without the native core; and the package, installed without a compiler, answers"
+	@echo "make slow        the long proofs: every place of every whole number, and what takes minutes"
 	@echo "make sanitize    the native core under the address and undefined-behaviour sanitizers (GCC)"
 	@echo "make check       ruff and mypy"
+	@echo "make rooms       draw docs/rooms.svg from the imports"
 	@echo "make clean       remove the environment and everything that was made"
 
 demo: $(VENV)/.demo
@@ -33,6 +35,9 @@ test-numpy: $(VENV)/.dev
 	build/base/bin/rubrica info --env --json | grep "no native core"
 	echo "Oil prices climb" | build/base/bin/rubrica predict tests/data/artifact-v1
 
+slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow
+
 sanitize: $(VENV)/.dev
 	native/sanitize.sh
 
@@ -40,6 +45,9 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+rooms: $(VENV)/.dev
+	$(BIN)/python docs/draw_rooms.py
 
 $(VENV)/.demo: pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)

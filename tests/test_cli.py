@@ -264,6 +264,7 @@ def bad_cases(home, tmp):
         (["train", home, "--out", tmp / "full"], 1, ["full", "not empty"]),
         (["train", home, "--out", tmp / "one.csv" / "model"], 1, ["cannot write here"]),
         (["train", home, "--set", "training.lrr=1", *out], 2, ["training.lrr", "'lr'"]),
+        (["train", home, "--set", "lr=1", *out], 2, ["--set lr=1: expected section.key=value"]),
         (["train", home, "--epochs", "-1", *out], 2, ["training.epochs is -1"]),
         (["train", home, "--time-budget", "2d", *out], 2, ["--time-budget: '2d' is no length of time", "2m or 1h"]),
         (["train", home, "--recipe", "nothing", *out], 2, ["nothing", "recipe"]),

@@ -2,14 +2,18 @@
 
 import json
 from pathlib import Path
+from typing import Annotated, get_args, get_origin
 
 import click
 import pytest
 
 from rubrica.cli.units import parse_setting
+from rubrica.config.groups import DataSettings
+from rubrica.config.schema import fields_of
 from rubrica.errors import ConfigError
 from rubrica.models.config import load_recipe, make_config, recipe_names
 from rubrica.models.families import FAMILIES
+from rubrica.models.linear import Linear
 from settings import changed
 
 
@@ -83,20 +87,87 @@ def test_a_bad_setting_is_one_sentence_that_names_it(tables, message):
     assert message in str(caught.value)
 
 
+def number_of(hint):
+    """The type of a number, its bounds, and whether the setting is a list of them; None of anything else."""
+    listed = get_origin(hint) is tuple
+    kind = get_args(hint)[0] if listed else hint
+    bounds = get_args(kind)[1:] if get_origin(kind) is Annotated else ()
+    kind = get_args(kind)[0] if bounds else kind
+    return (kind, bounds, listed) if kind in (int, float) else None
+
+
+def numbers():
+    """Every number among the settings: a name of a family, section, key, type, bounds, and whether it is a list."""
+    groups = [("gru", "data", DataSettings), ("gru", "beside", Linear)]
+    for name, family in FAMILIES.items():
+        groups += [(name, "model", family), (name, "training", family.training)]
+    for name, section, group in groups:
+        for key, hint in fields_of(group).items():
+            if found := number_of(hint):
+                yield pytest.param(name, section, key, *found, id=f"{name}-{section}.{key}")
+
+
+def with_number(name, section, key, value, *, listed):
+    tables = {"model": {"name": name}}
+    tables.setdefault(section, {})[key] = [value] if listed else value
+    return make_config(**tables)
+
+
+def test_numbers_are_found_by_their_annotations():
+    found = {parameter.values[:3]: parameter.values[3] for parameter in numbers()}
+    assert found["bag", "model", "word_ngrams"] is int
+    assert found["cnn", "model", "kernel_sizes"] is int
+    assert found["gru", "beside", "char_ngrams"] is int
+    assert found["gru", "data", "max_length"] is int
+    assert found["linear", "training", "seed"] is int
+    assert found["drnn", "training", "lr"] is float
+    assert {name for name, section, _ in found if section == "training"} == set(FAMILIES)
+
+
+@pytest.mark.parametrize(("name", "section", "key", "kind", "bounds", "listed"), list(numbers()))
+def test_a_number_out_of_bounds_or_of_another_type_names_its_setting(name, section, key, kind, bounds, listed):
+    assert bounds, "a number without bounds"
+    (meta,) = bounds
+    assert meta.ge is not None or meta.gt is not None
+    assert meta.le is not None or meta.lt is not None
+    wrong = [True, False, "1", "", None, [], {}, -(2**64), 2**64, float("nan"), float("inf"), -float("inf")]
+    if kind is int:
+        assert meta.le < 2**63  # it fits the core's longest integers, and an array's size
+        for right in (meta.ge, meta.le):
+            value = getattr(getattr(with_number(name, section, key, right, listed=listed), section), key)
+            assert value == ((right,) if listed else right)
+        wrong += [meta.ge - 1, meta.le + 1, 1.5, 1.0, 2**32 + 1 if meta.le < 2**32 else 2**63, 2**63]
+    else:
+        wrong += [-1.0, -1, 1e31]
+        wrong += [0.0, 0] if meta.gt == 0 else []
+        wrong += [1.0, 1] if meta.lt == 1 else [2.0 * meta.le]
+    for value in wrong:
+        with pytest.raises(ConfigError) as caught:
+            with_number(name, section, key, value, listed=listed)
+        assert str(caught.value).startswith(f"{section}.{key} is "), value
+        assert "; give " in str(caught.value), value
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("lr=3", "expected section.key=value"),
-        ("training.lr", "expected section.key=value"),
         ("trainings.lr=3", "unknown section [trainings]; did you mean 'training'?"),
         ("training.lrr=3", "unknown key training.lrr; did you mean 'lr'?"),
         ("training.lr=fast", "training.lr is 'fast'; give a number above 0"),
     ],
 )
 def test_a_bad_override_names_the_setting(setting, message):
-    with pytest.raises((ConfigError, click.UsageError)) as caught:
-        make_config(**{section: {key: value} for section, key, value in [parse_setting(setting)]})
+    section, key, value = parse_setting(setting)
+    with pytest.raises(ConfigError) as caught:
+        make_config(**{section: {key: value}})
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("setting", ["lr=3", "training.lr", "lr", "=3", ""])
+def test_an_override_of_another_form_names_the_flag(setting):
+    with pytest.raises(click.UsageError) as caught:
+        parse_setting(setting)
+    assert str(caught.value).startswith(f"--set {setting}: expected section.key=value")
 
 
 SEMINAR = [name for name in recipe_names() if name.startswith("seminar-")]

@@ -116,6 +116,12 @@ def test_abstaining_leaves_out_the_least_sure():
     assert abstaining(0.95)["answered_accuracy"] is None
 
 
+def test_a_text_that_is_as_sure_as_asked_for_is_answered():
+    task, logits = OneLabel(("a", "b")), np.zeros((1, 2))  # of equal logits both are 1/2, without rounding
+    assert task.evaluate(logits, np.array([0]), 0.5).abstaining == (0.5, 1.0, 1.0)
+    assert task.evaluate(logits, np.array([0]), 0.5 + 1e-9).abstaining == (0.5 + 1e-9, 0.0, None)
+
+
 @given(st.data(), st.integers(1, 40))
 def test_scores_of_sets_equal_scikit_learn(data, count):
     targets = data.draw(hnp.arrays(np.uint8, (count, 4), elements=st.integers(0, 1)))

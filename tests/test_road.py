@@ -8,7 +8,7 @@ import pytest
 from rubrica.cli import main as cli
 from test_architecture import ROOMS
 
-# What the data becomes on its way, in the room that makes it. Each counts when it appears first: to score one more epoch
+# What the data becomes on its way, in the room that makes it. Each counts when it appears first: one more epoch
 # makes the road no longer.
 FORMS = {
     "Dataset": "data",

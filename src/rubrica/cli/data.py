@@ -97,9 +97,13 @@ def vectors_get(name: str) -> None:
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write: .txt, .vec or .bin.")
 @click.option("--dim", default=50, show_default=True, type=click.IntRange(1, 1 << 16), help="Numbers per word.")
 @click.option("--epochs", default=5, show_default=True, type=click.IntRange(1, 100_000), help="Passes over the texts.")
-@click.option("--min-count", default=5, show_default=True, type=click.IntRange(1, 2**31 - 1), help="Rarer words get no vector.")
+@click.option(
+    "--min-count", default=5, show_default=True, type=click.IntRange(1, 2**31 - 1), help="Rarer words get no vector."
+)
 @click.option("--keep-case", is_flag=True, help="Keep capitals; published vectors mostly have none.")
-@click.option("--seed", default=0xDEAD, show_default=True, type=click.IntRange(0, 2**32 - 1), help="Start of every random draw.")
+@click.option(
+    "--seed", default=0xDEAD, show_default=True, type=click.IntRange(0, 2**32 - 1), help="Start of every random draw."
+)
 @data_options
 def vectors_train(
     data: str,
