@@ -176,6 +176,7 @@ def _read_settings(
     model: str | None, size: str | None, recipe: str | None, settings: tuple[str, ...], flags: dict[str, Any]
 ) -> "Config":
     """The settings of a training: a recipe, then the flags, then each `--set`."""
+    from rubrica.config.schema import fields_of
     from rubrica.models.config import make_config, read_recipe
     from rubrica.models.families import DEFAULT, FAMILIES
 
@@ -186,6 +187,9 @@ def _read_settings(
         raise click.UsageError(f"a {model} has one size; leave --size out, or take another model")
     named = recipe or (size if size != "base" else None)
     tables = {section: dict(values) for section, values in read_recipe(named).items()} if named else {}
+    if size and "model" in tables:  # a size says what suits a GRU; a family without a setting leaves it out
+        known = fields_of(FAMILIES[model or DEFAULT])
+        tables["model"] = {key: value for key, value in tables["model"].items() if key == "name" or key in known}
     given = {"training": {key: value for key, value in flags.items() if value is not None}}
     if model is not None:
         given["model"] = {"name": model}
