@@ -24,7 +24,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
 import numpy as np
@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from rubrica.artifact.card import model_card
 from rubrica.artifact.tensor_file import map_tensors, write_tensors
 from rubrica.config.groups import Storage
+from rubrica.config.schema import describe
 from rubrica.errors import ArtifactError, ConfigError, nearest
 from rubrica.models.config import SECTIONS, Config, make_config
 from rubrica.models.ensemble import Ensemble
@@ -218,7 +219,7 @@ def load_artifact(folder: Path | str) -> Artifact:
     tensors = _read_tensors(folder / "model.safetensors", config, vocab, task, values.storage)
     metrics = _read_json(folder / "metrics.json", dict[str, Any])
     lines = _read_text(folder / "metrics.jsonl").splitlines()
-    history = [_decode(folder / "metrics.jsonl", line, dict[str, float]) for line in lines]
+    history = [_decode(folder / "metrics.jsonl", line, dict[str, int | float]) for line in lines]
     return Artifact(config, task, vocab, tensors, metrics, history, values.vectors, values.storage)
 
 
@@ -255,6 +256,8 @@ def _read_config(path: Path) -> tuple[Config, Task, _ConfigFile]:
         raise ArtifactError(path, f"unknown key {unknown[0]!r} ({hint}); it is not of this format")
     if missing := sorted(known - set(content) - {"beside"}):
         raise ArtifactError(path, f"key {missing[0]!r} is missing; train and save the model anew")
+    if (storage := (later | content)["storage"]) not in get_args(Storage):
+        raise ArtifactError(path, f"storage is {storage!r:.40}; give {describe(Storage)}")
     try:
         values = msgspec.convert(upgrade(later | content), _ConfigFile)
         labels = [values.id2label.get(str(i)) for i in range(len(values.id2label))]
