@@ -1,7 +1,9 @@
 """The model folder: what is saved is what is loaded, and nothing else is accepted."""
 
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,13 +14,17 @@ from networks import CASES, NETWORKS, NOT_LAST
 from rubrica.artifact.folder import FILES, Artifact, check_writable, load_artifact, save_artifact
 from rubrica.artifact.tensor_file import map_tensors
 from rubrica.errors import ArtifactError
+from rubrica.export.shrink import store as store_all
 from rubrica.models.config import make_config
+from rubrica.models.families import FAMILIES
 from rubrica.models.storage import STORAGES
 from rubrica.networks.networks import build_network
+from rubrica.predict.classifier import Classifier
 from rubrica.scoring.tasks import task_of
 from rubrica.text.vocab import Vocab
 from settings import changed, shapes_of
 
+OLD = Path(__file__).parent / "data"
 LABELS = ["World", "Наука", '"quoted", <b>']
 TASK = task_of(LABELS, lists=False)
 
@@ -49,6 +55,62 @@ def test_what_is_saved_is_what_is_loaded(tmp_path, name):
     assert loaded.tensors.keys() == artifact.tensors.keys()
     for tensor_name, tensor in artifact.tensors.items():
         np.testing.assert_array_equal(loaded.tensors[tensor_name], tensor)
+
+
+def random_artifact(name, *, lists):
+    """A model of a family by its defaults, a network with a linear model beside it."""
+    config = make_config(model={"name": name}, data={"lowercase": True}, training={"batch_size": 32})
+    task = task_of(LABELS, lists=lists)
+    task = task.tuned([(np.zeros((1, 3), np.float32), np.array([[1, 0, 1]], np.uint8))]) if lists else task
+    vocab = Vocab(["<pad>", "<unk>", "слово", "a", "\u0085"], 1, True)
+    draw = np.random.default_rng(0)
+    shapes = shapes_of(config, len(vocab.words), len(LABELS), 7, lists=lists)
+    tensors = {key: draw.normal(size=shape).astype(np.float32) for key, shape in shapes.items()}
+    tensors |= {key: abs(tensors[key]) for key in tensors if key.endswith("running_var")}
+    if "linear.keys" in tensors:
+        tensors["linear.keys"] = np.sort(draw.choice(2**32, 7, replace=False).astype(np.uint32))
+    return Artifact(config, task, vocab, tensors, {"train_texts": 3}, [{"step": 1, "loss": 0.5}])
+
+
+@pytest.mark.parametrize("lists", [False, True])
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_is_saved_in_format_4_and_comes_back(tmp_path, name, storage, lists):
+    artifact = store_all(random_artifact(name, lists=lists), storage)
+    folder = save_artifact(artifact, tmp_path / "model")
+    values = json.loads((folder / "config.json").read_text())
+    assert values["rubrica_format"] == 4
+    tables = artifact.config.to_dict()
+    assert {section: values[section] for section in tables} == json.loads(json.dumps(tables))
+    assert ("beside" in values) == (artifact.config.beside is not None) == (name not in ("bag", "linear"))
+    loaded = load_artifact(folder)
+    assert (loaded.config, loaded.task, loaded.vocab) == (artifact.config, artifact.task, artifact.vocab)
+    assert (loaded.storage, loaded.shapes, loaded.history) == (storage, artifact.shapes, artifact.history)
+    again = save_artifact(loaded, tmp_path / "again")
+    for file in (*FILES, "manifest.json"):
+        assert (again / file).read_bytes() == (folder / file).read_bytes()
+    texts = ["слово a", "", "Никто a a"]
+    found = Classifier(loaded).predict_proba(texts)
+    np.testing.assert_array_equal(found, Classifier(load_artifact(again)).predict_proba(texts))
+    if storage == "float32":
+        np.testing.assert_array_equal(found, Classifier(artifact).predict_proba(texts))
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_an_old_folder_is_saved_in_the_format_of_today_and_answers_alike(tmp_path, version):
+    old = OLD / f"artifact-v{version}"
+    assert json.loads((old / "config.json").read_text())["rubrica_format"] == version
+    loaded = load_artifact(old)
+    folder = save_artifact(loaded, tmp_path / "model")
+    assert json.loads((folder / "config.json").read_text())["rubrica_format"] == 4
+    again = load_artifact(folder)
+    assert (again.config, again.task, again.vocab, again.storage) == (
+        loaded.config, loaded.task, loaded.vocab, loaded.storage,
+    )  # fmt: skip
+    expected = json.loads(old.with_suffix(".json").read_text())
+    for artifact in (loaded, again):
+        found = Classifier(artifact).predict_proba(list(expected))
+        np.testing.assert_allclose(found, list(expected.values()), atol=1e-5)
 
 
 @pytest.mark.parametrize("both", ["false", "true"])
@@ -107,13 +169,16 @@ CHANGES = [
     ({"rubrica_format": 5}, "format 5, but this version reads 1 to 4; upgrade rubrica"),
     ({"rubrica_format": True}, "format True, but this version reads 1 to 4; upgrade rubrica"),
     ({"rubrica_format": 1}, "unknown key 'storage'"),
-    ({"storage": "int2"}, "storage: invalid enum value 'int2'"),
+    ({"storage": "int2"}, "storage is 'int2'; give one of 'float32', 'bfloat16', 'int8', 'int4'"),
+    ({"storage": 8}, "storage is 8; give one of 'float32', 'bfloat16', 'int8', 'int4'"),
     ({"model": {"name": "bert"}}, "model.name is 'bert'; give one of"),
     ({"model": {"layers": 3}}, "unknown key model.layers"),
     ({"training": {"batch_size": 0}}, "training.batch_size is 0, expected that of its training"),
     ({"id2label": {"0": "a", "2": "b"}}, "id2label does not number the classes"),
     ({"id2label": ["a", "b"]}, "id2label: expected object, got array"),
     ({"id2label": {"0": 1, "1": 2}}, "id2label[...]: expected str, got int"),
+    ({"id2label": [1, 2, 3]}, "id2label: expected object, got array"),
+    ({"label2id": {"a": "0"}}, "label2id[...]: expected int, got str"),
     ({"data": {"lowercase": 0}}, "data.lowercase is 0; give true or false or 'auto'"),
     (
         {"model": {"name": "bag", "word_ngrams": 2**32 - 1}},
@@ -143,7 +208,51 @@ def test_a_config_that_is_not_ours_is_one_sentence(tmp_path, change, message):
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"[]", b'{"a"', b"[" * 100_000, b"\xff", b"{} {}", b"3", b'"text"', b"NaN"])
+WHOLE_NUMBERS = [-1, 2**30, 2**31, 2**32 - 1, 2**32 + 1, 2**63, 2**64 + 2, True, 2.0, "2", None]
+
+
+@pytest.mark.parametrize("number", WHOLE_NUMBERS, ids=repr)
+@pytest.mark.parametrize(
+    ("name", "section", "key"),
+    [("bag", "model", "word_ngrams"), ("bag", "model", "num_buckets"), ("linear", "model", "word_ngrams"),
+     ("linear", "model", "char_ngrams"), ("gru", "beside", "word_ngrams"), ("gru", "model", "hidden_size")],
+)  # fmt: skip
+def test_a_number_that_no_training_took_is_refused_by_name(tmp_path, name, section, key, number):
+    folder = save_artifact(random_artifact(name, lists=False), tmp_path / "model")
+    values = json.loads((folder / "config.json").read_text())
+    values[section][key] = number
+    (folder / "config.json").write_text(json.dumps(values))
+    resign(folder)
+    with pytest.raises(ArtifactError) as caught:
+        load_artifact(folder)
+    assert str(caught.value).startswith(f"{folder / 'config.json'}: {section}.{key} is {number!r}; give a whole number")
+
+
+@pytest.mark.parametrize("number", WHOLE_NUMBERS, ids=repr)
+@pytest.mark.parametrize(("version", "key"), [(1, "hidden_size"), (2, "hidden_size"), (3, "word_ngrams")])
+def test_so_is_one_of_an_old_folder(tmp_path, version, key, number):
+    folder = tmp_path / "model"
+    shutil.copytree(OLD / f"artifact-v{version}", folder)
+    values = json.loads((folder / "config.json").read_text())
+    assert key in values["model"]
+    values["model"][key] = number
+    (folder / "config.json").write_text(json.dumps(values))
+    resign(folder)
+    with pytest.raises(ArtifactError) as caught:
+        load_artifact(folder)
+    assert f".{key} is {number!r}; give a whole number" in str(caught.value)
+
+
+DEEP = 100_000
+CONTENTS = {
+    "a list": b"[]", "half an object": b'{"a"', "deep lists": b"[" * DEEP, "deep objects": b'{"a":' * DEEP,
+    "deep and whole": b'{"a":' + b"[" * DEEP + b"]" * DEEP + b"}", "no UTF-8": b"\xff",
+    "no UTF-8 inside": b'{"\xff": 1}', "two": b"{} {}", "a number": b"3", "a text": b'"text"', "NaN": b"NaN",
+    "half a surrogate": b'{"\xed\xa0\x80": 1}',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)
 @pytest.mark.parametrize("name", ["manifest.json", "config.json", "metrics.json", "metrics.jsonl"])
 def test_a_file_of_another_content_is_one_sentence(tmp_path, name, content):
     folder = save_artifact(make_artifact(), tmp_path / "model")
@@ -153,6 +262,16 @@ def test_a_file_of_another_content_is_one_sentence(tmp_path, name, content):
     with pytest.raises(ArtifactError) as caught:
         load_artifact(folder)
     assert str(caught.value).startswith(str(folder / name))
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "config.json", "metrics.json"])
+def test_an_empty_file_is_one_sentence(tmp_path, name):
+    """Of metrics.jsonl that is a training without a line."""
+    test_a_file_of_another_content_is_one_sentence(tmp_path, name, b"")
+
+
+def test_words_that_are_no_utf_8_are_one_sentence(tmp_path):
+    test_a_file_of_another_content_is_one_sentence(tmp_path, "vocab.txt", b"<pad>\n<unk>\nb\xff\nc\nd\n")
 
 
 def test_a_config_without_a_key_is_refused(tmp_path):

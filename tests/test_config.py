@@ -130,15 +130,16 @@ def test_a_number_out_of_bounds_or_of_another_type_names_its_setting(name, secti
     (meta,) = bounds
     assert meta.ge is not None or meta.gt is not None
     assert meta.le is not None or meta.lt is not None
-    wrong = [True, False, "1", "", None, [], {}, -(2**64), 2**64, float("nan"), float("inf"), -float("inf")]
+    wrong = [True, False, "1", "", None, [], {}, -(2**64), float("nan"), float("inf"), -float("inf")]
     if kind is int:
         assert meta.le < 2**63  # it fits the core's longest integers, and an array's size
         for right in (meta.ge, meta.le):
             value = getattr(getattr(with_number(name, section, key, right, listed=listed), section), key)
             assert value == ((right,) if listed else right)
-        wrong += [meta.ge - 1, meta.le + 1, 1.5, 1.0, 2**32 + 1 if meta.le < 2**32 else 2**63, 2**63]
+        wrong += [meta.ge - 1, meta.le + 1, 1.5, 1.0, 2**63, 2**64, 2**64 + 1]
+        wrong += [2**32 - 1, 2**32 + 1] if meta.le < 2**31 else []
     else:
-        wrong += [-1.0, -1, 1e31]
+        wrong += [-1.0, -1, 1e31, 10**400]
         wrong += [0.0, 0] if meta.gt == 0 else []
         wrong += [1.0, 1] if meta.lt == 1 else [2.0 * meta.le]
     for value in wrong:
