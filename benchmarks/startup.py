@@ -39,7 +39,7 @@ PEAK += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
 
 def tiny_model(folder):
     """A model of five words: what remains is the start."""
-    config = load_recipe("small").replace(model={"hidden_size": 8, "embedding_dim": 4})
+    config = load_recipe("small").replace(model={"hidden_size": 8, "embedding_dim": 4}, training={"batch_size": 64})
     task = task_of(["no", "yes"], lists=False)
     shapes = config.shapes(Sizes(5, task.num_classes, task.num_machines))
     tensors = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}

@@ -301,11 +301,11 @@ def bad_cases(home, tmp):
     ]
 
 
-@pytest.mark.parametrize("case", range(44))
+@pytest.mark.parametrize("case", range(45))
 def test_what_goes_wrong_is_one_sentence(run, home, tmp_path, monkeypatch, case):
     monkeypatch.setenv("GENSIM_DATA_DIR", str(tmp_path / "gensim-data"))
     cases = bad_cases(home, tmp_path)
-    assert len(cases) == 44
+    assert len(cases) == 45
     arguments, expected_code, sentences = cases[case]
     code, out, err = run(*arguments)
     assert code == expected_code, err
