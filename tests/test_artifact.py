@@ -96,8 +96,8 @@ def test_every_family_is_saved_in_format_4_and_comes_back(tmp_path, name, storag
         np.testing.assert_array_equal(found, Classifier(artifact).predict_proba(texts))
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
-def test_an_old_folder_is_saved_in_the_format_of_today_and_answers_alike(tmp_path, version):
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
+def test_a_folder_of_any_format_is_saved_in_the_format_of_today_and_answers_alike(tmp_path, version):
     old = OLD / f"artifact-v{version}"
     assert json.loads((old / "config.json").read_text())["rubrica_format"] == version
     loaded = load_artifact(old)
@@ -339,7 +339,7 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("rubrica.artifact.folder._write_json", full)
-    with pytest.raises(ArtifactError, match=r"could not be written \(No space left on device\); nothing was left"):
+    with pytest.raises(ArtifactError, match=r"cannot be written \(No space left on device\); nothing was left behind"):
         save_artifact(make_artifact(), tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
 

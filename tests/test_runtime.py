@@ -162,7 +162,7 @@ def test_a_saved_model_answers_where_torch_is_not_installed(tmp_path, name):
     assert rubrica.load(folder).labels == LABELS
 
 
-@pytest.mark.parametrize("folder", ["artifact-v1", "artifact-v2", "artifact-v3"])
+@pytest.mark.parametrize("folder", ["artifact-v1", "artifact-v2", "artifact-v3", "artifact-v4"])
 def test_a_model_of_every_format_still_loads_and_answers_as_it_did(folder):
     """These folders are kept for ever; a new format gets one of its own. The second is the first one in int8, the
     third a network and a linear model, whose texts may have several labels."""

@@ -35,6 +35,7 @@ from rubrica.artifact.tensor_file import map_tensors, write_tensors
 from rubrica.config.groups import Storage
 from rubrica.config.schema import describe
 from rubrica.errors import ArtifactError, ConfigError, nearest
+from rubrica.files import written_whole
 from rubrica.models.config import SECTIONS, Config, make_config
 from rubrica.models.ensemble import Ensemble
 from rubrica.models.family import Facts, Shapes, Sizes
@@ -164,15 +165,9 @@ def save_artifact(artifact: Artifact, folder: Path | str) -> Path:
     Raises:
         ArtifactError: If the folder is not empty or cannot be written.
     """
-    import shutil
-    import tempfile
-
     folder = check_writable(folder)
-    try:
-        part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    except OSError as error:
-        raise ArtifactError(folder, f"cannot write here ({error.strerror}); give another output folder") from None
-    try:
+    with written_whole(folder, ArtifactError) as part:
+        part.mkdir()
         write_tensors(_to_disk(artifact), part / "model.safetensors")
         _write_json(part / "config.json", _config_json(artifact))
         # Only "\n" ends a line of vocab.txt, and no word that a text can hold has one in it.
@@ -187,16 +182,6 @@ def save_artifact(artifact: Artifact, folder: Path | str) -> Path:
         card = model_card(config, artifact.task, artifact.metrics, facts, artifact.storage)
         (part / "README.md").write_text(card, encoding="utf-8")
         _write_json(part / "manifest.json", {name: _sha256(part / name) for name in FILES})
-        part.chmod(0o755)  # mkdtemp makes private folders; a model is for sharing
-        if folder.is_dir():
-            folder.rmdir()  # empty, as checked above
-        part.rename(folder)
-    except OSError as error:
-        shutil.rmtree(part, ignore_errors=True)
-        raise ArtifactError(folder, f"could not be written ({error.strerror}); nothing was left") from None
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
     return folder
 
 

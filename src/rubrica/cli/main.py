@@ -40,6 +40,8 @@ def main() -> None:
         _fail(error, 2)
     except RubricaError as error:
         _fail(error, 1)
+    except MemoryError as error:
+        _fail(RubricaError(f"not enough memory ({error or 'Python'}); use smaller settings, or a machine with more"), 1)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(130)

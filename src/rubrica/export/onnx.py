@@ -12,7 +12,6 @@ Letters: V words, E numbers in a word vector, T steps, B texts, H hidden units o
 """
 
 import json
-import tempfile
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +20,7 @@ import numpy as np
 
 from rubrica.artifact.folder import Artifact
 from rubrica.errors import ArtifactError, RubricaError, require
+from rubrica.files import written_whole
 from rubrica.models.family import HEAD, Floats, Inputs
 from rubrica.models.graph import Graph
 from rubrica.models.storage import store_tensors
@@ -135,15 +135,9 @@ def export_onnx(artifact: Artifact, path: Path) -> tuple[Path, Differences]:
             f"expected {TOLERANCE} at most; try another version of onnxruntime",
         )
     words = ("\n".join(artifact.vocab.words) + "\n").encode("utf-8", "surrogatepass")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            for target, data in ((vocab, words), (path, content)):
-                (Path(folder) / target.name).write_bytes(data)
-            for target in (vocab, path):  # whole files, and the model last
-                (Path(folder) / target.name).replace(target)
-    except OSError as error:
-        raise ArtifactError(path, f"could not be written ({error.strerror}); give another output file") from None
+    for target, data in ((vocab, words), (path, content)):  # the model last
+        with written_whole(target, ArtifactError) as part:
+            part.write_bytes(data)
     return vocab, differences
 
 

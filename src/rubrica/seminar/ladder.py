@@ -19,6 +19,7 @@ from rubrica.corpus.corpus import Corpus, build_corpus
 from rubrica.data.dataset import Dataset
 from rubrica.environment import processor, versions
 from rubrica.errors import require
+from rubrica.files import written_whole
 from rubrica.learning.train import prepare_vectors
 from rubrica.learning.training import train_corpus
 from rubrica.models.config import Config, load_recipe, make_config
@@ -214,11 +215,8 @@ def welch(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def _write(path: Path, report: dict[str, Any]) -> None:
-    """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    part.replace(path)
+    with written_whole(path) as part:
+        part.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 def plot_ladder(report: dict[str, Any], path: str | Path) -> None:
