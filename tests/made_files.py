@@ -1,17 +1,14 @@
-"""Files of data made for a test: each format's bytes, and files of any size read as large ones are."""
+"""Files of data made for a test: the bytes of each format, and limits that make every file a large one."""
 
 import csv
 import io
 import json
-from contextlib import contextmanager
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rubrica.data import dataset as data_module
-from rubrica.data import files as data_files
-from rubrica.data import large_files
+from rubrica.data.large_files import USUAL, Limits
 
 
 def csv_bytes(rows, delimiter=",", header=("text", "label"), **options):
@@ -41,16 +38,11 @@ def rows_of(examples):
     return list(zip(examples.texts, examples.labels, strict=True))
 
 
-@contextmanager
-def everything_large():
-    """Files of any size are mapped and read in tiny parts, and every text is stored."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (data_module, data_files, large_files):
-            patch.setattr(module, "LARGE_BYTES", 0)
-        patch.setattr(large_files, "_STRETCH_BYTES", 8)
-        patch.setattr(data_files, "_BLOCK_BYTES", 40)  # so that some rows are longer than a block
-        patch.setattr(data_files, "_PART_ROWS", 2)
-        yield
+# Files of any size are mapped and read in tiny parts, some rows are longer than a block, and every text is stored.
+TINY = Limits(large_bytes=0, stretch_bytes=8, block_bytes=40, part_rows=2)
+
+each_size = pytest.mark.parametrize("limits", [USUAL, TINY], ids=["small", "large"])
+"""Both ways of reading a file: all of it, and in parts."""
 
 
 def class_label(*names):

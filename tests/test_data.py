@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,11 +14,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from made_files import class_label, csv_bytes, everything_large, jsonl_bytes, parquet_bytes, rows_of, write
-from rubrica.data import csv_lines, large_files
-from rubrica.data import dataset as data_module
-from rubrica.data import files as data_files
+from made_files import TINY, class_label, csv_bytes, each_size, jsonl_bytes, parquet_bytes, rows_of, write
+from rubrica.data import csv_files, sources
 from rubrica.data.dataset import Examples, iter_lines, read_dataset, read_texts
+from rubrica.data.large_files import Limits, read_content
 from rubrica.data.stored_texts import StoredTexts
 from rubrica.errors import DataError, MissingExtraError
 from rubrica.files import cache_folder
@@ -63,24 +63,26 @@ FORMATS = {
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_format_gives_the_same_rows(tmp_path, name, size):
-    dataset = read_dataset(write(tmp_path / name, FORMATS[name]))
+@each_size
+def test_every_format_gives_the_same_rows(tmp_path, name, limits):
+    dataset = read_dataset(write(tmp_path / name, FORMATS[name]), limits=limits)
     assert rows_of(dataset.splits["train"]) == ROWS
     assert (list(dataset.splits), list(dataset.task.labels)) == (["train"], ["neg", "pos"])
     assert (dataset.text_columns, dataset.label_column) == (("text",), "label")
     assert dataset.name == str(tmp_path / name)
-    texts = read_texts(tmp_path / name)
+    texts = read_texts(tmp_path / name, limits=limits)
     assert list(texts) == TEXTS
-    assert type(texts) is type(dataset.splits["train"].texts) is (StoredTexts if size == "large" else list)
+    assert type(texts) is type(dataset.splits["train"].texts) is (StoredTexts if limits == TINY else list)
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.ft", "a.txt.gz"])
-def test_fasttext_labels_stand_before_or_after_the_text(tmp_path, name, size):
+@each_size
+def test_fasttext_labels_stand_before_or_after_the_text(tmp_path, name, limits):
     data = "__label__x  two  words \r\n\n\u2028__label__y a\u2028b\nlast __label__x\n__label__y\n".encode()
     path = write(tmp_path / name, gzip.compress(data) if name.endswith("gz") else data)
     expected = [("two  words", "x"), ("a\u2028b", "y"), ("last", "x"), ("", "y")]
-    assert rows_of(read_dataset(path).splits["train"]) == expected
-    assert list(read_texts(path)) == ["two  words", "", "a\u2028b", "last", ""]
+    assert rows_of(read_dataset(path, limits=limits).splits["train"]) == expected
+    assert list(read_texts(path, limits=limits)) == ["two  words", "", "a\u2028b", "last", ""]
 
 
 cells = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -113,20 +115,17 @@ def test_jsonl_round_trip(folder, rows, ascii_only):
 @given(rows=row_lists, quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]), stretch=st.integers(1, 99))
 def test_a_large_csv_is_the_small_one(folder, rows, quoting, stretch):
     path = write(folder / "a.csv", csv_bytes(rows, quoting=quoting))
-    with everything_large(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(large_files, "_STRETCH_BYTES", stretch)
-        assert rows_of(read_dataset(path).splits["train"]) == rows
+    limits = replace(TINY, stretch_bytes=stretch)
+    assert rows_of(read_dataset(path, limits=limits).splits["train"]) == rows
 
 
 @settings(deadline=None, max_examples=300)
 @given(text=st.text(st.sampled_from('ab",\r\n'), min_size=1, max_size=40), stretch=st.integers(1, 20))
 @example(text='"a\n\nb","c\n\nd"\nx,y', stretch=6)
-def test_the_slow_pass_sees_the_same_records_in_pages(folder, text, stretch):
+def test_the_slow_pass_sees_the_same_records_in_stretches(folder, text, stretch):
     path = write(folder / "a.csv", text)
-    expected = list(csv_lines._iter_records(text.encode(), ","))
-    with everything_large(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(large_files, "_STRETCH_BYTES", stretch)
-        assert list(csv_lines._iter_records(large_files.read_data(path), ",")) == expected
+    small, large = read_content(path), read_content(path, replace(TINY, stretch_bytes=stretch))
+    assert list(csv_files._iter_records(large, ",")) == list(csv_files._iter_records(small, ","))
 
 
 @settings(deadline=None, max_examples=50)
@@ -157,12 +156,8 @@ def test_real_data_as_the_csv_module_reads_it(shared, name):
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".jsonl", ".parquet", ".txt"])
-def test_a_fault_deep_in_a_large_file(tmp_path, suffix, monkeypatch):
-    for module in (data_module, data_files, large_files):
-        monkeypatch.setattr(module, "LARGE_BYTES", 1 << 10)
-    monkeypatch.setattr(large_files, "_STRETCH_BYTES", 1 << 10)
-    monkeypatch.setattr(data_files, "_BLOCK_BYTES", 1 << 10)
-    monkeypatch.setattr(data_files, "_PART_ROWS", 100)
+def test_a_fault_deep_in_a_large_file(tmp_path, suffix):
+    limits = Limits(large_bytes=1 << 10, stretch_bytes=1 << 10, block_bytes=1 << 10, part_rows=100)
     rows = [(f"text\n{i} " * (i % 3), f"{i % 4}") for i in range(3000)]
     rows[2995] = ("bad", " ")
     table = dict(zip(("text", "label"), zip(*rows, strict=True), strict=True))
@@ -176,7 +171,7 @@ def test_a_fault_deep_in_a_large_file(tmp_path, suffix, monkeypatch):
     }[suffix]
     path = write(tmp_path / f"a{suffix}", content)
     with pytest.raises(DataError) as caught:
-        read_dataset(path)
+        read_dataset(path, limits=limits)
     assert str(caught.value) == f'{path}{where}: no label in "label"; add one or remove the row'
 
 
@@ -185,21 +180,19 @@ def test_a_large_hub_data_set_is_taken_in_parts(monkeypatch):
         "train": pa.table({"text": TEXTS, "label": LABELS}),
         "test": pa.table({"text": ["a"] * 5, "label": ["neg"] * 5}),
     }
-    monkeypatch.setattr(data_module, "read_hub", lambda name: splits)
-    with everything_large():
-        dataset = read_dataset("some/name")
-        assert rows_of(dataset.splits["train"]) == ROWS
-        splits["test"] = pa.table({"text": ["a"] * 5, "label": ["neg"] * 4 + ["new"]})
-        with pytest.raises(DataError, match='some/name: row 5: label "new" of the test split'):
-            read_dataset("some/name")
+    monkeypatch.setattr(sources, "read_hub", lambda name: splits)
+    dataset = read_dataset("some/name", limits=TINY)
+    assert rows_of(dataset.splits["train"]) == ROWS
+    splits["test"] = pa.table({"text": ["a"] * 5, "label": ["neg"] * 4 + ["new"]})
+    with pytest.raises(DataError, match='some/name: row 5: label "new" of the test split'):
+        read_dataset("some/name", limits=TINY)
 
 
 def test_shards_of_a_large_data_set_add_up_and_leave_nothing_behind(tmp_path):
     for shard in range(3):
         write(tmp_path / f"train-0000{shard}-of-00003.csv", csv_bytes(ROWS))
-    with everything_large():
-        examples = read_dataset(tmp_path).splits["train"]
-        assert not list(cache_folder().iterdir())
+    examples = read_dataset(tmp_path, limits=TINY).splits["train"]
+    assert not list(cache_folder().iterdir())
     assert rows_of(examples) == ROWS * 3
     assert len({id(label) for label in examples.labels}) == len(set(LABELS))
 
@@ -207,8 +200,7 @@ def test_shards_of_a_large_data_set_add_up_and_leave_nothing_behind(tmp_path):
 def test_a_row_longer_than_a_block_in_a_large_file(tmp_path):
     rows = [("short", "a"), ("long " * 1000, "b"), ("short", "a"), ("line\n" * 500, "b")] * 3
     path = write(tmp_path / "a.csv", csv_bytes(rows))
-    with everything_large():
-        assert rows_of(read_dataset(path).splits["train"]) == rows
+    assert rows_of(read_dataset(path, limits=TINY).splits["train"]) == rows
 
 
 # Columns and labels
@@ -260,17 +252,19 @@ def test_joined_columns_leave_out_what_is_empty(tmp_path):
     ],
 )
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
-def test_labels_become_strings_and_classes_get_an_order(tmp_path, suffix, values, spelled, classes, size):
+@each_size
+def test_labels_become_strings_and_classes_get_an_order(tmp_path, suffix, values, spelled, classes, limits):
     rows = [(f"text {value}", value) for value in values]
     make = {".jsonl": lambda: jsonl_bytes(rows), ".parquet": lambda: parquet_bytes(table)}
     table = {"text": [text for text, _ in rows], "label": values}
-    dataset = read_dataset(write(tmp_path / f"a{suffix}", make[suffix]()))
+    dataset = read_dataset(write(tmp_path / f"a{suffix}", make[suffix]()), limits=limits)
     assert (list(dataset.splits["train"].labels), list(dataset.task.labels)) == (spelled, classes)
 
 
-def test_jsonl_may_mix_strings_and_integers(tmp_path, size):
+@each_size
+def test_jsonl_may_mix_strings_and_integers(tmp_path, limits):
     path = write(tmp_path / "a.jsonl", jsonl_bytes([("2024-01-01", 3), ("b", "3"), ("c", "x")]))
-    assert rows_of(read_dataset(path).splits["train"]) == [("2024-01-01", "3"), ("b", "3"), ("c", "x")]
+    assert rows_of(read_dataset(path, limits=limits).splits["train"]) == [("2024-01-01", "3"), ("b", "3"), ("c", "x")]
 
 
 # Folders
@@ -322,11 +316,12 @@ def test_splits_share_their_columns(tmp_path):
         read_dataset(tmp_path)
 
 
-def test_a_test_split_with_secret_labels_is_left_out(tmp_path, caplog, size):
+@each_size
+def test_a_test_split_with_secret_labels_is_left_out(tmp_path, caplog, limits):
     names = class_label("no", "yes")
     write(tmp_path / "train.parquet", parquet_bytes({"label": [0, 1], "text": ["a", "b"]}, names))
     write(tmp_path / "test.parquet", parquet_bytes({"label": [-1, -1], "text": ["a", "b"]}, names))
-    assert list(read_dataset(tmp_path).splits) == ["train"]
+    assert list(read_dataset(tmp_path, limits=limits).splits) == ["train"]
     assert "test split has no labels" in caplog.text
 
 

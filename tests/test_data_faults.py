@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from made_files import class_label, csv_bytes, parquet_bytes, write
+from made_files import class_label, csv_bytes, each_size, parquet_bytes, write
 from rubrica.data.dataset import Dataset, Examples, check_trainable, read_dataset, read_texts
 from rubrica.errors import DataError
 from rubrica.scoring.tasks import task_of
@@ -89,10 +89,11 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("name", "content", "where", "what"), FAULTS)
-def test_a_fault_is_named_with_its_place(tmp_path, name, content, where, what, size):
+@each_size
+def test_a_fault_is_named_with_its_place(tmp_path, name, content, where, what, limits):
     path = write(tmp_path / name, content)
     with pytest.raises(DataError) as caught:
-        read_dataset(path)
+        read_dataset(path, limits=limits)
     message = str(caught.value)
     assert message.startswith(f"{path}{where}: "), message
     assert what in message
@@ -173,11 +174,12 @@ def test_a_faulty_folder(tmp_path, files, what):
         ("dev.txt", b"__label__pos a\n__label__new b\n", " line 2"),
     ],
 )
-def test_a_label_that_train_does_not_have(tmp_path, name, content, where, size):
+@each_size
+def test_a_label_that_train_does_not_have(tmp_path, name, content, where, limits):
     write(tmp_path / "train.csv", csv_bytes([("no", "neg"), ("yes", "pos")]))
     path = write(tmp_path / name, content)
     with pytest.raises(DataError, match="does not occur in train") as caught:
-        read_dataset(tmp_path)
+        read_dataset(tmp_path, limits=limits)
     split = "test" if "test" in name else "validation"
     assert str(caught.value).startswith(f'{path}{where}: label "new" of the {split} split')
 

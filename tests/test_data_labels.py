@@ -6,12 +6,9 @@ import logging
 import pyarrow as pa
 import pytest
 
-from made_files import csv_bytes, parquet_bytes, rows_of, write
+from made_files import csv_bytes, each_size, parquet_bytes, rows_of, write
 from rubrica.data.dataset import Dataset, Examples, check_trainable, read_dataset
 from rubrica.errors import DataError
-
-# was "multi_label_classification"
-# was "single_label_classification"
 from rubrica.scoring.tasks import task_of
 
 TEXTS = ["one", "two", "three", "four"]
@@ -35,24 +32,27 @@ FORMATS = {
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_format_gives_the_same_sets(tmp_path, name, size):
-    dataset = read_dataset(write(tmp_path / name, FORMATS[name]))
+@each_size
+def test_every_format_gives_the_same_sets(tmp_path, name, limits):
+    dataset = read_dataset(write(tmp_path / name, FORMATS[name]), limits=limits)
     assert rows_of(dataset.splits["train"]) == list(zip(TEXTS, SETS, strict=True))
     assert (list(dataset.task.labels), dataset.task.problem_type) == (["a", "b", "c d"], "multi_label_classification")
     check_trainable(dataset)
 
 
-def test_fasttext_lines_may_have_several(tmp_path, size):
+@each_size
+def test_fasttext_lines_may_have_several(tmp_path, limits):
     data = "__label__b one\n__label__a __label__b two\n__label__b three __label__a __label__b\n"
-    dataset = read_dataset(write(tmp_path / "a.txt", data))
+    dataset = read_dataset(write(tmp_path / "a.txt", data), limits=limits)
     assert [set(labels) for labels in dataset.splits["train"].labels] == [{"b"}, {"a", "b"}, {"a", "b"}]
     assert [len(labels) for labels in dataset.splits["train"].labels] == [1, 2, 2]
     assert list(dataset.splits["train"].texts) == ["one", "two", "three"]
 
 
-def test_one_label_a_text_stays_as_it_is(tmp_path, size):
+@each_size
+def test_one_label_a_text_stays_as_it_is(tmp_path, limits):
     for name, data in {"a.txt": "__label__b one\n__label__a two\n", "a.csv": "text,label\none,b\ntwo,a\n"}.items():
-        dataset = read_dataset(write(tmp_path / name, data))
+        dataset = read_dataset(write(tmp_path / name, data), limits=limits)
         assert (list(dataset.splits["train"].labels), dataset.task.problem_type) == (
             ["b", "a"],
             "single_label_classification",
@@ -66,36 +66,39 @@ def test_a_separator_can_be_given_or_taken_away(tmp_path):
     assert read_dataset(path, label_separator=";").splits["train"].labels == [("a|b",), ("a", "c")]
 
 
-def test_an_empty_list_is_a_text_without_a_label(tmp_path, size):
-    dataset = read_dataset(write(tmp_path / "a.jsonl", jsonl([[], ["a"], [1, True], []])))
+@each_size
+def test_an_empty_list_is_a_text_without_a_label(tmp_path, limits):
+    dataset = read_dataset(write(tmp_path / "a.jsonl", jsonl([[], ["a"], [1, True], []])), limits=limits)
     assert list(dataset.splits["train"].labels) == [(), ("a",), ("1", "true"), ()]
     assert list(dataset.task.labels) == ["1", "a", "true"]
 
 
-def test_lists_of_the_integers_of_a_hub_have_its_names(tmp_path, size):
+@each_size
+def test_lists_of_the_integers_of_a_hub_have_its_names(tmp_path, limits):
     kind = {"feature": {"names": ["z", "a"], "_type": "ClassLabel"}, "_type": "List"}
     metadata = {"huggingface": json.dumps({"info": {"features": {"label": kind}}})}
     columns = {"text": TEXTS, "label": pa.array([[1], [], [0, 1], [0]], pa.list_(pa.int64()))}
-    dataset = read_dataset(write(tmp_path / "a.parquet", parquet_bytes(columns, metadata)))
+    dataset = read_dataset(write(tmp_path / "a.parquet", parquet_bytes(columns, metadata)), limits=limits)
     assert list(dataset.splits["train"].labels) == [("a",), (), ("z", "a"), ("z",)]
     assert list(dataset.task.labels) == ["z", "a"]
     columns["label"] = pa.array([[1], [2], [0], [0]])
     with pytest.raises(DataError, match=r"row 2: found 2 in .label., expected a class of 0 to 1"):
-        read_dataset(write(tmp_path / "b.parquet", parquet_bytes(columns, metadata)))
+        read_dataset(write(tmp_path / "b.parquet", parquet_bytes(columns, metadata)), limits=limits)
 
 
-def test_train_decides_for_the_other_splits(tmp_path, size):
+@each_size
+def test_train_decides_for_the_other_splits(tmp_path, limits):
     write(tmp_path / "several" / "train.csv", "text,label\none,a|b\ntwo,a\n")
     write(tmp_path / "several" / "test.csv", "text,label\nthree,b\nfour,b|a\n")
-    dataset = read_dataset(tmp_path / "several")
+    dataset = read_dataset(tmp_path / "several", limits=limits)
     assert list(dataset.splits["test"].labels) == [("b",), ("b", "a")]
     write(tmp_path / "several" / "test.csv", "text,label\nthree,b\nfour,b|c\n")
     with pytest.raises(DataError, match='line 3: label "c" of the test split does not occur in train'):
-        read_dataset(tmp_path / "several")
+        read_dataset(tmp_path / "several", limits=limits)
     write(tmp_path / "one" / "train.csv", "text,label\none,a\ntwo,b\n")
     write(tmp_path / "one" / "test.csv", "text,label\nthree,b\nfour,b|a\n")
     with pytest.raises(DataError, match="line 3: 2 labels, and each text of train has one"):
-        read_dataset(tmp_path / "one")
+        read_dataset(tmp_path / "one", limits=limits)
 
 
 def test_it_is_said_once(tmp_path, caplog):

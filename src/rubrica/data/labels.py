@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rubrica.data.files import Table
 from rubrica.data.stored_texts import CodedLabels
+from rubrica.data.table import Table
 from rubrica.scoring.task import Label, Task
 
 SEPARATOR = "|"

@@ -1,0 +1,146 @@
+r"""CSV and TSV files, read by pyarrow; a slow pass over the same bytes finds the line of a fault.
+
+Lines are physical ones, ended by `\n`; the lines inside quotes count.
+"""
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from io import BytesIO, TextIOWrapper
+from itertools import islice
+from typing import Any, NamedTuple
+
+from rubrica.data.large_files import Content
+from rubrica.data.table import Table, check_names
+from rubrica.errors import DataError, quote_names, require
+
+_LONGEST_ROW = 1 << 30  # bytes; pyarrow counts them in 32 bits
+
+
+def read_csv(content: Content, delimiter: str) -> Iterator[Table]:
+    """The rows below the first line, which names the columns.
+
+    Raises:
+        DataError: With the line of the first fault.
+    """
+    import csv
+
+    pa = require("pyarrow", "data")
+    path, data = content.path, content.data
+    head = TextIOWrapper(BytesIO(next(content.stretches())), "utf-8-sig", newline="")
+    rows, waiting = 0, None
+    try:
+        header = next(row for row in csv.reader(head, delimiter=delimiter) if row)
+        check_names(path, header)
+        for part in _parts(content, delimiter, header):
+            if waiting is not None:
+                yield waiting
+            columns = dict(zip(header, part.columns, strict=True))
+            waiting = Table(path, columns, {}, partial(_row_lines, content, delimiter, rows))
+            rows += len(part)
+    except (UnicodeDecodeError, csv.Error, pa.ArrowInvalid) as error:
+        first_line = str(error).strip().partition("\n")[0]
+        fallback = DataError(path, f"no CSV that can be read ({first_line})")
+        raise _find_fault(content, delimiter) or fallback from None
+    if waiting is not None:
+        # pyarrow takes the end of the file for a missing last quote; then the file ends in the last field as read.
+        last = waiting.columns[header[-1]][-1].as_py() if rows else ""
+        tail = b'"' + last.replace('"', '""').encode()
+        if data[-len(tail) :] == tail:
+            _check_quotes(content, delimiter)
+        yield waiting
+
+
+def _parts(content: Content, delimiter: str, header: list[str]) -> Iterator[Any]:
+    """All rows as one pyarrow table, which all threads read, or the rows of a large file as many small tables."""
+    pa, pa_csv = require("pyarrow", "data"), require("pyarrow.csv", "data")
+    kinds = pa_csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()))
+    parse = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+
+    def read(block_bytes: int) -> Iterable[Any]:
+        options = pa_csv.ReadOptions(block_size=block_bytes), parse, kinds
+        source = pa.BufferReader(pa.py_buffer(content.data))
+        return pa_csv.open_csv(source, *options) if content.is_large else [pa_csv.read_csv(source, *options)]
+
+    block_bytes = content.limits.block_bytes
+    rows = seen = 0
+    try:
+        for part in read(block_bytes):
+            yield part
+            rows += len(part)
+    except pa.ArrowInvalid as error:
+        if "straddl" not in str(error):
+            raise
+        # A row is longer than a block. The file is read again in the longest blocks, without the rows that are out.
+        for part in read(max(block_bytes, min(len(content.data), _LONGEST_ROW))):
+            seen += len(part)
+            if seen > rows:
+                yield part.slice(max(0, len(part) - (seen - rows)))
+
+
+# The slow pass
+
+
+def _find_fault(content: Content, delimiter: str) -> DataError | None:
+    """The first byte that is not UTF-8, else the first quote that never closes, else the first row of another width."""
+    try:
+        for _ in content.pages():  # is it UTF-8?
+            pass
+        _check_quotes(content, delimiter)
+    except DataError as fault:
+        return fault
+    records = _iter_records(content, delimiter)
+    names = next(records).fields
+    for line, fields, _ in records:
+        if len(fields) != len(names):
+            found = "1 column" if len(fields) == 1 else f"{len(fields)} columns"
+            problem = f"{found}, expected {len(names)} ({quote_names(names)}); quote the text or pass --delimiter"
+            return DataError(content.path, problem, line=line)
+    return None
+
+
+def _check_quotes(content: Content, delimiter: str) -> None:
+    for record in _iter_records(content, delimiter):
+        if record.open_quote is not None:
+            problem = 'a quote opens here and never closes; close it, or write a quote inside a text as ""'
+            raise DataError(content.path, problem, line=record.open_quote)
+
+
+def _row_lines(content: Content, delimiter: str, first_row: int) -> Iterator[int]:
+    """The line where each row starts, from a given row on; the names of the columns are no row."""
+    return (record.line for record in islice(_iter_records(content, delimiter), 1 + first_row, None))
+
+
+class _Record(NamedTuple):
+    line: int
+    fields: list[str]
+    open_quote: int | None  # the line of a quote that never closes
+
+
+def _iter_records(content: Content, delimiter: str) -> Iterator[_Record]:
+    r"""The records as pyarrow sees them: a blank line is none, and a `\r` alone ends a record but no line."""
+    import csv
+
+    line = 1  # the next one
+    inside = unfinished = False  # whether a record has begun, and whether the file ends in it
+
+    def lines() -> Iterator[str]:
+        nonlocal line, inside, unfinished
+        for stretch in content.stretches():
+            encoding = "utf-8-sig" if line == 1 else "utf-8"
+            for text in TextIOWrapper(BytesIO(stretch), encoding, newline=""):
+                inside = True
+                line += text.endswith("\n")
+                yield text
+        unfinished = inside
+
+    rows = csv.reader(lines(), delimiter=delimiter)
+    start, limit = line, csv.field_size_limit(_LONGEST_ROW)  # 128 KB is its default
+    try:
+        for fields in rows:
+            if fields:
+                yield _Record(start, fields, line - fields[-1].count("\n") if unfinished else None)
+            start, inside = line, False
+    except csv.Error:  # a field that is longer than any row may be
+        yield _Record(start, [], start)
+    finally:
+        csv.field_size_limit(limit)

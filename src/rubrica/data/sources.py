@@ -1,0 +1,92 @@
+"""Where a data set lies: a file, a folder with a file a split, or the Hugging Face hub."""
+
+import re
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+from rubrica.data.files import FORMATS, file_suffix, read_parts
+from rubrica.data.hub import read_hub
+from rubrica.data.large_files import Limits
+from rubrica.data.table import Table, arrow_parts
+from rubrica.errors import DataError
+
+SPLITS = ("train", "validation", "test")
+
+_SPLIT_NAMES = {"valid": "validation", "dev": "validation"} | {name: name for name in SPLITS}
+_SHARD = re.compile(r"(?P<split>[a-z]+)(-\d+-of-(?P<count>\d+)(-[0-9a-f]+)?)?")
+_HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?(:[\w.-]+)?")
+
+
+def local_path(source: str | Path) -> Path | None:
+    """The path that the user means, or None for a name.
+
+    Raises:
+        DataError: If it can only be a path, and nothing is there.
+    """
+    name, path = str(source), Path(source).expanduser()
+    if path.exists():
+        return path
+    pathlike = isinstance(source, Path) or not _HUB_ID.fullmatch(name) or file_suffix(path) in FORMATS
+    if pathlike or ("/" not in name and path.suffix):
+        raise DataError(name, f"no such file or folder (looked from {Path.cwd()}); check the spelling")
+    return None
+
+
+def local_splits(path: Path, delimiter: str | None, limits: Limits) -> dict[str, Iterator[Table]]:
+    """The parts of each split of a folder, or of a file, which is named train.
+
+    Raises:
+        DataError: If the folder has no train split and not exactly one other.
+    """
+    if not path.is_dir():
+        return {"train": read_parts(path, delimiter, limits)}
+    files = _split_files(path)
+    if not files:  # `hf download` keeps the files of a data set one folder deeper
+        folders = [folder for folder in sorted(path.iterdir()) if folder.is_dir()]
+        inside = {folder.name: found for folder in folders if (found := _split_files(folder))}
+        if len(inside) > 1:
+            raise DataError(path, f"several folders hold data ({', '.join(inside)}); pass one of them")
+        files = next(iter(inside.values()), {})
+    if "train" not in files and len(files) != 1:
+        present = ", ".join(f"{split}.*" for split in files) or "neither"
+        formats = " ".join(FORMATS)
+        raise DataError(path, f"found {present}, expected train.* and test.* in one of the formats {formats}")
+
+    def parts(shards: list[Path]) -> Iterator[Table]:
+        return chain.from_iterable(read_parts(shard, delimiter, limits) for shard in shards)
+
+    return {split: parts(files[split]) for split in SPLITS if split in files}
+
+
+def _split_files(folder: Path) -> dict[str, list[Path]]:
+    """The files of each split: one, or all its shards."""
+    files: dict[str, list[Path]] = {}
+    shards: dict[str, set[str | None]] = {}
+    for file in sorted(folder.iterdir()):
+        match = _SHARD.fullmatch(file.name.lower().partition(".")[0])
+        split = _SPLIT_NAMES.get(match["split"]) if match else None
+        if match and split and file_suffix(file) in FORMATS and file.is_file():
+            files.setdefault(split, []).append(file)
+            shards.setdefault(split, set()).add(match["count"])
+    for split, found in files.items():
+        count, *others = shards[split]
+        if others or (count is None and len(found) > 1):
+            names = ", ".join(file.name for file in found)
+            raise DataError(folder, f"several files for the {split} split ({names}); keep one")
+        if count is not None and int(count) != len(found):
+            raise DataError(folder, f"{len(found)} of {int(count)} shards of {split}; download the others")
+    return files
+
+
+def hub_splits(name: str, limits: Limits) -> dict[str, Iterator[Table]]:
+    """The parts of each split of a hub data set.
+
+    Raises:
+        DataError: If there is no train split and not exactly one other.
+    """
+    found = {_SPLIT_NAMES.get(split): table for split, table in read_hub(name).items()}
+    parts = {split: arrow_parts(name, found[split], limits) for split in SPLITS if split in found}
+    if "train" not in parts and len(parts) != 1:
+        raise DataError(name, f"found splits {', '.join(parts) or 'of other names'}, expected train and test")
+    return parts

@@ -1,0 +1,75 @@
+"""The columns of a file or of a hub data set, all rows or some of them."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from rubrica.data.large_files import USUAL, Limits
+from rubrica.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Some rows of one file, or of one split of a hub data set.
+
+    Args:
+        path: For messages.
+        columns: By name; lists, or pyarrow columns that become lists when they are asked for.
+        class_names: The names of each column that holds the integers of a hub ClassLabel.
+        row_lines: The physical line of every row, or None where there are no lines.
+        first_row: How many rows of the file stand before these.
+    """
+
+    path: Path | str
+    columns: dict[str, Any]
+    class_names: dict[str, list[str]]
+    row_lines: Callable[[], Iterable[int]] | None = None
+    first_row: int = 0
+
+    def values(self, column: str) -> list[Any]:
+        """A column as Python objects."""
+        values = self.columns[column]
+        return values if isinstance(values, list) else values.to_pylist()
+
+    def error(self, row: int, problem: str) -> DataError:
+        """The error for a row, counted from 0, at its line where there is one."""
+        if self.row_lines is None:
+            return DataError(self.path, f"row {self.first_row + row + 1}: {problem}")
+        return DataError(self.path, problem, line=next(islice(self.row_lines(), row, None)))
+
+
+def check_names(path: Path | str, names: list[str]) -> None:
+    """Make sure that the columns have different names.
+
+    Raises:
+        DataError: If two have the same.
+    """
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise DataError(path, f'two columns are named "{min(twice)}"; rename one of them')
+
+
+def arrow_parts(path: Path | str, table: Any, limits: Limits = USUAL) -> Iterator[Table]:
+    """A pyarrow table, a large one in parts, with the class names that `datasets` leaves in its metadata.
+
+    Raises:
+        DataError: If two columns have one name.
+    """
+    check_names(path, table.column_names)
+    class_names = _class_names(table.schema.metadata or {})
+    rows = limits.part_rows if table.nbytes > limits.large_bytes else max(1, table.num_rows)
+    for first in range(0, table.num_rows, rows):
+        columns = table.slice(first, rows).columns
+        yield Table(path, dict(zip(table.column_names, columns, strict=True)), class_names, first_row=first)
+
+
+def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
+    try:
+        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        inner = {name: kind.get("feature", kind) for name, kind in features.items()}  # of a list, what it holds
+        kinds = {name: kind for name, kind in inner.items() if kind.get("_type") == "ClassLabel"}
+        return {name: [str(label) for label in kind["names"]] for name, kind in kinds.items()}
+    except (ValueError, KeyError, TypeError, AttributeError):  # no notes, or notes of another program
+        return {}
