@@ -1,11 +1,22 @@
 """What the tests of kernels over texts of different lengths share.
 
-A case has `by_kernel(dtype, threads=1, trains=True)` and `by_autograd()`; both return the features and then every
-gradient, that of the word vectors first.
+A case has `features(dtype, threads=1)`, which numpy computes as well; `by_kernel(threads=1, trains=True)`, which needs
+the native core; and `by_autograd()`, the formulas in float64. The last two return the features and then every gradient,
+that of the word vectors first.
 """
 
 import numpy as np
+import pytest
 import torch
+
+from rubrica.kernels import native
+
+needs_native = pytest.mark.skipif(native.library() is None, reason="no native core, and no numpy twin of this")
+
+
+def native_alone(instruction_sets):
+    """Without numpy, which comes last: gradients have no numpy twin."""
+    return instruction_sets[:-1]
 
 
 def random_texts(draw, lengths, num_words, gap):
@@ -29,22 +40,29 @@ def assert_close(got, expected, tolerance):
         np.testing.assert_allclose(a, b, rtol=0, atol=atol, err_msg=f"array {place}")
 
 
-def assert_native_is_near(instruction_sets, case, tolerance):
-    """On every instruction set, with more threads than one."""
-    expected = case.by_kernel(np.float64)
+def assert_near(instruction_sets, case, tolerance):
+    """Features by numpy and on every instruction set, gradients on the latter, with more threads than one.
+
+    Numpy's in float64 have to be right to the last digits.
+    """
+    expected = case.by_autograd()
+    assert_close([case.features(np.float64)], expected[:1], 1e-10)
     for library in instruction_sets:
         with library:
-            assert_close(case.by_kernel(np.float32, threads=2), expected, tolerance)
+            assert_close([case.features(np.float32, threads=2)], expected[:1], tolerance)
+    for library in native_alone(instruction_sets):
+        with library:
+            assert_close(case.by_kernel(threads=2), expected, tolerance)
 
 
 def assert_no_bit_depends_on_threads(instruction_sets, case):
-    for library in instruction_sets:
+    for library in native_alone(instruction_sets):
         with library:
-            alone = case.by_kernel(np.float32)
+            alone = case.by_kernel()
             for threads in (2, 3, 7):
-                for place, (a, b) in enumerate(zip(case.by_kernel(np.float32, threads=threads), alone, strict=True)):
+                for place, (a, b) in enumerate(zip(case.by_kernel(threads=threads), alone, strict=True)):
                     assert a.tobytes() == b.tobytes(), f"array {place}"
-            frozen = case.by_kernel(np.float32, trains=False)
+            frozen = case.by_kernel(trains=False)
             assert frozen[1] is None
             for a, b in zip(frozen[2:], alone[2:], strict=True):
                 np.testing.assert_array_equal(a, b)
@@ -54,4 +72,4 @@ def assert_nan_stays_nan(instruction_sets, case):
     case.vectors[:] = np.nan
     for library in instruction_sets:
         with library:
-            assert np.isnan(case.by_kernel(np.float32)[0]).all()
+            assert np.isnan(case.features(np.float32)).all()

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ragged import native_alone, needs_native
 from rubrica.kernels import bag
 
 TEXTS = st.lists(st.lists(st.integers(0, 6), max_size=7), min_size=1, max_size=9)
@@ -25,6 +26,13 @@ def problem(texts, sizes, dtype, several=False):
     if several:
         targets = draw.integers(0, 2, (len(texts), num_classes)).astype(np.uint8)
     return tables, head, ids, offsets, targets
+
+
+def train(tables, head, ids, offsets, targets, order, **settings):
+    """With one class a text, or with a matrix of label sets."""
+    if targets.ndim == 2:
+        settings["label_sets"], targets = targets, None
+    return bag.train(tables, head, ids, offsets, targets, order, **settings)
 
 
 def bucket(words, buckets):
@@ -57,6 +65,22 @@ def test_features_are_the_mean_of_the_rows(texts, sizes, dtype):
             expected[i] = np.mean([getattr(tables, table)[row] for table, row in rows], axis=0, dtype=np.float64)
     tolerance = 1e-6 if dtype == np.float32 else 1e-14
     np.testing.assert_allclose(bag.features(tables, ids, offsets), expected, atol=10 * tolerance)
+
+
+@needs_native
+@pytest.mark.parametrize("bad", [-1, 7])
+def test_an_id_without_a_row_is_refused(instruction_sets, bad):
+    tables, *_ = problem([[0]], (4, 2, 11, 2), np.float32)
+    ids = np.array([3, bad, 6], np.int32)
+    for library in native_alone(instruction_sets):
+        with library, pytest.raises(IndexError, match=r"ids from .* for a table of 7 rows"):
+            bag.features(tables, ids, np.array([0, 1, 3]))
+
+
+def test_ngrams_end_with_the_longest_text():
+    tables, _, ids, offsets, _ = problem([[1, 2, 3], [], [4, 5]], (4, 2, 11, 3), np.float64)
+    expected = bag.features(tables, ids, offsets)
+    np.testing.assert_array_equal(bag.features(tables._replace(word_ngrams=2**40), ids, offsets), expected)
 
 
 WEIGHTS = np.float32([0.5, 2, 0, 1, 1.5, 3, 0.25, 1, 1])
@@ -103,7 +127,7 @@ def test_a_batch_moves_rows_and_head_by_torchs_gradients(texts, sizes, batch_siz
                 if leaf.grad is not None:
                     getattr(wanted, name)[:] -= lr * leaf.grad.numpy()
     settings = {"batch_size": batch_size, "lr": 0.5, "lr_end": 0.1, "smoothing": smoothing, "weights": weights}
-    found = bag.train(tables, head, ids, offsets, targets, order, **settings)
+    found = train(tables, head, ids, offsets, targets, order, **settings)
     counted = np.ones(len(texts)) if weights is None else weights[order]
     assert found[0] == pytest.approx(np.dot(losses, counted) / (counted.sum() or 1), abs=1e-10)
     assert found[1] == pytest.approx(np.mean(right))
@@ -125,14 +149,14 @@ def test_native_is_numpy(texts, sizes, batch_size, threads, several, weights):
     doubles.append(bag.Head(*(array.astype(np.float64) for array in head)))
     order = np.random.default_rng(1).permutation(len(texts))
     settings = {"batch_size": batch_size, "lr": 0.5, "lr_end": 0.1, "smoothing": 0.2, "weights": weights}
-    twin = bag.train(*doubles, ids, offsets, targets, order, **settings)
+    twin = train(*doubles, ids, offsets, targets, order, **settings)
     again = copy(tables, head)
-    found = bag.train(tables, head, ids, offsets, targets, order, **settings, threads=threads)
+    found = train(tables, head, ids, offsets, targets, order, **settings, threads=threads)
     assert found[0] == pytest.approx(twin[0], abs=1e-5 if not several else 1e-4)
     assert found[1] == twin[1]
     for array, expected in zip((*tables[:2], *head), (*doubles[0][:2], *doubles[1]), strict=True):
         np.testing.assert_allclose(array, expected, atol=2e-5)
-    bag.train(*again, ids, offsets, targets, order, **settings, threads=threads)
+    train(*again, ids, offsets, targets, order, **settings, threads=threads)
     for array, repeated in zip((*tables[:2], *head), (*again[0][:2], *again[1]), strict=True):
         assert array.tobytes() == repeated.tobytes()
 
@@ -144,7 +168,7 @@ def test_a_set_of_many_labels_overflows_nowhere():
     for bias in (0.0, 1e-3, 80.0, -80.0):
         head = bag.Head(np.zeros((200, 4), np.float32), np.full(200, bias, np.float32))
         ids, offsets, order = np.zeros(1, np.int32), np.array([0, 1]), np.zeros(1, np.int64)
-        loss, _ = bag.train(tables, head, ids, offsets, sets, order, batch_size=1, lr=0.5, lr_end=0.5)
+        loss, _ = train(tables, head, ids, offsets, sets, order, batch_size=1, lr=0.5, lr_end=0.5)
         wanted = (np.logaddexp(0, bias) - bias * sets).sum()
         assert loss == pytest.approx(wanted, rel=1e-5)
         moved = bias - 0.5 * (1 / (1 + np.exp(-bias)) - sets[0])

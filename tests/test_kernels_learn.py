@@ -1,4 +1,4 @@
-"""A learning step: native on each instruction set = numpy = the layer's formulas, head and loss by autograd."""
+"""A learning step: native on each instruction set = the layer's formulas, head and loss by autograd."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ragged import assert_close, random_texts
+from ragged import assert_close, native_alone, needs_native, random_texts
 from rubrica.kernels.learn import learn
 from rubrica.kernels.recurrent import CELLS, POOLINGS, Reading
 from rubrica.models.recurrent import Recurrent
@@ -18,6 +18,8 @@ from rubrica.networks.pooling import POOLINGS as BY_TORCH
 from rubrica.networks.pooling import num_features
 from rubrica.text.vocab import TokenIds
 from test_kernels_recurrent import attend
+
+pytestmark = needs_native
 
 LAYERS = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
 PLAIN = {"both": False, "smoothing": 0.0, "weighted": False, "drops": False}
@@ -45,12 +47,12 @@ class Case:
         self.weights = draw.uniform(0.1, 3, len(lengths)) if weighted else None
         self.mask = (draw.uniform(size=(len(lengths), width)) < 0.7) / 0.7 if drops else None
 
-    def by_kernel(self, dtype, *, threads=1, trains=True):
-        weights = [parameter.detach().numpy().astype(dtype) for parameter in self.parameters]
+    def by_kernel(self, *, threads=1, trains=True):
+        weights = [parameter.detach().numpy().astype(np.float32) for parameter in self.parameters]
         gradients = [np.full_like(weight, np.nan) for weight in weights]  # each is written, none is added to
-        given = (None if array is None else array.astype(dtype) for array in (self.weights, self.mask))
+        given = (None if array is None else array.astype(np.float32) for array in (self.weights, self.mask))
         scores, d_vectors = learn(
-            self.reading, self.targets, self.vectors.astype(dtype), weights, gradients,
+            self.reading, self.targets, self.vectors.astype(np.float32), weights, gradients,
             smoothing=self.smoothing, **dict(zip(("text_weights", "mask"), given, strict=True)),
             trains=trains, threads=threads,
         )  # fmt: skip
@@ -99,32 +101,24 @@ CASES = given(
 
 
 @CASES
-@settings(max_examples=40)
-@example(cell="gru", pooling="max", lengths=[0], hidden=3, classes=2, settings_=PLAIN)
-def test_numpy_equals_autograd(cell, pooling, lengths, hidden, classes, settings_):
-    case = Case(cell, pooling, lengths, hidden, classes, **settings_)
-    assert_close(case.by_kernel(np.float64), case.by_autograd(), 1e-10)
-
-
-@CASES
-@settings(max_examples=60)
+@settings(max_examples=50)
 @example(cell="gru", pooling="max", lengths=[0], hidden=3, classes=2, settings_=PLAIN)
 @example(cell="lstm", pooling="average", lengths=[12] * 65, hidden=33, classes=4, settings_=PLAIN)
 @example(cell="gru", pooling="average_max", lengths=[12] * 65, hidden=33, classes=4, settings_=PLAIN | {"both": True})
 @example(cell="gru", pooling="attention", lengths=[12, 0] * 65, hidden=33, classes=4, settings_=PLAIN | {"both": True})
-def test_native_equals_numpy_on_every_instruction_set_and_number_of_threads(
+def test_native_equals_autograd_on_every_instruction_set_and_number_of_threads(
     instruction_sets, cell, pooling, lengths, hidden, classes, settings_
 ):
     case = Case(cell, pooling, lengths, hidden, classes, **settings_)
-    expected = case.by_kernel(np.float64)
-    for library in instruction_sets:
+    expected = case.by_autograd()
+    for library in native_alone(instruction_sets):
         with library:
             for threads in (1, 2, 3):
-                got = case.by_kernel(np.float32, threads=threads)
+                got = case.by_kernel(threads=threads)
                 assert_close(got, expected, 2e-5)
-                for a, b in zip(got, case.by_kernel(np.float32, threads=threads), strict=True):
+                for a, b in zip(got, case.by_kernel(threads=threads), strict=True):
                     assert a.tobytes() == b.tobytes(), "two runs, two results"
-                assert case.by_kernel(np.float32, threads=threads, trains=False)[1] is None
+                assert case.by_kernel(threads=threads, trains=False)[1] is None
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -133,35 +127,35 @@ def test_logits_beyond_the_range_of_exp_have_a_loss(instruction_sets, smoothing)
     case.head.weight.data *= 2000
     expected = case.by_autograd()
     assert expected[0][0] > 100
-    for library in instruction_sets:
+    for library in native_alone(instruction_sets):
         with library:
-            np.testing.assert_allclose(case.by_kernel(np.float32)[0], expected[0], rtol=1e-4)
+            np.testing.assert_allclose(case.by_kernel()[0], expected[0], rtol=1e-4)
 
 
 def test_class_weights_are_torchs():
     case = Case("gru", "max", [3, 2, 5, 4, 1], 6, 3, **PLAIN)
     by_class = np.array([0.2, 1.0, 3.0])
     case.weights = by_class[case.targets]
-    found = case.by_kernel(np.float64)
-    assert_close(found, case.by_autograd(), 1e-12)
+    found = case.by_kernel()
+    assert_close(found, case.by_autograd(), 2e-5)
     features = torch.stack([case.pooled(torch.from_numpy(case.vectors), torch.from_numpy(
         case.reading.rows[start : start + length].astype(np.int64)), 0)
         for start, length in zip(case.reading.starts, case.reading.lengths, strict=True)])  # fmt: skip
     loss = F.cross_entropy(case.head(features), torch.from_numpy(case.targets), weight=torch.from_numpy(by_class))
-    np.testing.assert_allclose(found[0][0], loss.item(), rtol=1e-12)
+    np.testing.assert_allclose(found[0][0], loss.item(), rtol=1e-5)
 
 
 def test_where_no_text_counts_nothing_is_learned(instruction_sets):
     case = Case("gru", "max", [3, 2], 6, 3, **PLAIN)
     case.weights = np.zeros(2)
-    for library in instruction_sets:
+    for library in native_alone(instruction_sets):
         with library:
-            scores, *gradients = case.by_kernel(np.float32)
+            scores, *gradients = case.by_kernel()
             assert scores[0] == 0
             assert not any(gradient.any() for gradient in gradients)
 
 
-@pytest.mark.parametrize("extra", [{}, {"smoothing": 0.1, "dropout": 0.5, "text_weights": np.array([1.0, 2, 0.5, 3])}])
+@pytest.mark.parametrize("extra", [{}, {"smoothing": 0.1, "dropout": 0.5, "text_weights": np.float32([1, 2, 0.5, 3])}])
 @pytest.mark.parametrize(("bidirectional", "pooling"), [(False, "max"), (True, "average_max"), (True, "attention")])
 @pytest.mark.parametrize("frozen", [False, True])
 @pytest.mark.parametrize("masked", [True, False])
@@ -169,7 +163,7 @@ def test_where_no_text_counts_nothing_is_learned(instruction_sets):
 def test_a_model_learns_what_backward_would_have_it_learn(name, masked, frozen, bidirectional, pooling, extra):
     torch.manual_seed(0)
     config = Recurrent(name=name, hidden_size=6, bidirectional=bidirectional, pooling=pooling)
-    model = build_network(config, torch.randn(30, 4, dtype=torch.double), 3)
+    model = build_network(config, torch.randn(30, 4), 3)
     model.embedding.requires_grad_(not frozen)
     parameters = [parameter for parameter in model.parameters() if parameter is not model.embedding.weight]
     adam = KernelAdam(parameters, lr=0.01)
@@ -187,18 +181,18 @@ def test_a_model_learns_what_backward_would_have_it_learn(name, masked, frozen, 
         ids[i, : len(text)] = torch.from_numpy(text)
     torch.manual_seed(5)  # the same features are dropped
     logits = model(ids, torch.from_numpy(texts.lengths[rows]) if masked else None, extra.get("dropout", 0.0))
-    smoothing, counts = extra.get("smoothing", 0.0), torch.from_numpy(extra.get("text_weights", np.ones(4)))
+    smoothing, counts = extra.get("smoothing", 0.0), torch.from_numpy(extra.get("text_weights", np.ones(4, np.float32)))
     losses = F.cross_entropy(logits, torch.from_numpy(targets), label_smoothing=smoothing, reduction="none")
     loss = (counts * losses).sum() / counts.sum()
     loss.backward()
-    np.testing.assert_allclose(scores[0], loss.item(), rtol=1e-12)
+    np.testing.assert_allclose(scores[0], loss.item(), rtol=1e-5)
     np.testing.assert_allclose(scores[1], (logits.argmax(1).numpy() == targets).mean())
     for gradient, parameter in zip(got, parameters, strict=True):
-        np.testing.assert_allclose(gradient, parameter.grad, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(gradient, parameter.grad, rtol=0, atol=1e-5)
     if frozen:
         assert vectors.grad is None
         return
-    by_word, expected = torch.zeros(30, 4, dtype=torch.double), torch.zeros(30, 4, dtype=torch.double)
+    by_word, expected = torch.zeros(30, 4), torch.zeros(30, 4)
     by_word[words], expected[model.embedding.words] = vectors.grad, model.embedding.vectors.grad
-    np.testing.assert_allclose(by_word, expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(by_word, expected, rtol=0, atol=1e-5)
     assert expected.abs().max() > 1e-3

@@ -5,7 +5,9 @@ import math
 import pytest
 import torch
 
+from rubrica.networks.masking import flip_texts
 from rubrica.networks.mingru import MinGRU, scan
+from rubrica.networks.pooling import POOLINGS
 
 
 def test_the_states_are_those_of_the_formula():
@@ -34,3 +36,27 @@ def test_all_steps_at_once_are_the_steps_one_by_one(steps):
     for t, states in enumerate(scan(a, b)):
         h = a[t] * h + b[t]
         torch.testing.assert_close(states, h, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize(("kind", "close"), [(torch.double, 1e-12), (torch.float, 1e-5)], ids=["float64", "float32"])
+def test_what_is_read_is_the_pooled_walk_in_value_and_gradient(kind, close, pooling):
+    """In float32 by the kernel, in float64 by the scan."""
+    torch.manual_seed(2)
+    layer = MinGRU(5, 19, bidirectional=True).to(kind)
+    lengths, index = torch.tensor([5, 0, 3, 9]), torch.randint(11, (4, 9))
+    results = []
+    for fast in (True, False):
+        layer.zero_grad()
+        torch.manual_seed(3)
+        vectors = torch.randn(11, 5, dtype=kind, requires_grad=True)
+        if fast:
+            features = layer.read(vectors, index, lengths, pooling)
+        else:
+            x = vectors[index.t()]
+            ways = (layer.walk(x, "l0"), layer.walk(flip_texts(x, lengths), "l0_reverse"))
+            features = torch.cat([POOLINGS[pooling](states, lengths) for states in ways], dim=1)
+        (features * torch.linspace(-1, 1, features.numel(), dtype=kind).view_as(features)).sum().backward()
+        results.append([features.detach(), *(tensor.grad for tensor in (vectors, *layer.parameters()))])
+    for got, formulas in zip(*results, strict=True):
+        torch.testing.assert_close(got, formulas, rtol=0, atol=close * max(1.0, float(formulas.abs().max())))

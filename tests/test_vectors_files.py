@@ -92,9 +92,8 @@ def test_equal_whatever_the_size_of_a_block(tmp_path, monkeypatch):
         write(tmp_path, gzip.compress(binary(words, rows)), "bin gz"),
     ]
     for block_bytes in (1, 2, 7, 64, 1000, 8 << 20):
-        monkeypatch.setattr(vectors_files, "_BLOCK_BYTES", block_bytes)
         for path in paths:
-            vectors = read_vectors(path)
+            vectors = read_vectors(path, block_bytes=block_bytes)
             assert vectors.words == words
             np.testing.assert_array_equal(vectors.matrix, rows)
 
@@ -143,10 +142,9 @@ def test_odd_word_at_the_start_of_a_file(tmp_path, word):
 
 
 @pytest.mark.parametrize("word", ODD_WORDS)
-def test_odd_word_at_the_start_of_a_block(tmp_path, monkeypatch, word):
-    monkeypatch.setattr(vectors_files, "_BLOCK_BYTES", 1)
-    content = f"plain 4 5 6\nsecond 4 5 6\n{word} 1 2 3\n".encode()
-    assert assert_equal_to_gensim(write(tmp_path, content), no_header=True).words == ["plain", "second", word]
+def test_odd_word_at_the_start_of_a_block(tmp_path, word):
+    path = write(tmp_path, f"plain 4 5 6\nsecond 4 5 6\n{word} 1 2 3\n".encode())
+    assert assert_equal_to_gensim(path, no_header=True, block_bytes=1).words == ["plain", "second", word]
 
 
 def test_byte_order_mark_before_a_header_is_dropped(tmp_path):
@@ -246,11 +244,10 @@ def test_what_is_wrong_is_said_in_one_sentence(tmp_path, content, message):
     assert "\n" not in str(caught.value)
 
 
-def test_the_line_of_an_error_counts_over_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr(vectors_files, "_BLOCK_BYTES", 50)
+def test_the_line_of_an_error_counts_over_blocks(tmp_path):
     path = write(tmp_path, b"1000 2\n" + b"word 1 2\n" * 500 + b"word 1\n")
     with pytest.raises(VectorsError, match="line 502: 1 numbers, expected 2"):
-        read_vectors(path)
+        read_vectors(path, block_bytes=50)
 
 
 @pytest.mark.parametrize(
@@ -267,10 +264,9 @@ HOLDS_LINE_END = [[2.15625, 2], *ROWS[1:]]
 
 
 @pytest.mark.parametrize("content", [b"3 2\n" + THREE, binary(COLORS, HOLDS_LINE_END, newline=b"")], ids=["txt", "bin"])
-def test_the_sum_of_a_gzip_file_is_checked_to_its_end(tmp_path, monkeypatch, content):
-    monkeypatch.setattr(vectors_files, "_BLOCK_BYTES", 1)
+def test_the_sum_of_a_gzip_file_is_checked_to_its_end(tmp_path, content):
     with pytest.raises(VectorsError, match="cut off or damaged"):
-        read_vectors(write(tmp_path, gzip.compress(content)[:-8] + b"12345678"))
+        read_vectors(write(tmp_path, gzip.compress(content)[:-8] + b"12345678"), block_bytes=1)
 
 
 def model2vec(folder, vocab, tensors, *, kind="WordPiece", added=()):

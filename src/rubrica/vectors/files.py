@@ -1,20 +1,19 @@
-"""The file formats of word vectors, each read into words and a matrix.
+"""Files of word vectors in three formats, each read into words and a matrix.
 
-The format is found by content, never by name, and any file may be gzipped:
+The content tells the format, never the name, and any file may be gzipped:
 
 * GloVe text: a line is a word and its numbers, parted by spaces (https://nlp.stanford.edu/projects/glove/).
 * word2vec and fastText text: the same below a line "V E"; lines may end in a space.
 * word2vec binary: the line "V E", then each word, a space and E little-endian float32 (Mikolov's `word2vec.c`).
-* A model2vec folder: `model.safetensors` and `tokenizer.json` (https://github.com/MinishLab/model2vec).
 
-Words, order and values equal those of gensim's `KeyedVectors.load_word2vec_format`, bit for bit. Departures: a word
-may hold spaces (GloVe 840B has such; gensim fails), and inf, nan and a wrong width are errors with a line number.
+Words, order and values equal what gensim's `KeyedVectors.load_word2vec_format` reads, bit for bit. Departures: a word
+may hold spaces (some words of GloVe 840B do; gensim fails), and inf, nan and a wrong width are errors with a line
+number. Reading is our own because it is 16 times as fast as gensim's (`benchmarks/vectors_read.py`).
 
 Letters: V words, E numbers of a word.
 """
 
 import gzip
-import json
 import logging
 import re
 from io import BufferedIOBase
@@ -29,18 +28,18 @@ from rubrica.errors import VectorsError, require
 log = logging.getLogger(__name__)
 
 Matrix = NDArray[np.float32]
-"""Vectors, one a row, (V, E)."""
+"""The vector of each word, (V, E)."""
 Table = tuple[list[str], Matrix]
 """Words and their vectors."""
 
-# Files go through memory in pieces: large enough to keep two cores busy, small enough that a piece which needs
-# the slow, careful reading costs a fraction of a second.
-_BLOCK_BYTES = 8 << 20
-_MAX_DIM = 100_000  # Nobody publishes as many; a header that says so is broken or hostile.
-_FLOAT32_INF = 2.0**128 - 2.0**103  # From here on a number becomes inf in float32.
+# Files go through memory in blocks: large enough to keep two cores busy, small enough that a block which needs the
+# slow, careful reading costs a fraction of a second.
+BLOCK_BYTES = 8 << 20
+_MAX_DIM = 100_000  # nobody publishes so long vectors; a larger number in a header is broken or hostile
+_FLOAT32_INF = 2.0**128 - 2.0**103  # this number and all above it become inf in float32
 _BOM = b"\xef\xbb\xbf"
 _HEADER = re.compile(rb"(?:\xef\xbb\xbf)?(\d{1,12}) (\d{1,12})\s*")
-# At least three bytes: a float32 whose first bytes look like "5\n" is no rarity, one that looks like "0.5\n" is.
+# At least three bytes: the first bytes of a float32 often look like "5\n", and hardly ever like "0.5\n".
 _NUMBERS = re.compile(rb"[-+.eE0-9naif ]{3,}")
 _FOREIGN = {
     b"PK\x03\x04": "a zip archive; unpack it and give the file inside",
@@ -49,11 +48,15 @@ _FOREIGN = {
 }
 
 
-def read_file(path: Path) -> Table:
-    """Read any of the three formats that are one file.
+def read_file(path: Path, block_bytes: int = BLOCK_BYTES) -> Table:
+    """Read a file of any of the three formats.
+
+    Args:
+        path: The file.
+        block_bytes: How much of it is in memory at a time, beside the words and the matrix.
 
     Raises:
-        VectorsError: If the content is none of them, or cut off.
+        VectorsError: If the content has another format, or is cut off.
         OSError, EOFError, zlib.error: If the disk or the gzip stream fails.
     """
     with path.open("rb") as file:
@@ -71,28 +74,30 @@ def read_file(path: Path) -> Table:
                 raise VectorsError(path, f"{dim} numbers a word, expected 1 to {_MAX_DIM}", line=1)
             second = file.readline()
             read = _read_text if _is_text(second, dim) else _read_binary
-            return read(file, second, dim, count, path)
+            return read(file, second, dim, count, path, block_bytes)
         dim = len(first.rstrip().split(b" ")) - 1
         if dim < 1:
             raise VectorsError(path, "one column, expected a word and its numbers, parted by spaces", line=1)
-        return _read_text(file, first, dim, None, path)
+        return _read_text(file, first, dim, None, path, block_bytes)
 
 
 def _is_text(line: bytes, dim: int) -> bool:
-    """Whether the first line below a header is text, be it faulty, and not a binary record."""
+    """Whether the first line below a header is text, perhaps with a fault, and not a binary record."""
     numbers = line.rstrip().split(b" ")[1:]
     tail = b" ".join(numbers)
-    as_many = len(numbers) >= dim > 1 and tail.isascii() and tail.decode("ascii").isprintable()
+    enough = len(numbers) >= dim > 1 and tail.isascii() and tail.decode("ascii").isprintable()
     blank = not line.strip(b"\r\n")  # a space is an empty word, whose first number may begin like a line end
-    return blank or as_many or _NUMBERS.fullmatch(tail) is not None
+    return blank or enough or _NUMBERS.fullmatch(tail) is not None
 
 
-def _read_text(file: BufferedIOBase, start: bytes, dim: int, count: int | None, path: Path) -> Table:
-    """Read the lines from `start`, the first of them, on; `count` is the header's, where there is one."""
+def _read_text(
+    file: BufferedIOBase, start: bytes, dim: int, count: int | None, path: Path, block_bytes: int
+) -> Table:
+    """Read all lines; `start` is the first, and `count` the number of words that a header gives."""
     line, why = (1, "as in line 1") if count is None else (2, "as the header says")
     words: list[str] = []
     parts = [np.empty((0, dim), np.float32)]
-    while block := start + file.read(_BLOCK_BYTES) + file.readline():
+    while block := start + file.read(block_bytes) + file.readline():
         some, part = _parse_fast(block, dim) or _parse_carefully(block, dim, line, why, path)
         words += some
         parts.append(part)
@@ -109,7 +114,7 @@ def _parse_fast(block: bytes, dim: int) -> Table | None:
     """Read lines all at once, or None where one of them is out of the ordinary."""
     pyarrow, csv = require("pyarrow", "data"), require("pyarrow.csv", "data")
     lines = block.count(b"\n") + (not block.endswith(b"\n"))
-    if block.endswith(b" \n"):  # word2vec and fastText end each line so, which to pyarrow is one column more.
+    if block.endswith(b" \n"):  # the lines of word2vec and fastText; to pyarrow the space begins one more column
         block = block.replace(b" \n", b"\n")
     numbers = [str(i) for i in range(dim)]
     try:
@@ -118,14 +123,14 @@ def _parse_fast(block: bytes, dim: int) -> Table | None:
             csv.ReadOptions(column_names=["word", *numbers], block_size=1 << 20),
             csv.ParseOptions(delimiter=" ", quote_char=False, escape_char=False, ignore_empty_lines=False),
             csv.ConvertOptions(
-                # float64 first: gensim rounds twice, and equal means equal.
+                # float64 first, because gensim rounds twice, and our numbers equal gensim's.
                 column_types={"word": pyarrow.string(), **dict.fromkeys(numbers, pyarrow.float64())},
-                strings_can_be_null=False,  # `null`, `nan` and `NA` are words.
+                strings_can_be_null=False,  # `null`, `nan` and `NA` are words
             ),
         )
     except pyarrow.ArrowInvalid:
         return None
-    # To pyarrow "\r" ends a line too, and a byte order mark is nothing, where it is the start of a word.
+    # pyarrow also ends a line at "\r", and drops a byte order mark; here both are parts of a word.
     if table.num_rows != lines or block.startswith(_BOM):
         return None
     columns = np.empty((dim, table.num_rows), np.float32)  # (E, V), as pyarrow has them
@@ -138,14 +143,14 @@ def _parse_fast(block: bytes, dim: int) -> Table | None:
 
 
 def _parse_carefully(block: bytes, dim: int, line: int, why: str, path: Path) -> Table:
-    """Read line by line: words with spaces are welcome, and the first wrong line is named."""
+    """Read line by line: a word may hold spaces, and an error names the first wrong line."""
     lines = block.rstrip(b"\r\n").split(b"\n") if block.strip() else []
     words: list[str] = []
     matrix = np.empty((len(lines), dim), np.float32)
     for row, text in enumerate(lines):
         fields = text.rstrip().split(b" ")
         extra = len(fields) - 1 - dim
-        # The surplus belongs to the word, unless it is one more number.
+        # Surplus fields belong to the word, unless the last of them is one more number.
         if extra < 0 or (extra > 0 and _is_number(fields[extra])):
             raise VectorsError(path, f"{len(fields) - 1} numbers, expected {dim} {why}", line=line + row)
         for field in fields[extra + 1 :]:
@@ -168,17 +173,17 @@ def _is_number(field: bytes) -> bool:
         return False
 
 
-def _read_binary(file: BufferedIOBase, start: bytes, dim: int, count: int, path: Path) -> Table:
-    """Read the records that follow the header, of which `start` has been read already."""
+def _read_binary(file: BufferedIOBase, start: bytes, dim: int, count: int, path: Path, block_bytes: int) -> Table:
+    """Read the records below the header; `start` holds the first bytes of them."""
     size = 4 * dim
     words: list[str] = []
     parts = [np.empty((0, dim), np.float32)]
     rest, chunk = start, b"more"
     while len(words) < count and chunk:
-        chunk = file.read(_BLOCK_BYTES)
+        chunk = file.read(block_bytes)
         block, at = rest + chunk, 0
         places = []
-        # Words differ in length, so a record's place is known only from the one before: the one loop over words.
+        # Words differ in length, so only the end of a record tells where the next begins: the one loop over words.
         while len(words) < count:
             space = block.find(b" ", at)
             if space < 0 or space + 1 + size > len(block):
@@ -195,7 +200,7 @@ def _read_binary(file: BufferedIOBase, start: bytes, dim: int, count: int, path:
             windows = sliding_window_view(np.frombuffer(block, np.uint8), size)
             part = windows[places].view("<f4").astype(np.float32, copy=False)
             first = len(words) - len(places)
-            _check_finite(part, words[first:], path, first=first)
+            check_finite(part, words[first:], path, first=first)
             parts.append(part)
     if len(words) < count:
         word, _, numbers = rest.lstrip(b"\n").partition(b" ")
@@ -204,63 +209,18 @@ def _read_binary(file: BufferedIOBase, start: bytes, dim: int, count: int, path:
             f"word {len(words) + 1} of {count} ({word[:40].decode(errors='replace')!r}): {len(numbers)} bytes, "
             f"expected {size}; the file is cut off, download it again",
         )
-    if (rest + file.read(_BLOCK_BYTES)).strip():  # Reading on also makes gzip check its sum.
+    if (rest + file.read(block_bytes)).strip():  # reading on also makes gzip check its sum
         log.warning("%s: more than the %d words of the header; the rest is left out", path, count)
     return words, np.concatenate(parts)
 
 
-def _check_finite(matrix: Matrix, words: list[str], path: Path, *, first: int = 0) -> None:
+def check_finite(matrix: Matrix, words: list[str], path: Path, *, first: int = 0) -> None:
+    """Make sure that all vectors are finite.
+
+    Raises:
+        VectorsError: With the first word whose vector is not; `first` words of the file stand before these.
+    """
     finite = np.isfinite(matrix).all(axis=1)
     if not finite.all():
         row = int(finite.argmin())
         raise VectorsError(path, f"word {first + row + 1} ({words[row]!r}) has inf or nan, expected finite numbers")
-
-
-def read_model2vec(path: Path) -> Table:
-    """Read a model2vec folder; a token's vector is its row of `embeddings`, times its weight if it has one.
-
-    Newer versions share a row among tokens: then `mapping` holds the row of each token.
-
-    Raises:
-        VectorsError: If a file is missing or does not fit the others.
-    """
-    safetensors = require("safetensors", "vectors")
-    for name in ("model.safetensors", "tokenizer.json"):
-        if not (path / name).is_file():
-            raise VectorsError(path, f"the folder has no {name}; expected a model2vec folder, or give a file")
-    words = _tokenizer_words(path / "tokenizer.json")
-    path = path / "model.safetensors"
-    try:
-        with safetensors.safe_open(path, "numpy") as opened:
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
-    except (safetensors.SafetensorError, TypeError) as error:  # TypeError: a type that numpy lacks
-        raise VectorsError(path, f"cannot be read ({error}); download it again") from error
-    matrix = tensors.get("embeddings")
-    if matrix is None or matrix.ndim != 2:
-        raise VectorsError(path, f"tensors {sorted(tensors)}, expected a matrix called 'embeddings'")
-    if (rows := tensors.get("mapping")) is not None:
-        if rows.size and not 0 <= rows.min() <= rows.max() < len(matrix):
-            raise VectorsError(path, f"'mapping' up to {rows.max()} for {len(matrix)} rows; download it again")
-        matrix = matrix[rows]
-    weights = tensors.get("weights", np.ones(len(matrix), np.float32))
-    if not len(words) == len(matrix) == len(weights):
-        raise VectorsError(
-            path, f"{len(matrix)} vectors, {len(weights)} weights, expected {len(words)} as in tokenizer.json"
-        )
-    matrix = (matrix * weights[:, None]).astype(np.float32)
-    _check_finite(matrix, words, path)
-    return words, matrix
-
-
-def _tokenizer_words(path: Path) -> list[str]:
-    """The tokens of a `tokenizer.json` of the `tokenizers` library, in the order of their ids."""
-    try:
-        tokenizer = json.loads(path.read_bytes())
-        vocab = tokenizer["model"]["vocab"]
-        if isinstance(vocab, list):  # Unigram: [token, score], the place is the id
-            vocab = {token: i for i, (token, _) in enumerate(vocab)}
-        words = {i: word for word, i in vocab.items()}
-        words |= {token["id"]: token["content"] for token in tokenizer.get("added_tokens") or []}
-        return [words[i] for i in range(len(words))]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise VectorsError(path, f"no vocabulary with ids from 0 on ({error!r}); download it again") from error

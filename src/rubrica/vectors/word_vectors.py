@@ -1,6 +1,6 @@
-"""Word vectors: load them through the cache, write them, and learn them from one's own texts.
+"""Word vectors: load them through the cache, save them, and learn them from one's own texts.
 
-The formats themselves are in `vectors_files.py`, the names that gensim publishes in `vectors_hub.py`.
+`files.py` and `model2vec.py` read the formats; `hub.py` has the names that gensim publishes.
 
 Letters: V words, E numbers of a word.
 """
@@ -20,8 +20,9 @@ import numpy as np
 from rubrica.errors import FileError, VectorsError, require
 from rubrica.files import cache_folder, content_key, written_whole
 from rubrica.text.tokenizer import tokenize
-from rubrica.vectors.files import Matrix, Table, read_file, read_model2vec
+from rubrica.vectors.files import BLOCK_BYTES, Matrix, Table, read_file
 from rubrica.vectors.hub import find_known
+from rubrica.vectors.model2vec import read_model2vec
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +32,9 @@ class Vectors:
     """Words and their vectors.
 
     Args:
-        words: Each word once, in the file's order.
+        words: Each word once, in the order of the file.
         matrix: The vector of each word, (V, E) float32; may be a read-only memory map.
-        source: What the user gave, a path or a name; for messages and for the model card.
+        source: The path or the name that the user gave; for messages and for the model card.
     """
 
     words: list[str]
@@ -49,7 +50,7 @@ class Vectors:
 def load_vectors(source: str | Path) -> Vectors:
     """Word vectors from a file, a folder or a downloaded name of the gensim list.
 
-    The first reading of a file leaves a copy in the cache; the next opens that as a memory map.
+    The first reading of a file leaves a copy in the cache; the next reading opens the copy as a memory map.
 
     Raises:
         VectorsError: If there is no such file or name, or the file cannot be used.
@@ -58,7 +59,7 @@ def load_vectors(source: str | Path) -> Vectors:
     path = Path(source).expanduser()
     if not path.exists():
         path = find_known(str(source))
-    if path.is_dir():  # A folder is fast to read as it is.
+    if path.is_dir():  # a folder is fast to read as it is
         return replace(read_vectors(path), source=str(source))
     with _explained(path):
         entry = cache_folder() / "vectors" / _key(path)
@@ -71,24 +72,28 @@ def load_vectors(source: str | Path) -> Vectors:
     return Vectors(*table, str(source))
 
 
-def read_vectors(path: str | Path) -> Vectors:
+def read_vectors(path: str | Path, *, block_bytes: int = BLOCK_BYTES) -> Vectors:
     """Word vectors from a file or a folder, past the cache.
 
+    Args:
+        path: The file or the folder.
+        block_bytes: How much of a file is in memory at a time, beside the words and the matrix.
+
     Raises:
-        VectorsError: If it is missing, empty, cut off, of another format, or holds anything but finite numbers,
-            as many for each word.
+        VectorsError: If it is missing, empty, cut off or of another format, if a number is not finite, or if a word
+            has more or fewer numbers than the others.
         MissingExtraError: If a library that reads the format is not installed.
     """
     path = Path(path).expanduser()
     with _explained(path):
-        words, matrix = read_model2vec(path) if path.is_dir() else read_file(path)
+        words, matrix = read_model2vec(path) if path.is_dir() else read_file(path, block_bytes)
     if not words:
         raise VectorsError(path, "no words; expected at least one")
     return Vectors(*_first_of_each(words, matrix, path), str(path))
 
 
 def check_savable(path: str | Path) -> Path:
-    """Make sure that the ending names a format, before vectors are made for it.
+    """Make sure that the ending of a name says a format, before vectors are made for the file.
 
     Raises:
         VectorsError: If it does not.
@@ -100,19 +105,19 @@ def check_savable(path: str | Path) -> Path:
 
 
 def save_vectors(vectors: Vectors, path: str | Path) -> None:
-    """Write word vectors: word2vec text for a name in `.txt` or `.vec`, word2vec binary for `.bin`.
+    """Write word vectors: word2vec text for a name that ends in `.txt` or `.vec`, word2vec binary for `.bin`.
 
-    Numbers read back bit for bit.
+    Reading the file gives the same numbers, bit for bit.
 
     Raises:
-        VectorsError: If the name ends otherwise, a word holds a space or a line end (which end a word in these
-            formats), or the file cannot be written.
+        VectorsError: If the name ends otherwise, if a word holds a space or a line end (which end a word in these
+            formats), or if the file cannot be written.
     """
     path = check_savable(path)
     for word in vectors.words:
         if " " in word or "\n" in word:
             raise VectorsError(path, f"the word {word!r} holds a space or a line end; leave it out")
-    number = " %.9g" * vectors.dim  # Nine digits tell any two float32 apart.
+    number = " %.9g" * vectors.dim  # nine digits tell any two float32 apart
     with written_whole(path, VectorsError) as part, part.open("wb") as file:
         file.write(f"{len(vectors.words)} {vectors.dim}\n".encode())
         for word, row in zip(vectors.words, vectors.matrix, strict=True):
@@ -135,19 +140,19 @@ def train_vectors(
 ) -> Vectors:
     """Word vectors learned from one's own texts, with gensim's word2vec on our tokens.
 
-    Skip-gram (Mikolov et al. 2013, https://arxiv.org/abs/1301.3781): it makes a training pair of each word and
-    each neighbour, where CBOW averages the neighbours first; so rare words, of which a small corpus has most,
-    are moved more often.
+    Skip-gram (Mikolov et al. 2013, https://arxiv.org/abs/1301.3781) makes a training pair of each word and each of its
+    neighbours; CBOW averages the neighbours first. So skip-gram moves rare words more often, and most words of a small
+    corpus are rare.
 
     Args:
-        texts: The texts, without their labels; held in memory as tokens.
+        texts: The texts, without their labels; in memory as tokens.
         dim: E, numbers of each word.
-        window: How many neighbours on each side, at most.
-        min_count: Words seen less often are left out.
+        window: The most neighbours on each side.
+        min_count: Rarer words are left out.
         epochs: Passes over the texts.
         lowercase: Whether texts are lower-cased first, as the model will do.
-        seed: Of the random start; equal seeds give equal bytes with one worker.
-        workers: Threads; with more than one, results differ from run to run.
+        seed: Start of every random draw; with one worker, equal seeds give equal bytes.
+        workers: Threads; with several, results differ from run to run.
 
     Raises:
         VectorsError: If fewer than two words are frequent enough.
@@ -156,12 +161,7 @@ def train_vectors(
     word2vec = require("gensim.models.word2vec", "vectors")
     sentences = [tokenize(text.lower() if lowercase else text) for text in texts]
     model = word2vec.Word2Vec(
-        vector_size=dim,
-        window=window,
-        min_count=min_count,
-        sg=1,
-        seed=seed,
-        workers=workers,
+        vector_size=dim, window=window, min_count=min_count, sg=1, seed=seed, workers=workers
     )
     model.build_vocab(sentences)
     source, found = f"{len(sentences)} own texts", len(model.wv)
@@ -176,7 +176,7 @@ def train_vectors(
 
 
 def _first_of_each(words: list[str], matrix: Matrix, path: Path) -> Table:
-    """Drop every word that has been there before, as gensim does."""
+    """Drop every further vector of a word, as gensim does."""
     if len(set(words)) == len(words):
         return words, matrix
     first: dict[str, int] = {}
@@ -198,21 +198,21 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def _key(path: Path) -> str:
-    """A name for the content: place, size, time and both ends; the whole would take as long as reading it."""
+    """A name for the content: place, size, time and both ends; all bytes would take as long as reading the file."""
     edge = 64 << 10
     stat = path.stat()
     with path.open("rb") as file:
         first = file.read(edge)
         file.seek(max(0, stat.st_size - edge))
         last = file.read(edge)
-    # Raise the number when the same file would give another table.
+    # A larger number here when the same file would give another table.
     return content_key(
         b"vectors 1", os.fsencode(path.resolve()), b"%d %d" % (stat.st_size, stat.st_mtime_ns), first, last
     )
 
 
 def _read_cached(entry: Path) -> Table | None:
-    """What the cache holds, or None where it holds nothing whole."""
+    """The words and the matrix of an entry, or None where one is missing or broken."""
     try:
         words = json.loads((entry / "words.json").read_bytes())
         matrix = np.load(entry / "matrix.npy", mmap_mode="r", allow_pickle=False)
@@ -228,5 +228,5 @@ def _write_cached(entry: Path, words: list[str], matrix: Matrix) -> None:
             np.save(part, matrix)
         with written_whole(entry / "words.json") as part:
             part.write_text(json.dumps(words, ensure_ascii=False), "utf-8")
-    except FileError as error:  # The caller still has the vectors.
+    except FileError as error:  # the caller still has the vectors
         log.warning("%s; the next start will read the file of vectors again", error)
