@@ -42,9 +42,9 @@ def read_with_gensim(path, **how):
         return KeyedVectors.load_word2vec_format(str(path), **how)
 
 
-def assert_equal_to_gensim(path, **how):
+def assert_equal_to_gensim(path, block_bytes=8 << 20, **how):
     theirs = read_with_gensim(path, **how)
-    ours = read_vectors(path)
+    ours = read_vectors(path, block_bytes=block_bytes)
     # For each word that occurred again, gensim leaves a word None with a row of zeros at the end.
     words = [word for word in theirs.index_to_key if word is not None]
     assert ours.words == words
@@ -78,7 +78,7 @@ def test_real_model2vec_folder_equals_its_parts():
     )
 
 
-def test_equal_whatever_the_size_of_a_block(tmp_path, monkeypatch):
+def test_equal_whatever_the_size_of_a_block(tmp_path):
     """Lines and records lie across the borders of blocks in every possible way."""
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(40, 3)).astype(np.float32)

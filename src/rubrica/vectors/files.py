@@ -90,9 +90,7 @@ def _is_text(line: bytes, dim: int) -> bool:
     return blank or enough or _NUMBERS.fullmatch(tail) is not None
 
 
-def _read_text(
-    file: BufferedIOBase, start: bytes, dim: int, count: int | None, path: Path, block_bytes: int
-) -> Table:
+def _read_text(file: BufferedIOBase, start: bytes, dim: int, count: int | None, path: Path, block_bytes: int) -> Table:
     """Read all lines; `start` is the first, and `count` the number of words that a header gives."""
     line, why = (1, "as in line 1") if count is None else (2, "as the header says")
     words: list[str] = []

@@ -160,9 +160,7 @@ def train_vectors(
     """
     word2vec = require("gensim.models.word2vec", "vectors")
     sentences = [tokenize(text.lower() if lowercase else text) for text in texts]
-    model = word2vec.Word2Vec(
-        vector_size=dim, window=window, min_count=min_count, sg=1, seed=seed, workers=workers
-    )
+    model = word2vec.Word2Vec(vector_size=dim, window=window, min_count=min_count, sg=1, seed=seed, workers=workers)
     model.build_vocab(sentences)
     source, found = f"{len(sentences)} own texts", len(model.wv)
     if found < 2:
