@@ -107,10 +107,10 @@ for name in sys.argv[1:]:
 """
 
 
-def read_in_another_process(folder, endpoint, *names):
+def read_in_another_process(folder, endpoint, *names, **variables):
     """The answers, by name, of a process that knows no other hub: both libraries read the address at import."""
     mine = {"HF_ENDPOINT": endpoint, "HF_HOME": str(folder), "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "127.0.0.1"}
-    env = {name: value for name, value in os.environ.items() if not name.startswith("HF_")} | mine
+    env = {name: value for name, value in os.environ.items() if not name.startswith("HF_")} | mine | variables
     command = [sys.executable, "-c", READ, *names]
     result = subprocess.run(command, capture_output=True, text=True, env=env, cwd=folder, check=False)
     assert result.returncode == 0, result.stderr
@@ -150,7 +150,7 @@ def test_a_hub_data_set_has_the_classes_of_its_card(readings, network):
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("me/absent", "me/absent: no such file here, and from the hub: Dataset 'me/absent' doesn't exist"),
+        ("me/absent", "me/absent: no such file here, and the hub says: Dataset 'me/absent' doesn't exist"),
         ("me/configs", "Config name is missing"),
         ("me/configs:three", "BuilderConfig 'three' not found. Available: ['one', 'two']"),
         ("me/texts", 'me/texts: no column for labels; columns are "text"; pass --label-column'),
@@ -171,7 +171,12 @@ def test_without_a_network_the_answer_comes_at_once(readings):
     )
     assert seconds < 5  # the libraries' own tries take 23
     assert "Retrying" not in log
-    assert "ag_news: the hub does not answer; read from the local cache" in log
+    assert f"ag_news: {endpoint} does not answer; read from the local cache" in log
+
+
+def test_the_reason_is_named_where_the_user_wants_no_network(tmp_path):
+    answers, _ = read_in_another_process(tmp_path, "http://hub.invalid", "me/absent", HF_HUB_OFFLINE="1")
+    assert "no such file here, HF_HUB_OFFLINE is set, and the set was not" in answers["me/absent"][0]
 
 
 def test_a_server_or_a_proxy_takes_connections_or_not(monkeypatch):

@@ -24,17 +24,17 @@ ALIASES = {
     "sst2": "stanfordnlp/sst2",
     "yelp_polarity": "fancyzhx/yelp_polarity",
 }
-"""Short names that everybody writes, and where these data sets lie today."""
+"""Short names that everybody writes, and where the hub keeps these data sets today."""
 
 
 def read_hub(name: str) -> dict[str, Any]:
     """The splits of a hub data set as pyarrow tables, downloaded or from the local Hugging Face cache.
 
     Args:
-        name: `owner/name` or one of `ALIASES`, either with `:config` behind it where the set has several.
+        name: `owner/name` or one of `ALIASES`, with `:config` behind it if the set has several configurations.
 
     Raises:
-        DataError: If the hub cannot be reached and the set is not in the cache, or the set cannot be read.
+        DataError: If the hub does not answer and the set is not in the cache, or if the set cannot be read.
         MissingExtraError: If `datasets` is not installed.
     """
     datasets, hub = require("datasets", "hub"), require("huggingface_hub", "hub")
@@ -42,19 +42,23 @@ def read_hub(name: str) -> dict[str, Any]:
     repo = ALIASES.get(repo, repo)
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
-    online = not hub.constants.HF_HUB_OFFLINE and is_reachable(hub.constants.ENDPOINT)
+    offline = ""  # the reason
+    if hub.constants.HF_HUB_OFFLINE:
+        offline = "HF_HUB_OFFLINE is set"
+    elif not is_reachable(hub.constants.ENDPOINT):
+        offline = f"{hub.constants.ENDPOINT} does not answer"
     try:
-        with _offline(datasets.config, not online):
+        with _offline(datasets.config, bool(offline)):
             splits = datasets.load_dataset(repo, config or None)
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-        if online:
-            raise DataError(name, f"no such file here, and from the hub: {_first_line(error)}") from error
-        found = f"no such file here, {hub.constants.ENDPOINT} does not answer, and the set was not downloaded before"
+        if not offline:
+            raise DataError(name, f"no such file here, and the hub says: {_first_line(error)}") from error
+        found = f"no such file here, {offline}, and the set was not downloaded before"
         advice = f"where there is a network run: hf download --repo-type dataset {repo} --local-dir DIR; then pass DIR"
         raise DataError(name, f"{found}; {advice}") from None
-    if not online:
-        log.warning("%s: the hub does not answer; read from the local cache", name)
-    # The class names as the library has them: those in the table's own metadata may be older.
+    if offline:
+        log.warning("%s: %s; read from the local cache", name, offline)
+    # The class names come from the library, because the table's own metadata may have older ones.
     return {
         split: part.data.table.replace_schema_metadata(part.features.arrow_schema.metadata)
         for split, part in splits.items()
@@ -63,9 +67,9 @@ def read_hub(name: str) -> dict[str, Any]:
 
 @contextmanager
 def _offline(config: Any, offline: bool) -> Iterator[None]:
-    """Let `datasets` read its cache only, as its variable HF_HUB_OFFLINE does, which is read at import alone.
+    """Let `datasets` read its cache only. The variable HF_HUB_OFFLINE does so too, but the library reads it at import.
 
-    `DownloadConfig(local_files_only=True, max_retries=0)` does not: with it, datasets 5.2 still asks the hub for 23 s.
+    With `DownloadConfig(local_files_only=True, max_retries=0)` in its place, datasets 5.2 still asks the hub for 23 s.
     """
     before = config.HF_HUB_OFFLINE
     config.HF_HUB_OFFLINE = before or offline

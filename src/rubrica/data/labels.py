@@ -1,8 +1,8 @@
-"""Labels as they stand in a column: one of each text, or several.
+"""Labels as they stand in a column: a name for each text, or a tuple of names.
 
-Several are a list (JSON Lines, Parquet, hub), more than one `__label__` of a fastText line, or one string `a|b`. One
-text that has several makes the whole data set multi-label, and so does a list, of whatever length. An empty list is a
-text without a label; in a string that would be a slip.
+A column gives a text several labels as a list (JSON Lines, Parquet, hub), as several `__label__` of a fastText line, or
+as one string `a|b`. One list of any length, or one such string, makes the data set multi-label. An empty list is a text
+without a label; an empty string is an error.
 """
 
 import re
@@ -14,19 +14,19 @@ from rubrica.data.table import Table
 from rubrica.scoring.task import Label, Task
 
 SEPARATOR = "|"
-"""What stands between several labels in one string."""
+"""The mark between labels in one string."""
 
 
 def read_labels(table: Table, column: str, separator: str) -> list[Label]:
-    """The label of each row, as strings; of a row with several, a tuple of them.
+    """The label of each row, a string; a tuple of strings for a row with a list.
 
     Args:
         table: Some rows.
-        column: Where their labels are.
-        separator: Between several labels in one string; an empty one reads every string whole.
+        column: The column of the labels.
+        separator: The mark between labels in one string; an empty one reads every string whole.
 
     Raises:
-        DataError: If a row has none, or something that is no label.
+        DataError: If a row has no label, or something that is none.
     """
     values = table.values(column)
     names = table.class_names.get(column)
@@ -45,7 +45,7 @@ def read_labels(table: Table, column: str, separator: str) -> list[Label]:
 
 
 def hold_lists(labels: Sequence[Label]) -> bool:
-    """Whether some text has a list of labels, however long."""
+    """Whether some text has a list of labels, of any length."""
     return any(isinstance(label, tuple) for label in _distinct(labels))
 
 
@@ -58,17 +58,23 @@ def as_lists(labels: Sequence[Label]) -> Sequence[Label]:
 
 
 def classes_of(labels: Sequence[Label]) -> list[str]:
-    """Every label that occurs, once, in the order of the targets: integers by value, else sorted."""
+    """Every name that occurs, once, in the order of the targets: integers by value, else sorted."""
     names = sorted({name for label in _distinct(labels) for name in _as_list(label)})
     integers = all(re.fullmatch(r"-?[0-9]{1,18}", name) for name in names)
     return sorted(names, key=int) if integers else names
 
 
 def check_known(table: Table, labels: list[Label], split: str, task: Task) -> list[Label]:
-    """The labels of another split, spelled as train's are.
+    """The labels of another split, in the form of train's labels.
+
+    Args:
+        table: The rows, for the place of an error.
+        labels: Their labels as read.
+        split: The name of the split.
+        task: The names that train has, and whether a text has one of them.
 
     Raises:
-        DataError: For the first row whose labels train does not know, or are more than each text of train has.
+        DataError: For the first row with a name that train lacks, or with a list where each text of train has one name.
     """
     spelled: dict[Label, Label] = {}
     for label in set(labels):
@@ -100,7 +106,7 @@ def _as_list(label: Label) -> tuple[str, ...]:
 
 
 def _one(value: Any, names: list[str] | None) -> str | None:
-    """A label as the user would write it; None for what cannot be one."""
+    """A label as the user would write it; None for a value that cannot be one."""
     if names is not None:
         return names[value] if isinstance(value, int) and value in range(len(names)) else None
     if isinstance(value, bool):

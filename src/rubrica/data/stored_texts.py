@@ -15,8 +15,8 @@ from rubrica.errors import require
 from rubrica.files import cache_faults, unnamed_file
 from rubrica.scoring.task import Label
 
-STRETCH = 1 << 16  # texts that are strings at a time
-_BATCH = 1 << 12  # texts that are strings and an Arrow batch at a time
+STRETCH = 1 << 16  # texts that are strings at the same time
+_BATCH = 1 << 12  # texts of an Arrow batch, which are strings at the same time
 
 
 def stretches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -26,7 +26,7 @@ def stretches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 class StoredTexts(Sequence[str]):
-    """Texts in a file without a name; a slice is a list, so take many at a time.
+    """Texts in a file without a name. A slice is a list: slices of many texts are fast, single texts slow.
 
     Args:
         texts: The first ones; strings that UTF-8 can encode.

@@ -1,4 +1,4 @@
-"""Whether texts are lower-cased: asked once, before they are numbered."""
+"""Whether texts are lower-cased: decided once, before words get their numbers."""
 
 import logging
 from collections.abc import Sequence
@@ -11,19 +11,19 @@ from rubrica.vectors.word_vectors import Vectors
 
 log = logging.getLogger(__name__)
 
-_CASE, _CASES = 1 << 10, 64  # texts that are read together, and how often, to see what their case says to vectors
+_CASE, _CASES = 1 << 10, 64  # texts of a sample, and how many samples show whether vectors know capitals
 
 
 def settle_case(settings: DataSettings, vectors: Vectors | None, texts: Sequence[str]) -> DataSettings:
-    """The settings with `lowercase` true or false: where "auto" leaves it open, as the vectors know more tokens.
+    """The settings with `lowercase` true or false in place of "auto".
 
-    Without vectors, and where both are alike, texts are lower-cased: the words of few texts are then fewer and more
-    frequent.
+    With vectors, texts get the case in which the vectors know more of their tokens. Without vectors, or if they know as
+    many in both, texts are lower-cased: there are then fewer different words, and each is more frequent.
 
     Args:
         settings: `lowercase` is read.
         vectors: Their words are looked up.
-        texts: Of train; of many, some from all over are read.
+        texts: The texts of train; of a large train, samples from start to end are read.
     """
     lowercase = settings.lowercase
     if lowercase == "auto":

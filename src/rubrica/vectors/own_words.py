@@ -1,9 +1,9 @@
-"""Word vectors made ready for a training: the words of its texts that they lack, and a scale that fits the network.
+"""Word vectors made ready for a training: words of the texts that they lack, and a scale that fits the network.
 
-A word that train holds often enough gets a vector too. Where the file has pieces of words (`##ing`, as the tables of
-model2vec have), it is the mean of the word's pieces, longest first, as WordPiece splits (Y. Wu et al., 2016,
-https://arxiv.org/abs/1609.08144, section 4.1); else it is drawn. The numbers of files have standard deviations from
-0.1 to 20, the steps of Adam have one size, so all vectors are scaled to that of drawn ones.
+A word that is frequent enough in train and has no vector gets one. If the file has pieces of words (`##ing`, as the
+tables of model2vec do), the vector is the mean of the word's pieces, the longest first, as WordPiece splits (Y. Wu et
+al., 2016, https://arxiv.org/abs/1609.08144, section 4.1); else it is drawn. The numbers of files have standard
+deviations from 0.1 to 20, but the steps of Adam have one size, so all vectors are scaled to one standard deviation.
 
 Letters: W words of the vectors, E numbers in a word vector.
 """
@@ -20,18 +20,18 @@ from rubrica.vectors.word_vectors import Vectors
 
 log = logging.getLogger(__name__)
 
-_PIECE = "##"  # what the pieces that do not begin a word begin with
+_PIECE = "##"  # the mark of a piece inside a word
 
 
 def extend_vectors(vectors: Vectors, texts: Sequence[str], config: DataSettings, *, std: float, seed: int) -> Vectors:
-    """The vectors, scaled, with rows more for words of the texts.
+    """The vectors, scaled, with more rows for words of the texts.
 
     Args:
         vectors: (W, E).
-        texts: Those of train.
-        config: `lowercase`, settled, and `min_count` are read.
-        std: Of the numbers of all given vectors together, and of each drawn one.
-        seed: Of the drawn ones.
+        texts: The texts of train.
+        config: `lowercase` (true or false) and `min_count` are read.
+        std: The standard deviation of all given numbers after scaling, and of the drawn numbers.
+        seed: Start of the random draws.
     """
     counter = WordCounter(lowercase=config.lowercase is not False, max_length=1)
     for stretch in stretches(texts):
@@ -58,7 +58,7 @@ def extend_vectors(vectors: Vectors, texts: Sequence[str], config: DataSettings,
 
 
 def _split(word: str, index: dict[str, int]) -> list[int]:
-    """The places of a word's pieces, the longest first piece first; none where it cannot be put together."""
+    """The places of a word's pieces, each the longest that fits; empty if the word cannot be put together."""
     places, start = [], 0
     while start < len(word):
         for end in range(len(word), start, -1):
