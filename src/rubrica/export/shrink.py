@@ -1,6 +1,6 @@
 """A trained model made smaller, and what that costs.
 
-`store` rounds the tables (see `quantization.py`); `shrink` aims at a size. Its order, chosen on validation parts of
+`store` rounds the tables (see `models/storage.py`); `shrink` aims at a size. Its order, chosen on validation parts of
 train (docs/decisions.md): int8 rows, then an equal share of the words and of a linear model's features goes, down to
 half of them, then 4-bit rows with as large a share as fits, down to a thousand words. A word that goes is read as an
 unknown one. The rarest words are the last of `vocab.txt`: by their count in train, or, where the vocabulary is that of

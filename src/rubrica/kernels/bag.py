@@ -56,12 +56,12 @@ def features(tables: Tables, ids: NDArray[np.int32], offsets: NDArray[np.int64])
         IndexError: If an id has no row.
     """
     count, (vocab_size, dim) = len(offsets) - 1, tables.words.shape
-    if not native.computes(tables.words.dtype):
-        rows, owners = rows_of(tables, ids, offsets)
-        return mean_rows(_take(tables, rows), owners, count)
     taken = ids[offsets[0] : offsets[-1]]
     if len(taken) and not 0 <= taken.min() <= taken.max() < vocab_size:
         raise IndexError(f"ids from {taken.min()} to {taken.max()} for a table of {vocab_size} rows")
+    if not native.computes(tables.words.dtype):
+        rows, owners = rows_of(tables, ids, offsets)
+        return mean_rows(_take(tables, rows), owners, count)
     means = np.empty((count, dim), np.float32)
     threads = max(1, min(native.num_threads(), len(ids) // _TOKENS_PER_THREAD))
     sizes = (count, vocab_size, len(tables.ngrams), dim)

@@ -1,8 +1,8 @@
 """The minimal GRU over texts of different lengths with its pooling: ids of words in, one row a text out.
 
 Its gates depend on the word alone, so they are made once per distinct word (`make_gates`), and a step is two products
-and a sum. Formulas and parameters are those of `mingru.py`. `native/mingru.cpp` does the same in float32; what follows
-is plain numpy, in any float type, and what it is held to.
+and a sum. Formulas and parameters are those of `networks/mingru.py`. `native/mingru.cpp` computes it and
+its derivatives in float32; the forward pass stands here in plain numpy too, in any float type.
 
 Letters: B texts, U distinct words, E numbers in a word vector, H hidden units, N tokens of all texts.
 """

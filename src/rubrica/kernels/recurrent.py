@@ -2,9 +2,9 @@
 
 What the input adds to the gates is the same for every occurrence of a word, so it comes in once per distinct word
 (`projected`) and `rows` says which word stands where. No step is computed for padding. Formulas, gate order and
-parameters are those of `cells.py`; the derivatives are written out by hand (P. Werbos, "Backpropagation through
-time", Proc. IEEE 78, 1990). `native/recurrent.cpp` does the same in float32; what follows is plain numpy, in any
-float type, and what it is held to.
+parameters are those of `networks/cells.py`. `native/recurrent.cpp` computes them in float32, and the derivatives,
+written out by hand (P. Werbos, "Backpropagation through time", Proc. IEEE 78, 1990). The forward pass stands here in
+plain numpy too, in any float type.
 
 Letters: B texts, U distinct words, E numbers in a word vector, H hidden units, G gates, F features of a text: 2 H where
 average and maximum stand side by side, else H. Texts are walked longest first, so that those still running at step t

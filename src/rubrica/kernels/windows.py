@@ -2,8 +2,8 @@
 
 What a word adds to a window at each of its K places is the same for every occurrence, so it is made once per distinct
 word (`project`), and a window is the sum of K such pieces. A text has a window at each place where a whole one fits,
-and one that ends with it where none fits; no window is computed for padding. `native/windows.cpp` does the same in
-float32; what follows is plain numpy, in any float type, and what it is held to.
+and one that ends with it where none fits; no window is computed for padding. `native/windows.cpp` computes it and
+its derivatives in float32; the forward pass stands here in plain numpy too, in any float type.
 
 Letters: B texts, U distinct words, E numbers in a word vector, F filters, K places of a window, N windows of all texts.
 """

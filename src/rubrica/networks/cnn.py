@@ -24,7 +24,7 @@ class ConvClassifier(TextNetwork):
     statistics of BatchNorm do count those zeros.)
 
     Args:
-        embedding: Table of word vectors. Whether it trains is decided by `freezing.py`, never here.
+        embedding: Table of word vectors. Whether it trains is for the training to say, never here.
         num_classes: C, at least 2.
         num_filters: F, filters of each convolution.
         pooling: A key of `pooling.POOLINGS` but "last".

@@ -38,7 +38,7 @@ class DisconnectedClassifier(TextNetwork):
     """Classify a text by what a GRU makes of each K words of it.
 
     Args:
-        embedding: Table of word vectors. Whether it trains is decided by `freezing.py`, never here.
+        embedding: Table of word vectors. Whether it trains is for the training to say, never here.
         num_classes: C, at least 2.
         window: K, at least 1.
         hidden_size: H, of the GRU and of the linear layer behind it.

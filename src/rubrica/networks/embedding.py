@@ -35,7 +35,7 @@ class WordTable(nn.Module):
     """Word vectors by id.
 
     Args:
-        weight: The table's start, (V, E). Whether it trains is decided by `freezing.py`.
+        weight: The table's start, (V, E). Whether it trains is for the training to say.
     """
 
     def __init__(self, weight: Float[Tensor, "V E"]) -> None:

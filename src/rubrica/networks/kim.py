@@ -33,7 +33,7 @@ class KimClassifier(TextNetwork):
     """Classify a text by what its windows of some widths hold.
 
     Args:
-        embedding: Table of word vectors. Whether it trains is decided by `freezing.py`, never here.
+        embedding: Table of word vectors. Whether it trains is for the training to say, never here.
         num_classes: C, at least 2.
         kernel_sizes: The widths in tokens, at least one.
         num_filters: F, filters of each width.

@@ -30,7 +30,7 @@ class RecurrentClassifier(TextNetwork):
     """Classify a text by the states of a recurrent layer.
 
     Args:
-        embedding: Table of word vectors. Whether it trains is decided by `freezing.py`, never here.
+        embedding: Table of word vectors. Whether it trains is for the training to say, never here.
         num_classes: C, at least 2.
         cell: Which recurrent layer, a key of `CELLS`.
         hidden_size: H, of each direction.
