@@ -11,7 +11,7 @@ from statistics import stdev
 ROOT = Path(__file__).parents[1]
 PAGES = (
     "README.md", "README.ru.md", "docs/accuracy.md", "docs/artifact.md", "docs/ladder.md", "docs/ladder.ru.md",
-    "docs/seminar.md", "docs/seminar.ru.md",
+    "docs/guide.md", "docs/guide.ru.md", "docs/seminar.md", "docs/seminar.ru.md",
 )  # fmt: skip
 
 
