@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from types import NoneType
-from typing import Any
 
 from rubrica.data.table import Table
 from rubrica.errors import DataError, nearest, quote_names
@@ -97,15 +96,11 @@ def read_column_texts(table: Table, columns: Sequence[str]) -> list[str]:
 def _strings(table: Table, column: str) -> list[str | None]:
     values = table.values(column)
     if not set(map(type, values)) <= {str, NoneType}:
-        values = [None if _is_nan(value) else value for value in values]
+        values = [None if value != value else value for value in values]  # nan, of pandas
         for row, value in enumerate(values):
             if not isinstance(value, str | None):
                 raise table.error(row, f'found {value!r:.40} in "{column}", expected a text')
     return values
-
-
-def _is_nan(value: Any) -> bool:
-    return isinstance(value, float) and value != value
 
 
 def _as_tuple(columns: str | Sequence[str]) -> tuple[str, ...]:

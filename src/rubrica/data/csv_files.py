@@ -45,8 +45,8 @@ def read_csv(content: Content, delimiter: str) -> Iterator[Table]:
         # pyarrow takes the end of the file for a missing last quote; then the file ends in the last field as read.
         last = waiting.columns[header[-1]][-1].as_py() if rows else ""
         tail = b'"' + last.replace('"', '""').encode()
-        if data[-len(tail) :] == tail:
-            _check_quotes(content, delimiter)
+        if data[-len(tail) :] == tail and (fault := _find_fault(content, delimiter)):
+            raise fault
         yield waiting
 
 
@@ -81,28 +81,23 @@ def _parts(content: Content, delimiter: str, header: list[str]) -> Iterator[Any]
 
 
 def _find_fault(content: Content, delimiter: str) -> DataError | None:
-    """The first byte that is not UTF-8, else the first quote that never closes, else the first row of another width."""
+    """The first byte that is not UTF-8, else the quote that never closes, else the first row of another width."""
+    names, fault = list[str](), None
     try:
         for _ in content.pages():  # is it UTF-8?
             pass
-        _check_quotes(content, delimiter)
-    except DataError as fault:
-        return fault
-    records = _iter_records(content, delimiter)
-    names = next(records).fields
-    for line, fields, _ in records:
-        if len(fields) != len(names):
+    except DataError as error:
+        return error
+    for line, fields, open_quote in _iter_records(content, delimiter):
+        names = names or fields
+        if open_quote is not None:
+            problem = 'a quote opens here and never closes; close it, or write a quote inside a text as ""'
+            return DataError(content.path, problem, line=open_quote)
+        if fault is None and len(fields) != len(names):
             found = "1 column" if len(fields) == 1 else f"{len(fields)} columns"
             problem = f"{found}, expected {len(names)} ({quote_names(names)}); quote the text or pass --delimiter"
-            return DataError(content.path, problem, line=line)
-    return None
-
-
-def _check_quotes(content: Content, delimiter: str) -> None:
-    for record in _iter_records(content, delimiter):
-        if record.open_quote is not None:
-            problem = 'a quote opens here and never closes; close it, or write a quote inside a text as ""'
-            raise DataError(content.path, problem, line=record.open_quote)
+            fault = DataError(content.path, problem, line=line)
+    return fault
 
 
 def _row_lines(content: Content, delimiter: str, first_row: int) -> Iterator[int]:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 from rubrica.data.csv_files import read_csv
 from rubrica.data.large_files import USUAL, Content, Limits, decode, read_content
@@ -37,14 +36,14 @@ def read_parts(path: Path, delimiter: str | None = None, limits: Limits = USUAL)
         delimiter = "\t"
     if delimiter is not None and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n'):
         raise ConfigError(f"delimiter is {delimiter!r}, expected one ASCII character, not a quote or a line end")
-    form = FORMATS.get(file_suffix(path))
-    if form is None:
+    suffix = file_suffix(path)
+    if suffix not in FORMATS:
         raise DataError(path, f'unknown format "{path.suffix}", expected one of {", ".join(FORMATS)}')
     content = read_content(path, limits)
     if not any(stretch.removeprefix(codecs.BOM_UTF8).strip() for stretch in content.stretches()):
         raise DataError(path, "empty file, expected texts and labels")
     rows = 0
-    for table in form.read(content, delimiter or form.delimiter):
+    for table in FORMATS[suffix](content, delimiter or ("\t" if suffix == ".tsv" else ",")):
         if count := len(next(iter(table.columns.values()), ())):
             yield replace(table, first_row=rows)
             rows += count
@@ -92,18 +91,13 @@ def _read_parquet(content: Content, _: str) -> Iterator[Table]:
         raise DataError(path, f"broken Parquet file ({found}); write or download it again") from None
 
 
-class _Format(NamedTuple):
-    read: Callable[[Content, str], Iterator[Table]]
-    delimiter: str = ""
-
-
-FORMATS = {
-    ".csv": _Format(read_csv, ","),
-    ".tsv": _Format(read_csv, "\t"),
-    ".jsonl": _Format(read_jsonl),
-    ".ndjson": _Format(read_jsonl),
-    ".parquet": _Format(_read_parquet),
-    ".txt": _Format(read_fasttext),
-    ".ft": _Format(read_fasttext),
+FORMATS: dict[str, Callable[[Content, str], Iterator[Table]]] = {
+    ".csv": read_csv,
+    ".tsv": read_csv,
+    ".jsonl": read_jsonl,
+    ".ndjson": read_jsonl,
+    ".parquet": _read_parquet,
+    ".txt": read_fasttext,
+    ".ft": read_fasttext,
 }
-"""How to read a file, by suffix."""
+"""How to read a file, by suffix; the second argument is the delimiter of CSV and TSV."""

@@ -83,33 +83,29 @@ def read_content(path: Path, limits: Limits = USUAL) -> Content:
         FileError: If a large packed file cannot be unpacked into the cache folder.
     """
     import gzip  # not for an answer
-    import zlib
-
-    try:
-        return Content(path, _read(path, limits.large_bytes), limits)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:  # before OSError, which BadGzipFile is
-        raise DataError(path, f"broken gzip file ({error}); compress or download it again") from None
-    except OSError as error:
-        raise DataError(path, f"cannot be read ({error.strerror})") from None
-
-
-def _read(path: Path, large_bytes: int) -> bytes | mmap.mmap:
-    import gzip
     import shutil
+    import zlib
 
     from rubrica.files import unnamed_file
 
     packed = path.suffix.lower() == ".gz"
-    if path.stat().st_size <= large_bytes:
-        data = path.read_bytes()
-        return gzip.decompress(data) if packed else data
-    if not packed:
-        with path.open("rb") as file:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    with gzip.open(path) as source, unnamed_file() as file:
-        shutil.copyfileobj(source, file, 1 << 20)
-        file.flush()
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if file.tell() else b""
+    data: bytes | mmap.mmap
+    try:
+        if path.stat().st_size <= limits.large_bytes:
+            data = gzip.decompress(path.read_bytes()) if packed else path.read_bytes()
+        elif packed:
+            with gzip.open(path) as source, unnamed_file() as file:
+                shutil.copyfileobj(source, file, 1 << 20)
+                file.flush()
+                data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if file.tell() else b""
+        else:
+            with path.open("rb") as file:
+                data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:  # before OSError, which BadGzipFile is
+        raise DataError(path, f"broken gzip file ({error}); compress or download it again") from None
+    except OSError as error:
+        raise DataError(path, f"cannot be read ({error.strerror})") from None
+    return Content(path, data, limits)
 
 
 def decode(path: Path | str, data: bytes, first_line: int = 1) -> str:

@@ -5,6 +5,7 @@ strings and integers. Large JSON Lines have the columns that the first stretch n
 """
 
 import json
+import re
 from collections.abc import Iterator
 from functools import partial
 from itertools import chain
@@ -16,6 +17,7 @@ from rubrica.data.table import Table
 from rubrica.errors import DataError
 
 _LABEL_PREFIX = "__label__"
+_SURROGATE = re.compile("[\ud800-\udfff]")  # half a pair; two halves are one character
 
 
 def read_jsonl(content: Content, _: str = "") -> Iterator[Table]:
@@ -47,18 +49,10 @@ def _json_row(path: Path, line: str, number: int) -> dict[str, Any]:
     if not isinstance(row, dict):
         found = type(row).__name__
         raise DataError(path, f'found a {found}, expected an object such as {{"text": ...}}', line=number)
-    if "\\u" in line and not _is_unicode(row):
+    if "\\u" in line and _SURROGATE.search(json.dumps(row, ensure_ascii=False)):
         problem = "half a surrogate pair among the \\u escapes; write the character itself"
         raise DataError(path, problem, line=number)
     return row
-
-
-def _is_unicode(row: dict[str, Any]) -> bool:
-    try:
-        json.dumps(row, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def read_fasttext(content: Content, _: str = "") -> Iterator[Table]:
