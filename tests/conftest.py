@@ -1,7 +1,6 @@
 """Small data for every test; nothing is downloaded, and no cache of the user is touched."""
 
 import os
-from contextlib import nullcontext
 from pathlib import Path
 
 import hypothesis
@@ -28,15 +27,6 @@ def shared():
     if not folder.is_dir():
         pytest.skip("no folder ../shared with real data")
     return folder
-
-
-@pytest.fixture(params=["small", "large"])
-def size(request):
-    """Both ways of reading a file: whole, and in parts."""
-    from made_files import everything_large
-
-    with everything_large() if request.param == "large" else nullcontext():
-        yield request.param
 
 
 @pytest.fixture
