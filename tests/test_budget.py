@@ -131,7 +131,7 @@ def test_a_training_in_a_given_time_ends_in_it_and_its_settings_repeat_it(tiny_n
     began = time.perf_counter()
     seconds = 2.0 if name == "bag" else 8.0  # torch, which trains networks without the core, warms up for a second
     first = train(tiny_news, config=config, time_budget=seconds, out=tmp_path / "model")
-    assert time.perf_counter() - began < 60  # not the hours of all epochs
+    assert time.perf_counter() - began < 30  # not the hours of all epochs
     assert first.config.training.max_steps > 0
     assert first.artifact.metrics["steps"] == first.config.training.max_steps
     assert "refitted" not in first.artifact.metrics

@@ -59,7 +59,7 @@ class Training(Settings, frozen=True, kw_only=True):
     """Fewer updates are not worth their time; 0 always makes an epoch, however little time there is."""
 
     def choose_epochs(self, num_texts: int, batch_size: int) -> int:
-        """How many epochs so many texts need. Source of the numbers: docs/decisions.md."""
+        """How many epochs a data set of this size needs. Source of the numbers: docs/decisions.md."""
         raise NotImplementedError
 
     def thawed(self) -> Self:

@@ -70,7 +70,7 @@ def hold_out(task: Task, targets: Targets, fraction: float, seed: int, keys: Row
 
 
 def _choose(task: Task, targets: Targets, fraction: float, generator: np.random.Generator) -> NDArray[np.bool_]:
-    """Hold out a share of each class's texts, of those that no class before it has settled."""
+    """Hold out a share of the texts of each class; a text that an earlier class has placed stays where it is."""
     held, settled = make_array(len(targets), bool), make_array(len(targets), bool)
     held[:] = settled[:] = False
     counts = task.class_counts(targets)
