@@ -173,7 +173,7 @@ CHANGES = [
     ({"storage": 8}, "storage is 8; give one of 'float32', 'bfloat16', 'int8', 'int4'"),
     ({"model": {"name": "bert"}}, "model.name is 'bert'; give one of"),
     ({"model": {"layers": 3}}, "unknown key model.layers"),
-    ({"training": {"batch_size": 0}}, "training.batch_size is 0, expected that of its training"),
+    ({"training": {"batch_size": 0}}, "training.batch_size is 0, expected the size of its training"),
     ({"id2label": {"0": "a", "2": "b"}}, "id2label does not number the classes"),
     ({"id2label": ["a", "b"]}, "id2label: expected object, got array"),
     ({"id2label": {"0": 1, "1": 2}}, "id2label[...]: expected str, got int"),

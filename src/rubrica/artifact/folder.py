@@ -255,7 +255,7 @@ def _read_config(path: Path) -> tuple[Config, Task, _ConfigFile]:
     except ValueError as error:  # msgspec's is one
         raise ArtifactError(path, f"{_in_words(error)}; train and save the model anew") from None
     if not config.training.batch_size:
-        raise ArtifactError(path, "training.batch_size is 0, expected the size that the model was trained with; train and save anew")
+        raise ArtifactError(path, "training.batch_size is 0, expected the size of its training; save anew")
     return config, task, values
 
 
