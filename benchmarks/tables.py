@@ -6,7 +6,7 @@ python benchmarks/tables.py           # rewrites the pages below
 import json
 import re
 from pathlib import Path
-from statistics import stdev
+from statistics import median, stdev
 
 ROOT = Path(__file__).parents[1]
 PAGES = (
@@ -59,24 +59,54 @@ def _figures(row):
     )  # fmt: skip
 
 
-def best_over_time():
-    """Of each curve its most accurate point."""
-    return accuracy_over_time(best_of_curve=True)
-
-
-def accuracy_over_time(*, best_of_curve=False):
+def accuracy_over_time():
     """A point a row: seconds of the whole training, accuracy on test, and how often fastText's best fits into them."""
     rows = load("accuracy_over_time")["rows"]
-    best = {row["curve"]: row for row in sorted(rows, key=lambda row: row["accuracy_mean"])}
-    theirs = best["fastText, bigrams"]["seconds_median"]
+    theirs = _best_of_curves()["fastText, bigrams"]["seconds_median"]
     lines = ["| | | seconds | of fastText's best | accuracy, % |", "|---|---|--:|--:|--:|"]
-    for row in sorted(best.values() if best_of_curve else rows, key=lambda row: row["seconds_median"]):
+    for row in sorted(rows, key=lambda row: row["seconds_median"]):
         ratio = row["seconds_median"] / theirs
         lines.append(
-            f"| {row['curve']} | {row['point']} | {row['seconds_median']:.1f} | {ratio:.1f} |"
-            f" {100 * row['accuracy_mean']:.2f} ± {100 * stdev(row['accuracy']):.2f} |"
+            f"| {row['curve']} | {row['point']} | {row['seconds_median']:.1f} | {ratio:.1f} | {_of_seeds(row)} |"
         )
     return lines
+
+
+def _best_of_curves():
+    """The most accurate point of each curve."""
+    rows = load("accuracy_over_time")["rows"]
+    return {row["curve"]: row for row in sorted(rows, key=lambda row: row["accuracy_mean"])}
+
+
+def _of_seeds(row):
+    return f"{100 * row['accuracy_mean']:.2f} ± {100 * stdev(row['accuracy']):.2f}"
+
+
+FIRST_SCREEN = {  # curve of accuracy_over_time.py: model of predict.py
+    "rubrica bag": "bag",
+    "fastText, bigrams": "fastText, bigrams",
+    "rubrica linear": "linear",
+    "TF-IDF + linear SVM": "TF-IDF + linear SVM",
+    "rubrica": "default",
+}
+
+
+def first_screen():
+    """What a reader compares first: accuracy, seconds of training, texts a second, megabytes."""
+    best, answers = _best_of_curves(), load("predict")
+    rates = {row["model"]: row["texts_per_second"] for row in answers["rows"]}  # the last of each: from a file, if it is
+    rates["fastText, bigrams"] = median(row["fasttext_per_second"] for row in answers["rows"])
+    lines = ["| | accuracy, % | training, s | texts/s | MB |", "|---|--:|--:|--:|--:|"]
+    for curve, model in FIRST_SCREEN.items():
+        row = best[curve]
+        figures = f"{_of_seeds(row)} | {row['seconds_median']:.1f} | {_rounded(rates[model])}"
+        lines.append(f"| {curve} | {figures} | {answers['megabytes'][model]:.1f} |")
+    return lines
+
+
+def _rounded(rate):
+    """Two digits: more of them would be noise."""
+    return f"{float(f'{rate:.1e}'):,.0f}"
 
 
 def calibration():
@@ -172,6 +202,8 @@ def speed():
         f" as written, {seminar['as_written_s'] / 60:.0f} min | {spread(seminar)} |"
     )
     for row in load("predict")["rows"]:
+        if row["model"] in FIRST_SCREEN:  # a peer
+            continue
         where = "a list, one thread" if row["from"] == "list" else "a file, two cores"
         lines.append(
             f"| `{row['model'].split()[0]}`: labels of {where} | {row['texts_per_second'] / 1000:.0f} thousand/s |"
@@ -226,8 +258,8 @@ TABLES = {
     "accuracy": accuracy,
     "accuracy_over_time": accuracy_over_time,
     "artifact_size": artifact_size,
-    "best_over_time": best_over_time,
     "calibration": calibration,
+    "first_screen": first_screen,
     "growth": growth,
     "ladder": ladder,
     "seminar": seminar,
