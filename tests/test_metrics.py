@@ -1,5 +1,7 @@
 """Figures against scikit-learn."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,6 +20,7 @@ from rubrica.scoring import metrics
 from rubrica.scoring.one_label import OneLabel
 from rubrica.scoring.report import headline, main_score
 from rubrica.scoring.several_labels import SeveralLabels
+from rubrica.scoring.task import Tally
 
 LABELS = ("a", "b", "c", "d")
 
@@ -48,7 +51,7 @@ def test_softmax_and_loss_do_not_overflow():
 
 
 def test_a_short_last_batch_weighs_as_much_as_a_full_one():
-    tally = OneLabel(LABELS).tally(3)
+    tally = Tally(OneLabel(LABELS), 3)
     logits = np.float64([[0, 1, 2, 3], [1, 0, 0, 0], [5, 0, 0, 1]])
     for first in range(3):  # some at a time
         tally.add(logits[[first]], np.array([first]))
@@ -120,6 +123,15 @@ def test_a_text_that_is_as_sure_as_asked_for_is_answered():
     task, logits = OneLabel(("a", "b")), np.zeros((1, 2))  # of equal logits both are 1/2, without rounding
     assert task.evaluate(logits, np.array([0]), 0.5).abstaining == (0.5, 1.0, 1.0)
     assert task.evaluate(logits, np.array([0]), 0.5 + 1e-9).abstaining == (0.5 + 1e-9, 0.0, None)
+
+
+def test_a_line_of_json_has_the_label_that_is_predicted():
+    task, logits = OneLabel(("a", "b")), np.float32([[0, 4e-8]])  # as probabilities both are 1/2
+    assert task.decide(logits) == ["b"]
+    assert json.loads(task.answer_lines(logits, all_classes=False, abstain_below=None)[0]) == {
+        "label": "b",
+        "score": 0.5,
+    }
 
 
 @given(st.data(), st.integers(1, 40))

@@ -30,6 +30,11 @@ def cross_entropy(logits: Floats, targets: Ints) -> Floats:
     return np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(targets)), targets]
 
 
+def divergence(found: Floats, prior: Floats) -> Floats:
+    """The Kullback-Leibler divergence in nats of rows of shares (F, C) from other shares (C,); (F,)."""
+    return np.asarray((found * np.log(found / prior)).sum(axis=1))
+
+
 def confusion_matrix(targets: Ints, predictions: Ints, num_classes: int) -> Ints:
     """Counts (C, C): row = truth, column = prediction."""
     flat = targets.astype(np.int64) * num_classes + predictions

@@ -3,17 +3,18 @@
 A `Task` is made once, when data is read, and passed along. It turns labels into targets, logits into answers and
 scores, and knows the loss. `OneLabel` and `SeveralLabels` are the two kinds.
 
-Letters: N texts, C classes, B texts of a batch.
+Letters: N texts, C classes, B texts of a batch, M members of a model.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rubrica.errors import nearest
 from rubrica.files import make_array
 from rubrica.scoring.report import Report
 
@@ -26,39 +27,6 @@ Targets = NDArray[Any]
 
 _STRETCH = 1 << 16  # labels at a time
 _LEAST_WEIGHT = 1e-30  # of a batch, so that its loss is not 0/0
-
-
-class Tally(ABC):
-    """Scores of texts that are answered some at a time.
-
-    Args:
-        task: What the texts are scored by.
-        num_texts: N.
-    """
-
-    def __init__(self, task: "Task", num_texts: int) -> None:
-        self.task, self.losses, self.done = task, make_array(num_texts, np.float64), 0
-
-    def add(self, logits: Floats, targets: Targets) -> None:
-        """Score some texts more."""
-        self.losses[self.done : self.done + len(logits)] = self.task.losses(logits, targets)
-        self.done += len(logits)
-        self.count(logits, targets)
-
-    @abstractmethod
-    def count(self, logits: Floats, targets: Targets) -> None:
-        """Count the right and wrong answers of some texts."""
-
-    @abstractmethod
-    def report(self, batch_size: int | None = None) -> Report:
-        """The scores of all texts; `batch_size` is that of `Report.mean_batch_loss`."""
-
-    def mean_batch_loss(self, batch_size: int | None) -> float | None:
-        """The mean over batches of each batch's mean; a short last batch weighs as much as a full one."""
-        if batch_size is None:
-            return None
-        starts = range(0, len(self.losses), batch_size)
-        return float(np.mean([self.losses[i : i + batch_size].mean() for i in starts]))
 
 
 @dataclass(frozen=True)
@@ -88,14 +56,14 @@ class Task(ABC):
         return len(self.labels)
 
     @property
-    @abstractmethod
     def num_machines(self) -> int:
         """How many linear machines tell the classes apart."""
+        return self.num_classes
 
     @property
-    @abstractmethod
     def thresholds(self) -> tuple[float, ...] | None:
         """How probable each label must be to be an answer, C; None where the most probable one is the answer."""
+        return None
 
     # Labels to targets
 
@@ -105,18 +73,18 @@ class Task(ABC):
         Raises:
             ValueError: For a label that is not among the classes, or a text with more labels than the task allows.
         """
-        targets = self.empty_targets(len(labels))
+        targets, numbers = self.empty_targets(len(labels)), _Numbers({name: i for i, name in enumerate(self.labels)})
         for first in range(0, len(labels), _STRETCH):
-            self.encode_into(targets[first : first + _STRETCH], labels[first : first + _STRETCH])
+            self.encode_into(targets[first : first + _STRETCH], labels[first : first + _STRETCH], numbers)
         return targets
 
     @abstractmethod
     def empty_targets(self, count: int) -> Targets:
-        """Room for the targets of so many texts."""
+        """Room for the targets of `count` texts."""
 
     @abstractmethod
-    def encode_into(self, targets: Targets, labels: Sequence[Any]) -> None:
-        """Write the targets of some texts."""
+    def encode_into(self, targets: Targets, labels: Sequence[Any], numbers: Mapping[str, int]) -> None:
+        """Write the targets of some texts; `numbers` has the number of each class."""
 
     @abstractmethod
     def spell(self, label: Label) -> Label:
@@ -134,9 +102,9 @@ class Task(ABC):
     def has_label(self, targets: Targets, label: int) -> NDArray[np.bool_]:
         """Whether each text has this label, (N,)."""
 
-    @abstractmethod
     def hold_out_order(self, counts: Rows) -> list[int]:
         """The classes in the order in which a part of each is held out of train."""
+        return list(range(len(counts)))
 
     @abstractmethod
     def mean_over_labels(self, targets: Targets, by_class: Floats) -> Floats:
@@ -146,9 +114,9 @@ class Task(ABC):
     def pairs(self, targets: Targets) -> tuple[Rows, Rows]:
         """Each pair of a text and a label that it has, (P,) and (P,)."""
 
-    @abstractmethod
     def signs(self, targets: Targets, machine: int) -> NDArray[np.int8]:
         """1 where a text is on the positive side of a linear machine, else -1, (N,)."""
+        return 2 * self.has_label(targets, self.num_classes - self.num_machines + machine).astype(np.int8) - 1
 
     @abstractmethod
     def divergence(self, found: Floats, prior: Floats) -> Floats:
@@ -172,23 +140,28 @@ class Task(ABC):
     def answer_lines(self, logits: Floats, *, all_classes: bool, abstain_below: float | None) -> list[str]:
         """The answer to each text as a line of JSON, see `predict/answers.py`."""
 
-    @abstractmethod
     def check_abstaining(self, below: float | None) -> None:
         """Make sure that a text can stay without an answer where its label is less probable than this.
 
         Raises:
             ValueError: If it is no probability, or a text may have several labels: each has a threshold of its own.
         """
-
-    @abstractmethod
-    def tally(self, num_texts: int, abstain_below: float | None = None) -> Tally:
-        """Scores of N texts, of which none is counted yet."""
+        if below is not None and not 0 <= below <= 1:
+            raise ValueError(f"{below} is no probability; give 0 to 1")
 
     def evaluate(self, logits: Floats, targets: Targets, abstain_below: float | None = None) -> Report:
         """The scores of N texts."""
-        tally = self.tally(len(logits), abstain_below)
+        tally = Tally(self, len(logits), abstain_below)
         tally.add(logits, targets)
         return tally.report()
+
+    @abstractmethod
+    def count(self, logits: Floats, targets: Targets, abstain_below: float | None) -> list[Any]:
+        """The right and wrong answers, as the counts that `report` takes; those of several stretches add up."""
+
+    @abstractmethod
+    def report(self, counts: list[Any], texts: int, abstain_below: float | None, **losses: Any) -> Report:
+        """The scores of all texts from their counts, and from the fields of `Report` that are losses."""
 
     def tuned(self, scored: Iterable[tuple[Floats, Targets]]) -> "Task":
         """The task with thresholds that fit held-out texts, given as logits and targets of some at a time."""
@@ -233,11 +206,46 @@ class Task(ABC):
     def kernel_targets(self, targets: Targets) -> tuple[Targets | None, Targets | None]:
         """The targets as `kernels/bag.py` takes them: a class for each text, or a row of ones and zeros."""
 
-    # The model folder
 
-    def with_labels(self, labels: Sequence[str]) -> Self:
-        """The same kind of task with other classes."""
-        return replace(self, labels=tuple(labels))
+class _Numbers(dict[str, int]):
+    """The number of each class."""
+
+    def __missing__(self, label: Any) -> int:
+        raise ValueError(f"the model does not know the label {label!r}; {nearest(str(label), self)}")
+
+
+class Tally:
+    """Scores of texts that are answered some at a time.
+
+    Args:
+        task: What the texts are scored by.
+        num_texts: N, at least 1.
+        abstain_below: See `Classifier.evaluate`.
+    """
+
+    def __init__(self, task: Task, num_texts: int, abstain_below: float | None = None) -> None:
+        task.check_abstaining(abstain_below)
+        self.task, self.abstain_below = task, abstain_below
+        self.losses, self.done = make_array(num_texts, np.float64), 0
+        self.counts: list[Any] = []
+
+    def add(self, logits: Floats, targets: Targets) -> None:
+        """Score some more texts."""
+        self.losses[self.done : self.done + len(logits)] = self.task.losses(logits, targets)
+        self.done += len(logits)
+        counts = self.task.count(logits, targets, self.abstain_below)
+        self.counts = [a + b for a, b in zip(self.counts, counts, strict=True)] if self.counts else counts
+
+    def report(self, batch_size: int | None = None) -> Report:
+        """The scores of all texts; with `batch_size`, `Report.mean_batch_loss` is among them."""
+        mean_batch_loss = None
+        if batch_size is not None:  # a short last batch weighs as much as a full one
+            starts = range(0, len(self.losses), batch_size)
+            mean_batch_loss = float(np.mean([self.losses[i : i + batch_size].mean() for i in starts]))
+        return self.task.report(
+            self.counts, len(self.losses), self.abstain_below,
+            loss=float(self.losses.mean()), mean_batch_loss=mean_batch_loss,
+        )  # fmt: skip
 
 
 def weighted_mean(losses: Any, weights: Any) -> Any:
