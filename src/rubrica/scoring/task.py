@@ -177,10 +177,10 @@ class Task(ABC):
     def derivatives(
         self, weights: Floats, logits: Floats, wanted: Floats, counts: Floats
     ) -> tuple[float, Floats, Floats]:
-        """The weighted mean loss of weighted logits, its first derivatives by the weights (M,) and its second (M, M).
+        """The mean loss of weighted logits, its first derivatives by the weights (M,) and its second (M, M).
 
         Args:
-            weights: Of M members, (M,).
+            weights: Of the members, (M,).
             logits: Of each member, (M, N, C).
             wanted: See `wanted`.
             counts: How much each text counts, (N,).

@@ -38,8 +38,8 @@ def extend_vectors(vectors: Vectors, texts: Sequence[str], config: DataSettings,
         counter.add(stretch)
     index = {word: i for i, word in enumerate(vectors.words)}
     found, counts = counter.words()
-    own = [word for word, count in zip(found, counts.tolist(), strict=True) if count >= config.min_count]
-    own = [word for word in own if word not in index]
+    frequent = (word for word, count in zip(found, counts.tolist(), strict=True) if count >= config.min_count)
+    own = [word for word in frequent if word not in index]
     scale = std / max(float(vectors.matrix.std()), 1e-12)
     matrix = np.empty((len(index) + len(own), vectors.dim), np.float32)
     np.multiply(vectors.matrix, np.float32(scale), out=matrix[: len(index)])
