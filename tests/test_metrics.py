@@ -17,10 +17,9 @@ from sklearn.metrics import (
 )
 
 from rubrica.scoring import metrics
-from rubrica.scoring.one_label import OneLabel
 from rubrica.scoring.report import headline, main_score
 from rubrica.scoring.several_labels import SeveralLabels
-from rubrica.scoring.task import Tally
+from rubrica.scoring.task import Tally, Task
 
 LABELS = ("a", "b", "c", "d")
 
@@ -29,7 +28,7 @@ LABELS = ("a", "b", "c", "d")
 def test_scores_equal_scikit_learn(data, count):
     targets = data.draw(hnp.arrays(np.int64, count, elements=st.integers(0, 3)))
     logits = data.draw(hnp.arrays(np.float32, (count, 4), elements=st.floats(-9, 9, width=32)))
-    got = OneLabel(LABELS).evaluate(logits, targets).to_json()
+    got = Task(LABELS).evaluate(logits, targets).to_json()
     predictions = logits.argmax(axis=1)
     assert got["accuracy"] == pytest.approx(accuracy_score(targets, predictions))
     present = sorted({*targets, *predictions})
@@ -51,7 +50,7 @@ def test_softmax_and_loss_do_not_overflow():
 
 
 def test_a_short_last_batch_weighs_as_much_as_a_full_one():
-    tally = Tally(OneLabel(LABELS), 3)
+    tally = Tally(Task(LABELS), 3)
     logits = np.float64([[0, 1, 2, 3], [1, 0, 0, 0], [5, 0, 0, 1]])
     for first in range(3):  # some at a time
         tally.add(logits[[first]], np.array([first]))
@@ -66,7 +65,7 @@ def test_abstaining_leaves_out_the_least_sure():
     targets = np.array([0, 0, 1, 0])
 
     def abstaining(below):
-        report = OneLabel(("a", "b")).evaluate(np.log(probabilities), targets, below).to_json()
+        report = Task(("a", "b")).evaluate(np.log(probabilities), targets, below).to_json()
         return {key: report[key] for key in ("abstain_below", "coverage", "answered_accuracy")}
 
     assert abstaining(0.699) == {"abstain_below": 0.699, "coverage": 0.75, "answered_accuracy": 1.0}
@@ -75,13 +74,13 @@ def test_abstaining_leaves_out_the_least_sure():
 
 
 def test_a_text_that_is_as_sure_as_asked_for_is_answered():
-    task, logits = OneLabel(("a", "b")), np.zeros((1, 2))  # of equal logits both are 1/2, without rounding
+    task, logits = Task(("a", "b")), np.zeros((1, 2))  # of equal logits both are 1/2, without rounding
     assert task.evaluate(logits, np.array([0]), 0.5).abstaining == (0.5, 1.0, 1.0)
     assert task.evaluate(logits, np.array([0]), 0.5 + 1e-9).abstaining == (0.5 + 1e-9, 0.0, None)
 
 
 def test_a_line_of_json_has_the_label_that_is_predicted():
-    task, logits = OneLabel(("a", "b")), np.float32([[0, 4e-8]])  # as probabilities both are 1/2
+    task, logits = Task(("a", "b")), np.float32([[0, 4e-8]])  # as probabilities both are 1/2
     assert task.decide(logits) == ["b"]
     assert json.loads(task.answer_lines(logits, all_classes=False, abstain_below=None)[0]) == {
         "label": "b",

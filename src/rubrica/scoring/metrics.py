@@ -58,7 +58,7 @@ def sigmoid(logits: Floats) -> Floats:
     return np.asarray(np.exp(-np.logaddexp(logits.dtype.type(0), -logits)))
 
 
-def binary_cross_entropy(logits: Floats, targets: NDArray[np.uint8]) -> Floats:
+def binary_cross_entropy(logits: Floats, targets: Ints) -> Floats:
     """-log p(its labels and no others) of each text in nats, from logits and targets (N, C): the sum over labels."""
     exact = logits.astype(np.float64)
     return np.asarray((np.logaddexp(0, exact) - exact * targets).sum(axis=1))

@@ -34,8 +34,20 @@ class SeveralLabels(Task):
     problem_type: ClassVar[str] = "multi_label_classification"
     remark: ClassVar[str] = ", several of a text"
     onnx_operator: ClassVar[tuple[str, dict[str, int]]] = ("Sigmoid", {})
+    has_confusion: ClassVar[bool] = False
+    loss_in_kernel: ClassVar[bool] = False
+
     probabilities = staticmethod(metrics.sigmoid)
     losses = staticmethod(metrics.binary_cross_entropy)
+
+    @staticmethod
+    def divergence(found: Floats, prior: Floats) -> Floats:
+        """The divergences of each label's yes or no, summed over the labels."""
+        return metrics.divergence(found, prior) + metrics.divergence(1 - found, 1 - prior)
+
+    @property
+    def num_machines(self) -> int:
+        return self.num_classes
 
     @property
     def thresholds(self) -> tuple[float, ...]:
@@ -70,10 +82,6 @@ class SeveralLabels(Task):
     def pairs(self, targets: Targets) -> tuple[Rows, Rows]:
         texts, classes = map(np.ascontiguousarray, np.nonzero(targets))  # views of one array
         return texts, classes
-
-    def divergence(self, found: Floats, prior: Floats) -> Floats:
-        """The Kullback-Leibler divergences of each label's yes or no, summed over the labels."""
-        return metrics.divergence(found, prior) + metrics.divergence(1 - found, 1 - prior)
 
     def decide(self, logits: Floats, abstain_below: float | None = None) -> list[Any]:
         """A list of labels, the most probable first; it may be empty."""

@@ -61,12 +61,7 @@ class Index(NamedTuple):
 
 
 class DocumentCounter:
-    """Counts in how many texts each feature is.
-
-    Args:
-        ngrams: Which features.
-        threads: How many share the work; the counts do not depend on it.
-    """
+    """Counts in how many texts each feature is; the counts do not depend on how many threads share the work."""
 
     def __init__(self, ngrams: Ngrams, threads: int) -> None:
         self.ngrams, self.threads = ngrams, threads
@@ -136,15 +131,10 @@ def features(
     threads: int,
     into: Entries | None = None,
 ) -> Entries:
-    """TF-IDF of the features of N texts that the index knows.
+    """TF-IDF of the features of N texts that the index knows; the result does not depend on the number of threads.
 
-    Args:
-        texts: N strings.
-        ngrams: Which features are counted.
-        index: The known features.
-        idf: By feature, (F,).
-        threads: The result does not depend on it.
-        into: Where the result goes; `places` are set and leave room for all features of each text.
+    `idf` goes by feature, (F,). The result is written `into` entries if there are any: their `places` are set and leave
+    room for all features of each text.
     """
     if native.library() is None:
         return _features_numpy(texts, ngrams, index, idf, into)
@@ -160,7 +150,7 @@ def features(
 
 
 def _room(sizes: NDArray[np.int64]) -> Entries:
-    """Room for the features of texts, so many of each."""
+    """Room for `sizes` features of each text."""
     total = int(sizes.sum())
     return Entries(
         np.cumsum(sizes) - sizes, sizes.astype(np.int32), np.empty(total, np.uint32), np.empty(total, np.float32)

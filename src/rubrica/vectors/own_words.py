@@ -24,14 +24,10 @@ _PIECE = "##"  # the mark of a piece inside a word
 
 
 def extend_vectors(vectors: Vectors, texts: Sequence[str], config: DataSettings, *, std: float, seed: int) -> Vectors:
-    """The vectors, scaled, with more rows for words of the texts.
+    """The vectors (W, E), scaled, with more rows for words of the texts of train.
 
-    Args:
-        vectors: (W, E).
-        texts: The texts of train.
-        config: `lowercase` (true or false) and `min_count` are read.
-        std: The standard deviation of all given numbers after scaling, and of the drawn numbers.
-        seed: Start of the random draws.
+    `config` says whether texts are lower-cased, and how frequent a word has to be. `std` is the standard deviation of
+    all given numbers after scaling, and of the drawn numbers; `seed` starts the draws.
     """
     counter = WordCounter(lowercase=config.lowercase is not False, max_length=1)
     for stretch in stretches(texts):
