@@ -35,7 +35,7 @@ from sklearn.model_selection import train_test_split
 import rubrica
 from results import load_result, save_result
 from rubrica.environment import processor
-from rubrica.scoring.metrics import expected_calibration_error, selective_accuracy
+from sureness import expected_calibration_error, selective_accuracy
 
 SHARED = Path(__file__).parents[2] / "shared"
 PEERS = Path(__file__).parent / "peers"

@@ -1,5 +1,7 @@
 """Figures against scikit-learn."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,9 +17,9 @@ from sklearn.metrics import (
 )
 
 from rubrica.scoring import metrics
-from rubrica.scoring.one_label import OneLabel
 from rubrica.scoring.report import headline, main_score
 from rubrica.scoring.several_labels import SeveralLabels
+from rubrica.scoring.task import Tally, Task
 
 LABELS = ("a", "b", "c", "d")
 
@@ -26,7 +28,7 @@ LABELS = ("a", "b", "c", "d")
 def test_scores_equal_scikit_learn(data, count):
     targets = data.draw(hnp.arrays(np.int64, count, elements=st.integers(0, 3)))
     logits = data.draw(hnp.arrays(np.float32, (count, 4), elements=st.floats(-9, 9, width=32)))
-    got = OneLabel(LABELS).evaluate(logits, targets).to_json()
+    got = Task(LABELS).evaluate(logits, targets).to_json()
     predictions = logits.argmax(axis=1)
     assert got["accuracy"] == pytest.approx(accuracy_score(targets, predictions))
     present = sorted({*targets, *predictions})
@@ -48,7 +50,7 @@ def test_softmax_and_loss_do_not_overflow():
 
 
 def test_a_short_last_batch_weighs_as_much_as_a_full_one():
-    tally = OneLabel(LABELS).tally(3)
+    tally = Tally(Task(LABELS), 3)
     logits = np.float64([[0, 1, 2, 3], [1, 0, 0, 0], [5, 0, 0, 1]])
     for first in range(3):  # some at a time
         tally.add(logits[[first]], np.array([first]))
@@ -58,57 +60,12 @@ def test_a_short_last_batch_weighs_as_much_as_a_full_one():
     assert "mean_batch_loss" not in tally.report().to_json()
 
 
-def rows_and_targets(data, classes):
-    count = data.draw(st.integers(1, 60))
-    targets = data.draw(hnp.arrays(np.int64, count, elements=st.integers(0, classes - 1)))
-    # Few different values: ties, and probabilities that lie on the edge of a bin.
-    weights = data.draw(hnp.arrays(np.int64, (count, classes), elements=st.integers(1, 4)))
-    return weights / weights.sum(axis=1, keepdims=True), targets
-
-
-@given(st.data(), st.integers(2, 5), st.integers(1, 20))
-def test_calibration_error_equals_a_plain_loop(data, classes, bins):
-    probabilities, targets = rows_and_targets(data, classes)
-    expected = 0.0
-    for k in range(bins):
-        sure, hits = [], []
-        for row, target in zip(probabilities.tolist(), targets.tolist(), strict=True):
-            if k < max(row) * bins <= k + 1:
-                sure.append(max(row))
-                hits.append(row.index(max(row)) == target)
-        if sure:
-            expected += len(sure) / len(targets) * abs(sum(hits) / len(hits) - sum(sure) / len(sure))
-    assert metrics.expected_calibration_error(probabilities, targets, bins) == pytest.approx(expected, abs=1e-12)
-
-
-def test_calibration_error_of_texts_that_are_as_sure_as_they_are_right():
-    probabilities = np.array([[0.75, 0.25]] * 4 + [[0.0, 1.0]])
-    assert metrics.expected_calibration_error(probabilities, np.array([0, 0, 1, 0, 1])) == 0
-    assert metrics.expected_calibration_error(probabilities, np.array([0, 0, 1, 1, 1])) == pytest.approx(0.2)
-    rounded = np.array([[1 + 1e-7, 0.0], [0.98, 0.02]])  # as float32 may sum to; it belongs to the last bin
-    assert metrics.expected_calibration_error(rounded, np.array([1, 0])) == pytest.approx(0.49, abs=1e-6)
-
-
-@given(st.data(), st.integers(2, 5), st.sampled_from([0, 0.1, 0.25, 0.5, 0.99]))
-def test_accuracy_after_abstaining_equals_a_plain_loop(data, classes, abstain):
-    probabilities, targets = rows_and_targets(data, classes)
-    rows = zip(probabilities.tolist(), targets.tolist(), strict=True)
-    texts = [(max(row), row.index(max(row)) == target) for row, target in rows]
-    for _ in range(int(abstain * len(texts))):
-        least = min(sure for sure, _ in texts)
-        texts.pop(max(i for i, (sure, _) in enumerate(texts) if sure == least))
-    expected = sum(hit for _, hit in texts) / len(texts)
-    assert metrics.selective_accuracy(probabilities, targets, abstain) == pytest.approx(expected)
-
-
 def test_abstaining_leaves_out_the_least_sure():
     probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.7, 0.3]])
     targets = np.array([0, 0, 1, 0])
-    assert metrics.selective_accuracy(probabilities, targets, 0) == 0.75
-    assert metrics.selective_accuracy(probabilities, targets, 0.25) == 1
 
     def abstaining(below):
-        report = OneLabel(("a", "b")).evaluate(np.log(probabilities), targets, below).to_json()
+        report = Task(("a", "b")).evaluate(np.log(probabilities), targets, below).to_json()
         return {key: report[key] for key in ("abstain_below", "coverage", "answered_accuracy")}
 
     assert abstaining(0.699) == {"abstain_below": 0.699, "coverage": 0.75, "answered_accuracy": 1.0}
@@ -117,9 +74,18 @@ def test_abstaining_leaves_out_the_least_sure():
 
 
 def test_a_text_that_is_as_sure_as_asked_for_is_answered():
-    task, logits = OneLabel(("a", "b")), np.zeros((1, 2))  # of equal logits both are 1/2, without rounding
+    task, logits = Task(("a", "b")), np.zeros((1, 2))  # of equal logits both are 1/2, without rounding
     assert task.evaluate(logits, np.array([0]), 0.5).abstaining == (0.5, 1.0, 1.0)
     assert task.evaluate(logits, np.array([0]), 0.5 + 1e-9).abstaining == (0.5 + 1e-9, 0.0, None)
+
+
+def test_a_line_of_json_has_the_label_that_is_predicted():
+    task, logits = Task(("a", "b")), np.float32([[0, 4e-8]])  # as probabilities both are 1/2
+    assert task.decide(logits) == ["b"]
+    assert json.loads(task.answer_lines(logits, all_classes=False, abstain_below=None)[0]) == {
+        "label": "b",
+        "score": 0.5,
+    }
 
 
 @given(st.data(), st.integers(1, 40))

@@ -13,8 +13,7 @@ import gensim.downloader
 import pytest
 
 from rubrica.errors import VectorsError
-from rubrica.vectors import hub
-from rubrica.vectors.hub import download_vectors, find_known, list_known
+from rubrica.vectors.hub import KNOWN, download_vectors, find_known
 from rubrica.vectors.word_vectors import load_vectors
 
 NAME = "__testing_word2vec-matrix-synopsis"
@@ -35,8 +34,8 @@ def base(tmp_path, monkeypatch):
     folder = tmp_path / "gensim-data"
     monkeypatch.setenv("GENSIM_DATA_DIR", str(folder))
     monkeypatch.setenv("RUBRICA_CACHE", str(tmp_path / "cache"))
-    known = replace(hub._KNOWN[NAME], md5=hashlib.md5(CONTENT).hexdigest())
-    monkeypatch.setitem(hub._KNOWN, NAME, known)
+    known = replace(KNOWN[NAME], md5=hashlib.md5(CONTENT).hexdigest())
+    monkeypatch.setitem(KNOWN, NAME, known)
     return folder
 
 
@@ -74,12 +73,11 @@ def download(pages):
 
 
 def test_the_list_is_gensims():
-    known = {entry.name: entry for entry in list_known()}
-    assert len(known) == 13
-    assert all(entry.dim == int(name.rpartition("-")[2]) for name, entry in known.items() if name != NAME)
-    assert known["glove-twitter-50"].words == 1_193_514
-    assert known["glove-wiki-gigaword-50"].megabytes == 69
-    assert all(entry.path is None for entry in known.values())
+    assert len(KNOWN) == 13
+    assert all(entry.dim == int(name.rpartition("-")[2]) for name, entry in KNOWN.items() if name != NAME)
+    assert KNOWN["glove-twitter-50"].words == 1_193_514
+    assert KNOWN["glove-wiki-gigaword-50"].megabytes == 69
+    assert not any(entry.path.is_file() for entry in KNOWN.values())
 
 
 def test_a_download_is_whole_and_can_be_loaded(base, download, capsys):
@@ -93,7 +91,7 @@ def test_a_download_is_whole_and_can_be_loaded(base, download, capsys):
     usual.touch()
     assert path.stat().st_mode == usual.stat().st_mode
     assert find_known(NAME) == path
-    assert {entry.name: entry.path for entry in list_known()}[NAME] == path
+    assert KNOWN[NAME].path == path
     assert load_vectors(NAME).words == ["neo", "trinity"]
 
 

@@ -78,9 +78,9 @@ def vectors() -> None:
 def vectors_list() -> None:
     """Show the thirteen published vectors of the gensim list, and which are already here."""
     from rubrica.cli.tables import print_vectors_list
-    from rubrica.vectors.hub import list_known
+    from rubrica.vectors.hub import KNOWN
 
-    print_vectors_list(list_known())
+    print_vectors_list(list(KNOWN.values()))
 
 
 @vectors.command("get")

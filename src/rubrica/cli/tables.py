@@ -69,7 +69,7 @@ def print_vectors_list(known: list[KnownVectors]) -> None:
     """The gensim list."""
     table = _table("Published word vectors", "name", "words", "numbers", "download", "here")
     for vectors in known:
-        here = Text(str(vectors.path) if vectors.path else "-")
+        here = Text(str(vectors.path) if vectors.path.is_file() else "-")
         words = "?" if vectors.words is None else f"{vectors.words:,}"
         size = "?" if vectors.megabytes is None else f"{vectors.megabytes:,} MB"
         table.add_row(vectors.name, words, str(vectors.dim), size, here)

@@ -24,7 +24,7 @@ from rubrica.models.config import Config
 from rubrica.models.families import BASELINE
 from rubrica.scoring.calibration import fit_weights
 from rubrica.scoring.report import Report, main_score
-from rubrica.scoring.task import Floats, Rows, Targets, Task
+from rubrica.scoring.task import Floats, Rows, Tally, Targets, Task
 from rubrica.vectors.word_vectors import Vectors
 
 log = logging.getLogger(__name__)
@@ -215,7 +215,7 @@ def refit(model: Trained, job: Job, held: HeldOut, weights: tuple[float, ...], o
 
 def score(model: Trained, task: Task, split: Split, rows: Rows, config: Config) -> Report:
     """Scores of some texts."""
-    tally = task.tally(len(rows))
+    tally = Tally(task, len(rows))
     for logits, targets in iter_scored(model, split, rows, config):
         tally.add(logits, targets)
     return tally.report(config.training.batch_size)

@@ -12,14 +12,11 @@ Letters: N texts, C classes, M members.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rubrica.scoring.task import Targets, Task
-
-Floats = NDArray[np.floating[Any]]
+from rubrica.scoring.task import Floats, Targets, Task
 
 _STEPS = 100  # Newton's; a handful is enough
 _CLOSE = 1e-8  # a step that gains less of the loss is the last

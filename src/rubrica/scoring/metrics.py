@@ -30,6 +30,11 @@ def cross_entropy(logits: Floats, targets: Ints) -> Floats:
     return np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(targets)), targets]
 
 
+def divergence(found: Floats, prior: Floats) -> Floats:
+    """The Kullback-Leibler divergence in nats of rows of shares (F, C) from other shares (C,); (F,)."""
+    return np.asarray((found * np.log(found / prior)).sum(axis=1))
+
+
 def confusion_matrix(targets: Ints, predictions: Ints, num_classes: int) -> Ints:
     """Counts (C, C): row = truth, column = prediction."""
     flat = targets.astype(np.int64) * num_classes + predictions
@@ -48,44 +53,12 @@ def class_scores(counts: Ints, labels: Sequence[str]) -> tuple[list[ClassScore],
     return [ClassScore(*row) for row in zip(*columns, strict=True)], f1
 
 
-def expected_calibration_error(probabilities: Floats, targets: Ints, bins: int = 15) -> float:
-    """How far the probability of the answer is from how often the answer is right, mean over texts, from 0 to 1.
-
-    Texts are binned by the probability of their most probable class, bins of equal width, each with its upper edge;
-    |accuracy - mean probability| of each bin, weighed by its texts (Guo et al. 2017,
-    https://arxiv.org/abs/1706.04599).
-
-    Args:
-        probabilities: (N, C), N at least 1.
-        targets: (N,), columns of `probabilities`.
-        bins: How many; at least 1.
-    """
-    confidence = probabilities.max(axis=1).astype(np.float64)
-    hits = probabilities.argmax(axis=1) == targets
-    places = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    return float(np.abs(np.bincount(places, weights=hits - confidence)).sum() / len(targets))
-
-
-def selective_accuracy(probabilities: Floats, targets: Ints, abstain: float = 0.1) -> float:
-    """Accuracy on what is left when the least sure texts are not answered.
-
-    Args:
-        probabilities: (N, C), N at least 1.
-        targets: (N,), columns of `probabilities`.
-        abstain: Share of texts left out, from 0 up to, not with, 1; a part of a text stays in. Of equally sure texts
-            the later ones are left out.
-    """
-    order = np.argsort(-probabilities.max(axis=1), kind="stable")
-    answered = order[: len(order) - int(abstain * len(order))]
-    return float((probabilities.argmax(axis=1) == targets)[answered].mean())
-
-
 def sigmoid(logits: Floats) -> Floats:
     """Logits to the probability of each label by itself, of the same shape; nothing overflows."""
     return np.asarray(np.exp(-np.logaddexp(logits.dtype.type(0), -logits)))
 
 
-def binary_cross_entropy(logits: Floats, targets: NDArray[np.uint8]) -> Floats:
+def binary_cross_entropy(logits: Floats, targets: Ints) -> Floats:
     """-log p(its labels and no others) of each text in nats, from logits and targets (N, C): the sum over labels."""
     exact = logits.astype(np.float64)
     return np.asarray((np.logaddexp(0, exact) - exact * targets).sum(axis=1))

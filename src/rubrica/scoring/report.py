@@ -4,7 +4,7 @@ Letters: C classes.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 _TITLES = {
@@ -59,29 +59,21 @@ class Report:
     mean_batch_loss: float | None = None
     abstaining: Abstaining | None = None
 
-    measure: ClassVar[str] = ""
+    measure: ClassVar[str]
     """The score that models are compared by, as a person calls it."""
 
     @property
     def main(self) -> float:
         """The value of `measure`."""
-        raise NotImplementedError
-
-    @property
-    def headline(self) -> str:
-        """The main figures in a line."""
-        return headline(self.to_json())
+        return main_score(vars(self))
 
     def to_json(self) -> dict[str, Any]:
         """What `rubrica evaluate --json` prints."""
-        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
-        values["per_class"] = [row._asdict() for row in self.per_class]
-        values.pop("abstaining")
+        values = vars(self) | {"per_class": [row._asdict() for row in self.per_class]}
+        abstaining = values.pop("abstaining")
         if self.mean_batch_loss is None:
             values.pop("mean_batch_loss")
-        if self.abstaining is not None:
-            values |= self.abstaining._asdict()
-        return values
+        return values if abstaining is None else values | abstaining._asdict()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,14 +86,9 @@ class OneLabelReport(Report):
     """
 
     accuracy: float
-    confusion: list[list[int]] = field(default_factory=list)
+    confusion: list[list[int]]
 
     measure: ClassVar[str] = "accuracy"
-
-    @property
-    def main(self) -> float:
-        """The accuracy."""
-        return self.accuracy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,11 +106,6 @@ class SeveralLabelsReport(Report):
     hamming_loss: float
 
     measure: ClassVar[str] = "micro-F1"
-
-    @property
-    def main(self) -> float:
-        """The micro-F1."""
-        return self.micro_f1
 
 
 def headline(scores: Mapping[str, Any]) -> str:

@@ -6,19 +6,17 @@ Letters: N texts, C classes, M members of a model.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rubrica.errors import nearest
 from rubrica.files import make_array
 from rubrica.scoring import metrics
-from rubrica.scoring.metrics import score_lines
 from rubrica.scoring.report import SeveralLabelsReport
-from rubrica.scoring.task import Floats, Label, Rows, Tally, Targets, Task, weighted_mean
+from rubrica.scoring.task import Floats, Label, Rows, Targets, Task, weighted_mean
 from rubrica.scoring.thresholds import tune_thresholds
 
 
@@ -36,42 +34,41 @@ class SeveralLabels(Task):
     problem_type: ClassVar[str] = "multi_label_classification"
     remark: ClassVar[str] = ", several of a text"
     onnx_operator: ClassVar[tuple[str, dict[str, int]]] = ("Sigmoid", {})
+    has_confusion: ClassVar[bool] = False
+    loss_in_kernel: ClassVar[bool] = False
+
+    probabilities = staticmethod(metrics.sigmoid)
+    losses = staticmethod(metrics.binary_cross_entropy)
+
+    @staticmethod
+    def divergence(found: Floats, prior: Floats) -> Floats:
+        """The divergences of each label's yes or no, summed over the labels."""
+        return metrics.divergence(found, prior) + metrics.divergence(1 - found, 1 - prior)
 
     @property
     def num_machines(self) -> int:
-        """One for each label."""
         return self.num_classes
 
     @property
     def thresholds(self) -> tuple[float, ...]:
-        """See `Task`."""
         return self.cuts or (0.5,) * self.num_classes
 
     def empty_targets(self, count: int) -> Targets:
-        """See `Task`."""
         return make_array(count * self.num_classes, np.uint8).reshape(count, self.num_classes)
 
-    def encode_into(self, targets: Targets, labels: Sequence[Any]) -> None:
-        """See `Task`."""
-        places = {label: i for i, label in enumerate(self.labels)}
+    def encode_into(self, targets: Targets, labels: Sequence[Any], numbers: Mapping[str, int]) -> None:
         targets[:] = 0
         for row, own in zip(targets, labels, strict=True):
             for label in (own,) if isinstance(own, str) else own:
-                if label not in places:
-                    hint = nearest(str(label), self.labels)
-                    raise ValueError(f"the model does not know the label {label!r}; {hint}")
-                row[places[label]] = 1
+                row[numbers[label]] = 1
 
     def spell(self, label: Label) -> Label:
-        """See `Task`."""
         return (label,) if isinstance(label, str) else label
 
     def class_counts(self, targets: Targets, rows: NDArray[Any] | None = None) -> Rows:
-        """See `Task`."""
         return np.asarray((targets if rows is None else targets[rows]).sum(axis=0, dtype=np.int64))
 
     def has_label(self, targets: Targets, label: int) -> NDArray[np.bool_]:
-        """See `Task`."""
         return np.asarray(targets[:, label] == 1)
 
     def hold_out_order(self, counts: Rows) -> list[int]:
@@ -79,32 +76,12 @@ class SeveralLabels(Task):
         return [int(label) for label in np.argsort(counts, kind="stable")]
 
     def mean_over_labels(self, targets: Targets, by_class: Floats) -> Floats:
-        """See `Task`."""
         own = targets.sum(axis=1)
         return np.where(own > 0, targets @ by_class / np.maximum(own, 1), 1)
 
     def pairs(self, targets: Targets) -> tuple[Rows, Rows]:
-        """See `Task`."""
         texts, classes = map(np.ascontiguousarray, np.nonzero(targets))  # views of one array
         return texts, classes
-
-    def signs(self, targets: Targets, machine: int) -> NDArray[np.int8]:
-        """See `Task`."""
-        return 2 * targets[:, machine].astype(np.int8) - 1
-
-    def divergence(self, found: Floats, prior: Floats) -> Floats:
-        """The Kullback-Leibler divergences of each label's yes or no, summed over the labels."""
-        nats = (found * np.log(found / prior)).sum(axis=1)
-        nats += ((1 - found) * np.log((1 - found) / (1 - prior))).sum(axis=1)
-        return np.asarray(nats)
-
-    def probabilities(self, logits: Floats) -> Floats:
-        """Of each label by itself."""
-        return metrics.sigmoid(logits)
-
-    def losses(self, logits: Floats, targets: Targets) -> Floats:
-        """The binary cross-entropy, summed over the labels."""
-        return metrics.binary_cross_entropy(logits, targets)
 
     def decide(self, logits: Floats, abstain_below: float | None = None) -> list[Any]:
         """A list of labels, the most probable first; it may be empty."""
@@ -124,22 +101,36 @@ class SeveralLabels(Task):
         lines = []
         for row, places in zip(rows, self._ranked(logits), strict=True):
             mine = [names[i] for i in places]
-            scores = score_lines(names, row) if all_classes else score_lines(mine, [row[i] for i in places])
-            lines.append(f'{{"labels": [{", ".join(mine)}], "scores": {scores}}}')
+            scored = (names, row) if all_classes else (mine, [row[i] for i in places])
+            lines.append(f'{{"labels": [{", ".join(mine)}], "scores": {metrics.score_lines(*scored)}}}')
         return lines
 
     def check_abstaining(self, below: float | None) -> None:
-        """See `Task`."""
         if below is not None:
             raise ValueError("this model gives a text several labels or none, each by its own threshold; leave it out")
 
-    def tally(self, num_texts: int, abstain_below: float | None = None) -> "SeveralLabelsTally":
-        """See `Task`."""
-        self.check_abstaining(abstain_below)
-        return SeveralLabelsTally(self, num_texts)
+    def count(self, logits: Floats, targets: Targets, abstain_below: float | None) -> list[Any]:
+        """The counts of each label, see `metrics.set_counts`; and how many texts have all labels right."""
+        answers = metrics.chosen(logits, self.thresholds)
+        return [metrics.set_counts(targets, answers), int((answers == targets).all(axis=1).sum())]
+
+    def report(self, counts: list[Any], texts: int, abstain_below: float | None, **losses: Any) -> SeveralLabelsReport:
+        by_label, exact = counts
+        hits, answered, there = by_label.astype(np.float64)
+        rows, f1 = metrics.class_scores(by_label, self.labels)
+        occur = there > 0
+        return SeveralLabelsReport(
+            texts=texts,
+            micro_f1=float(metrics.f1_score(hits.sum(), answered.sum(), there.sum())),
+            # Over the labels that occur: of the others there is nothing to find.
+            macro_f1=float(f1[occur].mean()) if occur.any() else 0.0,
+            subset_accuracy=exact / texts,
+            hamming_loss=float((answered + there - 2 * hits).sum() / (texts * self.num_classes)),
+            per_class=rows,
+            **losses,
+        )
 
     def tuned(self, scored: Iterable[tuple[Floats, Targets]]) -> "SeveralLabels":
-        """See `Task`."""
         parts = ((self.probabilities(logits), targets) for logits, targets in scored)
         return replace(self, cuts=tuple(tune_thresholds(parts, self.num_classes)))
 
@@ -166,40 +157,8 @@ class SeveralLabels(Task):
         return weighted_mean(losses, weights)
 
     def kernel_targets(self, targets: Targets) -> tuple[Targets | None, Targets | None]:
-        """See `Task`."""
         return None, targets
 
     def torch_hits(self, logits: Any, targets: Any) -> Any:
         """Whether every label of a text is answered rightly, at a threshold of 0.5."""
         return ((logits >= 0) == targets).all(dim=1)
-
-
-class SeveralLabelsTally(Tally):
-    """See `Tally`."""
-
-    def __init__(self, task: Task, num_texts: int) -> None:
-        super().__init__(task, num_texts)
-        self.counts, self.exact = np.zeros((3, task.num_classes), np.int64), 0
-
-    def count(self, logits: Floats, targets: Targets) -> None:
-        """See `Tally`."""
-        answers = metrics.chosen(logits, self.task.thresholds or ())
-        self.counts += metrics.set_counts(targets, answers)
-        self.exact += int((answers == targets).all(axis=1).sum())
-
-    def report(self, batch_size: int | None = None) -> SeveralLabelsReport:
-        """See `Tally`."""
-        count, (hits, answered, there) = len(self.losses), self.counts.astype(np.float64)
-        rows, f1 = metrics.class_scores(self.counts, self.task.labels)
-        occur = there > 0
-        return SeveralLabelsReport(
-            texts=count,
-            micro_f1=float(metrics.f1_score(hits.sum(), answered.sum(), there.sum())),
-            # Over the labels that occur: of the others there is nothing to find.
-            macro_f1=float(f1[occur].mean()) if occur.any() else 0.0,
-            subset_accuracy=self.exact / count,
-            hamming_loss=float((answered + there - 2 * hits).sum() / (count * self.task.num_classes)),
-            loss=float(self.losses.mean()),
-            per_class=rows,
-            mean_batch_loss=self.mean_batch_loss(batch_size),
-        )

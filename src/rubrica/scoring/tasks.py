@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-from rubrica.scoring.one_label import OneLabel
 from rubrica.scoring.several_labels import SeveralLabels
 from rubrica.scoring.task import Task
 
 
 def task_of(classes: Sequence[str], *, lists: bool) -> Task:
     """The task of a data set, whose texts have one label each, or lists of them."""
-    return SeveralLabels(tuple(classes)) if lists else OneLabel(tuple(classes))
+    return SeveralLabels(tuple(classes)) if lists else Task(tuple(classes))
 
 
 def read_task(problem_type: object, classes: Sequence[str], thresholds: object) -> Task:
@@ -18,8 +17,8 @@ def read_task(problem_type: object, classes: Sequence[str], thresholds: object) 
     Raises:
         ValueError: If the problem type is unknown, or the thresholds do not fit it.
     """
-    if problem_type == OneLabel.problem_type and thresholds is None:
-        return OneLabel(tuple(classes))
+    if problem_type == Task.problem_type and thresholds is None:
+        return Task(tuple(classes))
     if problem_type != SeveralLabels.problem_type or not isinstance(thresholds, list):
         raise ValueError(f"problem_type is {problem_type!r:.40} and thresholds {thresholds!r:.40}, which do not fit")
     if len(thresholds) != len(classes) or not all(isinstance(cut, float) and 0 < cut < 1 for cut in thresholds):

@@ -23,9 +23,7 @@ def tune_thresholds(
 ) -> list[float]:
     """A threshold for each label, C, from 0.02 to 0.98; 0.5 where nothing tells.
 
-    Args:
-        parts: Probabilities and targets (N, C), some texts at a time.
-        num_classes: C.
+    `parts` are probabilities and targets (N, C), some texts at a time.
     """
     steps = len(GRID) + 1
     tally = np.zeros((2, num_classes * steps))  # how high the probabilities are: of all texts, of those with the label

@@ -36,16 +36,11 @@ def iter_rows(order: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.
 def similar_batches(
     order: NDArray[np.int64], texts: TokenIds, batch_size: int, generator: "np.random.Generator"
 ) -> list[NDArray[np.int64]]:
-    """Cut an order of texts into batches of similar length, the batches shuffled; `order` is sorted in place.
+    """Cut a random order of texts, (N,), into batches of similar length, themselves shuffled; `order` changes in place.
 
     Only texts that stand near each other in the order are sorted together, so that who meets whom in a batch is still
-    drawn anew in each epoch. A batch of 64 random news texts is more than half padding, one of these 3 %.
-
-    Args:
-        order: Texts in a random order, (N,).
-        texts: What the entries of `order` stand for.
-        batch_size: Texts of a batch; one batch, somewhere, may be shorter.
-        generator: Draws the order of the batches.
+    drawn anew in each epoch. A batch of 64 random news texts is more than half padding, a batch made here 3 %. One
+    batch, somewhere, may be shorter than `batch_size`.
     """
     for near in iter_rows(order, batch_size * _SORTED_BATCHES):
         near[:] = near[np.argsort(texts.lengths_of(near), kind="stable")]

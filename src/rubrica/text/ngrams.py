@@ -49,8 +49,8 @@ class Index(NamedTuple):
 
     Args:
         keys: Sorted, (F,).
-        starts: Those whose first bits are b stand at `keys[starts[b] : starts[b + 1]]`.
-        shift: How many bits are left behind the first ones.
+        starts: The keys whose first bits are b stand at `keys[starts[b] : starts[b + 1]]`.
+        shift: How many bits of a key follow its first ones.
         numbers: The number of the feature at each place, (F,); None where it is the place itself.
     """
 
@@ -61,12 +61,7 @@ class Index(NamedTuple):
 
 
 class DocumentCounter:
-    """Counts in how many texts each feature is.
-
-    Args:
-        ngrams: Which features.
-        threads: How many share the work; the counts do not depend on it.
-    """
+    """Counts in how many texts each feature is; the counts do not depend on how many threads share the work."""
 
     def __init__(self, ngrams: Ngrams, threads: int) -> None:
         self.ngrams, self.threads = ngrams, threads
@@ -76,7 +71,7 @@ class DocumentCounter:
             weakref.finalize(self, bind("documents_end"), (self._handle,))
 
     def add(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """Count some texts more; returns how many different features each has, (N,)."""
+        """Count some more texts; returns how many different features each has, (N,)."""
         sizes = np.empty(len(texts), np.int64)
         if native.library() is None:
             for i, text in enumerate(texts):
@@ -93,31 +88,31 @@ class DocumentCounter:
         return sizes
 
     def take(self, min_df: int, max_features: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-        """The keys in at least `min_df` texts, or in more where they are above `max_features`, sorted; and in how many.
+        """Keys, sorted, and in how many texts each is.
 
-        Where no key is in so many, those of all texts are taken.
+        A key must be in `min_df` texts, or in more where that leaves more than `max_features` keys. If no key is in
+        `min_df` texts, all keys are taken.
         """
         least = min_df
-        while (count := self._count(least)) > max_features:
+        while (count := self._write(least)) > max_features:
             least += 1
         if count == 0:
-            least, count = 1, self._count(1)
+            least, count = 1, self._write(1)
         keys, counts = np.empty(count, np.uint32), np.empty(count, np.uint32)
-        if native.library() is None:
-            found = [(key, number) for key, number in self._counter.items() if number >= least]
-            keys[:], counts[:] = np.array(found, np.uint32).reshape(-1, 2).T
-        else:
-            self._take(least, keys, counts)
+        self._write(least, keys, counts)
         order = np.argsort(keys)
         return keys[order], counts[order]
 
-    def _count(self, least: int) -> int:
-        if native.library() is None:
-            return sum(number >= least for number in self._counter.values())
-        return self._take(least, None, None)
-
-    def _take(self, least: int, keys: NDArray[np.uint32] | None, counts: NDArray[np.uint32] | None) -> int:
-        return call("documents_take", self._handle, least, keys, counts)
+    def _write(
+        self, least: int, keys: NDArray[np.uint32] | None = None, counts: NDArray[np.uint32] | None = None
+    ) -> int:
+        """How many keys are in at least `least` texts; they and their counts are written where there is room."""
+        if native.library() is not None:
+            return call("documents_take", self._handle, least, keys, counts)
+        found = [(key, number) for key, number in self._counter.items() if number >= least]
+        if keys is not None and counts is not None:
+            keys[:], counts[:] = np.array(found, np.uint32).reshape(-1, 2).T
+        return len(found)
 
 
 def index_keys(keys: NDArray[np.uint32], numbers: NDArray[np.int32] | None = None) -> Index:
@@ -136,32 +131,30 @@ def features(
     threads: int,
     into: Entries | None = None,
 ) -> Entries:
-    """TF-IDF of the features of texts, those that the index knows.
+    """TF-IDF of the features of N texts that the index knows; the result does not depend on the number of threads.
 
-    Args:
-        texts: N strings.
-        ngrams: Which features.
-        index: Of the known ones.
-        idf: By feature, (F,).
-        threads: The result does not depend on it.
-        into: Where it goes; `places` are set and leave room for all features of each text.
+    `idf` goes by feature, (F,). The result is written `into` entries if there are any: their `places` are set and leave
+    room for all features of each text.
     """
     if native.library() is None:
         return _features_numpy(texts, ngrams, index, idf, into)
     data, starts, ends, _ = prepare(texts, ngrams.lowercase)
-    if into is None:  # room: a token of L characters has at most char_ngrams * L runs inside it
-        room = (ends - starts) * (ngrams.word_ngrams + (ngrams.char_ngrams if ngrams.char_ngrams > 1 else 0))
-        total = int(room.sum())
-        into = Entries(
-            np.cumsum(room) - room, np.empty(len(texts), np.int32), np.empty(total, np.uint32),
-            np.empty(total, np.float32),
-        )  # fmt: skip
+    if into is None:  # a token of L characters has at most char_ngrams * L runs inside it
+        into = _room((ends - starts) * (ngrams.word_ngrams + (ngrams.char_ngrams if ngrams.char_ngrams > 1 else 0)))
     call("linear_features",
         max(1, min(threads, len(texts) // _TEXTS_PER_THREAD)), *ngrams, MAX_TOKENS, len(texts),
         data, starts, ends, *unicode_tables(data), index.shift,
         index.keys, index.starts, index.numbers, idf, *into,
     )  # fmt: skip
     return into
+
+
+def _room(sizes: NDArray[np.int64]) -> Entries:
+    """Room for `sizes` features of each text."""
+    total = int(sizes.sum())
+    return Entries(
+        np.cumsum(sizes) - sizes, sizes.astype(np.int32), np.empty(total, np.uint32), np.empty(total, np.float32)
+    )
 
 
 def _step(hashes: Any, following: Any) -> Any:
@@ -206,23 +199,19 @@ def _blocks(text: str, ngrams: Ngrams) -> list[tuple[NDArray[np.uint32], NDArray
 def _features_numpy(
     texts: Sequence[str], ngrams: Ngrams, index: Index, idf: NDArray[np.float32], into: Entries | None
 ) -> Entries:
-    rows: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
+    rows: list[list[NDArray[Any]]] = []
     for text in texts:
         parts = []
         for keys, counts in _blocks(text, ngrams):
-            places = np.minimum(np.searchsorted(index.keys, keys), max(0, len(index.keys) - 1))
-            known = index.keys[places] == keys if len(index.keys) else np.zeros(len(keys), bool)
+            places = np.searchsorted(index.keys, keys)
+            known = np.searchsorted(index.keys, keys, "right") > places
             found = places[known] if index.numbers is None else index.numbers[places[known]]
             values = idf[found] * (1 + np.log(counts[known])).astype(np.float32)
             norm = np.sqrt(np.sum(np.square(values, dtype=np.float64)))
             parts.append((found, values / np.float32(norm) if norm > 0 else values))
-        rows.append((np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])))
-    sizes = np.array([len(found) for found, _ in rows], np.int32)
-    if into is None:
-        total = int(sizes.sum())
-        into = Entries(
-            np.cumsum(sizes, dtype=np.int64) - sizes, sizes, np.empty(total, np.uint32), np.empty(total, np.float32)
-        )
+        rows.append([np.concatenate(arrays) for arrays in zip(*parts, strict=True)])
+    sizes = np.array([len(found) for found, _ in rows], np.int64)
+    into = into or _room(sizes)
     into.sizes[:] = sizes
     for place, (found, values) in zip(into.places.tolist(), rows, strict=True):
         into.indices[place : place + len(found)] = found

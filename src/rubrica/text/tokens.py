@@ -39,12 +39,7 @@ class Packed(NamedTuple):
 
 
 class WordIndex(NamedTuple):
-    """Where each word stands, in a hash table of the native core.
-
-    Args:
-        words: The V words, packed.
-        slots: The table.
-    """
+    """Where each of V words stands: the words, and a hash table of the native core."""
 
     words: Packed
     slots: NDArray[np.uint8]
@@ -65,12 +60,8 @@ def encode(
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Ids of the first `max_length` tokens of each text, one after the other, and where each text starts, (N + 1,).
 
-    Args:
-        texts: N strings.
-        index: What `index_words` made.
-        unknown_id: Of every word that is not in it.
-        lowercase: Whether texts are lower-cased before they are split.
-        max_length: At least 1.
+    Words that `index_words` did not get have the `unknown_id`. With `lowercase`, texts are lower-cased before they are
+    split. `max_length` is at least 1.
     """
     if isinstance(index, dict):
         split = [tokenize(text.lower() if lowercase else text)[:max_length] for text in texts]
@@ -106,7 +97,7 @@ class WordCounter:
             weakref.finalize(self, bind("counter_end"), (self._handle,))
 
     def add(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """Count some texts more. Returns the ids of their words, and where each text's start, (N + 1,)."""
+        """Count some more texts. Returns the ids of their words, and where the ids of each text start, (N + 1,)."""
         if native.library() is None:
             for text in texts:
                 self._counter.update(tokenize(text.lower() if self.lowercase else text))
@@ -144,7 +135,7 @@ def prepare(texts: Sequence[str], lowercase: bool) -> tuple[NDArray[np.uint8], A
 
 
 def _pack(texts: Sequence[str]) -> Packed:
-    # One join and one encode for all of them; "surrogatepass" for the halves of pairs that a str may hold.
+    # One join and one encode for all texts; "surrogatepass" for the halves of pairs that a str may hold.
     joined = "\0".join(texts).encode("utf-8", "surrogatepass")
     data = np.frombuffer(joined, np.uint8)
     starts, ends = np.zeros(len(texts), np.int64), np.zeros(len(texts), np.int64)

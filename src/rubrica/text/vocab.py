@@ -24,12 +24,7 @@ UNKNOWN = "unk"
 
 @dataclass(frozen=True, slots=True)
 class TokenIds:
-    """The ids of many texts in one run of numbers: text i is `ids[offsets[i] : offsets[i + 1]]`.
-
-    Args:
-        ids: All ids, int32, one after the other.
-        offsets: Where each text starts, int64, (N + 1,).
-    """
+    """The ids of N texts in one run of numbers: text i is `ids[offsets[i] : offsets[i + 1]]`."""
 
     ids: NDArray[np.int32]
     offsets: NDArray[np.int64]
@@ -91,11 +86,7 @@ class Vocab:
     ) -> "tuple[Vocab, NDArray[np.int32]]":
         """The words of texts, most frequent first (equal counts in the order given), and the id of each.
 
-        Args:
-            words: Distinct.
-            counts: How often each occurred, (len(words),).
-            lowercase: Whether the texts were lower-cased.
-            min_count: Words that are rarer are unknown.
+        `counts` says how often each of the distinct `words` occurred. Words rarer than `min_count` are unknown.
         """
         order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts >= min_count)]
         known = ["<pad>", "<unk>"]

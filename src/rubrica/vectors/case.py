@@ -17,24 +17,18 @@ _CASE, _CASES = 1 << 10, 64  # texts of a sample, and how many samples show whet
 def settle_case(settings: DataSettings, vectors: Vectors | None, texts: Sequence[str]) -> DataSettings:
     """The settings with `lowercase` true or false in place of "auto".
 
-    With vectors, texts get the case in which the vectors know more of their tokens. Without vectors, or if they know as
-    many in both, texts are lower-cased: there are then fewer different words, and each is more frequent.
-
-    Args:
-        settings: `lowercase` is read.
-        vectors: Their words are looked up.
-        texts: The texts of train; of a large train, samples from start to end are read.
+    With vectors, texts get the case in which the vectors know more of their tokens; of a large train, samples from
+    start to end are read. Without vectors, or if they know as many tokens in both cases, texts are lower-cased: there
+    are then fewer different words, and each is more frequent.
     """
-    lowercase = settings.lowercase
-    if lowercase == "auto":
-        lowercase = vectors is None or _knows_more_lowercased(vectors, texts)
-    return structs.replace(settings, lowercase=lowercase)
+    if settings.lowercase != "auto":
+        return settings
+    return structs.replace(settings, lowercase=vectors is None or _knows_more_lowercased(vectors, texts))
 
 
 def _knows_more_lowercased(vectors: Vectors, texts: Sequence[str]) -> bool:
     counter = WordCounter(lowercase=False, max_length=1)
-    starts = range(0, len(texts), max(_CASE, len(texts) // _CASES))
-    for first in starts:
+    for first in range(0, len(texts), max(_CASE, len(texts) // _CASES)):
         counter.add(texts[first : first + _CASE])
     words, counts = counter.words()
     known = set(vectors.words)

@@ -49,11 +49,7 @@ _FOREIGN = {
 
 
 def read_file(path: Path, block_bytes: int = BLOCK_BYTES) -> Table:
-    """Read a file of any of the three formats.
-
-    Args:
-        path: The file.
-        block_bytes: How much of it is in memory at a time, beside the words and the matrix.
+    """Read a file of any of the three formats; `block_bytes` of it are in memory at a time, beside the result.
 
     Raises:
         VectorsError: If the content has another format, or is cut off.

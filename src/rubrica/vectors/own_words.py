@@ -24,22 +24,18 @@ _PIECE = "##"  # the mark of a piece inside a word
 
 
 def extend_vectors(vectors: Vectors, texts: Sequence[str], config: DataSettings, *, std: float, seed: int) -> Vectors:
-    """The vectors, scaled, with more rows for words of the texts.
+    """The vectors (W, E), scaled, with more rows for words of the texts of train.
 
-    Args:
-        vectors: (W, E).
-        texts: The texts of train.
-        config: `lowercase` (true or false) and `min_count` are read.
-        std: The standard deviation of all given numbers after scaling, and of the drawn numbers.
-        seed: Start of the random draws.
+    `config` says whether texts are lower-cased, and how frequent a word has to be. `std` is the standard deviation of
+    all given numbers after scaling, and of the drawn numbers; `seed` starts the draws.
     """
     counter = WordCounter(lowercase=config.lowercase is not False, max_length=1)
     for stretch in stretches(texts):
         counter.add(stretch)
     index = {word: i for i, word in enumerate(vectors.words)}
     found, counts = counter.words()
-    own = [word for word, count in zip(found, counts.tolist(), strict=True) if count >= config.min_count]
-    own = [word for word in own if word not in index]
+    frequent = (word for word, count in zip(found, counts.tolist(), strict=True) if count >= config.min_count)
+    own = [word for word in frequent if word not in index]
     scale = std / max(float(vectors.matrix.std()), 1e-12)
     matrix = np.empty((len(index) + len(own), vectors.dim), np.float32)
     np.multiply(vectors.matrix, np.float32(scale), out=matrix[: len(index)])

@@ -65,19 +65,15 @@ def load_vectors(source: str | Path) -> Vectors:
         entry = cache_folder() / "vectors" / _key(path)
     table = _read_cached(entry)
     log.info("%s: reading %s", source, f"from the cache, {entry}" if table else f"the file, {path}")
-    if table is None:
-        vectors = read_vectors(path)
-        table = vectors.words, vectors.matrix
-        _write_cached(entry, *table)
-    return Vectors(*table, str(source))
+    if table is not None:
+        return Vectors(*table, str(source))
+    vectors = replace(read_vectors(path), source=str(source))
+    _write_cached(entry, vectors)
+    return vectors
 
 
 def read_vectors(path: str | Path, *, block_bytes: int = BLOCK_BYTES) -> Vectors:
-    """Word vectors from a file or a folder, past the cache.
-
-    Args:
-        path: The file or the folder.
-        block_bytes: How much of a file is in memory at a time, beside the words and the matrix.
+    """Word vectors from a file or a folder, past the cache; `block_bytes` as in `read_file`.
 
     Raises:
         VectorsError: If it is missing, empty, cut off or of another format, if a number is not finite, or if a word
@@ -105,9 +101,7 @@ def check_savable(path: str | Path) -> Path:
 
 
 def save_vectors(vectors: Vectors, path: str | Path) -> None:
-    """Write word vectors: word2vec text for a name that ends in `.txt` or `.vec`, word2vec binary for `.bin`.
-
-    Reading the file gives the same numbers, bit for bit.
+    """Write word2vec text (`.txt`, `.vec`) or word2vec binary (`.bin`); reading it gives the same numbers, bit for bit.
 
     Raises:
         VectorsError: If the name ends otherwise, if a word holds a space or a line end (which end a word in these
@@ -131,28 +125,24 @@ def train_vectors(
     texts: Iterable[str],
     *,
     dim: int = 50,
-    window: int = 5,
     min_count: int = 5,
     epochs: int = 5,
     lowercase: bool = True,
     seed: int = 0xDEAD,
-    workers: int = 1,
 ) -> Vectors:
     """Word vectors learned from one's own texts, with gensim's word2vec on our tokens.
 
     Skip-gram (Mikolov et al. 2013, https://arxiv.org/abs/1301.3781) makes a training pair of each word and each of its
     neighbours; CBOW averages the neighbours first. So skip-gram moves rare words more often, and most words of a small
-    corpus are rare.
+    corpus are rare. One thread trains, so equal seeds give equal bytes.
 
     Args:
-        texts: The texts, without their labels; in memory as tokens.
+        texts: Without their labels; all are in memory as tokens.
         dim: E, numbers of each word.
-        window: The most neighbours on each side.
         min_count: Rarer words are left out.
         epochs: Passes over the texts.
         lowercase: Whether texts are lower-cased first, as the model will do.
-        seed: Start of every random draw; with one worker, equal seeds give equal bytes.
-        workers: Threads; with several, results differ from run to run.
+        seed: Start of every random draw.
 
     Raises:
         VectorsError: If fewer than two words are frequent enough.
@@ -160,7 +150,7 @@ def train_vectors(
     """
     word2vec = require("gensim.models.word2vec", "vectors")
     sentences = [tokenize(text.lower() if lowercase else text) for text in texts]
-    model = word2vec.Word2Vec(vector_size=dim, window=window, min_count=min_count, sg=1, seed=seed, workers=workers)
+    model = word2vec.Word2Vec(vector_size=dim, window=5, min_count=min_count, sg=1, seed=seed, workers=1)
     model.build_vocab(sentences)
     source, found = f"{len(sentences)} own texts", len(model.wv)
     if found < 2:
@@ -220,11 +210,11 @@ def _read_cached(entry: Path) -> Table | None:
     return (words, matrix) if whole and matrix.ndim == 2 else None
 
 
-def _write_cached(entry: Path, words: list[str], matrix: Matrix) -> None:
+def _write_cached(entry: Path, vectors: Vectors) -> None:
     try:
         with written_whole(entry / "matrix.npy") as part:
-            np.save(part, matrix)
+            np.save(part, vectors.matrix)
         with written_whole(entry / "words.json") as part:
-            part.write_text(json.dumps(words, ensure_ascii=False), "utf-8")
+            part.write_text(json.dumps(vectors.words, ensure_ascii=False), "utf-8")
     except FileError as error:  # the caller still has the vectors
         log.warning("%s; the next start will read the file of vectors again", error)
