@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from networks import NETWORKS
+from made_networks import NETWORKS, TORCH_ALONE
 from rubrica.config.groups import AdamTraining
 from rubrica.corpus.corpus import build_corpus
 from rubrica.errors import ConfigError
@@ -185,10 +185,6 @@ def test_scores_leave_the_model_as_it_was(small):
     for row, expected in zip(rows, logits, strict=True):
         alone = compute_logits(model, small.split, np.array([row]), config)[0]
         np.testing.assert_allclose(alone, expected, atol=1e-5)
-
-
-TORCH_ALONE = ("networks.embedding", "networks.bptt", "networks.kim", "networks.drnn", "networks.mingru")
-TORCH_ALONE += ("networks.recurrent", "networks.network", "learning.backend")
 
 
 @pytest.fixture

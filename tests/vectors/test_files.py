@@ -15,7 +15,7 @@ from rubrica.errors import VectorsError
 from rubrica.vectors import files as vectors_files
 from rubrica.vectors.word_vectors import read_vectors
 
-SHARED = Path(__file__).parents[2] / "shared"
+SHARED = Path(__file__).parents[3] / "shared"
 needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="the real vectors of ../shared are not here")
 
 THREE = b"red 1 2\ngreen 3 4.5\nblue -5e-1 6\n"
