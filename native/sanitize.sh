@@ -21,7 +21,7 @@ for library in $(printf '%s\n' "$place"/rubrica/kernels/librubrica-*.so | sort -
   live=$(sanitized -c 'from rubrica.kernels import native; print(native.describe())')
   if [[ $live == *"(${level#librubrica-}, sanitized)"* ]]; then
     echo "$live"
-    sanitized -m pytest -q --capture=sys -p no:cacheprovider tests/kernels tests/text/test_tokens.py "${again[@]}"
+    sanitized -m pytest -n auto -q --capture=sys -p no:cacheprovider tests/kernels tests/text/test_tokens.py "${again[@]}"
     # Slow, and once is enough: tokens have no vectors, and what compares all levels has begun with the highest.
     again+=(--deselect tests/text/test_tokens.py -k "not every_instruction_set")
   else
