@@ -26,17 +26,17 @@ demo: $(VENV)/.demo
 	@echo "Open demo/seminar/report.html in a browser."
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 test-numpy: $(VENV)/.dev
-	RUBRICA_KERNELS=numpy $(BIN)/python -m pytest
+	RUBRICA_KERNELS=numpy $(BIN)/python -m pytest -n auto
 	rm -rf build/base && $(PYTHON) -m venv build/base
 	CC=/no/compiler CXX=/no/compiler build/base/bin/pip install --quiet .
 	build/base/bin/rubrica info --env --json | grep "no native core"
 	echo "Oil prices climb" | build/base/bin/rubrica predict tests/data/artifact-v1
 
 slow: $(VENV)/.dev
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n auto -m slow
 
 sanitize: $(VENV)/.dev
 	native/sanitize.sh

@@ -3,7 +3,7 @@
 Claim: the default folder is under 8 MB, and under 2 MB after `rubrica quantize --max-size 2M`, for at most 0.2 points.
 
 Every form is made of the same training in float32, which the points are counted from; a default training rounds to
-int8 in the same way (tests/test_training.py). The order of `quantize` was chosen on a part of train
+int8 in the same way (tests/learning/test_training.py). The order of `quantize` was chosen on a part of train
 (docs/decisions.md); test is read once here. Expected, from there: bfloat16 and int8 0.0 points, 2 MB (4 bits, two
 fifths of words and features) -0.1, 1 MB -0.2, 500 kB -0.5; opening the default folder 8 ms, most of it the sha256 of
 6 MB.

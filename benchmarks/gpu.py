@@ -67,7 +67,7 @@ def synchronize(device):
 
 @contextmanager
 def accelerators_way(device):
-    """On a GPU nothing; on the CPU its tensors go where those of a GPU go, as in tests/test_device_split.py."""
+    """On a GPU nothing; on the CPU its tensors go the GPU's way, as in tests/learning/test_device_split.py."""
     with ExitStack() as stack:
         for module in ASK_FOR_KERNELS if device.type == "cpu" else ():
             stack.enter_context(patch(f"rubrica.{module}.uses_kernels", lambda tensor: False))

@@ -80,7 +80,7 @@ def measure(name, dataset, corpus, vectors, recipe):
             times["ours"].append(ended - between)
     # The same start and batch must give the same loss, or the race is between different things. (In float32 later ones
     # drift apart: Adam's first step has the sign of a gradient, even of one that is rounding noise. In float64 all
-    # agree, see tests/test_seminar_literal.py.)
+    # agree, see tests/seminar/test_literal.py.)
     np.testing.assert_allclose(*losses[0], rtol=1e-5)
     return times
 

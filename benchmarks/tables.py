@@ -94,7 +94,9 @@ FIRST_SCREEN = {  # curve of accuracy_over_time.py: model of predict.py
 def first_screen():
     """What a reader compares first: accuracy, seconds of training, texts a second, megabytes."""
     best, answers = _best_of_curves(), load("predict")
-    rates = {row["model"]: row["texts_per_second"] for row in answers["rows"]}  # the last of each: from a file, if it is
+    rates = {
+        row["model"]: row["texts_per_second"] for row in answers["rows"]
+    }  # the last of each: from a file, if it is
     rates["fastText, bigrams"] = median(row["fasttext_per_second"] for row in answers["rows"])
     lines = ["| | accuracy, % | training, s | texts/s | MB |", "|---|--:|--:|--:|--:|"]
     for curve, model in FIRST_SCREEN.items():

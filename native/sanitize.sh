@@ -15,15 +15,15 @@ export PYTHONPATH=$place PYTHONMALLOC=malloc RUBRICA_KERNELS=native ASAN_OPTIONS
 sanitized() { LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" $python "$@"; }
 
 # Where memory is refused, the sanitizer ends the process before the core's own error.
-again=(--deselect tests/test_kernels_border.py::test_too_little_memory_is_an_error_not_the_end)
+again=(--deselect tests/kernels/test_border.py::test_too_little_memory_is_an_error_not_the_end)
 for library in $(printf '%s\n' "$place"/rubrica/kernels/librubrica-*.so | sort --reverse); do
   level=$(basename "$library" .so)
   live=$(sanitized -c 'from rubrica.kernels import native; print(native.describe())')
   if [[ $live == *"(${level#librubrica-}, sanitized)"* ]]; then
     echo "$live"
-    sanitized -m pytest -q --capture=sys -p no:cacheprovider tests/test_kernels_*.py "${again[@]}"
+    sanitized -m pytest -n auto -q --capture=sys -p no:cacheprovider tests/kernels tests/text/test_tokens.py "${again[@]}"
     # Slow, and once is enough: tokens have no vectors, and what compares all levels has begun with the highest.
-    again+=(--deselect tests/test_kernels_tokens.py -k "not every_instruction_set")
+    again+=(--deselect tests/text/test_tokens.py -k "not every_instruction_set")
   else
     echo "$library: not for this processor"
   fi

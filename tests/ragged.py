@@ -73,3 +73,8 @@ def assert_nan_stays_nan(instruction_sets, case):
     for library in instruction_sets:
         with library:
             assert np.isnan(case.features(np.float32)).all()
+
+
+def attend(states, u):
+    """The mean of one text's states (T, 1, H) by the softmax of u . h_t."""
+    return torch.softmax(states[:, 0] @ u, 0) @ states[:, 0]

@@ -1,5 +1,8 @@
 """Errors are sentences with a place and a way out."""
 
+import subprocess
+import sys
+
 import pytest
 
 from rubrica.errors import ConfigError, DataError, FileError, MissingExtraError, RubricaError, nearest, require
@@ -34,3 +37,14 @@ def test_a_library_that_is_there_but_broken_is_not_explained_away(tmp_path, monk
 def test_a_slip_names_the_nearest_word_else_all():
     assert nearest("grru", ["gru", "lstm"]) == "did you mean 'gru'?"
     assert nearest("zzz", ["gru", "lstm"]) == "known: gru, lstm"
+
+
+def test_without_scikit_learn_there_is_one_sentence_and_the_rest_works():
+    code = (
+        "import sys; sys.modules['sklearn'] = None\n"
+        "from rubrica import *\n"
+        "import rubrica\n"
+        "try:\n    rubrica.TextClassifier\nexcept rubrica.RubricaError as error:\n    print(error)\n"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert answer == "sklearn is not installed; run: pip install 'rubrica[sklearn]'\n"

@@ -3,8 +3,6 @@
 import copy
 import io
 import pickle
-import subprocess
-import sys
 import warnings
 
 import joblib
@@ -388,14 +386,3 @@ def test_other_faults(news):
         model.predict_proba("one text")
     with pytest.warns(DataConversionWarning):
         assert same_model(model, clone(LINEAR).fit(news[0], news[1][:, None]))
-
-
-def test_without_scikit_learn_there_is_one_sentence_and_the_rest_works():
-    code = (
-        "import sys; sys.modules['sklearn'] = None\n"
-        "from rubrica import *\n"
-        "import rubrica\n"
-        "try:\n    rubrica.TextClassifier\nexcept rubrica.RubricaError as error:\n    print(error)\n"
-    )
-    answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    assert answer == "sklearn is not installed; run: pip install 'rubrica[sklearn]'\n"

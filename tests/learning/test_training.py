@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rubrica
-from networks import NETWORKS
+from made_networks import NETWORKS
 from rubrica import files as cache
 from rubrica.corpus import corpus as corpus_module
 from rubrica.corpus.corpus import build_corpus

@@ -13,3 +13,7 @@ CASES = [
     for pooling in ("last", "max", "average", "average_max", "attention")
     if (pooling != "last" or name not in NOT_LAST) and (pooling != "attention" or name not in WITHOUT_ATTENTION)
 ]
+
+# Where the package asks whether the kernels compute; a test that says no there goes the accelerator's way.
+TORCH_ALONE = ("networks.embedding", "networks.bptt", "networks.kim", "networks.drnn", "networks.mingru")
+TORCH_ALONE += ("networks.recurrent", "networks.network", "learning.backend")

@@ -1,7 +1,5 @@
 """The training loop: freezing, repeatability, validation, interruption."""
 
-import random
-from contextlib import suppress
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -9,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from networks import NETWORKS
+from made_networks import NETWORKS, TORCH_ALONE
 from rubrica.config.groups import AdamTraining
 from rubrica.corpus.corpus import build_corpus
 from rubrica.errors import ConfigError
@@ -20,8 +18,8 @@ from rubrica.learning.device_split import DeviceSplit
 from rubrica.learning.job import Job
 from rubrica.learning.loop import fit
 from rubrica.learning.network import initial_table
-from rubrica.learning.schedule import describe_thawing, drop_words, lr_at, thaw_step
-from rubrica.learning.seeds import seed_everything, seeded
+from rubrica.learning.schedule import drop_words, lr_at
+from rubrica.learning.seeds import seed_everything
 from rubrica.models.config import make_config
 from rubrica.networks.networks import build_network
 from settings import changed
@@ -90,14 +88,6 @@ def test_words_that_no_text_uses_keep_their_row(small):
     assert torch.equal(model.embedding.weight[unused], start[unused])
     used = sorted(set(small.split.tokens.ids.tolist()))
     assert not torch.isclose(model.embedding.weight[used], start[used]).all(dim=1).any()
-
-
-def test_a_schedule_counts_in_steps_or_in_epochs():
-    assert thaw_step(AdamTraining(freeze_epochs=2), steps_per_epoch=5) == 10
-    assert thaw_step(AdamTraining(), steps_per_epoch=5) == AdamTraining().freeze_steps
-    assert thaw_step(AdamTraining(freeze_steps=1001), steps_per_epoch=5) == 1001
-    assert describe_thawing(1001).endswith("frozen for updates 0..1000 and trains from update 1001 on")
-    assert describe_thawing(0) == "the embedding trains from the start"
 
 
 @pytest.mark.parametrize(
@@ -185,10 +175,6 @@ def test_scores_leave_the_model_as_it_was(small):
     for row, expected in zip(rows, logits, strict=True):
         alone = compute_logits(model, small.split, np.array([row]), config)[0]
         np.testing.assert_allclose(alone, expected, atol=1e-5)
-
-
-TORCH_ALONE = ("networks.embedding", "networks.bptt", "networks.kim", "networks.drnn", "networks.mingru")
-TORCH_ALONE += ("networks.recurrent", "networks.network", "learning.backend")
 
 
 @pytest.fixture
@@ -325,13 +311,6 @@ def test_a_frozen_table_is_not_moved(small):
         assert torch.equal(value, moved.state_dict()[name])
 
 
-def test_the_step_size_rises_and_falls():
-    settings = AdamTraining(lr=2.0, warmup=0.25, decay="linear")
-    assert [lr_at(done, settings) for done in (0, 0.125, 0.25, 0.625, 1)] == [0, 1, 2, 1, 0]
-    settings = AdamTraining(lr=2.0, warmup=0.0, decay="none")
-    assert [lr_at(done, settings) for done in (0, 0.5, 1)] == [2, 2, 2]
-
-
 def test_the_step_size_of_an_update_is_its_own(small, monkeypatch):
     seen = []
     model, config = make(small, "training.warmup=0.5")
@@ -391,19 +370,3 @@ def test_torch_keeps_out_of_the_way_of_the_kernels_and_comes_back(small, name, d
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
-
-
-def test_a_seed_holds_for_its_block_alone():
-    def drawn():
-        return random.random(), np.random.random(), torch.rand(1).item()  # noqa: NPY002
-
-    seed_everything(7)
-    of_seven = drawn()
-    seed_everything(3)
-    first, second = drawn(), drawn()
-    seed_everything(3)
-    assert drawn() == first
-    with suppress(ZeroDivisionError), seeded(7):
-        assert drawn() == of_seven
-        1 / 0  # noqa: B018 (an error leaves as well)
-    assert drawn() == second

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import rubrica
-from networks import CASES, NETWORKS
+from made_networks import CASES, NETWORKS, TORCH_ALONE
 from rubrica.corpus.corpus import Split, build_corpus
 from rubrica.learning import backend as backend_module
 from rubrica.learning import loop
@@ -29,7 +29,6 @@ from rubrica.networks.networks import build_network
 from rubrica.text.batching import pad_batch, similar_batches
 from rubrica.text.vocab import TokenIds
 from settings import changed
-from test_loop import TORCH_ALONE
 
 
 @pytest.fixture

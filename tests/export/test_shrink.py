@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from made_models import TEXTS, make, make_bag
 from rubrica.artifact.folder import load_artifact, save_artifact
 from rubrica.cli.units import parse_size
 from rubrica.data.dataset import Examples
@@ -17,8 +18,6 @@ from rubrica.models.storage import STORAGES, take_rows
 from rubrica.predict.classifier import Classifier
 from rubrica.text.vocab import Vocab
 from settings import changed
-from test_onnx_graph import make_bag
-from test_runtime import TEXTS, make
 
 
 def make_large(num_words=5000, unknown_id=1):

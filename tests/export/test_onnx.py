@@ -11,18 +11,17 @@ import onnxruntime
 import pytest
 import torch
 
+from made_models import CASES, LABELS, TEXTS, WORDS, make, make_bag
 from rubrica.artifact.folder import Artifact
 from rubrica.errors import ArtifactError, MissingExtraError
 from rubrica.export import onnx as onnx_graph
 from rubrica.export.onnx import TOLERANCE, build_model, check, export_onnx
 from rubrica.export.shrink import store
-from rubrica.models.config import load_recipe, make_config
+from rubrica.models.config import load_recipe
 from rubrica.models.storage import STORAGES
 from rubrica.networks.networks import build_network
 from rubrica.scoring.tasks import task_of
 from rubrica.text.vocab import Vocab
-from settings import changed, shapes_of
-from test_runtime import CASES, LABELS, TEXTS, WORDS, make
 
 
 def session_of(artifact):
@@ -59,15 +58,6 @@ def test_probabilities_equal_torch_where_the_seminar_starts(name):
         ids, lengths = ragged(4, steps, draw)
         (found,) = session.run(["probabilities"], {"ids": ids, "lengths": lengths})
         np.testing.assert_allclose(found, model(torch.from_numpy(ids), None).softmax(1).detach(), atol=1e-5)
-
-
-def make_bag(word_ngrams, num_buckets=13):
-    settings = [f"model.word_ngrams={word_ngrams}", f"model.num_buckets={num_buckets}", "model.embedding_dim=5"]
-    config = changed(make_config(), ["model.name=bag", "training.batch_size=64", *settings])
-    draw = np.random.default_rng(4)
-    shapes = shapes_of(config, len(WORDS), len(LABELS))
-    tensors = {name: draw.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
-    return Artifact(config, task_of(LABELS, lists=False), Vocab(WORDS, 1, True), tensors)
 
 
 def bag_logits(artifact, ids):
@@ -117,7 +107,7 @@ def test_a_smaller_table_is_small_in_the_graph_and_answers_alike(name, storage):
 
 def answer_as_documented():
     """The program of docs/artifact.md: numpy, re and onnxruntime, nothing of ours."""
-    text = (Path(__file__).parents[1] / "docs" / "artifact.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "artifact.md").read_text(encoding="utf-8")
     (program,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     assert "rubrica" not in program
     names = {}

@@ -122,5 +122,5 @@ def test_the_variable_decides_for_a_whole_process():
 
 
 def test_the_version_is_that_of_the_source():
-    source = Path(__file__).parents[1] / "native" / "cpu.cpp"
+    source = Path(__file__).parents[2] / "native" / "cpu.cpp"
     assert f"int rubrica_version() {{ return {native.VERSION}; }}" in source.read_text()

@@ -25,7 +25,7 @@ DECLARED = re.compile(r"RUBRICA_API int64_t rubrica_(\w+)\((.*?)\)\s*(try)?\s*\{
 
 def declarations():
     """Name, arguments and whether no exception leaves it, of every exported function."""
-    for path in sorted((Path(__file__).parents[1] / "native").glob("*.cpp")):
+    for path in sorted((Path(__file__).parents[2] / "native").glob("*.cpp")):
         for name, arguments, guarded in DECLARED.findall(path.read_text()):
             yield name, [" ".join(argument.split()) for argument in arguments.split(",") if argument.strip()], guarded
 

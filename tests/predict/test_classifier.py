@@ -11,50 +11,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import networks
 import rubrica
-from networks import NETWORKS
-from rubrica.artifact.folder import Artifact, save_artifact
-from rubrica.models.config import make_config
+from made_models import CASES, LABELS, TEXTS, make
+from made_networks import NETWORKS
+from rubrica.artifact.folder import save_artifact
 from rubrica.models.family import Inputs
-from rubrica.networks.networks import build_network
-from rubrica.predict.classifier import Classifier
-from rubrica.scoring.tasks import task_of
 from rubrica.text.batching import pad_batch
-from rubrica.text.vocab import Vocab
-from settings import changed
-
-LABELS = ["World", "Sports", "Business"]
-WORDS = ["<pad>", "<unk>", *"abcdefghijklmnop"]
-CASES = [
-    (name, pooling, masked, both)
-    for name, pooling in networks.CASES
-    for masked in (True, False)
-    for both in (False, True)
-    if not both or name not in ("cnn", "kim", "drnn")
-]
-TEXTS = ["a b c", "", "p", "a " * 70, "unknown words only", "c b a . d e f g h", "\0", "é 😀 a"]
-
-
-def make(name, pooling="max", masked=True, both=False, init="torch"):
-    torch.manual_seed(0)
-    wanted = [*NETWORKS[name], f"model.pooling={pooling}", f"model.mask_padding={str(masked).lower()}"]
-    wanted += [
-        "model.hidden_size=6",
-        "model.embedding_dim=5",
-        f"model.init={init}",
-        f"model.bidirectional={str(both).lower()}",
-        "training.batch_size=3",
-    ]
-    config = changed(make_config(), wanted)
-    model = build_network(config.model, torch.randn(len(WORDS), 5), len(LABELS))
-    if name == "cnn":
-        for norm in model.norms:
-            norm.running_mean.normal_()
-            norm.running_var.uniform_(0.5, 2)
-    model.eval()
-    tensors = {k: v.numpy() for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
-    return Classifier(Artifact(config, task_of(LABELS, lists=False), Vocab(WORDS, 1, True), tensors)), model
 
 
 def torch_probabilities(model, classifier, texts):
@@ -166,7 +128,7 @@ def test_a_saved_model_answers_where_torch_is_not_installed(tmp_path, name):
 def test_a_model_of_every_format_still_loads_and_answers_as_it_did(folder):
     """These folders are kept for ever; a new format gets one of its own. The second is the first one in int8, the
     third a network and a linear model, whose texts may have several labels."""
-    data = Path(__file__).parent / "data"
+    data = Path(__file__).parents[1] / "data"
     expected = json.loads((data / f"{folder}.json").read_text(encoding="utf-8"))
     model = rubrica.load(data / folder)
     assert model.labels == ["Sports", "Business", "Наука"]

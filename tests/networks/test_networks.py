@@ -5,7 +5,7 @@ import torch
 from msgspec import structs
 from torch import nn
 
-from networks import CASES, NETWORKS, NOT_LAST
+from made_networks import CASES, NETWORKS, NOT_LAST
 from rubrica.config.schema import fields_of
 from rubrica.models.config import make_config
 from rubrica.models.families import FAMILIES

@@ -204,7 +204,7 @@ def test_a_recipe_file_may_be_toml_or_the_config_of_a_model(tmp_path):
     saved = tmp_path / "config.json"
     saved.write_text(json.dumps({"id2label": {}, **changed(make_config(), ["training.epochs=9"]).to_dict()}))
     assert load_recipe(str(saved)).training.epochs == 9
-    old = load_recipe(str(Path(__file__).parent / "data" / "artifact-v1" / "config.json"))
+    old = load_recipe(str(Path(__file__).parents[1] / "data" / "artifact-v1" / "config.json"))
     assert (old.model.bidirectional, old.model.with_linear, old.training.dropout, old.training.storage) == (
         False, False, 0.0, "float32",
     )  # fmt: skip

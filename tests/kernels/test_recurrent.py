@@ -15,6 +15,7 @@ from ragged import (
     assert_close,
     assert_nan_stays_nan,
     assert_near,
+    attend,
     native_alone,
     needs_native,
     random_texts,
@@ -74,11 +75,6 @@ class Case:
         parameters = [getattr(self.layer, f"{name}_l0") for name in ("weight_ih", "bias_ih", "weight_hh", "bias_hh")]
         parameters += [] if u is None else [u]
         return with_gradients(features, [vectors, *parameters], self.d_features)
-
-
-def attend(states, u):
-    """The mean of one text's states (T, 1, H) by the softmax of u . h_t."""
-    return torch.softmax(states[:, 0] @ u, 0) @ states[:, 0]
 
 
 CASES = given(

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ragged import assert_close, native_alone, needs_native, random_texts
+from ragged import assert_close, attend, native_alone, needs_native, random_texts
 from rubrica.kernels.learn import learn
 from rubrica.kernels.recurrent import CELLS, POOLINGS, Reading
 from rubrica.models.recurrent import Recurrent
@@ -17,7 +17,6 @@ from rubrica.networks.networks import build_network
 from rubrica.networks.pooling import POOLINGS as BY_TORCH
 from rubrica.networks.pooling import num_features
 from rubrica.text.vocab import TokenIds
-from test_kernels_recurrent import attend
 
 pytestmark = needs_native
 
