@@ -6,9 +6,10 @@ without a label; an empty string is an error.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
+from rubrica.data.columns import find_named
 from rubrica.data.stored_texts import CodedLabels
 from rubrica.data.table import Table
 from rubrica.scoring.task import Label, Task
@@ -22,44 +23,46 @@ def read_labels(table: Table, column: str, separator: str) -> list[Label]:
 
     Args:
         table: Some rows.
-        column: The column of the labels.
+        column: The column of the labels, in any case.
         separator: The mark between labels in one string; an empty one reads every string whole.
 
     Raises:
-        DataError: If a row has no label, or something that is none.
+        DataError: If there is no such column, or a row has no label or something that is none.
     """
+    column = find_named(table, column)
     values = table.values(column)
     names = table.class_names.get(column)
     spelled: list[Any] = values
     if names is not None or set(map(type, values)) != {str}:
         spelled = [_all_of(value, names) if isinstance(value, list) else _one(value, names) for value in values]
-    distinct = set(spelled)
     lists = {}
-    if names is None and separator:
-        strings = (label for label in distinct if isinstance(label, str) and separator in label)
-        lists = {label: tuple(dict.fromkeys(map(str.strip, label.split(separator)))) for label in strings}
-    if blank := {label for label in distinct if _is_blank(lists.get(label, label))}:
-        row = next(row for row, label in enumerate(spelled) if label in blank)
-        raise table.error(row, _problem(values[row], column, names, separator))
+    for label in dict.fromkeys(spelled):
+        if names is None and separator and isinstance(label, str) and separator in label:
+            lists[label] = tuple(dict.fromkeys(map(str.strip, label.split(separator))))
+        if _is_blank(lists.get(label, label)):
+            row = spelled.index(label)
+            raise table.error(row, _problem(values[row], column, names, separator))
     return [lists.get(label, label) for label in spelled] if lists else spelled
 
 
-def hold_lists(labels: Sequence[Label]) -> bool:
+def hold_lists(labels: Iterable[Label]) -> bool:
     """Whether some text has a list of labels, of any length."""
-    return any(isinstance(label, tuple) for label in _distinct(labels))
+    return any(isinstance(label, tuple) for label in labels)
 
 
-def as_lists(labels: Sequence[Label]) -> Sequence[Label]:
+def as_lists(labels: list[Label] | CodedLabels) -> list[Label] | CodedLabels:
     """The same labels, each a tuple."""
-    if isinstance(labels, CodedLabels):
-        labels.rename(_as_list)
-        return labels
-    return [_as_list(label) for label in labels]
+    return type(labels)(map(as_list, labels))
 
 
-def classes_of(labels: Sequence[Label]) -> list[str]:
+def as_list(label: Label) -> tuple[str, ...]:
+    """A text's labels as a tuple."""
+    return label if isinstance(label, tuple) else (label,)
+
+
+def classes_of(labels: Iterable[Label]) -> list[str]:
     """Every name that occurs, once, in the order of the targets: integers by value, else sorted."""
-    names = sorted({name for label in _distinct(labels) for name in _as_list(label)})
+    names = sorted({name for label in set(labels) for name in as_list(label)})
     integers = all(re.fullmatch(r"-?[0-9]{1,18}", name) for name in names)
     return sorted(names, key=int) if integers else names
 
@@ -76,33 +79,20 @@ def check_known(table: Table, labels: list[Label], split: str, task: Task) -> li
     Raises:
         DataError: For the first row with a name that train lacks, or with a list where each text of train has one name.
     """
+    classes = set(task.labels)
     spelled: dict[Label, Label] = {}
-    for label in set(labels):
+    for label in dict.fromkeys(labels):
         try:
             spelled[label] = task.spell(label)
         except ValueError as error:
             problem = f"{error}, and each text of train has one"
             advice = 'correct one of them, or pass --label-separator "" to read labels whole'
-            raise table.error(_first(labels, {label}), f"{problem}; {advice}") from None
-    classes = set(task.labels)
-    if strange := {label for label in spelled if not classes.issuperset(_as_list(label))}:
-        row = _first(labels, strange)
-        name = next(name for name in _as_list(labels[row]) if name not in classes)
-        problem = f'label "{name}" of the {split} split does not occur in train'
-        raise table.error(row, f"{problem}; correct it, remove the row, or add such a text to train")
+            raise table.error(labels.index(label), f"{problem}; {advice}") from None
+        if strange := [name for name in as_list(label) if name not in classes]:
+            problem = f'label "{strange[0]}" of the {split} split does not occur in train'
+            advice = "correct it, remove the row, or add such a text to train"
+            raise table.error(labels.index(label), f"{problem}; {advice}")
     return [spelled[label] for label in labels]
-
-
-def _first(labels: list[Label], wanted: set[Label]) -> int:
-    return next(row for row, label in enumerate(labels) if label in wanted)
-
-
-def _distinct(labels: Sequence[Label]) -> Iterable[Label]:
-    return labels.names if isinstance(labels, CodedLabels) else set(labels)
-
-
-def _as_list(label: Label) -> tuple[str, ...]:
-    return label if isinstance(label, tuple) else (label,)
 
 
 def _one(value: Any, names: list[str] | None) -> str | None:

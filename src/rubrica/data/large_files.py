@@ -14,20 +14,16 @@ from rubrica.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much of a data set is in memory at a time.
-
-    Args:
-        large_bytes: A larger file is mapped and read in parts. Texts of more characters are kept on disk.
-        stretch_bytes: Lines of a large file that are read together. As Python's objects, rows of JSON take some ten
-            times as much.
-        block_bytes: The part of a CSV file that a thread reads. On two cores 1 to 8 MiB read AG News equally fast.
-        part_rows: Rows of a large Parquet file or hub data set that are read together.
-    """
+    """How much of a data set is in memory at a time."""
 
     large_bytes: int = 64 << 20
+    """A larger file is mapped and read in parts. Texts of more characters are kept on disk."""
     stretch_bytes: int = 16 << 20
+    """Lines of a large file that are read together. As Python's objects, rows of JSON take some ten times as much."""
     block_bytes: int = 4 << 20
+    """The part of a CSV file that a thread reads. On two cores 1 to 8 MiB read AG News equally fast."""
     part_rows: int = 1 << 14
+    """Rows of a large Parquet file or hub data set that are read together."""
 
 
 USUAL = Limits()
@@ -40,7 +36,7 @@ class Content:
     Args:
         path: The file, for messages.
         data: All bytes, or the map of a large file.
-        limits: How much is in memory at a time.
+        limits: See `Limits`.
     """
 
     path: Path
@@ -63,16 +59,20 @@ class Content:
             yield self.data[start:end]
             start = end
 
-    def pages(self) -> Iterator[tuple[int, str]]:
-        """Each stretch as text, with the number of its first line.
+    def pages(self) -> Iterator[tuple[int, list[str]]]:
+        """The lines of each stretch without their ends, with the number of the first.
 
         Raises:
             DataError: If the text is not UTF-8, with the line.
         """
-        line = 1
+        first = 1
         for stretch in self.stretches():
-            yield line, decode(self.path, stretch, line)
-            line += stretch.count(b"\n")
+            # str.splitlines would also split at U+2028, form feeds and other characters that texts contain.
+            lines = decode(self.path, stretch, first).split("\n")
+            if not lines[-1]:  # the file or stretch ends in \n, or is empty
+                lines.pop()
+            yield first, [line.removesuffix("\r") for line in lines]
+            first += len(lines)
 
 
 def read_content(path: Path, limits: Limits = USUAL) -> Content:
