@@ -189,6 +189,20 @@ def test_a_large_hub_data_set_is_taken_in_parts(monkeypatch):
         read_dataset("some/name", limits=TINY)
 
 
+def test_an_empty_split_of_a_hub_data_set_is_passed_over(monkeypatch):
+    rows, none = pa.table({"text": ["a"], "label": ["x"]}), pa.table({"text": [], "label": []})
+    monkeypatch.setattr(sources, "read_hub", lambda name: {"train": rows, "test": none})
+    assert list(read_dataset("some/name").splits) == ["train"]
+    monkeypatch.setattr(sources, "read_hub", lambda name: {"train": none})
+    with pytest.raises(DataError, match="some/name: found no split with rows, expected train and test"):
+        read_dataset("some/name")
+
+
+def test_blank_lines_may_fill_the_first_stretch_of_a_large_file(tmp_path):
+    path = write(tmp_path / "a.csv", b"\n" * 20 + csv_bytes(ROWS))
+    assert rows_of(read_dataset(path, limits=TINY).splits["train"]) == ROWS
+
+
 def test_shards_of_a_large_data_set_add_up_and_leave_nothing_behind(tmp_path):
     for shard in range(3):
         write(tmp_path / f"train-0000{shard}-of-00003.csv", csv_bytes(ROWS))

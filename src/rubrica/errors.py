@@ -67,9 +67,8 @@ def require(module: str, extra: str) -> ModuleType:
         # A broken installation (the library is there, one of its own imports is not) is not ours to explain.
         if error.name is None or not module.startswith(error.name):
             raise
-        raise MissingExtraError(
-            f"{module.split('.')[0]} is not installed; run: pip install 'rubrica[{extra}]'"
-        ) from None
+        library = module.partition(".")[0]
+        raise MissingExtraError(f"{library} is not installed; run: pip install 'rubrica[{extra}]'") from None
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

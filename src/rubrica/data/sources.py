@@ -78,11 +78,12 @@ def _split_files(folder: Path) -> dict[str, list[Path]]:
 
 
 def _hub_splits(name: str, limits: Limits) -> dict[str, Iterator[Table]]:
-    found = {_SPLIT_NAMES.get(split): table for split, table in read_hub(name).items() if table.num_rows}
-    parts = {split: arrow_parts(name, found[split], limits) for split in SPLITS if split in found}
-    if "train" not in parts and len(parts) != 1:
-        raise DataError(name, f"found splits {', '.join(parts) or 'of other names'}, expected train and test")
-    return parts
+    found = {_SPLIT_NAMES.get(split, split): table for split, table in read_hub(name).items() if table.num_rows}
+    present = [split for split in SPLITS if split in found]
+    if "train" not in found and len(present) != 1:
+        names = f"splits {', '.join(found)}" if found else "no split with rows"
+        raise DataError(name, f"found {names}, expected train and test")
+    return {split: arrow_parts(name, found[split], limits) for split in present}
 
 
 def _mini_news() -> dict[str, Iterator[Table]]:
