@@ -61,7 +61,7 @@ def find_named(table: Table, wanted: str) -> str:
     """
     if wanted in table.columns:
         return wanted
-    if found := _present([_key(wanted)], table.columns):
+    if found := _present([wanted.strip().lower()], table.columns):
         return found[0]
     raise DataError(table.path, f'no column "{wanted}"; {nearest(wanted, table.columns)}')
 
@@ -94,12 +94,8 @@ def _strings(table: Table, column: str) -> list[str | None]:
 
 def _present(known: Iterable[str], names: Iterable[str]) -> tuple[str, ...]:
     """The names of columns that are known, in the order of the known ones."""
-    by_key = {_key(name): name for name in names}
+    by_key = {name.strip().lower(): name for name in names}
     return tuple(by_key[key] for key in known if key in by_key)
-
-
-def _key(name: str) -> str:
-    return name.strip().lower()
 
 
 def _no_column(table: Table, kind: str, option: str) -> DataError:

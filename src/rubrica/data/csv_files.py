@@ -26,9 +26,7 @@ def read_csv(content: Content, delimiter: str) -> Iterator[Table]:
     path, data = content.path, content.data
     rows, waiting = 0, None
     try:
-        _, header, open_quote = next(_iter_records(content, delimiter))
-        if open_quote is not None and (fault := _find_fault(content, delimiter)):
-            raise fault
+        _, header, _ = next(_iter_records(content, delimiter))
         check_names(path, header)
         for part in _parts(content, delimiter, header):
             if waiting is not None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rubrica.data.columns import find_columns, read_column_texts
 from rubrica.data.files import file_suffix, read_parts
-from rubrica.data.labels import SEPARATOR, as_lists, check_known, classes_of, hold_lists, read_labels
+from rubrica.data.labels import SEPARATOR, as_list, check_known, classes_of, read_labels
 from rubrica.data.large_files import USUAL, Limits, read_content
 from rubrica.data.line_files import read_lines
 from rubrica.data.sources import find_splits
@@ -101,10 +101,10 @@ def read_dataset(
         rows = _iter_rows(chain([first], tables), texts_from, labels_from, label_separator, split, task)
         texts, labels = _gather(rows, limits)
         if task is None:
-            lists = hold_lists(labels)
+            lists = any(isinstance(label, tuple) for label in labels)
             task = task_of(first.class_names.get(labels_from) or classes_of(labels), lists=lists)
             if lists:
-                labels = as_lists(labels)
+                labels = type(labels)(map(as_list, labels))
                 _explain_lists(name, labels, label_separator)
         splits[split] = Examples(texts, labels)
     assert task is not None  # there is at least one split

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from rubrica.data.columns import find_named
-from rubrica.data.stored_texts import CodedLabels
 from rubrica.data.table import Table
 from rubrica.scoring.task import Label, Task
 
@@ -30,29 +29,23 @@ def read_labels(table: Table, column: str, separator: str) -> list[Label]:
         DataError: If there is no such column, or a row has no label or something that is none.
     """
     column = find_named(table, column)
-    values = table.values(column)
     names = table.class_names.get(column)
-    spelled: list[Any] = values
-    if names is not None or set(map(type, values)) != {str}:
-        spelled = [_all_of(value, names) if isinstance(value, list) else _one(value, names) for value in values]
-    lists = {}
-    for label in dict.fromkeys(spelled):
-        if names is None and separator and isinstance(label, str) and separator in label:
-            lists[label] = tuple(dict.fromkeys(map(str.strip, label.split(separator))))
-        if _is_blank(lists.get(label, label)):
-            row = spelled.index(label)
-            raise table.error(row, _problem(values[row], column, names, separator))
-    return [lists.get(label, label) for label in spelled] if lists else spelled
-
-
-def hold_lists(labels: Iterable[Label]) -> bool:
-    """Whether some text has a list of labels, of any length."""
-    return any(isinstance(label, tuple) for label in labels)
-
-
-def as_lists(labels: list[Label] | CodedLabels) -> list[Label] | CodedLabels:
-    """The same labels, each a tuple."""
-    return type(labels)(map(as_list, labels))
+    labels: list[Label] = []
+    strings: dict[str, Label] = {}  # each different one is looked at once
+    try:
+        for value in table.values(column):
+            if isinstance(value, list):
+                labels.append(tuple(dict.fromkeys(_name(part, column, names) for part in value)))
+            elif not isinstance(value, str):
+                labels.append(_name(value, column, names))
+            else:
+                if value not in strings:
+                    split = names is None and separator and separator in value
+                    strings[value] = _split(value, separator) if split else _name(value, column, names)
+                labels.append(strings[value])
+    except ValueError as error:
+        raise table.error(len(labels), str(error)) from None
+    return labels
 
 
 def as_list(label: Label) -> tuple[str, ...]:
@@ -74,7 +67,7 @@ def check_known(table: Table, labels: list[Label], split: str, task: Task) -> li
         table: The rows, for the place of an error.
         labels: Their labels as read.
         split: The name of the split.
-        task: The names that train has, and whether a text has one of them.
+        task: What train's labels are.
 
     Raises:
         DataError: For the first row with a name that train lacks, or with a list where each text of train has one name.
@@ -95,34 +88,27 @@ def check_known(table: Table, labels: list[Label], split: str, task: Task) -> li
     return [spelled[label] for label in labels]
 
 
-def _one(value: Any, names: list[str] | None) -> str | None:
-    """A label as the user would write it; None for a value that cannot be one."""
-    if names is not None:
-        return names[value] if isinstance(value, int) and value in range(len(names)) else None
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):  # pandas makes floats of integers when one of them is missing
-        return str(int(value)) if value.is_integer() else None
-    return str(value) if isinstance(value, str | int) else None
-
-
-def _all_of(values: list[Any], names: list[str] | None) -> tuple[str | None, ...]:
-    return tuple(dict.fromkeys(_one(value, names) for value in values))
-
-
-def _is_blank(label: Any) -> bool:
-    if isinstance(label, tuple):
-        return any(map(_is_blank, label))
-    return label is None or not label.strip()
-
-
-def _problem(value: Any, column: str, names: list[str] | None, separator: str) -> str:
-    if isinstance(value, list):
-        value = next(part for part in value if _is_blank(_one(part, names)))
-    if value is None or value != value or (isinstance(value, str) and not value.strip()):
-        return f'no label in "{column}"; add one or remove the row'
-    if isinstance(value, str) and separator and separator in value:
+def _split(labels: str, separator: str) -> tuple[str, ...]:
+    parts = tuple(dict.fromkeys(map(str.strip, labels.split(separator))))
+    if "" in parts:
         advice = f'remove a "{separator}", or pass --label-separator "" if it is part of the label'
-        return f'an empty label in "{value:.40}"; {advice}'
-    expected = f"a class of 0 to {len(names) - 1}" if names is not None else "a label: a string or an integer"
-    return f'found {value!r:.40} in "{column}", expected {expected}'
+        raise ValueError(f'an empty label in "{labels:.40}"; {advice}')
+    return parts
+
+
+def _name(value: Any, column: str, names: list[str] | None) -> str:
+    """A label as the user would write it."""
+    expected = "a label: a string or an integer"
+    if value is None or value != value or (isinstance(value, str) and not value.strip()):
+        raise ValueError(f'no label in "{column}"; add one or remove the row')
+    if names is not None:
+        if isinstance(value, int) and value in range(len(names)):
+            return names[value]
+        expected = f"a class of 0 to {len(names) - 1}"
+    elif isinstance(value, bool):
+        return str(value).lower()
+    elif isinstance(value, str | int):
+        return str(value)
+    elif isinstance(value, float) and value.is_integer():  # pandas makes floats of integers when one of them is missing
+        return str(int(value))
+    raise ValueError(f'found {value!r:.40} in "{column}", expected {expected}')

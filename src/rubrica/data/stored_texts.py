@@ -9,7 +9,7 @@ import weakref
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, overload
+from typing import Any
 
 from rubrica.errors import require
 from rubrica.files import cache_faults, unnamed_file
@@ -63,11 +63,7 @@ class StoredTexts(Sequence[str]):
     def __len__(self) -> int:
         return self._count
 
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
+    def __getitem__(self, index: Any) -> Any:
         """One text, or the list of a slice."""
         found = self._column()[index]
         return found.to_pylist() if isinstance(index, slice) else found.as_py()
@@ -108,11 +104,7 @@ class CodedLabels(Sequence[Label]):
     def __len__(self) -> int:
         return len(self._numbers)
 
-    @overload
-    def __getitem__(self, index: int) -> Label: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Label]: ...
-    def __getitem__(self, index: int | slice) -> Label | list[Label]:
+    def __getitem__(self, index: Any) -> Any:
         """One label, or the list of a slice."""
         found = self._numbers[index]
         return self._names[found] if isinstance(found, int) else [self._names[code] for code in found]
