@@ -26,11 +26,8 @@ def find_columns(
 ) -> tuple[tuple[str, ...], str]:
     """The names of the columns of the text, and of the column of the label.
 
-    Args:
-        table: Its columns are looked through.
-        text_columns: As the user gives them; empty to find them.
-        label_column: As the user gives it; None to find it.
-        labeled: Whether there must be labels; if not, the name of their column may be empty.
+    They are the ones that the user gives; empty text columns and a label column None are found by name. Where the
+    table need not be labeled, the label's column may be "".
 
     Raises:
         DataError: If a given column is missing, or none is found.

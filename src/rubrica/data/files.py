@@ -21,12 +21,9 @@ from rubrica.errors import ConfigError, DataError, require
 
 
 def read_parts(path: Path, delimiter: str | None, limits: Limits) -> Iterator[Table]:
-    """Read a file of any known format, in one part or, if it is large, in many that have rows each.
+    """Read a file whose suffix is in `FORMATS`, in one part or, if it is large, in many that have rows each.
 
-    Args:
-        path: The suffix says the format.
-        delimiter: Of CSV and TSV; None for a comma or a tab, by suffix.
-        limits: How much is in memory at a time.
+    The delimiter is for CSV and TSV; None is a comma or a tab, by suffix.
 
     Raises:
         DataError: If it cannot be read, has no rows, or is not what its suffix says.
@@ -64,8 +61,7 @@ def iter_lines(source: Path | str) -> Iterator[str]:
     try:
         with nullcontext(sys.stdin.buffer) if standard else Path(path).open("rb") as stream:
             for number, line in enumerate(stream, 1):
-                text = decode(path, line, first_line=number)
-                yield text.removesuffix("\n").removesuffix("\r")
+                yield decode(path, line, number).removesuffix("\n").removesuffix("\r")
     except OSError as error:
         raise DataError(path, f"cannot be read ({error.strerror})") from None
 

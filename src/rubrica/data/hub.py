@@ -28,8 +28,7 @@ ALIASES = {
 def read_hub(name: str) -> dict[str, Any]:
     """The splits of a hub data set as pyarrow tables, downloaded or from the local Hugging Face cache.
 
-    Args:
-        name: `owner/name` or one of `ALIASES`, with `:config` behind it if the set has several configurations.
+    The name is `owner/name` or one of `ALIASES`, with `:config` behind it if the set has several configurations.
 
     Raises:
         DataError: If the hub does not answer and the set is not in the cache, or if the set cannot be read.

@@ -20,10 +20,7 @@ SEPARATOR = "|"
 def read_labels(table: Table, column: str, separator: str) -> list[Label]:
     """The label of each row, a string; a tuple of strings for a row with a list.
 
-    Args:
-        table: Some rows.
-        column: The column of the labels, in any case.
-        separator: The mark between labels in one string; an empty one reads every string whole.
+    The name of the column may be in any case. An empty separator reads every string whole.
 
     Raises:
         DataError: If there is no such column, or a row has no label or something that is none.
@@ -61,13 +58,7 @@ def classes_of(labels: Iterable[Label]) -> list[str]:
 
 
 def check_known(table: Table, labels: list[Label], split: str, task: Task) -> list[Label]:
-    """The labels of another split, in the form of train's labels.
-
-    Args:
-        table: The rows, for the place of an error.
-        labels: Their labels as read.
-        split: The name of the split.
-        task: What train's labels are.
+    """The labels of a table of another split, in the form of train's labels, which the task knows.
 
     Raises:
         DataError: For the first row with a name that train lacks, or with a list where each text of train has one name.
@@ -102,7 +93,7 @@ def _name(value: Any, column: str, names: list[str] | None) -> str:
     if value is None or value != value or (isinstance(value, str) and not value.strip()):
         raise ValueError(f'no label in "{column}"; add one or remove the row')
     if names is not None:
-        if isinstance(value, int) and value in range(len(names)):
+        if isinstance(value, int) and value in range(len(names)) and names[value].strip():
             return names[value]
         expected = f"a class of 0 to {len(names) - 1}"
     elif isinstance(value, bool):

@@ -31,13 +31,7 @@ USUAL = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The bytes of a file, unpacked.
-
-    Args:
-        path: The file, for messages.
-        data: All bytes, or the map of a large file.
-        limits: See `Limits`.
-    """
+    """The bytes of a file, unpacked; the map of a large one. The path is for messages."""
 
     path: Path
     data: bytes | mmap.mmap
@@ -50,12 +44,10 @@ class Content:
 
     def stretches(self) -> Iterator[bytes]:
         r"""The bytes of a large file in stretches that end in `\n`; the bytes of a small one together."""
-        if isinstance(self.data, bytes):
-            yield self.data
-            return
         start, size = 0, len(self.data)
+        step = self.limits.stretch_bytes if self.is_large else size
         while start < size:
-            end = self.data.find(b"\n", min(start + self.limits.stretch_bytes, size) - 1) + 1 or size
+            end = self.data.find(b"\n", min(start + step, size) - 1) + 1 or size
             yield self.data[start:end]
             start = end
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -37,9 +38,7 @@ def find_splits(source: str | Path, delimiter: str | None, limits: Limits) -> di
 
 
 def _local_splits(path: Path, delimiter: str | None, limits: Limits) -> dict[str, Iterator[Table]]:
-    if not path.is_dir():
-        return {"train": read_parts(path, delimiter, limits)}
-    files = _split_files(path)
+    files = _split_files(path) if path.is_dir() else {"train": [path]}
     if not files:  # `hf download` keeps the files of a data set one folder deeper
         folders = [folder for folder in sorted(path.iterdir()) if folder.is_dir()]
         inside = {folder.name: found for folder in folders if (found := _split_files(folder))}
@@ -50,11 +49,8 @@ def _local_splits(path: Path, delimiter: str | None, limits: Limits) -> dict[str
         present = ", ".join(f"{split}.*" for split in files) or "neither"
         formats = " ".join(FORMATS)
         raise DataError(path, f"found {present}, expected train.* and test.* in one of the formats {formats}")
-
-    def parts(shards: list[Path]) -> Iterator[Table]:
-        return chain.from_iterable(read_parts(shard, delimiter, limits) for shard in shards)
-
-    return {split: parts(files[split]) for split in SPLITS if split in files}
+    read = partial(read_parts, delimiter=delimiter, limits=limits)
+    return {split: chain.from_iterable(map(read, files[split])) for split in SPLITS if split in files}
 
 
 def _split_files(folder: Path) -> dict[str, list[Path]]:

@@ -41,7 +41,8 @@ class StoredTexts(Sequence[str]):
         weakref.finalize(self, self._file.close)
         with cache_faults():
             self._writer = ipc.new_stream(self._file, pa.schema({"text": pa.large_string()}))
-        self._mapped: Any = None  # the texts as an Arrow column, once somebody asks for one
+        # The texts as an Arrow column: None until somebody asks for one. An empty file cannot be mapped.
+        self._mapped: Any = pa.chunked_array([], pa.large_string())
         self._count = 0
         self.extend(texts)
 
@@ -57,29 +58,24 @@ class StoredTexts(Sequence[str]):
             while some := list(islice(rest, _BATCH)):
                 self._writer.write_batch(pa.record_batch({"text": pa.array(some, pa.large_string())}))
                 self._count += len(some)
+                self._mapped = None
             self._file.flush()
-        self._mapped = None
 
     def __len__(self) -> int:
         return self._count
 
     def __getitem__(self, index: Any) -> Any:
         """One text, or the list of a slice."""
-        found = self._column()[index]
+        if self._mapped is None:
+            pa, ipc = require("pyarrow", "data"), require("pyarrow.ipc", "data")
+            data = pa.py_buffer(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))
+            self._mapped = ipc.open_stream(data).read_all().column("text")
+        found = self._mapped[index]
         return found.to_pylist() if isinstance(index, slice) else found.as_py()
 
     def __iter__(self) -> Iterator[str]:
         for first in range(0, len(self), _BATCH):
             yield from self[first : first + _BATCH]
-
-    def _column(self) -> Any:
-        pa, ipc = require("pyarrow", "data"), require("pyarrow.ipc", "data")
-        if not self._count:  # an empty file cannot be mapped
-            return pa.chunked_array([], pa.large_string())
-        if self._mapped is None:
-            data = pa.py_buffer(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))
-            self._mapped = ipc.open_stream(data).read_all().column("text")
-        return self._mapped
 
 
 class CodedLabels(Sequence[Label]):
