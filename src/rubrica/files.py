@@ -79,11 +79,7 @@ def content_key(*parts: bytes) -> str:
     """A name for content: sha256 over the parts and their lengths, 32 hexadecimal digits."""
     import hashlib  # not for an answer
 
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "little"))
-        digest.update(part)
-    return digest.hexdigest()[:32]
+    return hashlib.sha256(b"".join(len(part).to_bytes(8, "little") + part for part in parts)).hexdigest()[:32]
 
 
 def unnamed_file() -> IO[bytes]:

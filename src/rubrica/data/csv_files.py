@@ -36,8 +36,8 @@ def read_csv(content: Content, delimiter: str) -> Iterator[Table]:
             rows += len(part)
     except (UnicodeDecodeError, pa.ArrowInvalid) as error:
         first_line = str(error).strip().partition("\n")[0]
-        fallback = DataError(path, f"no CSV that can be read ({first_line})")
-        raise _find_fault(content, delimiter) or fallback from None
+        fault = _find_fault(content, delimiter)
+        raise fault or DataError(path, f"no CSV that can be read ({first_line})") from None
     if waiting is not None:
         # pyarrow takes the end of the file for a missing last quote; then the file ends in the last field as read.
         last = waiting.columns[header[-1]][-1].as_py() if rows else ""

@@ -88,14 +88,14 @@ def read_dataset(
         MissingExtraError: If pyarrow (or datasets, for a hub id) is not installed.
         ConfigError: If the delimiter is not one character.
     """
-    name, splits = str(source), dict[str, Examples]()
+    name, splits, task = str(source), dict[str, Examples](), None
     texts_from, labels_from = tuple[str, ...](), ""
-    task: Task | None = None
     for split, tables in find_splits(source, delimiter, limits).items():
         first = next(tables)
         if task is None:
             texts_from, labels_from = find_columns(first, text_columns, label_column)
-        elif _is_unlabeled(first, labels_from):
+        elif labels_from in first.class_names and all(value == -1 for value in first.values(labels_from)):
+            # A hub keeps the labels of some test splits secret.
             log.warning("%s: the %s split has no labels and is left out", first.path, split)
             continue
         rows = _iter_rows(chain([first], tables), texts_from, labels_from, label_separator, split, task)
@@ -146,11 +146,6 @@ def _iter_rows(
         if task is not None:
             labels = check_known(table, labels, split, task)
         yield read_column_texts(table, texts_from), labels
-
-
-def _is_unlabeled(table: Table, column: str) -> bool:
-    """Whether this is a hub's test split whose labels are kept secret: all of them -1."""
-    return column in table.class_names and all(value == -1 for value in table.values(column))
 
 
 def _gather(

@@ -20,24 +20,6 @@ _LABEL_PREFIX = "__label__"
 _SURROGATE = re.compile("[\ud800-\udfff]")  # half a pair; two halves are one character
 
 
-def read_jsonl(content: Content, _: str) -> Iterator[Table]:
-    """The objects of JSON Lines; their keys are the columns.
-
-    Raises:
-        DataError: With the first line that is no JSON object.
-    """
-    return _read_rows(content, _json_row)
-
-
-def read_fasttext(content: Content, _: str) -> Iterator[Table]:
-    """The texts and labels of a fastText file.
-
-    Raises:
-        DataError: With the first line that has no label.
-    """
-    return _read_rows(content, _fasttext_row)
-
-
 def read_lines(content: Content) -> Iterator[list[str]]:
     """The texts of a plain or fastText file, one a line, in stretches; as in fastText, labels are passed over.
 
@@ -48,8 +30,12 @@ def read_lines(content: Content) -> Iterator[list[str]]:
         yield [_split_labels(line)[1] if _LABEL_PREFIX in line else line for line in lines]
 
 
-def _read_rows(content: Content, parse: Callable[[Path, str, int], dict[str, Any]]) -> Iterator[Table]:
-    """The rows that `parse` makes of a path, a line and its number; blank lines are none."""
+def _read_rows(content: Content, _: str, *, parse: Callable[[Path, str, int], dict[str, Any]]) -> Iterator[Table]:
+    """The rows that `parse` makes of a path, a line and its number; a blank line is no row.
+
+    Raises:
+        DataError: With the first line that is no JSON object, or has no `__label__`.
+    """
     names: list[str] = []
     for first_line, page in content.pages():
         lines = {number: line for number, line in enumerate(page, first_line) if line.strip()}
@@ -95,3 +81,9 @@ def _split_labels(line: str) -> tuple[list[str], str]:
         labels.append(words[-1])
         text = words[0] if len(words) > 1 else ""
     return [label.removeprefix(_LABEL_PREFIX) for label in labels], text
+
+
+read_jsonl = partial(_read_rows, parse=_json_row)
+"""The objects of JSON Lines; their keys are the columns."""
+read_fasttext = partial(_read_rows, parse=_fasttext_row)
+"""The texts and labels of a fastText file."""

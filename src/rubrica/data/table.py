@@ -13,21 +13,13 @@ from rubrica.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Some rows of one file, or of one split of a hub data set. Every way in gives its rows as tables.
+    """Some rows of one file, or of one split of a hub data set. Every way in gives its rows as tables."""
 
-    Args:
-        path: The file or the hub id, for messages.
-        columns: By name; lists, or pyarrow columns that become lists when they are asked for.
-        class_names: For each column of a hub ClassLabel, the names that its integers stand for.
-        row_lines: The physical line of every row, or None where there are no lines.
-        first_row: How many rows of the file stand before these.
-    """
-
-    path: Path | str
-    columns: dict[str, Any]
-    class_names: dict[str, list[str]] = field(default_factory=dict)
-    row_lines: Callable[[], Iterable[int]] | None = None
-    first_row: int = 0
+    path: Path | str  # the file or the hub id, for messages
+    columns: dict[str, Any]  # by name; lists, or pyarrow columns that become lists when they are asked for
+    class_names: dict[str, list[str]] = field(default_factory=dict)  # what the integers of a hub ClassLabel stand for
+    row_lines: Callable[[], Iterable[int]] | None = None  # the physical line of every row, where there are lines
+    first_row: int = 0  # how many rows of the file stand before these
 
     def values(self, column: str) -> list[Any]:
         """A column as Python objects."""
