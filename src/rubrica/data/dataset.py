@@ -101,7 +101,7 @@ def read_dataset(
         rows = _iter_rows(chain([first], tables), texts_from, labels_from, label_separator, split, task)
         texts, labels = _gather(rows, limits)
         if task is None:
-            lists = any(isinstance(label, tuple) for label in labels)
+            lists = any(isinstance(label, tuple) for label in set(labels))
             task = task_of(first.class_names.get(labels_from) or classes_of(labels), lists=lists)
             if lists:
                 labels = type(labels)(map(as_list, labels))

@@ -27,22 +27,17 @@ def read_labels(table: Table, column: str, separator: str) -> list[Label]:
     """
     column = find_named(table, column)
     names = table.class_names.get(column)
+    values = table.values(column)
+    different = dict.fromkeys(values) if set(map(type, values)) == {str} else values  # each string is read once
     labels: list[Label] = []
-    strings: dict[str, Label] = {}  # each different one is looked at once
-    try:
-        for value in table.values(column):
-            if isinstance(value, list):
-                labels.append(tuple(dict.fromkeys(_name(part, column, names) for part in value)))
-            elif not isinstance(value, str):
-                labels.append(_name(value, column, names))
-            else:
-                if value not in strings:
-                    split = names is None and separator and separator in value
-                    strings[value] = _split(value, separator) if split else _name(value, column, names)
-                labels.append(strings[value])
-    except ValueError as error:
-        raise table.error(len(labels), str(error)) from None
-    return labels
+    for value in different:
+        try:
+            labels.append(_read_label(value, column, names, separator))
+        except ValueError as error:
+            raise table.error(values.index(value), str(error)) from None
+    if different is values:
+        return labels
+    return list(map(dict(zip(different, labels, strict=True)).__getitem__, values))
 
 
 def as_list(label: Label) -> tuple[str, ...]:
@@ -79,11 +74,15 @@ def check_known(table: Table, labels: list[Label], split: str, task: Task) -> li
     return [spelled[label] for label in labels]
 
 
-def _split(labels: str, separator: str) -> tuple[str, ...]:
-    parts = tuple(dict.fromkeys(map(str.strip, labels.split(separator))))
+def _read_label(value: Any, column: str, names: list[str] | None, separator: str) -> Label:
+    if isinstance(value, list):
+        return tuple(dict.fromkeys(_name(part, column, names) for part in value))
+    if names is not None or not isinstance(value, str) or not separator or separator not in value:
+        return _name(value, column, names)
+    parts = tuple(dict.fromkeys(map(str.strip, value.split(separator))))
     if "" in parts:
         advice = f'remove a "{separator}", or pass --label-separator "" if it is part of the label'
-        raise ValueError(f'an empty label in "{labels:.40}"; {advice}')
+        raise ValueError(f'an empty label in "{value:.40}"; {advice}')
     return parts
 
 
