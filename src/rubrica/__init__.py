@@ -15,12 +15,9 @@ from rubrica.errors import RubricaError
 
 if TYPE_CHECKING:
     from rubrica.estimator import TextClassifier as TextClassifier
-    from rubrica.learning.train import train as train
-    from rubrica.models.config import Config as Config
-    from rubrica.models.config import load_recipe as load_recipe
-    from rubrica.models.config import make_config as make_config
-    from rubrica.predict.classifier import Classifier as Classifier
-    from rubrica.predict.classifier import load as load
+    from rubrica.learning.train import train
+    from rubrica.models.config import Config, load_recipe, make_config
+    from rubrica.predict.classifier import Classifier, load
 
 __version__ = "0.1.0"
 __all__ = ["load", "train", "Classifier", "Config", "make_config", "load_recipe", "RubricaError", "__version__"]

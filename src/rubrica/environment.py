@@ -2,6 +2,8 @@
 
 import os
 import platform
+import re
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -9,13 +11,11 @@ from typing import Any
 from rubrica.files import cache_folder
 from rubrica.kernels import native
 
-LIBRARIES = ("rubrica", "numpy", "safetensors", "torch", "pyarrow", "gensim", "datasets")
-
 
 def describe() -> dict[str, Any]:
     """What `rubrica info --env` shows, ready for JSON; nothing of it is imported to learn its version."""
     return {
-        "versions": versions(LIBRARIES),
+        "versions": versions(("rubrica", "numpy", "safetensors", "torch", "pyarrow", "gensim", "datasets")),
         "system": platform.platform(),
         "processor": processor(),
         "kernels": native.describe(),
@@ -24,23 +24,21 @@ def describe() -> dict[str, Any]:
     }
 
 
-def versions(libraries: tuple[str, ...]) -> dict[str, str | None]:
+def versions(libraries: Iterable[str]) -> dict[str, str | None]:
     """The version of Python and of each library; None where it is not installed."""
-    return {"python": platform.python_version()} | {name: _version(name) for name in libraries}
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for library in libraries:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            found[library] = None
+    return found
 
 
 def processor() -> str:
     """Cores and processor, in words that mean something elsewhere."""
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")  # of Linux, where the line above gives at best the architecture
-    if info.exists():
-        names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-        name = names[0] if names else name
+    if info.exists() and (found := re.search(r"(?m)^model name[^:\n]*:(.*)", info.read_text())):
+        name = found[1].strip()
     return f"{os.cpu_count()} cores, {name}"
-
-
-def _version(library: str) -> str | None:
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return None

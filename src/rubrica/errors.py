@@ -1,12 +1,5 @@
 """The errors that a user can cause, each one sentence: what was found, what was expected, what to do.
 
-* RubricaError
-  + DataError        a data file, a hub data set, a column, a label
-  + VectorsError     a file of word vectors, or a name of the gensim list
-  + ArtifactError    a model folder that is broken, foreign or cannot be written
-  + ConfigError      an unknown key or a value out of range (also a ValueError)
-  + MissingExtraError  a library of an optional part is not installed (also an ImportError)
-
 Arguments of the wrong kind raise plain `ValueError` or `TypeError`.
 """
 
@@ -21,13 +14,7 @@ class RubricaError(Exception):
 
 
 class FileError(RubricaError):
-    """A fault inside a file. The message opens with the path and, where known, the line.
-
-    Args:
-        path: The file.
-        problem: What was found, what was expected, what to do.
-        line: Line of the file, counted from 1.
-    """
+    """A fault inside a file. The message opens with the path and, where known, the line, counted from 1."""
 
     def __init__(self, path: Path | str, problem: str, *, line: int | None = None) -> None:
         self.path, self.problem, self.line = str(path), problem, line
@@ -36,7 +23,7 @@ class FileError(RubricaError):
 
 
 class DataError(FileError):
-    """A data file or hub data set that cannot be used as it is."""
+    """A data file or hub data set, a column or a label, that cannot be used as it is."""
 
 
 class VectorsError(FileError):
@@ -67,9 +54,8 @@ def require(module: str, extra: str) -> ModuleType:
         # A broken installation (the library is there, one of its own imports is not) is not ours to explain.
         if error.name is None or not module.startswith(error.name):
             raise
-        raise MissingExtraError(
-            f"{module.split('.')[0]} is not installed; run: pip install 'rubrica[{extra}]'"
-        ) from None
+        library = module.partition(".")[0]
+        raise MissingExtraError(f"{library} is not installed; run: pip install 'rubrica[{extra}]'") from None
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -30,8 +30,7 @@ from sklearn.utils.class_weight import compute_sample_weight  # noqa: E402
 from sklearn.utils.multiclass import check_classification_targets  # noqa: E402
 from sklearn.utils.validation import check_is_fitted, column_or_1d  # noqa: E402
 
-_NAMED = ("epochs", "batch_size", "lr", "hidden_size", "dropout", "cost")
-"""Settings that are parameters: the ones that people search over."""
+_NAMED = ("epochs", "batch_size", "lr", "hidden_size", "dropout", "cost")  # parameters that people search over
 
 
 class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -44,23 +43,24 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     >>> search.predict(["two hours lost"])                                  # doctest: +SKIP
     array(['negative'], dtype='<U8')
 
-    As everywhere in Rubrica, a part of the texts is held out of training (`data.validation_fraction`): it chooses the
-    epoch and makes the probabilities true. Of too few texts none is, unless `settings` says how many. A parameter that
+    A part of the texts is held out of training (`data.validation_fraction`): it chooses the epoch and calibrates the
+    probabilities. Where there are too few texts, no text is held out unless `settings` says how many. A parameter that
     the model does not read, such as `lr` of a linear model, has no effect.
 
     Args:
         model: `gru`, `lstm`, `rnn`, `cnn`, `mingru`, `drnn`, `bag` or `linear`; or a recipe, by its
             name (`small`, `large`, `seminar-gru`, ...) or TOML file.
-        vectors: Word vectors: a file, a downloaded name of the gensim list, or `rubrica.vectors.Vectors`.
+        vectors: Word vectors: a file, a downloaded name of the gensim list, or a `Vectors`.
         epochs: Passes over the texts. None, here and below, takes what the model's recipe says.
         batch_size: Texts of one update.
         lr: The step size at its largest.
         hidden_size: Recurrent units of each direction, or filters of each convolution.
         dropout: Share of the features that is zeroed in each update of a network.
         cost: Of a linear model, alone or beside a network: what an error costs beside large weights.
-        class_weight: What each text of a class counts, as a dict by label; `"balanced"` lets the classes count alike.
-        random_state: The seed of every random draw, a whole number; None takes the recipe's, which mostly is 0. Same
-            data and seed, same model, to the last bit.
+        class_weight: How much each text of a class counts, as a dict by label; with `"balanced"` all classes count
+            alike.
+        random_state: The seed of every random draw, a whole number; None takes the recipe's, which mostly is 0. The
+            same data and seed give the same model, to the last bit.
         settings: All other settings by name, as in `{"model.pooling": "max"}`; a parameter above wins over its own.
 
     Attributes:
@@ -145,7 +145,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             NotFittedError: Before `fit`.
         """
-        places = self.predict_proba(X).argmax(axis=1)
+        places = self.predict_proba(X).argmax(axis=1)  # first, since `classes_` is there only after `fit`
         return self.classes_[places]
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
@@ -158,7 +158,6 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self.classifier_.predict_proba(_check_texts(X))
 
     def _config(self) -> Config:
-        """All settings, checked."""
         if not isinstance(self.model, str | Path):
             raise TypeError(f"model is {self.model!r:.40}, expected a string, for example 'gru'")
         if self.settings is not None and not isinstance(self.settings, Mapping):
@@ -169,41 +168,40 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         wanted = {"training.class_weight": "balanced"} if self.class_weight == "balanced" else {}
         for path, value in (wanted | dict(self.settings or {})).items():
             section, _, key = str(path).partition(".")
-            tables.setdefault(section, {})[key] = value.item() if isinstance(value, np.generic) else value
+            tables.setdefault(section, {})[key] = _plain(value)
         given = {name: getattr(self, name) for name in _NAMED} | {"seed": self.random_state}
-        plain = {
-            name: value.item() if isinstance(value, np.generic) else value
-            for name, value in given.items()
-            if value is not None
-        }
-        return with_known(make_config(**tables), plain)
+        known = {name: _plain(value) for name, value in given.items() if value is not None}
+        return with_known(make_config(**tables), known)
 
 
-def _items(values: Any, what: str) -> list[Any]:
-    """The items of a column, as Python's own."""
-    shape = getattr(values, "shape", (0,))
+def _plain(value: Any) -> Any:
+    """A setting as Python's own number."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _items(values: Any, kind: str, advice: str) -> list[Any]:
+    """The items of a column as Python's own; the advice is for an item that is missing."""
     if isinstance(values, str | bytes | Mapping | set) or not hasattr(values, "__len__"):
-        raise TypeError(f"{what} is {values!r:.40}, expected a list of {what}; pass a list, or a column of a table")
+        raise TypeError(f"{kind}s is {values!r:.40}, expected a list of {kind}s; pass a list, or a column of a table")
+    shape = getattr(values, "shape", (0,))
     if len(shape) != 1:
-        raise ValueError(f"{what} have shape {tuple(shape)}, expected one dimension; pass one column of the table")
+        raise ValueError(f"{kind}s have shape {tuple(shape)}, expected one dimension; pass one column of the table")
     for name in ("tolist", "to_pylist", "to_list"):  # of NumPy and pandas, pyarrow, polars
         if hasattr(values, name):
-            return list(getattr(values, name)())
-    return list(values)
-
-
-def _is_missing(value: Any) -> bool:
-    """Whether this is None, NaN, or what pandas writes for them."""
-    return value is None or (not isinstance(value, str) and str(value) in ("nan", "NaN", "NaT", "<NA>"))
+            values = getattr(values, name)()
+    items = list(values)
+    for place, item in enumerate(items):
+        # None, NaN, or what pandas writes for them.
+        if item is None or (not isinstance(item, str) and str(item) in ("nan", "NaN", "NaT", "<NA>")):
+            raise ValueError(f"{kind} {place} is missing ({item}); {advice}, or remove the row")
+    return items
 
 
 def _check_texts(X: Any) -> list[str]:
-    texts = _items(X, "texts")
-    if wrong := [place for place, text in enumerate(texts) if not isinstance(text, str)]:
-        text = texts[wrong[0]]
-        if _is_missing(text):
-            raise ValueError(f"text {wrong[0]} is missing ({text}); write an empty string, or remove the row")
-        raise TypeError(f"text {wrong[0]} is {text!r:.40} ({type(text).__name__}), expected a string")
+    texts = _items(X, "text", "write an empty string")
+    for place, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(f"text {place} is {text!r:.40} ({type(text).__name__}), expected a string")
     return texts
 
 
@@ -211,9 +209,7 @@ def _check_labels(y: Any) -> NDArray[Any]:
     if y is None:
         raise ValueError("TextClassifier requires y to be passed, but the target y is None; give a label for each text")
     if len(getattr(y, "shape", (0,))) == 1:  # scikit-learn explains the others, and takes a single column
-        for place, label in enumerate(_items(y, "labels")):
-            if _is_missing(label):
-                raise ValueError(f"label {place} is missing ({label}); give one, or remove the row")
+        _items(y, "label", "give one")
     labels: NDArray[Any] = column_or_1d(y, warn=True)
     if len(labels):
         check_classification_targets(labels)
@@ -221,15 +217,12 @@ def _check_labels(y: Any) -> NDArray[Any]:
 
 
 def _check_weights(sample_weight: Any, count: int) -> NDArray[np.float64]:
-    if sample_weight is None:
-        return np.ones(count)
-    weights = np.asarray(sample_weight, np.float64)
+    weights = np.asarray(1 if sample_weight is None else sample_weight, np.float64)
     if weights.ndim == 0:
         weights = np.full(count, float(weights))
     if weights.shape != (count,):
         raise ValueError(f"sample_weight.shape is {weights.shape}, expected ({count},), a weight for each text")
     if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
-        raise ValueError(
-            "sample_weight holds NaN, infinity, a negative number or only zeros; give 0 or more, some above"
-        )
+        problem = "sample_weight holds NaN, infinity, a negative number or only zeros"
+        raise ValueError(f"{problem}; give 0 or more, some above")
     return weights

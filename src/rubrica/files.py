@@ -27,20 +27,17 @@ def written_whole(path: Path, error: type[FileError] = FileError) -> Iterator[Pa
     there, or makes a folder and fills it. No reader ever sees half of either, and a power cut leaves the old or the
     new one. A block that fails or is interrupted leaves nothing, and what stood at `path` before stays.
 
-        with written_whole(path, VectorsError) as part:
-            part.write_bytes(content)
-
         with written_whole(folder, ArtifactError) as part:
             part.mkdir()
             (part / "config.json").write_text(text)
 
     Args:
-        path: The target. Missing folders above it are made. An old file and an empty folder are replaced; a folder
-            with files in it is an error.
-        error: The class of the error for a disk that is full, a folder that is read-only and the like.
+        path: The target. Missing folders above it are made. An old file and an empty folder are replaced.
+        error: The class of the error to raise.
 
     Raises:
-        FileError: Of the class `error`, in place of an OSError of the block or of the move.
+        FileError: Of the class `error`, in place of an OSError of the block or of the move: the disk is full, the
+            folder is read-only, or a folder with files in it stands at `path`.
     """
     from tempfile import TemporaryDirectory  # not for an answer
 
@@ -62,8 +59,7 @@ def written_whole(path: Path, error: type[FileError] = FileError) -> Iterator[Pa
 
 
 def _sync(path: Path) -> None:
-    """Make sure that the disk has what was written; Windows can do so for files alone."""
-    if path.is_dir() and not hasattr(os, "O_DIRECTORY"):
+    if path.is_dir() and not hasattr(os, "O_DIRECTORY"):  # Windows can sync files alone
         return
     handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
@@ -83,11 +79,7 @@ def content_key(*parts: bytes) -> str:
     """A name for content: sha256 over the parts and their lengths, 32 hexadecimal digits."""
     import hashlib  # not for an answer
 
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "little"))
-        digest.update(part)
-    return digest.hexdigest()[:32]
+    return hashlib.sha256(b"".join(len(part).to_bytes(8, "little") + part for part in parts)).hexdigest()[:32]
 
 
 def unnamed_file() -> IO[bytes]:
@@ -104,11 +96,7 @@ def unnamed_file() -> IO[bytes]:
 
 
 def make_array(length: int, dtype: "DTypeLike") -> "NDArray[Any]":
-    """An array with numbers for every text: in memory while it is small, else mapped from a file.
-
-    Args:
-        length: How many numbers. Their values are undefined.
-        dtype: Their type.
+    """An array of numbers for every text, with undefined values: in memory while small, else mapped from a file.
 
     Raises:
         FileError: If the cache folder cannot be written.

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from made_files import TINY, class_label, csv_bytes, each_size, jsonl_bytes, parquet_bytes, rows_of, write
 from rubrica.data import csv_files, sources
-from rubrica.data.dataset import Examples, iter_lines, read_dataset, read_texts
+from rubrica.data.dataset import Examples, read_dataset, read_texts
+from rubrica.data.files import iter_lines
 from rubrica.data.large_files import Limits, read_content
 from rubrica.data.stored_texts import StoredTexts
 from rubrica.errors import DataError, MissingExtraError
@@ -186,6 +187,20 @@ def test_a_large_hub_data_set_is_taken_in_parts(monkeypatch):
     splits["test"] = pa.table({"text": ["a"] * 5, "label": ["neg"] * 4 + ["new"]})
     with pytest.raises(DataError, match='some/name: row 5: label "new" of the test split'):
         read_dataset("some/name", limits=TINY)
+
+
+def test_an_empty_split_of_a_hub_data_set_is_passed_over(monkeypatch):
+    rows, none = pa.table({"text": ["a"], "label": ["x"]}), pa.table({"text": [], "label": []})
+    monkeypatch.setattr(sources, "read_hub", lambda name: {"train": rows, "test": none})
+    assert list(read_dataset("some/name").splits) == ["train"]
+    monkeypatch.setattr(sources, "read_hub", lambda name: {"train": none})
+    with pytest.raises(DataError, match="some/name: found no split with rows, expected train and test"):
+        read_dataset("some/name")
+
+
+def test_blank_lines_may_fill_the_first_stretch_of_a_large_file(tmp_path):
+    path = write(tmp_path / "a.csv", b"\n" * 20 + csv_bytes(ROWS))
+    assert rows_of(read_dataset(path, limits=TINY).splits["train"]) == ROWS
 
 
 def test_shards_of_a_large_data_set_add_up_and_leave_nothing_behind(tmp_path):

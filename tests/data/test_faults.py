@@ -31,6 +31,7 @@ FAULTS = [
     ("a.csv", GOOD + b'"open,a\nfine,b\n', " line 3", "a quote opens here and never closes"),
     ("a.csv", GOOD + b'5" pipe,"open\nfine,b\n', " line 3", "a quote opens here and never closes"),
     ("a.csv", GOOD + b'"x\ny","', " line 4", "a quote opens here and never closes"),
+    ("a.csv", b'\n"text,label\nfine,a\n', " line 2", "a quote opens here and never closes"),
     ("a.csv", GOOD + b"caf\xe9,a\n", " line 3", "not UTF-8 (byte 0xe9); save the file as UTF-8"),
     ("a.csv", "text,label\n".encode("utf-16"), " line 1", "not UTF-8 (byte 0xff)"),
     ("a.csv", b"text,text\na,b\n", "", 'two columns are named "text"'),
@@ -215,3 +216,8 @@ def test_texts_need_no_label_column(tmp_path):
         read_texts(write(tmp_path / "c.csv", b"First headline\nSecond\n"))
     with pytest.raises(DataError, match='no column "tex"'):
         read_texts(tmp_path / "a.csv", text_columns=["tex"])
+
+
+def test_an_empty_file_of_lines_has_no_texts(tmp_path):
+    assert read_texts(write(tmp_path / "a.txt", b"")) == []
+    assert read_texts(write(tmp_path / "a.txt", b"\n")) == [""]

@@ -65,7 +65,7 @@ class Corpus:
         rows: Where each of them stands among the words of the vectors, int64, (V,).
         table_size: W, words of the vectors (with the row for unknown words); V where there are no vectors.
         task: The class names, and whether a text has one of them.
-        splits: By name, as in `data.SPLITS`.
+        splits: By name, as in `data.sources.SPLITS`.
     """
 
     vocab: Vocab

@@ -12,7 +12,7 @@ TEXT_COLUMNS = (
 """Names of a column that is the text, best first."""
 
 TEXT_PARTS = ("title", "headline", "subject", "заголовок", "description", "content", "body", "abstract")
-"""Names of columns that are the text together, joined in this order, where there is none of `TEXT_COLUMNS`."""
+"""Names of columns that are joined in this order to make the text, where no column of `TEXT_COLUMNS` is there."""
 
 LABEL_COLUMNS = (
     "label", "labels", "category", "class", "target", "topic", "rubric", "sentiment", "intent", "class index",
@@ -22,45 +22,32 @@ LABEL_COLUMNS = (
 
 
 def find_columns(
-    table: Table, text_columns: str | Sequence[str], label_column: str | None
+    table: Table, text_columns: str | Sequence[str], label_column: str | None, *, labeled: bool = True
 ) -> tuple[tuple[str, ...], str]:
     """The names of the columns of the text, and of the column of the label.
 
-    Args:
-        table: Its columns are looked through.
-        text_columns: As the user gives them; empty to find them.
-        label_column: As the user gives it; None to find it.
+    They are the ones that the user gives; empty text columns and a label column None are found by name. Where the
+    table need not be labeled, the label's column may be "".
 
     Raises:
         DataError: If a given column is missing, or none is found.
     """
-    texts = tuple(find_named(table, name) for name in _as_tuple(text_columns))
-    label = find_named(table, label_column) if label_column is not None else ""
-    texts = texts or _find_texts([name for name in table.columns if name != label])
-    label = label or _find_label([name for name in table.columns if name not in texts])
-    others = [name for name in table.columns if name not in (*texts, label)]
+    wanted = (text_columns,) if isinstance(text_columns, str) else text_columns
+    texts = tuple(find_named(table, name) for name in wanted)
+    label = "" if label_column is None else find_named(table, label_column)
+    others = [name for name in table.columns if name != label]
+    texts = texts or _present(TEXT_COLUMNS, others)[:1] or _present(TEXT_PARTS, others)
+    others = [name for name in others if name not in texts]
+    if not label and (known := _present(LABEL_COLUMNS, others)):
+        label = known[0]
+        others.remove(label)
     if len(table.columns) == 2 and len(others) == 1:
         texts, label = texts or (others[0],), label or others[0]
     if not texts:
         raise _no_column(table, "texts", "--text-column")
-    if not label:
+    if labeled and not label:
         raise _no_column(table, "labels", "--label-column")
     return texts, label
-
-
-def find_text_columns(table: Table, text_columns: str | Sequence[str]) -> tuple[str, ...]:
-    """The names of the columns of the text, of a table that need not have labels.
-
-    Raises:
-        DataError: If a given column is missing, or none is found.
-    """
-    names = list(table.columns)
-    texts = tuple(find_named(table, name) for name in _as_tuple(text_columns)) or _find_texts(names)
-    if not texts and len(names) == 2 and (label := _find_label(names)):
-        texts = tuple(name for name in names if name != label)
-    if not texts:
-        raise _no_column(table, "texts", "--text-column")
-    return texts
 
 
 def find_named(table: Table, wanted: str) -> str:
@@ -69,24 +56,23 @@ def find_named(table: Table, wanted: str) -> str:
     Raises:
         DataError: If there is none.
     """
-    by_key = {_key(name): name for name in table.columns}
-    found = wanted if wanted in table.columns else by_key.get(_key(wanted))
-    if found is None:
-        raise DataError(table.path, f'no column "{wanted}"; {nearest(wanted, table.columns)}')
-    return found
+    if wanted in table.columns:
+        return wanted
+    if found := _present([wanted.strip().lower()], table.columns):
+        return found[0]
+    raise DataError(table.path, f'no column "{wanted}"; {nearest(wanted, table.columns)}')
 
 
 def read_column_texts(table: Table, columns: Sequence[str]) -> list[str]:
     """The text of each row: its columns joined with a space, without the empty ones.
 
     Raises:
-        DataError: If a row has no text, or something else in its place.
+        DataError: If a column is missing, or a row has no text or something else in its place.
     """
-    parts = [_strings(table, column) for column in columns]
-    if len(parts) == 1:
-        [texts] = parts
-    else:
-        rows = zip(*parts, strict=True)
+    columns = [find_named(table, column) for column in columns]
+    texts, *more = [_strings(table, column) for column in columns]
+    if more:
+        rows = zip(texts, *more, strict=True)
         texts = [None if row.count(None) == len(row) else " ".join(filter(None, row)) for row in rows]
     if None in texts:
         raise table.error(texts.index(None), f"no text in {quote_names(columns)}; add one or remove the row")
@@ -103,23 +89,10 @@ def _strings(table: Table, column: str) -> list[str | None]:
     return values
 
 
-def _as_tuple(columns: str | Sequence[str]) -> tuple[str, ...]:
-    return (columns,) if isinstance(columns, str) else tuple(columns)
-
-
-def _find_texts(names: Iterable[str]) -> tuple[str, ...]:
-    by_key = {_key(name): name for name in names}
-    whole = tuple(by_key[key] for key in TEXT_COLUMNS if key in by_key)
-    return whole[:1] or tuple(by_key[key] for key in TEXT_PARTS if key in by_key)
-
-
-def _find_label(names: Iterable[str]) -> str:
-    by_key = {_key(name): name for name in names}
-    return next((by_key[key] for key in LABEL_COLUMNS if key in by_key), "")
-
-
-def _key(name: str) -> str:
-    return name.strip().lower()
+def _present(known: Iterable[str], names: Iterable[str]) -> tuple[str, ...]:
+    """The names of columns that are known, in the order of the known ones."""
+    by_key = {name.strip().lower(): name for name in names}
+    return tuple(by_key[key] for key in known if key in by_key)
 
 
 def _no_column(table: Table, kind: str, option: str) -> DataError:

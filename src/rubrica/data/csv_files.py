@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from io import BytesIO, TextIOWrapper
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from rubrica.data.large_files import Content
 from rubrica.data.table import Table, check_names
@@ -22,25 +22,22 @@ def read_csv(content: Content, delimiter: str) -> Iterator[Table]:
     Raises:
         DataError: With the line of the first fault.
     """
-    import csv
-
     pa = require("pyarrow", "data")
     path, data = content.path, content.data
-    head = TextIOWrapper(BytesIO(next(content.stretches())), "utf-8-sig", newline="")
     rows, waiting = 0, None
     try:
-        header = next(row for row in csv.reader(head, delimiter=delimiter) if row)
+        _, header, _ = next(_iter_records(content, delimiter))
         check_names(path, header)
         for part in _parts(content, delimiter, header):
             if waiting is not None:
                 yield waiting
             columns = dict(zip(header, part.columns, strict=True))
-            waiting = Table(path, columns, {}, partial(_row_lines, content, delimiter, rows))
+            waiting = Table(path, columns, row_lines=partial(_row_lines, content, delimiter, rows))
             rows += len(part)
-    except (UnicodeDecodeError, csv.Error, pa.ArrowInvalid) as error:
+    except (UnicodeDecodeError, pa.ArrowInvalid) as error:
         first_line = str(error).strip().partition("\n")[0]
-        fallback = DataError(path, f"no CSV that can be read ({first_line})")
-        raise _find_fault(content, delimiter) or fallback from None
+        fault = _find_fault(content, delimiter)
+        raise fault or DataError(path, f"no CSV that can be read ({first_line})") from None
     if waiting is not None:
         # pyarrow takes the end of the file for a missing last quote; then the file ends in the last field as read.
         last = waiting.columns[header[-1]][-1].as_py() if rows else ""
@@ -102,17 +99,14 @@ def _find_fault(content: Content, delimiter: str) -> DataError | None:
 
 def _row_lines(content: Content, delimiter: str, first_row: int) -> Iterator[int]:
     """The line where each row starts, from a given row on; the names of the columns are no row."""
-    return (record.line for record in islice(_iter_records(content, delimiter), 1 + first_row, None))
+    return (line for line, _, _ in islice(_iter_records(content, delimiter), 1 + first_row, None))
 
 
-class _Record(NamedTuple):
-    line: int
-    fields: list[str]
-    open_quote: int | None  # the line of a quote that never closes
+def _iter_records(content: Content, delimiter: str) -> Iterator[tuple[int, list[str], int | None]]:
+    r"""Yield the line of each record, its fields, and the line of a quote in it that never closes.
 
-
-def _iter_records(content: Content, delimiter: str) -> Iterator[_Record]:
-    r"""The records as pyarrow sees them: a blank line is none, and a `\r` alone ends a record but no line."""
+    The records are the ones that pyarrow sees: a blank line is none, and a `\r` alone ends a record but no line.
+    """
     import csv
 
     line = 1  # the next one
@@ -133,9 +127,9 @@ def _iter_records(content: Content, delimiter: str) -> Iterator[_Record]:
     try:
         for fields in rows:
             if fields:
-                yield _Record(start, fields, line - fields[-1].count("\n") if unfinished else None)
+                yield start, fields, line - fields[-1].count("\n") if unfinished else None
             start, inside = line, False
     except csv.Error:  # a field that is longer than any row may be
-        yield _Record(start, [], start)
+        yield start, [], start
     finally:
         csv.field_size_limit(limit)

@@ -9,29 +9,24 @@ Nothing is guessed from values: in a CSV the texts `null`, `NA` and `1.0` are te
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from rubrica.data.columns import find_columns, find_named, find_text_columns, read_column_texts
-from rubrica.data.files import file_suffix, iter_lines, read_parts
-from rubrica.data.labels import SEPARATOR, as_lists, check_known, classes_of, hold_lists, read_labels
+from rubrica.data.columns import find_columns, read_column_texts
+from rubrica.data.files import file_suffix, read_parts
+from rubrica.data.labels import SEPARATOR, as_list, check_known, classes_of, read_labels
 from rubrica.data.large_files import USUAL, Limits, read_content
 from rubrica.data.line_files import read_lines
-from rubrica.data.mini_news import TOPICS, build_mini_news
-from rubrica.data.sources import SPLITS, hub_splits, local_path, local_splits
+from rubrica.data.sources import find_splits
 from rubrica.data.stored_texts import CodedLabels, StoredTexts
 from rubrica.data.table import Table
 from rubrica.errors import DataError, quote_names
 from rubrica.scoring.task import Label, Task
 from rubrica.scoring.tasks import task_of
 
-__all__ = ["SPLITS", "Dataset", "Examples", "read_dataset", "read_texts", "iter_lines", "check_trainable"]
-
 log = logging.getLogger(__name__)
-
-MINI_NEWS = "mini-news"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +49,7 @@ class Dataset:
 
     Args:
         name: What the user asked for.
-        splits: By name, in the order of `SPLITS`, at least one.
+        splits: By name, in the order train, validation, test; at least one.
         text_columns: The columns that were joined with a space to make the text.
         label_column: The column of the labels.
         task: The class names of train (or of the only split), and whether a text has one of them. The names stand in
@@ -93,70 +88,27 @@ def read_dataset(
         MissingExtraError: If pyarrow (or datasets, for a hub id) is not installed.
         ConfigError: If the delimiter is not one character.
     """
-    name, path = str(source), local_path(source)
-    if path is None and name == MINI_NEWS:
-        news = {split: Examples(*columns) for split, columns in build_mini_news().items()}
-        return Dataset(name, news, ("text",), "label", task_of(TOPICS, lists=False))
-    splits: dict[str, Examples] = {}
-    found, task = None, None
-    known: tuple[str, Task] | None
-    for split, tables in (hub_splits(name, limits) if path is None else local_splits(path, delimiter, limits)).items():
+    name, splits, task = str(source), dict[str, Examples](), None
+    texts_from, labels_from = tuple[str, ...](), ""
+    for split, tables in find_splits(source, delimiter, limits).items():
         first = next(tables)
-        found = found or find_columns(first, text_columns, label_column)
-        if splits and _is_unlabeled(first, found[1]):
+        if task is None:
+            texts_from, labels_from = find_columns(first, text_columns, label_column)
+        elif labels_from in first.class_names and all(value == -1 for value in first.values(labels_from)):
+            # A hub keeps the labels of some test splits secret.
             log.warning("%s: the %s split has no labels and is left out", first.path, split)
             continue
-        known = None if task is None else (split, task)
-        parts = (_texts_and_labels(table, *found, label_separator, known) for table in chain([first], tables))
-        examples = _gather(parts, limits)
+        rows = _iter_rows(chain([first], tables), texts_from, labels_from, label_separator, split, task)
+        texts, labels = _gather(rows, limits)
         if task is None:
-            lists = hold_lists(examples.labels)
-            task = task_of(first.class_names.get(found[1]) or classes_of(examples.labels), lists=lists)
+            lists = any(isinstance(label, tuple) for label in set(labels))
+            task = task_of(first.class_names.get(labels_from) or classes_of(labels), lists=lists)
             if lists:
-                examples = Examples(examples.texts, as_lists(examples.labels))
-                _explain_lists(name, examples.labels, label_separator)
-        if examples.texts:
-            splits[split] = examples
-    assert found is not None  # there is at least one split, and each has at least one table
-    assert task is not None
-    return Dataset(name, splits, *found, task)
-
-
-def _explain_lists(name: str, labels: Sequence[Label], separator: str) -> None:
-    example = next((found for found in labels if len(found) > 1), ("a", "b"))
-    log.info(
-        '%s: each text may have several labels, as %s; pass --label-separator "" where "%s" is part of a label',
-        name, quote_names(example), separator or SEPARATOR,
-    )  # fmt: skip
-
-
-def _is_unlabeled(table: Table, column: str) -> bool:
-    """Whether this is a hub's test split whose labels are kept secret: all of them -1."""
-    return column in table.class_names and all(value == -1 for value in table.values(column))
-
-
-def _texts_and_labels(
-    table: Table, texts_from: Sequence[str], labels_from: str, separator: str, known: tuple[str, Task] | None
-) -> tuple[list[str], list[Label]]:
-    """Texts and labels of a table, whose labels are among the known ones."""
-    labels = read_labels(table, find_named(table, labels_from), separator)
-    if known is not None:
-        labels = check_known(table, labels, *known)
-    return read_column_texts(table, [find_named(table, column) for column in texts_from]), labels
-
-
-def _gather(parts: Iterable[tuple[list[str], list[Label]]], limits: Limits) -> Examples:
-    """The texts and labels of all parts, in lists while they are few, else in a file."""
-    texts: list[str] | StoredTexts = []
-    labels: list[Label] | CodedLabels = []
-    size = 0
-    for more, spelled in parts:
-        size += sum(map(len, more))
-        if size > limits.large_bytes and isinstance(texts, list):
-            texts, labels = StoredTexts(texts), CodedLabels(labels)
-        texts.extend(more)
-        labels.extend(spelled)
-    return Examples(texts, labels)
+                labels = type(labels)(map(as_list, labels))
+                _explain_lists(name, labels, label_separator)
+        splits[split] = Examples(texts, labels)
+    assert task is not None  # there is at least one split
+    return Dataset(name, splits, texts_from, labels_from, task)
 
 
 def read_texts(
@@ -175,11 +127,49 @@ def read_texts(
     if path.is_dir():
         raise DataError(path, "a folder, expected one file of texts")
     if file_suffix(path) in (".txt", ".ft"):
-        return _gather(((lines, []) for lines in read_lines(read_content(path, limits))), limits).texts
-    tables = read_parts(path, delimiter, limits)
-    table = next(tables)
-    columns = find_text_columns(table, text_columns)
-    return _gather(((read_column_texts(part, columns), []) for part in chain([table], tables)), limits).texts
+        parts = read_lines(read_content(path, limits))
+    else:
+        tables = read_parts(path, delimiter, limits)
+        first = next(tables)
+        columns, _ = find_columns(first, text_columns, None, labeled=False)
+        parts = (read_column_texts(table, columns) for table in chain([first], tables))
+    texts, _ = _gather(((part, []) for part in parts), limits)
+    return texts
+
+
+def _iter_rows(
+    tables: Iterable[Table], texts_from: Sequence[str], labels_from: str, separator: str, split: str, task: Task | None
+) -> Iterator[tuple[list[str], list[Label]]]:
+    """Yield the texts and labels of each table; behind train, `task` says which labels there may be."""
+    for table in tables:
+        labels = read_labels(table, labels_from, separator)
+        if task is not None:
+            labels = check_known(table, labels, split, task)
+        yield read_column_texts(table, texts_from), labels
+
+
+def _gather(
+    parts: Iterable[tuple[list[str], list[Label]]], limits: Limits
+) -> tuple[Sequence[str], list[Label] | CodedLabels]:
+    """The texts and labels of all parts, in lists while they are few, else in a file."""
+    texts: list[str] | StoredTexts = []
+    labels: list[Label] | CodedLabels = []
+    size = 0
+    for more, spelled in parts:
+        size += sum(map(len, more))
+        if size > limits.large_bytes and isinstance(texts, list):
+            texts, labels = StoredTexts(texts), CodedLabels(labels)
+        texts.extend(more)
+        labels.extend(spelled)
+    return texts, labels
+
+
+def _explain_lists(name: str, labels: Iterable[Label], separator: str) -> None:
+    example = next((found for found in labels if len(found) > 1), ("a", "b"))
+    log.info(
+        '%s: each text may have several labels, as %s; pass --label-separator "" where "%s" is part of a label',
+        name, quote_names(example), separator or SEPARATOR,
+    )  # fmt: skip
 
 
 def check_trainable(dataset: Dataset) -> None:

@@ -14,23 +14,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from rubrica.data.csv_files import read_csv
-from rubrica.data.large_files import USUAL, Content, Limits, decode, read_content
+from rubrica.data.large_files import Content, Limits, decode, read_content
 from rubrica.data.line_files import read_fasttext, read_jsonl
 from rubrica.data.table import Table, arrow_parts
 from rubrica.errors import ConfigError, DataError, require
 
 
-def read_parts(path: Path, delimiter: str | None = None, limits: Limits = USUAL) -> Iterator[Table]:
-    """Read a file of any known format, in one part or, if it is large, in many that have rows each.
+def read_parts(path: Path, delimiter: str | None, limits: Limits) -> Iterator[Table]:
+    """Read a file whose suffix is in `FORMATS`, in one part or, if it is large, in many that have rows each.
 
-    Args:
-        path: The suffix says the format.
-        delimiter: Of CSV and TSV; by default a comma or a tab, by suffix.
-        limits: How much is in memory at a time.
+    The delimiter is for CSV and TSV; None is a comma or a tab, by suffix.
 
     Raises:
-        DataError: If it cannot be read or is not what its suffix says.
-        ValueError: If the delimiter is not one ASCII character.
+        DataError: If it cannot be read, has no rows, or is not what its suffix says.
+        ConfigError: If the delimiter is not one ASCII character.
     """
     if delimiter == r"\t":  # what a shell leaves of it
         delimiter = "\t"
@@ -64,8 +61,7 @@ def iter_lines(source: Path | str) -> Iterator[str]:
     try:
         with nullcontext(sys.stdin.buffer) if standard else Path(path).open("rb") as stream:
             for number, line in enumerate(stream, 1):
-                text = decode(path, line, first_line=number)
-                yield text.removesuffix("\n").removesuffix("\r")
+                yield decode(path, line, number).removesuffix("\n").removesuffix("\r")
     except OSError as error:
         raise DataError(path, f"cannot be read ({error.strerror})") from None
 
@@ -81,11 +77,9 @@ def _read_parquet(content: Content, _: str) -> Iterator[Table]:
     path = content.path
     try:
         file = parquet.ParquetFile(pa.BufferReader(pa.py_buffer(content.data)))
-        if not content.is_large:
-            yield from arrow_parts(path, file.read(), content.limits)
-            return
-        for batch in file.iter_batches(content.limits.part_rows):
-            yield from arrow_parts(path, pa.Table.from_batches([batch]), content.limits)
+        batches = map(pa.Table.from_batches, ([batch] for batch in file.iter_batches(content.limits.part_rows)))
+        for table in batches if content.is_large else [file.read()]:
+            yield from arrow_parts(path, table, content.limits)
     except (pa.ArrowException, OSError) as error:  # pyarrow raises OSError for a page that does not decompress
         found = str(error).strip().partition("\n")[0]
         raise DataError(path, f"broken Parquet file ({found}); write or download it again") from None

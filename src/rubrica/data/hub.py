@@ -5,8 +5,6 @@ One departure from it: where the hub does not answer, the library's own cache is
 
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from rubrica.data.reachable import is_reachable
@@ -30,8 +28,7 @@ ALIASES = {
 def read_hub(name: str) -> dict[str, Any]:
     """The splits of a hub data set as pyarrow tables, downloaded or from the local Hugging Face cache.
 
-    Args:
-        name: `owner/name` or one of `ALIASES`, with `:config` behind it if the set has several configurations.
+    The name is `owner/name` or one of `ALIASES`, with `:config` behind it if the set has several configurations.
 
     Raises:
         DataError: If the hub does not answer and the set is not in the cache, or if the set cannot be read.
@@ -47,15 +44,21 @@ def read_hub(name: str) -> dict[str, Any]:
         offline = "HF_HUB_OFFLINE is set"
     elif not is_reachable(hub.constants.ENDPOINT):
         offline = f"{hub.constants.ENDPOINT} does not answer"
+    before = datasets.config.HF_HUB_OFFLINE
+    # The library reads the variable of this name at import, so it is set here. With the argument
+    # `DownloadConfig(local_files_only=True, max_retries=0)` in its place, datasets 5.2 still asks the hub for 23 s.
+    datasets.config.HF_HUB_OFFLINE = before or bool(offline)
     try:
-        with _offline(datasets.config, bool(offline)):
-            splits = datasets.load_dataset(repo, config or None)
+        splits = datasets.load_dataset(repo, config or None)
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         if not offline:
-            raise DataError(name, f"no such file here, and the hub says: {_first_line(error)}") from error
+            found = str(error).strip().partition("\n")[0] or type(error).__name__
+            raise DataError(name, f"no such file here, and the hub says: {found}") from error
         found = f"no such file here, {offline}, and the set was not downloaded before"
         advice = f"where there is a network run: hf download --repo-type dataset {repo} --local-dir DIR; then pass DIR"
         raise DataError(name, f"{found}; {advice}") from None
+    finally:
+        datasets.config.HF_HUB_OFFLINE = before
     if offline:
         log.warning("%s: %s; read from the local cache", name, offline)
     # The class names come from the library, because the table's own metadata may have older ones.
@@ -63,21 +66,3 @@ def read_hub(name: str) -> dict[str, Any]:
         split: part.data.table.replace_schema_metadata(part.features.arrow_schema.metadata)
         for split, part in splits.items()
     }
-
-
-@contextmanager
-def _offline(config: Any, offline: bool) -> Iterator[None]:
-    """Let `datasets` read its cache only. The variable HF_HUB_OFFLINE does so too, but the library reads it at import.
-
-    With `DownloadConfig(local_files_only=True, max_retries=0)` in its place, datasets 5.2 still asks the hub for 23 s.
-    """
-    before = config.HF_HUB_OFFLINE
-    config.HF_HUB_OFFLINE = before or offline
-    try:
-        yield
-    finally:
-        config.HF_HUB_OFFLINE = before
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -6,10 +6,10 @@ without a label; an empty string is an error.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from rubrica.data.stored_texts import CodedLabels
+from rubrica.data.columns import find_named
 from rubrica.data.table import Table
 from rubrica.scoring.task import Label, Task
 
@@ -20,119 +20,85 @@ SEPARATOR = "|"
 def read_labels(table: Table, column: str, separator: str) -> list[Label]:
     """The label of each row, a string; a tuple of strings for a row with a list.
 
-    Args:
-        table: Some rows.
-        column: The column of the labels.
-        separator: The mark between labels in one string; an empty one reads every string whole.
+    The name of the column may be in any case. An empty separator reads every string whole.
 
     Raises:
-        DataError: If a row has no label, or something that is none.
+        DataError: If there is no such column, or a row has no label or something that is none.
     """
-    values = table.values(column)
+    column = find_named(table, column)
     names = table.class_names.get(column)
-    spelled: list[Any] = values
-    if names is not None or set(map(type, values)) != {str}:
-        spelled = [_all_of(value, names) if isinstance(value, list) else _one(value, names) for value in values]
-    distinct = set(spelled)
-    lists = {}
-    if names is None and separator:
-        strings = (label for label in distinct if isinstance(label, str) and separator in label)
-        lists = {label: tuple(dict.fromkeys(map(str.strip, label.split(separator)))) for label in strings}
-    if blank := {label for label in distinct if _is_blank(lists.get(label, label))}:
-        row = next(row for row, label in enumerate(spelled) if label in blank)
-        raise table.error(row, _problem(values[row], column, names, separator))
-    return [lists.get(label, label) for label in spelled] if lists else spelled
-
-
-def hold_lists(labels: Sequence[Label]) -> bool:
-    """Whether some text has a list of labels, of any length."""
-    return any(isinstance(label, tuple) for label in _distinct(labels))
-
-
-def as_lists(labels: Sequence[Label]) -> Sequence[Label]:
-    """The same labels, each a tuple."""
-    if isinstance(labels, CodedLabels):
-        labels.rename(_as_list)
+    values = table.values(column)
+    different = dict.fromkeys(values) if set(map(type, values)) == {str} else values  # each string is read once
+    labels: list[Label] = []
+    for value in different:
+        try:
+            labels.append(_read_label(value, column, names, separator))
+        except ValueError as error:
+            raise table.error(values.index(value), str(error)) from None
+    if different is values:
         return labels
-    return [_as_list(label) for label in labels]
+    return list(map(dict(zip(different, labels, strict=True)).__getitem__, values))
 
 
-def classes_of(labels: Sequence[Label]) -> list[str]:
+def as_list(label: Label) -> tuple[str, ...]:
+    """A text's labels as a tuple."""
+    return label if isinstance(label, tuple) else (label,)
+
+
+def classes_of(labels: Iterable[Label]) -> list[str]:
     """Every name that occurs, once, in the order of the targets: integers by value, else sorted."""
-    names = sorted({name for label in _distinct(labels) for name in _as_list(label)})
+    names = sorted({name for label in set(labels) for name in as_list(label)})
     integers = all(re.fullmatch(r"-?[0-9]{1,18}", name) for name in names)
     return sorted(names, key=int) if integers else names
 
 
 def check_known(table: Table, labels: list[Label], split: str, task: Task) -> list[Label]:
-    """The labels of another split, in the form of train's labels.
-
-    Args:
-        table: The rows, for the place of an error.
-        labels: Their labels as read.
-        split: The name of the split.
-        task: The names that train has, and whether a text has one of them.
+    """The labels of a table of another split, in the form of train's labels, which the task knows.
 
     Raises:
         DataError: For the first row with a name that train lacks, or with a list where each text of train has one name.
     """
+    classes = set(task.labels)
     spelled: dict[Label, Label] = {}
-    for label in set(labels):
+    for label in dict.fromkeys(labels):
         try:
             spelled[label] = task.spell(label)
         except ValueError as error:
             problem = f"{error}, and each text of train has one"
             advice = 'correct one of them, or pass --label-separator "" to read labels whole'
-            raise table.error(_first(labels, {label}), f"{problem}; {advice}") from None
-    classes = set(task.labels)
-    if strange := {label for label in spelled if not classes.issuperset(_as_list(label))}:
-        row = _first(labels, strange)
-        name = next(name for name in _as_list(labels[row]) if name not in classes)
-        problem = f'label "{name}" of the {split} split does not occur in train'
-        raise table.error(row, f"{problem}; correct it, remove the row, or add such a text to train")
+            raise table.error(labels.index(label), f"{problem}; {advice}") from None
+        if strange := [name for name in as_list(label) if name not in classes]:
+            problem = f'label "{strange[0]}" of the {split} split does not occur in train'
+            advice = "correct it, remove the row, or add such a text to train"
+            raise table.error(labels.index(label), f"{problem}; {advice}")
     return [spelled[label] for label in labels]
 
 
-def _first(labels: list[Label], wanted: set[Label]) -> int:
-    return next(row for row, label in enumerate(labels) if label in wanted)
-
-
-def _distinct(labels: Sequence[Label]) -> Iterable[Label]:
-    return labels.names if isinstance(labels, CodedLabels) else set(labels)
-
-
-def _as_list(label: Label) -> tuple[str, ...]:
-    return label if isinstance(label, tuple) else (label,)
-
-
-def _one(value: Any, names: list[str] | None) -> str | None:
-    """A label as the user would write it; None for a value that cannot be one."""
-    if names is not None:
-        return names[value] if isinstance(value, int) and value in range(len(names)) else None
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):  # pandas makes floats of integers when one of them is missing
-        return str(int(value)) if value.is_integer() else None
-    return str(value) if isinstance(value, str | int) else None
-
-
-def _all_of(values: list[Any], names: list[str] | None) -> tuple[str | None, ...]:
-    return tuple(dict.fromkeys(_one(value, names) for value in values))
-
-
-def _is_blank(label: Any) -> bool:
-    if isinstance(label, tuple):
-        return any(map(_is_blank, label))
-    return label is None or not label.strip()
-
-
-def _problem(value: Any, column: str, names: list[str] | None, separator: str) -> str:
+def _read_label(value: Any, column: str, names: list[str] | None, separator: str) -> Label:
     if isinstance(value, list):
-        value = next(part for part in value if _is_blank(_one(part, names)))
-    if value is None or value != value or (isinstance(value, str) and not value.strip()):
-        return f'no label in "{column}"; add one or remove the row'
-    if isinstance(value, str) and separator and separator in value:
+        return tuple(dict.fromkeys(_name(part, column, names) for part in value))
+    if names is not None or not isinstance(value, str) or not separator or separator not in value:
+        return _name(value, column, names)
+    parts = tuple(dict.fromkeys(map(str.strip, value.split(separator))))
+    if "" in parts:
         advice = f'remove a "{separator}", or pass --label-separator "" if it is part of the label'
-        return f'an empty label in "{value:.40}"; {advice}'
-    expected = f"a class of 0 to {len(names) - 1}" if names is not None else "a label: a string or an integer"
-    return f'found {value!r:.40} in "{column}", expected {expected}'
+        raise ValueError(f'an empty label in "{value:.40}"; {advice}')
+    return parts
+
+
+def _name(value: Any, column: str, names: list[str] | None) -> str:
+    """A label as the user would write it."""
+    expected = "a label: a string or an integer"
+    if value is None or value != value or (isinstance(value, str) and not value.strip()):
+        raise ValueError(f'no label in "{column}"; add one or remove the row')
+    if names is not None:
+        if isinstance(value, int) and value in range(len(names)) and names[value].strip():
+            return names[value]
+        expected = f"a class of 0 to {len(names) - 1}"
+    elif isinstance(value, bool):
+        return str(value).lower()
+    elif isinstance(value, str | int):
+        return str(value)
+    elif isinstance(value, float) and value.is_integer():  # pandas makes floats of integers when one of them is missing
+        return str(int(value))
+    raise ValueError(f'found {value!r:.40} in "{column}", expected {expected}')

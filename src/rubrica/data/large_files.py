@@ -14,20 +14,16 @@ from rubrica.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much of a data set is in memory at a time.
-
-    Args:
-        large_bytes: A larger file is mapped and read in parts. Texts of more characters are kept on disk.
-        stretch_bytes: Lines of a large file that are read together. As Python's objects, rows of JSON take some ten
-            times as much.
-        block_bytes: The part of a CSV file that a thread reads. On two cores 1 to 8 MiB read AG News equally fast.
-        part_rows: Rows of a large Parquet file or hub data set that are read together.
-    """
+    """How much of a data set is in memory at a time."""
 
     large_bytes: int = 64 << 20
+    """A larger file is mapped and read in parts. Texts of more characters are kept on disk."""
     stretch_bytes: int = 16 << 20
+    """Lines of a large file that are read together. As Python's objects, rows of JSON take some ten times as much."""
     block_bytes: int = 4 << 20
+    """The part of a CSV file that a thread reads. On two cores 1 to 8 MiB read AG News equally fast."""
     part_rows: int = 1 << 14
+    """Rows of a large Parquet file or hub data set that are read together."""
 
 
 USUAL = Limits()
@@ -35,13 +31,7 @@ USUAL = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The bytes of a file, unpacked.
-
-    Args:
-        path: The file, for messages.
-        data: All bytes, or the map of a large file.
-        limits: How much is in memory at a time.
-    """
+    """The bytes of a file, unpacked; the map of a large one. The path is for messages."""
 
     path: Path
     data: bytes | mmap.mmap
@@ -54,25 +44,27 @@ class Content:
 
     def stretches(self) -> Iterator[bytes]:
         r"""The bytes of a large file in stretches that end in `\n`; the bytes of a small one together."""
-        if isinstance(self.data, bytes):
-            yield self.data
-            return
         start, size = 0, len(self.data)
+        step = self.limits.stretch_bytes if self.is_large else size
         while start < size:
-            end = self.data.find(b"\n", min(start + self.limits.stretch_bytes, size) - 1) + 1 or size
+            end = self.data.find(b"\n", min(start + step, size) - 1) + 1 or size
             yield self.data[start:end]
             start = end
 
-    def pages(self) -> Iterator[tuple[int, str]]:
-        """Each stretch as text, with the number of its first line.
+    def pages(self) -> Iterator[tuple[int, list[str]]]:
+        """The lines of each stretch without their ends, with the number of the first.
 
         Raises:
             DataError: If the text is not UTF-8, with the line.
         """
-        line = 1
+        first = 1
         for stretch in self.stretches():
-            yield line, decode(self.path, stretch, line)
-            line += stretch.count(b"\n")
+            # str.splitlines would also split at U+2028, form feeds and other characters that texts contain.
+            lines = decode(self.path, stretch, first).split("\n")
+            if not lines[-1]:  # the file or stretch ends in \n, or is empty
+                lines.pop()
+            yield first, [line.removesuffix("\r") for line in lines]
+            first += len(lines)
 
 
 def read_content(path: Path, limits: Limits = USUAL) -> Content:

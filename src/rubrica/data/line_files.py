@@ -6,7 +6,7 @@ strings and integers. Large JSON Lines have the columns that the first stretch n
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -20,22 +20,29 @@ _LABEL_PREFIX = "__label__"
 _SURROGATE = re.compile("[\ud800-\udfff]")  # half a pair; two halves are one character
 
 
-def read_jsonl(content: Content, _: str = "") -> Iterator[Table]:
-    """The objects of JSON Lines; their keys are the columns.
+def read_lines(content: Content) -> Iterator[list[str]]:
+    """The texts of a plain or fastText file, one a line, in stretches; as in fastText, labels are passed over.
 
     Raises:
-        DataError: With the first line that is no JSON object.
+        DataError: If the file is not UTF-8.
+    """
+    for _, lines in content.pages():
+        yield [_split_labels(line)[1] if _LABEL_PREFIX in line else line for line in lines]
+
+
+def _read_rows(content: Content, _: str, *, parse: Callable[[Path, str, int], dict[str, Any]]) -> Iterator[Table]:
+    """The rows that `parse` makes of a path, a line and its number; a blank line is no row.
+
+    Raises:
+        DataError: With the first line that is no JSON object, or has no `__label__`.
     """
     names: list[str] = []
     for first_line, page in content.pages():
-        rows, lines = [], []
-        for number, line in enumerate(_split_lines(page), first_line):
-            if line.strip():
-                rows.append(_json_row(content.path, line, number))
-                lines.append(number)
+        lines = {number: line for number, line in enumerate(page, first_line) if line.strip()}
+        rows = [parse(content.path, line, number) for number, line in lines.items()]
         names = names or list(dict.fromkeys(chain.from_iterable(rows)))
         columns = {name: [row.get(name) for row in rows] for name in names}
-        yield Table(content.path, columns, {}, partial(iter, lines))
+        yield Table(content.path, columns, row_lines=partial(iter, list(lines)))
 
 
 def _json_row(path: Path, line: str, number: int) -> dict[str, Any]:
@@ -55,42 +62,12 @@ def _json_row(path: Path, line: str, number: int) -> dict[str, Any]:
     return row
 
 
-def read_fasttext(content: Content, _: str = "") -> Iterator[Table]:
-    """The texts and labels of a fastText file.
-
-    Raises:
-        DataError: With the first line that has no label.
-    """
-    for first_line, page in content.pages():
-        texts, lines = [], []
-        labels: list[str | list[str]] = []
-        for number, line in enumerate(_split_lines(page), first_line):
-            if not line.strip():
-                continue
-            found, text = _split_labels(line)
-            if not found:
-                problem = f"no label, expected {_LABEL_PREFIX}NAME before or after the text"
-                raise DataError(content.path, problem, line=number)
-            texts.append(text)
-            labels.append(found if len(found) > 1 else found[0])
-            lines.append(number)
-        yield Table(content.path, {"text": texts, "label": labels}, {}, partial(iter, lines))
-
-
-def read_lines(content: Content) -> Iterator[list[str]]:
-    """The texts of a plain or fastText file, one a line, in stretches; as in fastText, labels are passed over.
-
-    Raises:
-        DataError: If the file is not UTF-8.
-    """
-    for _, page in content.pages():
-        lines = _split_lines(page.removesuffix("\n"))
-        yield [_split_labels(line)[1] if _LABEL_PREFIX in line else line for line in lines]
-
-
-def _split_lines(text: str) -> list[str]:
-    # str.splitlines would also split at U+2028, form feeds and other characters that texts contain.
-    return [line.removesuffix("\r") for line in text.split("\n")]
+def _fasttext_row(path: Path, line: str, number: int) -> dict[str, Any]:
+    labels, text = _split_labels(line)
+    if not labels:
+        problem = f"no label, expected {_LABEL_PREFIX}NAME before or after the text"
+        raise DataError(path, problem, line=number)
+    return {"text": text, "label": labels if len(labels) > 1 else labels[0]}
 
 
 def _split_labels(line: str) -> tuple[list[str], str]:
@@ -104,3 +81,9 @@ def _split_labels(line: str) -> tuple[list[str], str]:
         labels.append(words[-1])
         text = words[0] if len(words) > 1 else ""
     return [label.removeprefix(_LABEL_PREFIX) for label in labels], text
+
+
+read_jsonl = partial(_read_rows, parse=_json_row)
+"""The objects of JSON Lines; their keys are the columns."""
+read_fasttext = partial(_read_rows, parse=_fasttext_row)
+"""The texts and labels of a fastText file."""

@@ -6,10 +6,9 @@ headline, `TOWN (Wire) -`, a lead and one or two more sentences.
 
 The corpus is an exercise and not a benchmark. What makes it hard, the hardest first:
 
-* One story in seven is a crossing: its headline suits two topics (a club is sold), the lead belongs to one and the next
-  sentence to the other, and both come from the usual sentences of their topics. The lead decides the topic, so the
-  order of the sentences tells it. A bag of words must guess; a model that reads in order, or knows what follows
-  `(Wire) -`, need not.
+* In one story of seven, the headline suits two topics (a club is sold), the lead belongs to one and the next sentence
+  to the other. The lead decides the topic. A bag of words must guess; a model that reads in order, or knows what
+  follows `(Wire) -`, need not.
 * One story in ten ends in a sentence of another topic.
 * 2.5 % of the labels, in train and in test, are simply wrong, as people's labels are: the best score is about 97.5 %.
 * Words are drawn by Zipf's law: most are rare, and many (court, strike, record, launch) serve several topics.
@@ -77,18 +76,15 @@ def _write_story(topic: str, rng: random.Random) -> str:
         headlines = stock["crossings"][", ".join(sorted((topic, second)))]
     else:
         headlines = stock["headlines"][topic]
-    sentences = [_pick(stock["sentences"][topic], rng), _pick(stock["sentences"][second], rng)]
-    while sentences[0] == sentences[1]:
-        sentences[1] = _pick(stock["sentences"][second], rng)
+    templates = [_pick(stock["sentences"][topic], rng), _pick(stock["sentences"][second], rng)]
+    while templates[0] == templates[1]:
+        templates[1] = _pick(stock["sentences"][second], rng)
     if rng.random() < _REMARK:
-        sentences.append(_pick(stock["remarks"], rng))
-    headline, *body = (_fill(template, words) for template in (_pick(headlines, rng), *sentences))
+        templates.append(_pick(stock["remarks"], rng))
+    filled = (template.format_map(words) for template in (_pick(headlines, rng), *templates))
+    sentences = (_A_BEFORE_VOWEL.sub("an ", sentence) for sentence in filled)
+    headline, *body = (sentence[0].upper() + sentence[1:] for sentence in sentences)
     return f"{headline} {words['town'].upper()} (Wire) - {'. '.join(body)}."
-
-
-def _fill(template: str, words: "_Words") -> str:
-    sentence = _A_BEFORE_VOWEL.sub("an ", template.format_map(words))
-    return sentence[0].upper() + sentence[1:]
 
 
 class _Words(dict[str, str]):

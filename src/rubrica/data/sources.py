@@ -1,47 +1,44 @@
-"""Where a data set lies: a file, a folder with a file a split, or the Hugging Face hub."""
+"""Where a data set lies: a file, a folder with a file a split, the Hugging Face hub, or `mini-news`."""
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
 from rubrica.data.files import FORMATS, file_suffix, read_parts
 from rubrica.data.hub import read_hub
 from rubrica.data.large_files import Limits
+from rubrica.data.mini_news import TOPICS, build_mini_news
 from rubrica.data.table import Table, arrow_parts
 from rubrica.errors import DataError
 
 SPLITS = ("train", "validation", "test")
+MINI_NEWS = "mini-news"
 
 _SPLIT_NAMES = {"valid": "validation", "dev": "validation"} | {name: name for name in SPLITS}
 _SHARD = re.compile(r"(?P<split>[a-z]+)(-\d+-of-(?P<count>\d+)(-[0-9a-f]+)?)?")
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?(:[\w.-]+)?")
 
 
-def local_path(source: str | Path) -> Path | None:
-    """The path that the user means, or None for a name.
+def find_splits(source: str | Path, delimiter: str | None, limits: Limits) -> dict[str, Iterator[Table]]:
+    """The splits of a data set by name, at least one, in the order of `SPLITS`: the tables of each, at least one.
 
     Raises:
-        DataError: If it can only be a path, and nothing is there.
+        DataError: If nothing is there, or a folder or hub data set has no train split and not exactly one other.
+        MissingExtraError: If `datasets` is not installed, for a hub id.
     """
     name, path = str(source), Path(source).expanduser()
     if path.exists():
-        return path
+        return _local_splits(path, delimiter, limits)
     pathlike = isinstance(source, Path) or not _HUB_ID.fullmatch(name) or file_suffix(path) in FORMATS
     if pathlike or ("/" not in name and path.suffix):
         raise DataError(name, f"no such file or folder (looked from {Path.cwd()}); check the spelling")
-    return None
+    return _mini_news() if name == MINI_NEWS else _hub_splits(name, limits)
 
 
-def local_splits(path: Path, delimiter: str | None, limits: Limits) -> dict[str, Iterator[Table]]:
-    """The parts of each split of a folder, or of a file, which is named train.
-
-    Raises:
-        DataError: If the folder has no train split and not exactly one other.
-    """
-    if not path.is_dir():
-        return {"train": read_parts(path, delimiter, limits)}
-    files = _split_files(path)
+def _local_splits(path: Path, delimiter: str | None, limits: Limits) -> dict[str, Iterator[Table]]:
+    files = _split_files(path) if path.is_dir() else {"train": [path]}
     if not files:  # `hf download` keeps the files of a data set one folder deeper
         folders = [folder for folder in sorted(path.iterdir()) if folder.is_dir()]
         inside = {folder.name: found for folder in folders if (found := _split_files(folder))}
@@ -52,11 +49,8 @@ def local_splits(path: Path, delimiter: str | None, limits: Limits) -> dict[str,
         present = ", ".join(f"{split}.*" for split in files) or "neither"
         formats = " ".join(FORMATS)
         raise DataError(path, f"found {present}, expected train.* and test.* in one of the formats {formats}")
-
-    def parts(shards: list[Path]) -> Iterator[Table]:
-        return chain.from_iterable(read_parts(shard, delimiter, limits) for shard in shards)
-
-    return {split: parts(files[split]) for split in SPLITS if split in files}
+    read = partial(read_parts, delimiter=delimiter, limits=limits)
+    return {split: chain.from_iterable(map(read, files[split])) for split in SPLITS if split in files}
 
 
 def _split_files(folder: Path) -> dict[str, list[Path]]:
@@ -79,14 +73,18 @@ def _split_files(folder: Path) -> dict[str, list[Path]]:
     return files
 
 
-def hub_splits(name: str, limits: Limits) -> dict[str, Iterator[Table]]:
-    """The parts of each split of a hub data set.
+def _hub_splits(name: str, limits: Limits) -> dict[str, Iterator[Table]]:
+    found = {_SPLIT_NAMES.get(split, split): table for split, table in read_hub(name).items() if table.num_rows}
+    present = [split for split in SPLITS if split in found]
+    if "train" not in found and len(present) != 1:
+        names = f"splits {', '.join(found)}" if found else "no split with rows"
+        raise DataError(name, f"found {names}, expected train and test")
+    return {split: arrow_parts(name, found[split], limits) for split in present}
 
-    Raises:
-        DataError: If there is no train split and not exactly one other.
-    """
-    found = {_SPLIT_NAMES.get(split): table for split, table in read_hub(name).items()}
-    parts = {split: arrow_parts(name, found[split], limits) for split in SPLITS if split in found}
-    if "train" not in parts and len(parts) != 1:
-        raise DataError(name, f"found splits {', '.join(parts) or 'of other names'}, expected train and test")
-    return parts
+
+def _mini_news() -> dict[str, Iterator[Table]]:
+    names = {"label": list(TOPICS)}  # not in alphabetical order
+    return {
+        split: iter([Table(MINI_NEWS, {"text": texts, "label": list(map(TOPICS.index, labels))}, names)])
+        for split, (texts, labels) in build_mini_news().items()
+    }

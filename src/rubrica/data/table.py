@@ -2,32 +2,24 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rubrica.data.large_files import USUAL, Limits
+from rubrica.data.large_files import Limits
 from rubrica.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Some rows of one file, or of one split of a hub data set.
+    """Some rows of one file, or of one split of a hub data set. Every way in gives its rows as tables."""
 
-    Args:
-        path: For messages.
-        columns: By name; lists, or pyarrow columns that become lists when they are asked for.
-        class_names: The names of each column that holds the integers of a hub ClassLabel.
-        row_lines: The physical line of every row, or None where there are no lines.
-        first_row: How many rows of the file stand before these.
-    """
-
-    path: Path | str
-    columns: dict[str, Any]
-    class_names: dict[str, list[str]]
-    row_lines: Callable[[], Iterable[int]] | None = None
-    first_row: int = 0
+    path: Path | str  # the file or the hub id, for messages
+    columns: dict[str, Any]  # by name; lists, or pyarrow columns that become lists when they are asked for
+    class_names: dict[str, list[str]] = field(default_factory=dict)  # what the integers of a hub ClassLabel stand for
+    row_lines: Callable[[], Iterable[int]] | None = None  # the physical line of every row, where there are lines
+    first_row: int = 0  # how many rows of the file stand before these
 
     def values(self, column: str) -> list[Any]:
         """A column as Python objects."""
@@ -51,7 +43,7 @@ def check_names(path: Path | str, names: list[str]) -> None:
         raise DataError(path, f'two columns are named "{min(twice)}"; rename one of them')
 
 
-def arrow_parts(path: Path | str, table: Any, limits: Limits = USUAL) -> Iterator[Table]:
+def arrow_parts(path: Path | str, table: Any, limits: Limits) -> Iterator[Table]:
     """A pyarrow table, a large one in parts, with the class names that `datasets` leaves in its metadata.
 
     Raises:

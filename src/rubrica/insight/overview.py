@@ -7,10 +7,11 @@ from typing import Any
 
 from rubrica.config.groups import DataSettings
 from rubrica.corpus.corpus import build_corpus
-from rubrica.data.dataset import Dataset
+from rubrica.data.dataset import Dataset, Examples
+from rubrica.data.labels import as_list
 from rubrica.scoring.task import Label
 from rubrica.text.tokenizer import tokenize
-from rubrica.text.vocab import Vocab
+from rubrica.text.vocab import TokenIds, Vocab
 from rubrica.vectors.word_vectors import Vectors
 
 
@@ -21,55 +22,46 @@ def describe(dataset: Dataset, vectors: Vectors | None, config: DataSettings) ->
     tells whether the vectors know capitals.
     """
     corpus = build_corpus(dataset, vectors, config)
-    lengths = {name: split.tokens.lengths for name, split in corpus.splits.items()}
+    vocab = corpus.vocab
+    if vectors is not None:
+        vocab = Vocab.from_vectors(vectors.words, lowercase=vocab.lowercase)
+    first = next(iter(dataset.splits.values()))
     facts: dict[str, Any] = {
         "name": dataset.name,
         "text_columns": list(dataset.text_columns),
         "label_column": dataset.label_column,
         "labels": list(dataset.task.labels),
         "problem_type": dataset.task.problem_type,
-        "splits": {
-            name: {
-                "rows": len(examples.texts),
-                "labels": _count(examples.labels),
-                "tokens": int(lengths[name].sum()),
-                "tokens_per_text": float(lengths[name].mean()),
-            }
-            for name, examples in dataset.splits.items()
-        },
-        "lowercase": corpus.vocab.lowercase,
+        "splits": {name: _split(split, corpus.splits[name].tokens) for name, split in dataset.splits.items()},
+        "lowercase": vocab.lowercase,
         "max_length": config.max_length,
+        "vocabulary": len(vocab.words),
+        "examples": [_example(*row, vocab, config) for row in zip(first.texts[:3], first.labels[:3], strict=True)],
+        "unknown": {name: _unknown(vocab, examples.texts, config) for name, examples in dataset.splits.items()},
     }
-    vocab = corpus.vocab
     if vectors is not None:
-        vocab = Vocab.from_vectors(vectors.words, lowercase=vocab.lowercase)
         facts["vectors"] = {
             "source": vectors.source,
             "words": len(vectors.words),
             "dim": vectors.dim,
             "first_words": vectors.words[:10],
         }
-    facts["vocabulary"] = len(vocab.words)
-    first = next(iter(dataset.splits.values()))
-    facts["examples"] = [
-        _example(text, label, vocab, config) for text, label in zip(first.texts[:3], first.labels[:3], strict=True)
-    ]
-    facts["unknown"] = {name: _unknown(vocab, examples.texts, config) for name, examples in dataset.splits.items()}
     return facts
 
 
-def _count(labels: Sequence[Label]) -> dict[str, int]:
-    return dict(Counter(chain.from_iterable((label,) if isinstance(label, str) else label for label in labels)))
+def _split(examples: Examples, tokens: TokenIds) -> dict[str, Any]:
+    return {
+        "rows": len(examples.texts),
+        "labels": dict(Counter(chain.from_iterable(map(as_list, examples.labels)))),
+        "tokens": int(tokens.lengths.sum()),
+        "tokens_per_text": float(tokens.lengths.mean()),
+    }
 
 
 def _example(text: str, label: Label, vocab: Vocab, config: DataSettings) -> dict[str, Any]:
     tokens = vocab.tokenize(text)[: config.max_length]
-    return {
-        "text": text,
-        "label": label if isinstance(label, str) else list(label),
-        "tokens": tokens,
-        "ids": [vocab.index.get(token, vocab.unknown_id) for token in tokens],
-    }
+    ids = [vocab.index.get(token, vocab.unknown_id) for token in tokens]
+    return {"text": text, "label": label, "tokens": tokens, "ids": ids}
 
 
 def _unknown(vocab: Vocab, texts: Sequence[str], config: DataSettings) -> dict[str, Any]:
