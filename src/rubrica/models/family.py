@@ -141,7 +141,7 @@ class Family(Settings, frozen=True, kw_only=True):
         """What the head sees of N texts, (N, F)."""
         raise NotImplementedError
 
-    def add_to_graph(self, graph: Graph, tensors: Tensors) -> str:
+    def add_to_graph(self, graph: Graph) -> str:
         """Add the ONNX nodes from ids to features; returns the name of the last one.
 
         Raises:
