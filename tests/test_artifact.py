@@ -17,7 +17,7 @@ from rubrica.errors import ArtifactError
 from rubrica.export.shrink import store as store_all
 from rubrica.models.config import make_config
 from rubrica.models.families import FAMILIES
-from rubrica.models.storage import STORAGES
+from rubrica.models.storage import STORAGES, store_tensors
 from rubrica.networks.networks import build_network
 from rubrica.predict.classifier import Classifier
 from rubrica.scoring.tasks import task_of
@@ -359,6 +359,24 @@ def store(artifact, storage):
     tensors = dict(artifact.tensors)
     stored = store_table(tensors, "embedding.weight", storage)
     return replace(artifact, tensors=tensors | stored, storage=storage)
+
+
+@pytest.mark.parametrize("word_ngrams", [1, 2])
+@pytest.mark.parametrize("storage", STORAGES)
+def test_a_bag_of_an_odd_width_comes_back_with_or_without_ngrams(tmp_path, storage, word_ngrams):
+    settings = ["model.name=bag", f"model.word_ngrams={word_ngrams}", "model.embedding_dim=5", "model.num_buckets=9"]
+    config = changed(make_config(), [*settings, "training.batch_size=64"])
+    draw, words = np.random.default_rng(0), ["<pad>", "<unk>", "cup"]
+    tensors = {name: draw.normal(size=shape).astype(np.float32) for name, shape in shapes_of(config, 3, 2).items()}
+    artifact = Artifact(config, task_of(["a", "b"], lists=False), Vocab(words, 1, True), tensors)
+    smaller = replace(artifact, tensors=store_tensors(tensors, storage), storage=storage)
+    loaded = load_artifact(save_artifact(smaller, tmp_path / "model"))
+    whole = store_tensors(smaller.tensors, "float32")
+    assert {name: tensor.shape for name, tensor in whole.items()} == shapes_of(config, 3, 2)
+    few, many = ["cup", ""], ["cup the", ""] * 20  # of few texts the rows in use are expanded, of many all
+    for texts in (few, many):
+        expected = replace(artifact, tensors=whole).ensemble().answer(texts, artifact.vocab)
+        np.testing.assert_allclose(loaded.ensemble().answer(texts, loaded.vocab), expected, atol=0.02)
 
 
 @pytest.mark.parametrize("name", ["cnn", "gru"])

@@ -12,10 +12,10 @@ from msgspec import Meta
 
 from rubrica.config.groups import SgdTraining, Training
 from rubrica.kernels import bag
-from rubrica.models.family import Floats, Inputs, Shapes, Size, Sizes, Tensors, WordFamily
+from rubrica.models.family import Floats, Inputs, Shapes, Size, Sizes, WordFamily
 from rubrica.models.graph import Graph, add_words, drop_padding, look_up, sum_over_time
 from rubrica.models.reading import tokens_of
-from rubrica.models.storage import take_rows
+from rubrica.models.storage import Tensors, take_rows
 
 _TABLES = ("embedding.weight", "ngrams.weight")
 _END = np.iinfo(np.int64).max  # of a slice that goes to the end
@@ -57,16 +57,15 @@ class Bag(WordFamily, frozen=True, kw_only=True):
         tokens = tokens_of(inputs)
         words, ngrams = (tensors[name] for name in _TABLES)
         tables = bag.Tables(words, ngrams, self.word_ngrams)
-        if words.dtype == np.float32:
+        if words.dtype.kind == "f":
             return bag.features(tables, tokens.ids, tokens.offsets)
         if len(tokens.ids) * self.word_ngrams < len(words) + len(ngrams):  # expand the rows of these few texts alone
             rows, owners = bag.rows_of(tables, tokens.ids, tokens.offsets)
-            is_word = rows < len(words)
-            taken = np.empty((len(rows), self.embedding_dim), np.float32)
+            taken, is_word = np.empty((len(rows), self.embedding_dim), np.float32), rows < len(words)
             taken[is_word] = take_rows(tensors, _TABLES[0], rows[is_word])
             taken[~is_word] = take_rows(tensors, _TABLES[1], rows[~is_word] - len(words))
             return bag.mean_rows(taken, owners, len(tokens))
-        words, ngrams = (take_rows(tensors, name, np.arange(len(tensors[name]))) for name in _TABLES)
+        words, ngrams = (take_rows(tensors, name) for name in _TABLES)
         return bag.features(bag.Tables(words, ngrams, self.word_ngrams), tokens.ids, tokens.offsets)
 
     def add_to_graph(self, graph: Graph) -> str:

@@ -102,13 +102,10 @@ def make_config(**tables: Mapping[str, Any]) -> Config:
     family = FAMILIES[name].read(model)
     data = DataSettings.read(family.data_defaults | dict(tables.get("data", {})))
     training = family.training.read(tables.get("training", {}))
-    beside = None if family.stands_alone else _read_beside(tables.get("beside", {}))
-    return Config(data, family, training, beside)
-
-
-def _read_beside(values: Mapping[str, Any]) -> Linear:
+    if family.stands_alone:
+        return Config(data, family, training)
     try:
-        return Linear.read(values)
+        return Config(data, family, training, Linear.read(tables.get("beside", {})))
     except ConfigError as error:
         raise ConfigError(str(error).replace("model.", "beside.")) from None
 
@@ -143,21 +140,18 @@ def read_recipe(name: str) -> dict[str, Any]:
         return {"model": {"name": name}}
     path = _recipes().get(name, Path(name))
     if not path.is_file():
-        raise ConfigError(
-            f"recipe {name!r}: neither a file nor a recipe of the package; {nearest(name, recipe_names())}"
-        )
+        hint = nearest(name, recipe_names())
+        raise ConfigError(f"recipe {name!r}: neither a file nor a recipe of the package; {hint}")
     try:
         text = path.read_text(encoding="utf-8")
-        tables = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}; give a TOML file with the tables {', '.join(SECTIONS)}") from None
-    try:
-        if path.suffix == ".json" and isinstance(tables, dict):
-            tables = upgrade(tables)
+        tables = upgrade(json.loads(text)) if path.suffix == ".json" else tomllib.loads(text)
+        if path.suffix == ".json":
             tables = {section: tables[section] for section in SECTIONS if section in tables}
         make_config(**tables)
-    except (ConfigError, TypeError) as error:  # TypeError: JSON that is no object
+    except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
+    except (TypeError, ValueError) as error:  # neither TOML nor a JSON object
+        raise ConfigError(f"{path}: {error}; give a TOML file with the tables {', '.join(SECTIONS)}") from None
     return tables
 
 

@@ -12,10 +12,10 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from rubrica.kernels import windows
-from rubrica.models.family import Floats, Inputs, NetworkFamily, Shapes, Sizes, Tensors
+from rubrica.models.family import Floats, Inputs, NetworkFamily, Shapes, Sizes
 from rubrica.models.graph import Graph, add_words, drop_padding, pool
 from rubrica.models.reading import batches, read_words, threads_for, tokens_of
-from rubrica.models.storage import take_rows
+from rubrica.models.storage import Tensors, take_rows
 from rubrica.text.batching import pad_batch
 
 _BATCH_NORM_EPS = 1e-5  # torch's default, which the networks keep

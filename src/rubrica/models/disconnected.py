@@ -11,10 +11,11 @@ import numpy as np
 from msgspec import Meta
 
 from rubrica.kernels import recurrent, runs
-from rubrica.models.family import Floats, Inputs, NetworkFamily, Shapes, Sizes, Tensors
+from rubrica.models.family import Floats, Inputs, NetworkFamily, Shapes, Sizes
 from rubrica.models.graph import Graph, add_words, count_steps, pool, sum_over_time
 from rubrica.models.reading import read_words, threads_for
 from rubrica.models.recurrent import add_recurrence
+from rubrica.models.storage import Tensors
 from rubrica.text.batching import iter_rows
 
 _TEXTS = 256  # whose windows are read together; more only cost memory

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.models.config import Config
-from rubrica.models.family import Inputs, Tensors
+from rubrica.models.family import Inputs
+from rubrica.models.storage import Tensors
 from rubrica.text.vocab import TokenIds, Vocab
 
 

@@ -56,8 +56,8 @@ def look_up(graph: Graph, name: str, rows: str) -> str:
     """Rows (B, T, E) of a table by their numbers (B, T)."""
     table, scale = graph.tensors[name], graph.tensors.get(scale_name(name))
     if table.dtype == np.uint8 and scale is not None:  # two codes a byte: ONNX gets one
-        steps, expanded = from_bfloat16(scale)[:, None], take_rows(graph.tensors, name, np.arange(len(table)))
-        table = np.rint(expanded / np.where(steps > 0, steps, 1)).astype(np.int8)
+        steps = from_bfloat16(scale)[:, None]
+        table = np.rint(take_rows(graph.tensors, name) / np.where(steps > 0, steps, 1)).astype(np.int8)
     vectors = graph.add("Gather", graph.constant(name, table), rows)
     if table.dtype != np.float32:
         vectors = graph.add("Cast", vectors, to=graph.onnx.TensorProto.FLOAT)

@@ -35,7 +35,7 @@ def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: For an unknown key, or a table that is none.
     """
-    values = dict(values)
+    values = {**values}  # a TypeError where it is no mapping
     if values.get("rubrica_format", FORMAT) == FORMAT or not all(isinstance(values.get(key), dict) for key in _BEFORE):
         return values
     for section, known in _KNOWN.items():

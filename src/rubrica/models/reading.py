@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from rubrica.kernels import native
 from rubrica.kernels.rows import distinct
-from rubrica.models.family import Floats, Inputs, Tensors
-from rubrica.models.storage import take_rows
+from rubrica.models.family import Floats, Inputs
+from rubrica.models.storage import Tensors, take_rows
 from rubrica.text.batching import iter_rows, pad_batch
 from rubrica.text.vocab import TokenIds
 

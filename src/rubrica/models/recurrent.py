@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.kernels import mingru, recurrent, runs
-from rubrica.models.family import Floats, Inputs, NetworkFamily, Shapes, Sizes, Tensors
+from rubrica.models.family import Floats, Inputs, NetworkFamily, Shapes, Sizes
 from rubrica.models.graph import LOWEST, Graph, add_words, compared, pool, sum_over_time
 from rubrica.models.reading import read_words, threads_for
+from rubrica.models.storage import Tensors
 
 _GATES = {"rnn": 1, "gru": 3, "lstm": 4, "mingru": 2}
 _GATE_ORDER = {"rnn": [0], "gru": [1, 0, 2], "lstm": [0, 3, 1, 2]}  # ONNX's gates by their place in torch
