@@ -66,7 +66,7 @@ def describe(kind: Any) -> str:
 def _alternatives(kind: Any) -> Iterator[str]:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        yield {int: "a whole number", float: "a number"}.get(arguments[0], "a value") + _bounds(arguments[1])
+        yield describe(arguments[0]) + _bounds(arguments[1])
     elif origin is Literal:
         yield f"one of {', '.join(map(repr, arguments))}" if len(arguments) > 1 else repr(arguments[0])
     elif origin is tuple:

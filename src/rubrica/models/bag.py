@@ -19,8 +19,6 @@ from rubrica.models.storage import Tensors, take_rows
 
 _TABLES = ("embedding.weight", "ngrams.weight")
 _END = np.iinfo(np.int64).max  # of a slice that goes to the end
-MAX_WORD_NGRAMS = 16
-MAX_BUCKETS = 1 << 26
 
 
 class Bag(WordFamily, frozen=True, kw_only=True):
@@ -33,9 +31,9 @@ class Bag(WordFamily, frozen=True, kw_only=True):
 
     embedding_dim: Size = 16
     """D, numbers in a row; 16 of them are a cache line."""
-    word_ngrams: Annotated[int, Meta(ge=1, le=MAX_WORD_NGRAMS)] = 2
+    word_ngrams: Annotated[int, Meta(ge=1, le=16)] = 2
     """The longest run of words that has a row; 1 counts words alone."""
-    num_buckets: Annotated[int, Meta(ge=1, le=MAX_BUCKETS)] = 1 << 18
+    num_buckets: Annotated[int, Meta(ge=1, le=1 << 26)] = 1 << 18
     """B, rows that n-grams are hashed into."""
 
     @property

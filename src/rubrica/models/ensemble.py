@@ -18,17 +18,11 @@ from rubrica.text.vocab import TokenIds, Vocab
 
 
 class Ensemble:
-    """The members of a model, ready to answer.
-
-    Args:
-        config: Its settings.
-        tensors: The weights of all members by name; tables as they are stored.
-        num_classes: C.
-    """
+    """The members of a model, ready to answer; their tables are as they are stored."""
 
     def __init__(self, config: Config, tensors: Tensors, num_classes: int) -> None:
         self.reads_words = any(member.reads_words for member in config.members)
-        self.reads_texts = any(member.reads_texts for member in config.members)
+        self.reads_texts = not all(member.reads_words for member in config.members)
         self._scorers = [member.open(tensors, config.data) for member in config.members]
         self._config, self._num_classes = config, num_classes
 

@@ -81,9 +81,7 @@ class Family(Settings, frozen=True, kw_only=True):
     recipes: ClassVar[tuple[str, ...]] = ()
     """Sizes of `rubrica train --size` beside the default; a size is a recipe of the package."""
     reads_words: ClassVar[bool] = True
-    """Whether it looks words up, and so takes word vectors."""
-    reads_texts: ClassVar[bool] = False
-    """Whether it reads the characters of a text."""
+    """Whether it looks words up, and so takes word vectors; else it reads the characters of a text."""
     hashes_ids: ClassVar[bool] = False
     """Whether n-grams are hashed from ids, so that the ids of a trained model must not change."""
     last_layer: ClassVar[tuple[str, ...]] = HEAD

@@ -50,7 +50,6 @@ class Linear(Family, frozen=True, kw_only=True):
 
     training: ClassVar[type[Training]] = DescentTraining
     reads_words: ClassVar[bool] = False
-    reads_texts: ClassVar[bool] = True
     last_layer: ClassVar[tuple[str, ...]] = ("linear.weight", "linear.bias")
     is_baseline: ClassVar[bool] = True
 

@@ -42,12 +42,11 @@ def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:
         if unknown := [key for key in values[section] if key not in known]:
             raise ConfigError(f"unknown key {section}.{unknown[0]}; {nearest(unknown[0], known)}")
     model, training = (_BEFORE[section] | values[section] for section in ("model", "training"))
-    family = FAMILIES.get(model.get("name", ""))
+    family = FAMILIES.get(str(model.get("name")))
     if family is None:
         return values
-    beside = {key: value for key, value in model.items() if key in fields_of(Linear) and key != "name"}
     return values | {
         "model": {key: value for key, value in model.items() if key in fields_of(family)},
         "training": {key: value for key, value in training.items() if key in fields_of(family.training)},
-        "beside": beside,
+        "beside": {key: value for key, value in model.items() if key in fields_of(Linear) and key != "name"},
     }

@@ -44,9 +44,8 @@ def read_words(tensors: Tensors, inputs: Inputs, *, masked: bool) -> tuple[Float
     ids, starts, lengths = tokens.ids, tokens.offsets[:-1], tokens.lengths
     if not masked:
         padded = [pad_batch(tokens, rows)[0] for rows in batches(inputs, masked=False)]
-        steps = [batch.shape[1] for batch in padded for _ in batch]
         ids = np.concatenate([batch.ravel() for batch in padded])
-        lengths = np.array(steps, np.int64)
+        lengths = np.array([batch.shape[1] for batch in padded for _ in batch], np.int64)
         starts = np.cumsum(lengths) - lengths
     words, rows = distinct(ids, len(tensors["embedding.weight"]))
     return take_rows(tensors, "embedding.weight", words), rows, starts, lengths
