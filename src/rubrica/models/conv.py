@@ -37,9 +37,8 @@ class Convolutional(NetworkFamily, frozen=True, kw_only=True):
         shapes: Shapes = {"embedding.weight": (sizes.vocab_size, dim)}
         for i, size in enumerate(self.kernel_sizes):
             shapes |= {f"convs.{i}.weight": (hidden, dim, size), f"convs.{i}.bias": (hidden,)}
-        for block in range(0 if self.kernel_sizes else _BLOCKS):
-            shapes[f"convs.{block}.weight"] = (hidden, hidden if block else dim, _PLACES)
-            shapes[f"convs.{block}.bias"] = (hidden,)
+        for block, width in enumerate([] if self.kernel_sizes else [dim, hidden, hidden]):
+            shapes |= {f"convs.{block}.weight": (hidden, width, _PLACES), f"convs.{block}.bias": (hidden,)}
             shapes |= dict.fromkeys(_norm(block), (hidden,))
         features = self.num_features * (len(self.kernel_sizes) or 1)
         return shapes | {"head.weight": (sizes.num_classes, features), "head.bias": (sizes.num_classes,)}
@@ -71,7 +70,8 @@ class Convolutional(NetworkFamily, frozen=True, kw_only=True):
             x = (x - mean) / np.sqrt(variance + np.float32(_BATCH_NORM_EPS))
             lengths = (lengths + 1) // 2
             x = np.maximum(x * weight + bias, 0) * _real(lengths, steps)
-        states = x.transpose(1, 0, 2).copy()  # time first: a sum adds step after step
+        # The layout decides in which order numbers are added. It is the one that stored models were scored with.
+        states = x.transpose(1, 0, 2).copy("C" if self.mask_padding else "K")
         average = states.sum(axis=0) / np.maximum(lengths, 1).astype(x.dtype)[:, None]
         pooled = {"average": average, "max": states.max(axis=0)}  # after the relu nothing is below the padding's zeros
         return np.hstack([pooled[name] for name in self.pooling.split("_")])

@@ -18,7 +18,7 @@ from rubrica.models.graph import LOWEST, Graph, add_words, compared, pool, sum_o
 from rubrica.models.reading import read_words, threads_for
 from rubrica.models.storage import Tensors
 
-_GATES = {"rnn": 1, "gru": 3, "lstm": 4, "mingru": 2}
+_GATES = {**recurrent.GATES, "mingru": 2}
 _GATE_ORDER = {"rnn": [0], "gru": [1, 0, 2], "lstm": [0, 3, 1, 2]}  # ONNX's gates by their place in torch
 
 
