@@ -49,9 +49,8 @@ class Disconnected(NetworkFamily, frozen=True, kw_only=True):
     def features(self, tensors: Tensors, inputs: Inputs) -> Floats:
         """The pooled output of the linear layer, (N, F)."""
         vectors, rows, starts, lengths = read_words(tensors, inputs, masked=self.mask_padding)
-        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        w_ih, w_hh, b_ih, b_hh = (tensors[f"cell.{name}_l0"] for name in names)
-        projected = recurrent.project("gru", vectors, w_ih, b_ih, threads=threads_for(len(rows)))
+        of_words, of_states = ([tensors[f"cell.{kind}_{of}_l0"] for kind in ("weight", "bias")] for of in ("ih", "hh"))
+        projected = recurrent.project("gru", vectors, *of_words, threads=threads_for(len(rows)))
         features = np.empty((len(lengths), tensors["head.weight"].shape[1]), vectors.dtype)
         for texts in iter_rows(np.arange(len(lengths)), _TEXTS):
             counts = lengths[texts]
@@ -59,7 +58,7 @@ class Disconnected(NetworkFamily, frozen=True, kw_only=True):
             ends = np.arange(len(owners)) - (np.cumsum(counts) - counts)[owners]
             sizes = np.minimum(ends + 1, self.window)
             reading = recurrent.Reading("gru", "last", rows, starts[texts][owners] + ends + 1 - sizes, sizes)
-            states = recurrent.forward(reading, projected, w_hh, b_hh, threads=threads_for(int(sizes.sum())))[0]
+            states = recurrent.forward(reading, projected, *of_states, threads=threads_for(int(sizes.sum())))[0]
             states = np.maximum(states @ tensors["mlp.weight"].T + tensors["mlp.bias"], 0)
             features[texts] = runs.pool_runs(self.pooling, states, counts)
         return features

@@ -5,7 +5,7 @@ How much each member counts is in the weights of its last layer, so the sum is a
 Letters: N texts, C classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -47,9 +47,7 @@ class Ensemble:
         return self.logits(texts, vocab.encode(texts, self._config.data.max_length) if self.reads_words else None)
 
 
-def weigh(
-    config: Config, trained: Sequence[Mapping[str, NDArray[Any]]], weights: Sequence[float]
-) -> dict[str, NDArray[Any]]:
+def weigh(config: Config, trained: Sequence[Tensors], weights: Sequence[float]) -> dict[str, NDArray[Any]]:
     """The tensors of all members, each member's last layer times its weight."""
     return {
         name: np.float32(weight) * tensor if name in member.last_layer else tensor

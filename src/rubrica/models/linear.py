@@ -106,7 +106,7 @@ def logits(part: LinearPart, texts: Sequence[str]) -> Floats:
 
 
 def take_texts(texts: Sequence[str], rows: NDArray[np.int64]) -> list[str]:
-    """Some texts of those that may lie on disk, where neighbours are read together; rows in ascending order."""
+    """The texts of some rows, in ascending order. Texts may lie on disk, so all between the first and the last are read."""
     if not len(rows):
         return []
     first = int(rows[0])
@@ -115,7 +115,7 @@ def take_texts(texts: Sequence[str], rows: NDArray[np.int64]) -> list[str]:
 
 
 def _stretches(texts: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
-    """Yield place and texts, so many at a time as `_TEXTS` and `_CHARACTERS` allow, and at least one."""
+    """Yield place and texts: as many at a time as `_TEXTS` and `_CHARACTERS` allow, and at least one."""
     first = size = 0
     for place, text in enumerate(texts):
         if place > first and (place - first == _TEXTS or size + len(text) > _CHARACTERS):

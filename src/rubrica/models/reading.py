@@ -52,5 +52,5 @@ def read_words(tensors: Tensors, inputs: Inputs, *, masked: bool) -> tuple[Float
 
 
 def threads_for(num_tokens: int) -> int:
-    """How many threads so many tokens are worth."""
+    """The number of threads that this many tokens are worth."""
     return max(1, min(native.num_threads(), num_tokens // _TOKENS_PER_THREAD))
