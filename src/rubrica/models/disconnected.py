@@ -49,7 +49,8 @@ class Disconnected(NetworkFamily, frozen=True, kw_only=True):
     def features(self, tensors: Tensors, inputs: Inputs) -> Floats:
         """The pooled output of the linear layer, (N, F)."""
         vectors, rows, starts, lengths = read_words(tensors, inputs, masked=self.mask_padding)
-        of_words, of_states = ([tensors[f"cell.{kind}_{of}_l0"] for kind in ("weight", "bias")] for of in ("ih", "hh"))
+        of_words = tensors["cell.weight_ih_l0"], tensors["cell.bias_ih_l0"]
+        of_states = tensors["cell.weight_hh_l0"], tensors["cell.bias_hh_l0"]
         projected = recurrent.project("gru", vectors, *of_words, threads=threads_for(len(rows)))
         features = np.empty((len(lengths), tensors["head.weight"].shape[1]), vectors.dtype)
         for texts in iter_rows(np.arange(len(lengths)), _TEXTS):

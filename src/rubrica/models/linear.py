@@ -106,7 +106,7 @@ def logits(part: LinearPart, texts: Sequence[str]) -> Floats:
 
 
 def take_texts(texts: Sequence[str], rows: NDArray[np.int64]) -> list[str]:
-    """The texts of some rows, in ascending order. Texts may lie on disk, so all between the first and the last are read."""
+    """The texts of some rows in ascending order; all between are read with them, since texts may lie on disk."""
     if not len(rows):
         return []
     first = int(rows[0])
