@@ -1,6 +1,7 @@
-"""The model folder: what is saved is what is loaded, and nothing else is accepted."""
+"""The model folder: what is saved is what is loaded; see test_refusals.py for what is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,17 @@ import torch
 
 from made_models import ODD_LABELS, ODD_TASK, make_artifact, random_artifact, store_embedding
 from made_networks import CASES, NETWORKS
-from rubrica.artifact.folder import FILES, check_writable, load_artifact, save_artifact
+from rubrica.artifact.folder import FILES, Artifact, check_writable, load_artifact, save_artifact
 from rubrica.artifact.tensor_file import map_tensors
 from rubrica.errors import ArtifactError
 from rubrica.export.shrink import store as store_all
+from rubrica.models.config import make_config
 from rubrica.models.families import FAMILIES
-from rubrica.models.storage import STORAGES
+from rubrica.models.storage import STORAGES, store_tensors
 from rubrica.networks.networks import build_network
 from rubrica.predict.classifier import Classifier
+from rubrica.scoring.tasks import task_of
+from rubrica.text.vocab import Vocab
 from settings import changed, shapes_of
 
 OLD = Path(__file__).parents[1] / "data"
@@ -141,6 +145,24 @@ def test_a_read_only_parent_cannot_be_written(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.TemporaryDirectory", refuse)  # root may write everywhere
     with pytest.raises(ArtifactError, match=r"cannot write here \(Permission denied\); give another"):
         check_writable(tmp_path / "model")
+
+
+@pytest.mark.parametrize("word_ngrams", [1, 2])
+@pytest.mark.parametrize("storage", STORAGES)
+def test_a_bag_of_an_odd_width_comes_back_with_or_without_ngrams(tmp_path, storage, word_ngrams):
+    settings = ["model.name=bag", f"model.word_ngrams={word_ngrams}", "model.embedding_dim=5", "model.num_buckets=9"]
+    config = changed(make_config(), [*settings, "training.batch_size=64"])
+    draw, words = np.random.default_rng(0), ["<pad>", "<unk>", "cup"]
+    tensors = {name: draw.normal(size=shape).astype(np.float32) for name, shape in shapes_of(config, 3, 2).items()}
+    artifact = Artifact(config, task_of(["a", "b"], lists=False), Vocab(words, 1, True), tensors)
+    smaller = replace(artifact, tensors=store_tensors(tensors, storage), storage=storage)
+    loaded = load_artifact(save_artifact(smaller, tmp_path / "model"))
+    whole = store_tensors(smaller.tensors, "float32")
+    assert {name: tensor.shape for name, tensor in whole.items()} == shapes_of(config, 3, 2)
+    few, many = ["cup", ""], ["cup the", ""] * 20  # of few texts the rows in use are expanded, of many all
+    for texts in (few, many):
+        expected = replace(artifact, tensors=whole).ensemble().answer(texts, artifact.vocab)
+        np.testing.assert_allclose(loaded.ensemble().answer(texts, loaded.vocab), expected, atol=0.02)
 
 
 @pytest.mark.parametrize("name", ["cnn", "gru"])

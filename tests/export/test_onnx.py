@@ -18,10 +18,11 @@ from rubrica.export import onnx as onnx_graph
 from rubrica.export.onnx import TOLERANCE, build_model, check, export_onnx
 from rubrica.export.shrink import store
 from rubrica.models.config import load_recipe
+from rubrica.models.family import Inputs
 from rubrica.models.storage import STORAGES
 from rubrica.networks.networks import build_network
 from rubrica.scoring.tasks import task_of
-from rubrica.text.vocab import Vocab
+from rubrica.text.vocab import TokenIds, Vocab
 
 
 def session_of(artifact):
@@ -84,6 +85,12 @@ def test_a_bag_hashes_its_ngrams_as_a_loop_does(word_ngrams):
         (logits,) = session.run(["logits"], {"ids": ids, "lengths": lengths})
         expected = [bag_logits(artifact, row[:length]) for row, length in zip(ids, lengths, strict=True)]
         np.testing.assert_allclose(logits, expected, atol=1e-5)
+        # The numbers that the check holds a graph to are float64 all the way.
+        exact = {name: tensor.astype(np.float64) for name, tensor in artifact.tensors.items()}
+        real = np.arange(steps) < lengths[:, None]
+        tokens = TokenIds(ids[real].astype(np.int32), np.concatenate([[0], np.cumsum(lengths)]))
+        found = artifact.config.model.logits(exact, Inputs(tokens, (), texts))
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("storage", STORAGES)

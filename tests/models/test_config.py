@@ -43,6 +43,7 @@ BAD = [
         {"model": {"name": "transformer"}},
         "model.name is 'transformer'; give one of bag, linear, cnn, rnn, gru, lstm, mingru, drnn",
     ),
+    ({"model": {"name": ["gru"]}}, "model.name is ['gru']; give one of bag"),
     ({"model": {"name": "cnn", "pooling": "last"}}, 'model.pooling is "last"; the cnn pools with'),
     (
         {"model": {"name": "cnn", "kernel_sizes": [3, 0]}},

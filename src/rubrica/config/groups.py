@@ -13,8 +13,6 @@ from rubrica.config.schema import Count, Settings, Share
 Storage = Literal["float32", "bfloat16", "int8", "int4"]
 """What the numbers of a table are rounded to, see `models/storage.py`."""
 
-MAX_LENGTH = 1 << 20  # tokens of a text
-
 
 class DataSettings(Settings, frozen=True, kw_only=True):
     """From texts to ids."""
@@ -24,7 +22,7 @@ class DataSettings(Settings, frozen=True, kw_only=True):
     lowercase: bool | Literal["auto"] = "auto"
     """Lower-case a text before it is split. "auto" lower-cases unless the given vectors know more of train's tokens as
     they are written, see `vectors/case.py`. The seminar kept the case, and its vectors know no capitals."""
-    max_length: Annotated[int, Meta(ge=1, le=MAX_LENGTH)] = 128
+    max_length: Annotated[int, Meta(ge=1, le=1 << 20)] = 128
     """How many tokens of a text are read, from its start."""
     min_count: Annotated[int, Meta(ge=1, le=2**31 - 1)] = 2
     """A word that occurs less often in train is read as an unknown word, whose vector would otherwise never train.

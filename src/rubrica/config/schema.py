@@ -5,6 +5,7 @@ Every integer that reaches the native core passes here first, whether it came fr
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin
 
@@ -44,25 +45,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_dict(self) -> dict[str, Any]:
         """The plain table that `read` takes."""
-        return {key: getattr(self, key) for key in fields_of(type(self))}
+        return msgspec.structs.asdict(self)
 
 
-_FIELDS: dict[type, dict[str, Any]] = {}
-
-
+@cache
 def fields_of(kind: type[Settings]) -> dict[str, Any]:
     """The fields of a group in their order, and the annotation of each."""
-    if kind not in _FIELDS:
-        bases = reversed(kind.__mro__)
-        hints = {key: hint for base in bases for key, hint in vars(base).get("__annotations__", {}).items()}
-        _FIELDS[kind] = {key: hints[key] for key in kind.__struct_fields__}
-    return _FIELDS[kind]
-
-
-def refuse(problem: bool, message: str) -> None:
-    """Raise a ConfigError where a value does not fit another one."""
-    if problem:
-        raise ConfigError(message)
+    return {field.name: field.type for field in msgspec.structs.fields(kind)}
 
 
 def describe(kind: Any) -> str:
@@ -77,7 +66,7 @@ def describe(kind: Any) -> str:
 def _alternatives(kind: Any) -> Iterator[str]:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        yield {int: "a whole number", float: "a number"}.get(arguments[0], "a value") + _bounds(arguments[1])
+        yield describe(arguments[0]) + _bounds(arguments[1])
     elif origin is Literal:
         yield f"one of {', '.join(map(repr, arguments))}" if len(arguments) > 1 else repr(arguments[0])
     elif origin is tuple:

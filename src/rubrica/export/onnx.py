@@ -63,16 +63,14 @@ def build_model(artifact: Artifact) -> Any:
         MissingExtraError: If onnx is not installed.
         RubricaError: If it is a linear model, or has one beside its network.
     """
-    config, weights, task = artifact.config, artifact.tensors, artifact.task
+    config, task = artifact.config, artifact.task
     if config.beside is not None:
         raise RubricaError(
             f"the model is {config.title}, and a linear model has no ONNX form, since ONNX cannot hash a text; "
             "copy the folder instead, or train a network alone: --set model.with_linear=false"
         )
-    graph = Graph(require("onnx", "onnx"))
-    features = config.model.add_to_graph(graph, weights)
-    head = [graph.constant(name, weights[name]) for name in HEAD]
-    graph.add("Gemm", features, *head, transB=1, name="logits")
+    graph = Graph(require("onnx", "onnx"), artifact.tensors)
+    graph.add("Gemm", config.model.add_to_graph(graph), *graph.weights(*HEAD), transB=1, name="logits")
     operator, attributes = task.onnx_operator
     graph.add(operator, "logits", name="probabilities", **attributes)
 

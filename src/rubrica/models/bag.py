@@ -12,14 +12,13 @@ from msgspec import Meta
 
 from rubrica.config.groups import SgdTraining, Training
 from rubrica.kernels import bag
-from rubrica.models.family import Floats, Inputs, Shapes, Size, Sizes, Tensors, WordFamily
+from rubrica.models.family import Floats, Inputs, Shapes, Size, Sizes, WordFamily
 from rubrica.models.graph import Graph, add_words, drop_padding, look_up, sum_over_time
 from rubrica.models.reading import tokens_of
-from rubrica.models.storage import take_rows
+from rubrica.models.storage import Tensors, take_rows
 
 _TABLES = ("embedding.weight", "ngrams.weight")
-MAX_WORD_NGRAMS = 16
-MAX_BUCKETS = 1 << 26
+_END = np.iinfo(np.int64).max  # of a slice that goes to the end
 
 
 class Bag(WordFamily, frozen=True, kw_only=True):
@@ -32,9 +31,9 @@ class Bag(WordFamily, frozen=True, kw_only=True):
 
     embedding_dim: Size = 16
     """D, numbers in a row; 16 of them are a cache line."""
-    word_ngrams: Annotated[int, Meta(ge=1, le=MAX_WORD_NGRAMS)] = 2
+    word_ngrams: Annotated[int, Meta(ge=1, le=16)] = 2
     """The longest run of words that has a row; 1 counts words alone."""
-    num_buckets: Annotated[int, Meta(ge=1, le=MAX_BUCKETS)] = 1 << 18
+    num_buckets: Annotated[int, Meta(ge=1, le=1 << 26)] = 1 << 18
     """B, rows that n-grams are hashed into."""
 
     @property
@@ -56,45 +55,38 @@ class Bag(WordFamily, frozen=True, kw_only=True):
         tokens = tokens_of(inputs)
         words, ngrams = (tensors[name] for name in _TABLES)
         tables = bag.Tables(words, ngrams, self.word_ngrams)
-        if words.dtype == np.float32:
+        if words.dtype.kind == "f":
             return bag.features(tables, tokens.ids, tokens.offsets)
         if len(tokens.ids) * self.word_ngrams < len(words) + len(ngrams):  # expand the rows of these few texts alone
             rows, owners = bag.rows_of(tables, tokens.ids, tokens.offsets)
-            is_word = rows < len(words)
-            taken = np.empty((len(rows), self.embedding_dim), np.float32)
+            taken, is_word = np.empty((len(rows), self.embedding_dim), np.float32), rows < len(words)
             taken[is_word] = take_rows(tensors, _TABLES[0], rows[is_word])
             taken[~is_word] = take_rows(tensors, _TABLES[1], rows[~is_word] - len(words))
             return bag.mean_rows(taken, owners, len(tokens))
-        words, ngrams = (take_rows(tensors, name, np.arange(len(tensors[name]))) for name in _TABLES)
+        words, ngrams = (take_rows(tensors, name) for name in _TABLES)
         return bag.features(bag.Tables(words, ngrams, self.word_ngrams), tokens.ids, tokens.offsets)
 
-    def add_to_graph(self, graph: Graph, tensors: Tensors) -> str:
+    def add_to_graph(self, graph: Graph) -> str:
         """The mean (B, D) of the rows of a text's words and n-grams: `kernels/bag.py` once more, with its hash.
 
         The hash is arithmetic modulo 2^64. It is the same for signed numbers, which ONNX can multiply.
         """
-        types = graph.onnx.TensorProto
-        zero, one, half = graph.constant("zero", 0), graph.constant("one", 1), graph.constant("half", 1 << 32)
-        factor = graph.constant("factor", np.array(bag.MIX).astype(np.int64))
-        x = add_words(graph, tensors)
-        total = sum_over_time(graph, drop_padding(graph, x, "lengths"))
-        count = "lengths"
-        numbers = graph.add("Add", "ids", one)
+        types, factor = graph.onnx.TensorProto, int(bag.MIX.view(np.int64))
+        bits = graph.constant("bits", np.array(32, np.uint64))
+        x, count = add_words(graph)
+        total = sum_over_time(graph, drop_padding(graph, x, count))
+        numbers = graph.add("Add", "ids", 1)
         mixed = graph.add("Mul", numbers, factor)
-        for longer in range(1, self.word_ngrams if len(tensors["ngrams.weight"]) else 1):
+        for longer in range(1, self.word_ngrams):
             # The numbers moved to the left: what falls off the end of a text is masked below.
-            pads = graph.constant(f"pads_{longer}", [0, 0, 0, longer])
-            shift, end = graph.constant(f"shift_{longer}", [longer]), graph.constant("end", [np.iinfo(np.int64).max])
-            moved = graph.add("Slice", graph.add("Pad", numbers, pads), shift, end, graph.constant("axis_1", [1]))
+            moved = graph.add("Slice", graph.add("Pad", numbers, [0, 0, 0, longer]), [longer], [_END], [1])
             mixed = graph.add("Mul", graph.add("BitwiseXor", mixed, moved), factor)
-            unsigned = graph.add("Cast", mixed, to=types.UINT64)
-            upper = graph.add("BitShift", unsigned, graph.constant("bits", np.array(32, np.uint64)), direction="RIGHT")
-            buckets = graph.constant("num_buckets", len(tensors["ngrams.weight"]))
-            scaled = graph.add("Mul", graph.add("Cast", upper, to=types.INT64), buckets)
-            rows = look_up(graph, tensors, "ngrams.weight", graph.add("Div", scaled, half))
-            whole = graph.add("Max", graph.add("Sub", "lengths", graph.constant(f"longer_{longer}", longer)), zero)
+            upper = graph.add("BitShift", graph.add("Cast", mixed, to=types.UINT64), bits, direction="RIGHT")
+            scaled = graph.add("Mul", graph.add("Cast", upper, to=types.INT64), self.num_buckets)
+            rows = look_up(graph, "ngrams.weight", graph.add("Div", scaled, 1 << 32))
+            whole = graph.add("Max", graph.add("Sub", "lengths", longer), 0)
             x = graph.add("Transpose", rows, perm=[1, 0, 2])
             total = graph.add("Add", total, sum_over_time(graph, drop_padding(graph, x, whole)))
             count = graph.add("Add", count, whole)
-        column = graph.add("Unsqueeze", graph.add("Max", count, one), graph.constant("axis_1", [1]))
+        column = graph.add("Unsqueeze", graph.add("Max", count, 1), [1])
         return graph.add("Div", total, graph.add("Cast", column, to=types.FLOAT))

@@ -18,7 +18,6 @@ from typing import Any, Self
 import msgspec
 
 from rubrica.config.groups import DataSettings, Training
-from rubrica.config.schema import fields_of
 from rubrica.errors import ConfigError, nearest
 from rubrica.models.families import BASELINE, DEFAULT, FAMILIES
 from rubrica.models.family import Family, Shapes, Sizes
@@ -31,19 +30,13 @@ Tables = Mapping[str, Mapping[str, Any]]
 
 
 class Config(msgspec.Struct, frozen=True):
-    """All settings of one training; `make_config` makes one from plain tables.
-
-    Args:
-        data: How texts are read.
-        model: The family and its settings.
-        training: How it is trained.
-        beside: The linear model beside a network; None where the model stands alone.
-    """
+    """All settings of one training; `make_config` makes one from plain tables."""
 
     data: DataSettings
     model: Family
     training: Training
     beside: Linear | None = None
+    """None where the model stands alone."""
 
     @property
     def members(self) -> tuple[Family, ...]:
@@ -61,7 +54,7 @@ class Config(msgspec.Struct, frozen=True):
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """The plain tables that `make_config` reads."""
-        groups = {"data": self.data, "model": self.model, "beside": self.beside, "training": self.training}
+        groups = {section: getattr(self, section) for section in SECTIONS}
         return {section: group.to_dict() for section, group in groups.items() if group is not None}
 
     def replace(self, **tables: Mapping[str, Any]) -> "Config":
@@ -97,31 +90,25 @@ def make_config(**tables: Mapping[str, Any]) -> Config:
     if broken := [section for section, values in tables.items() if not isinstance(values, Mapping)]:
         raise ConfigError(f"[{broken[0]}] is no table of keys and values")
     model = {"name": DEFAULT} | dict(tables.get("model", {}))
-    if (name := model["name"]) not in FAMILIES:
+    if (name := model["name"]) not in list(FAMILIES):  # a list, since JSON may bring what has no hash
         raise ConfigError(f"model.name is {name!r:.60}; give one of {', '.join(FAMILIES)}")
     family = FAMILIES[name].read(model)
     data = DataSettings.read(family.data_defaults | dict(tables.get("data", {})))
     training = family.training.read(tables.get("training", {}))
-    beside = None if family.stands_alone else _read_beside(tables.get("beside", {}))
-    return Config(data, family, training, beside)
-
-
-def _read_beside(values: Mapping[str, Any]) -> Linear:
+    if family.stands_alone:
+        return Config(data, family, training)
     try:
-        return Linear.read(values)
+        return Config(data, family, training, Linear.read(tables.get("beside", {})))
     except ConfigError as error:
         raise ConfigError(str(error).replace("model.", "beside.")) from None
 
 
 def with_known(config: Config, values: Mapping[str, Any]) -> Config:
     """A copy with settings that are given without their section; one that the model does not have has no effect."""
-    groups = {"model": config.model, "training": config.training, "beside": config.beside}
-    tables = {
-        section: {key: value for key, value in values.items() if key in fields_of(type(group))}
-        for section, group in groups.items()
-        if group is not None
-    }
-    return config.replace(**tables)
+    tables = config.to_dict()
+    del tables["data"]
+    known = {section: {key: values[key] for key in table if key in values} for section, table in tables.items()}
+    return config.replace(**known)
 
 
 def load_recipe(name: str) -> Config:
@@ -143,21 +130,18 @@ def read_recipe(name: str) -> dict[str, Any]:
         return {"model": {"name": name}}
     path = _recipes().get(name, Path(name))
     if not path.is_file():
-        raise ConfigError(
-            f"recipe {name!r}: neither a file nor a recipe of the package; {nearest(name, recipe_names())}"
-        )
+        hint = nearest(name, recipe_names())
+        raise ConfigError(f"recipe {name!r}: neither a file nor a recipe of the package; {hint}")
     try:
         text = path.read_text(encoding="utf-8")
-        tables = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}; give a TOML file with the tables {', '.join(SECTIONS)}") from None
-    try:
-        if path.suffix == ".json" and isinstance(tables, dict):
-            tables = upgrade(tables)
+        tables = upgrade(json.loads(text)) if path.suffix == ".json" else tomllib.loads(text)
+        if path.suffix == ".json":
             tables = {section: tables[section] for section in SECTIONS if section in tables}
         make_config(**tables)
-    except (ConfigError, TypeError) as error:  # TypeError: JSON that is no object
+    except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
+    except (TypeError, ValueError) as error:  # neither TOML nor a JSON object
+        raise ConfigError(f"{path}: {error}; give a TOML file with the tables {', '.join(SECTIONS)}") from None
     return tables
 
 

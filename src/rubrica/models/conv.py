@@ -12,14 +12,14 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from rubrica.kernels import windows
-from rubrica.models.family import Floats, Inputs, NetworkFamily, Shapes, Sizes, Tensors
+from rubrica.models.family import Floats, Inputs, NetworkFamily, Shapes, Sizes
 from rubrica.models.graph import Graph, add_words, drop_padding, pool
 from rubrica.models.reading import batches, read_words, threads_for, tokens_of
-from rubrica.models.storage import take_rows
+from rubrica.models.storage import Tensors, take_rows
 from rubrica.text.batching import pad_batch
 
 _BATCH_NORM_EPS = 1e-5  # torch's default, which the networks keep
-_PLACES = 3  # of the seminar's convolutions
+_BLOCKS, _PLACES = 3, 3  # the seminar's convolutions, and the places of their windows
 
 
 class Convolutional(NetworkFamily, frozen=True, kw_only=True):
@@ -39,7 +39,7 @@ class Convolutional(NetworkFamily, frozen=True, kw_only=True):
             shapes |= {f"convs.{i}.weight": (hidden, dim, size), f"convs.{i}.bias": (hidden,)}
         for block, width in enumerate([] if self.kernel_sizes else [dim, hidden, hidden]):
             shapes |= {f"convs.{block}.weight": (hidden, width, _PLACES), f"convs.{block}.bias": (hidden,)}
-            shapes |= {f"norms.{block}.{name}": (hidden,) for name in ("weight", "bias", "running_mean", "running_var")}
+            shapes |= dict.fromkeys(_norm(block), (hidden,))
         features = self.num_features * (len(self.kernel_sizes) or 1)
         return shapes | {"head.weight": (sizes.num_classes, features), "head.bias": (sizes.num_classes,)}
 
@@ -47,120 +47,75 @@ class Convolutional(NetworkFamily, frozen=True, kw_only=True):
         """The pooled filters, (N, F)."""
         if self.kernel_sizes:
             return self._read_widths(tensors, inputs)
-        features = np.empty((len(tokens_of(inputs)), tensors["head.weight"].shape[1]), tensors["head.weight"].dtype)
+        tokens, head = tokens_of(inputs), tensors["head.weight"]
+        features = np.empty((len(tokens), head.shape[1]), head.dtype)
         for rows in batches(inputs, masked=self.mask_padding):
-            ids, lengths = pad_batch(tokens_of(inputs), rows)
-            states, real = _convolve(tensors, ids, lengths if self.mask_padding else None)
-            features[rows] = _POOLINGS[self.pooling](states, real)
+            ids, lengths = pad_batch(tokens, rows)
+            if not self.mask_padding:
+                lengths[:] = ids.shape[1]
+            features[rows] = self._convolve(tensors, ids, lengths)
         return features
+
+    def _convolve(self, tensors: Tensors, ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> Floats:
+        """The seminar's features (B, F) of ids (B, T)."""
+        x: Floats = take_rows(tensors, "embedding.weight", ids) * _real(lengths, ids.shape[1])
+        for block in range(_BLOCKS):
+            kernel = tensors[f"convs.{block}.weight"]  # (H, E, 3)
+            padded = np.pad(x, ((0, 0), (1, 1), (0, 0)))
+            steps = (x.shape[1] + 1) // 2
+            # The window at step t holds tokens 2t-1, 2t, 2t+1: one product for each place.
+            pieces = [padded[:, k : k + 2 * steps - 1 : 2] @ kernel[:, :, k].T for k in range(_PLACES)]
+            x = pieces[0] + pieces[1] + pieces[2] + tensors[f"convs.{block}.bias"]
+            weight, bias, mean, variance = (tensors[name] for name in _norm(block))
+            x = (x - mean) / np.sqrt(variance + np.float32(_BATCH_NORM_EPS))
+            lengths = (lengths + 1) // 2
+            x = np.maximum(x * weight + bias, 0) * _real(lengths, steps)
+        # The layout decides in which order numbers are added. It is the one that stored models were scored with.
+        states = x.transpose(1, 0, 2).copy("C" if self.mask_padding else "K")
+        average = states.sum(axis=0) / np.maximum(lengths, 1).astype(x.dtype)[:, None]
+        pooled = {"average": average, "max": states.max(axis=0)}  # after the relu nothing is below the padding's zeros
+        return np.hstack([pooled[name] for name in self.pooling.split("_")])
 
     def _read_widths(self, tensors: Tensors, inputs: Inputs) -> Floats:
         vectors, rows, starts, lengths = read_words(tensors, inputs, masked=self.mask_padding)
         texts, threads = windows.Texts(self.pooling, rows, starts, lengths), threads_for(len(rows))
         features = []
         for i, places in enumerate(self.kernel_sizes):
-            weight, bias = (tensors[f"convs.{i}.{name}"] for name in ("weight", "bias"))
-            projected = windows.project(vectors, weight, threads=threads)
-            features.append(windows.forward(texts, projected, bias, places, threads=threads)[0])
+            projected = windows.project(vectors, tensors[f"convs.{i}.weight"], threads=threads)
+            features.append(windows.forward(texts, projected, tensors[f"convs.{i}.bias"], places, threads=threads)[0])
         return np.hstack(features)
 
-    def add_to_graph(self, graph: Graph, tensors: Tensors) -> str:
+    def add_to_graph(self, graph: Graph) -> str:
         """See `Family.add_to_graph`."""
-        x = add_words(graph, tensors)
+        x, lengths = add_words(graph, masked=self.mask_padding)
         if self.kernel_sizes:
-            return self._add_widths(graph, tensors, x)
-        x, lengths = _add_convolutions(graph, tensors, x, masked=self.mask_padding)
-        return pool(graph, x, lengths if self.mask_padding else None, self.pooling)
+            return self._add_widths(graph, x, lengths)
+        for block in range(_BLOCKS):
+            conv = graph.weights(f"convs.{block}.weight", f"convs.{block}.bias")
+            x = graph.add("Transpose", drop_padding(graph, x, lengths), perm=[1, 2, 0])  # (B, E, T)
+            x = graph.add("Conv", x, *conv, kernel_shape=[_PLACES], strides=[2], pads=[1, 1])
+            x = graph.add("BatchNormalization", x, *graph.weights(*_norm(block)), epsilon=_BATCH_NORM_EPS)
+            x = graph.add("Transpose", graph.add("Relu", x), perm=[2, 0, 1])
+            lengths = graph.add("Div", graph.add("Add", lengths, 1), 2)
+        return pool(graph, x, lengths, self.pooling)
 
-    def _add_widths(self, graph: Graph, tensors: Tensors, x: str) -> str:
+    def _add_widths(self, graph: Graph, x: str, lengths: str) -> str:
         """Features (B, widths * H) of vectors (T, B, E): each width's filters over each text's own windows."""
-        zero, one = graph.constant("zero", 0), graph.constant("one", 1)
-        lengths = "lengths"
-        if self.mask_padding:
-            x = drop_padding(graph, x, lengths)
-        else:  # every text is as long as the longest
-            steps = graph.add("Gather", graph.add("Shape", x), zero, axis=0)
-            lengths = graph.add("Expand", steps, graph.add("Shape", lengths))
-        x = graph.add("Transpose", x, perm=[1, 2, 0])  # (B, E, T)
+        x = graph.add("Transpose", drop_padding(graph, x, lengths), perm=[1, 2, 0])  # (B, E, T)
         features = []
         for i, places in enumerate(self.kernel_sizes):
-            conv = [graph.constant(f"convs.{i}.{name}", tensors[f"convs.{i}.{name}"]) for name in ("weight", "bias")]
+            conv = graph.weights(f"convs.{i}.weight", f"convs.{i}.bias")
             states = graph.add("Relu", graph.add("Conv", x, *conv, kernel_shape=[places], pads=[0, places - 1]))
-            less = graph.add("Sub", lengths, graph.constant(f"less_{places}", places - 1))
             # As many windows as fit, one where none does, and none in a text without words.
-            counts = graph.add("Min", graph.add("Max", less, one), lengths)
+            counts = graph.add("Min", graph.add("Max", graph.add("Sub", lengths, places - 1), 1), lengths)
             features.append(pool(graph, graph.add("Transpose", states, perm=[2, 0, 1]), counts, self.pooling))
         return graph.add("Concat", *features, axis=1)
 
 
-def _add_convolutions(graph: Graph, tensors: Tensors, x: str, *, masked: bool) -> tuple[str, str]:
-    """The last features (T, B, H) of vectors (T, B, E), and how many of the steps each text still has."""
-    lengths = "lengths"
-    x = graph.add("Transpose", drop_padding(graph, x, lengths) if masked else x, perm=[1, 2, 0])  # (B, E, T)
-    block = 0
-    while f"convs.{block}.weight" in tensors:
-        conv = [
-            graph.constant(f"convs.{block}.{name}", tensors[f"convs.{block}.{name}"]) for name in ("weight", "bias")
-        ]
-        x = graph.add("Conv", x, *conv, kernel_shape=[3], strides=[2], pads=[1, 1])
-        names = [f"norms.{block}.{name}" for name in ("weight", "bias", "running_mean", "running_var")]
-        norm = [graph.constant(name, tensors[name]) for name in names]
-        x = graph.add("Relu", graph.add("BatchNormalization", x, *norm, epsilon=_BATCH_NORM_EPS))
-        if masked:
-            more = graph.add("Add", lengths, graph.constant("one", 1))
-            lengths = graph.add("Div", more, graph.constant("two", 2))
-            steps_first = graph.add("Transpose", x, perm=[2, 0, 1])
-            x = graph.add("Transpose", drop_padding(graph, steps_first, lengths), perm=[1, 2, 0])
-        block += 1
-    return graph.add("Transpose", x, perm=[2, 0, 1]), lengths
-
-
-def _convolve(
-    tensors: Tensors, ids: NDArray[np.int64], lengths: NDArray[np.int64] | None
-) -> tuple[Floats, NDArray[np.int64] | None]:
-    """The CNN's last features (T, B, H), and how many of the steps each text still has."""
-    x: Floats = take_rows(tensors, "embedding.weight", ids)  # (B, T, E)
-    if lengths is not None:
-        x = x * _real(lengths, x.shape[1]).T[..., None]
-    block = 0
-    while f"convs.{block}.weight" in tensors:
-        kernel = tensors[f"convs.{block}.weight"]  # (H, E, 3)
-        padded = np.pad(x, ((0, 0), (1, 1), (0, 0)))
-        steps = (x.shape[1] + 1) // 2
-        # The window at step t holds tokens 2t-1, 2t, 2t+1; one product per place in the window.
-        windows = [padded[:, k : k + 2 * steps - 1 : 2] @ kernel[:, :, k].T for k in range(3)]
-        x = windows[0] + windows[1] + windows[2] + tensors[f"convs.{block}.bias"]
-        mean, variance = tensors[f"norms.{block}.running_mean"], tensors[f"norms.{block}.running_var"]
-        x = (x - mean) / np.sqrt(variance + np.float32(_BATCH_NORM_EPS))
-        x = np.maximum(x * tensors[f"norms.{block}.weight"] + tensors[f"norms.{block}.bias"], 0)
-        if lengths is not None:
-            lengths = (lengths + 1) // 2
-            x = x * _real(lengths, steps).T[..., None]
-        block += 1
-    return x.transpose(1, 0, 2), lengths
+def _norm(block: int) -> list[str]:
+    return [f"norms.{block}.{name}" for name in ("weight", "bias", "running_mean", "running_var")]
 
 
 def _real(lengths: NDArray[np.int64], num_steps: int) -> NDArray[np.bool_]:
-    """True at the steps of real tokens, (T, B)."""
-    return np.arange(num_steps)[:, None] < lengths
-
-
-def _pool_max(states: Floats, lengths: NDArray[np.int64] | None) -> Floats:
-    if lengths is None:
-        return states.max(axis=0)
-    features = np.where(_real(lengths, len(states))[..., None], states, -np.inf).max(axis=0)
-    return np.where((lengths == 0)[:, None], 0, features).astype(states.dtype)
-
-
-def _pool_average(states: Floats, lengths: NDArray[np.int64] | None) -> Floats:
-    if lengths is None:
-        return states.mean(axis=0)
-    total = (states * _real(lengths, len(states))[..., None]).sum(axis=0)
-    return total / np.maximum(lengths, 1).astype(states.dtype)[:, None]
-
-
-def _pool_average_max(states: Floats, lengths: NDArray[np.int64] | None) -> Floats:
-    return np.hstack([_pool_average(states, lengths), _pool_max(states, lengths)])
-
-
-_POOLINGS = {"max": _pool_max, "average": _pool_average, "average_max": _pool_average_max}
+    """True at the steps of real tokens, (B, T, 1)."""
+    return (np.arange(num_steps) < lengths[:, None])[..., None]

@@ -11,10 +11,11 @@ import numpy as np
 from msgspec import Meta
 
 from rubrica.kernels import recurrent, runs
-from rubrica.models.family import Floats, Inputs, NetworkFamily, Shapes, Sizes, Tensors
-from rubrica.models.graph import Graph, add_words, pool, sum_over_time
+from rubrica.models.family import Floats, Inputs, NetworkFamily, Shapes, Sizes
+from rubrica.models.graph import Graph, add_words, count_steps, pool, sum_over_time
 from rubrica.models.reading import read_words, threads_for
 from rubrica.models.recurrent import add_recurrence
+from rubrica.models.storage import Tensors
 from rubrica.text.batching import iter_rows
 
 _TEXTS = 256  # whose windows are read together; more only cost memory
@@ -48,9 +49,9 @@ class Disconnected(NetworkFamily, frozen=True, kw_only=True):
     def features(self, tensors: Tensors, inputs: Inputs) -> Floats:
         """The pooled output of the linear layer, (N, F)."""
         vectors, rows, starts, lengths = read_words(tensors, inputs, masked=self.mask_padding)
-        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        w_ih, w_hh, b_ih, b_hh = (tensors[f"cell.{name}_l0"] for name in names)
-        projected = recurrent.project("gru", vectors, w_ih, b_ih, threads=threads_for(len(rows)))
+        of_words = tensors["cell.weight_ih_l0"], tensors["cell.bias_ih_l0"]
+        of_states = tensors["cell.weight_hh_l0"], tensors["cell.bias_hh_l0"]
+        projected = recurrent.project("gru", vectors, *of_words, threads=threads_for(len(rows)))
         features = np.empty((len(lengths), tensors["head.weight"].shape[1]), vectors.dtype)
         for texts in iter_rows(np.arange(len(lengths)), _TEXTS):
             counts = lengths[texts]
@@ -58,37 +59,29 @@ class Disconnected(NetworkFamily, frozen=True, kw_only=True):
             ends = np.arange(len(owners)) - (np.cumsum(counts) - counts)[owners]
             sizes = np.minimum(ends + 1, self.window)
             reading = recurrent.Reading("gru", "last", rows, starts[texts][owners] + ends + 1 - sizes, sizes)
-            states = recurrent.forward(reading, projected, w_hh, b_hh, threads=threads_for(int(sizes.sum())))[0]
+            states = recurrent.forward(reading, projected, *of_states, threads=threads_for(int(sizes.sum())))[0]
             states = np.maximum(states @ tensors["mlp.weight"].T + tensors["mlp.bias"], 0)
             features[texts] = runs.pool_runs(self.pooling, states, counts)
         return features
 
-    def add_to_graph(self, graph: Graph, tensors: Tensors) -> str:
+    def add_to_graph(self, graph: Graph) -> str:
         """See `Family.add_to_graph`."""
-        x = self._add_windows(graph, tensors, add_words(graph, tensors))
-        return pool(graph, x, "lengths" if self.mask_padding else None, self.pooling)
+        x, lengths = add_words(graph, masked=self.mask_padding)
+        return pool(graph, self._add_windows(graph, x), lengths, self.pooling)
 
-    def _add_windows(self, graph: Graph, tensors: Tensors, x: str) -> str:
+    def _add_windows(self, graph: Graph, x: str) -> str:
         """The linear layer (T, B, H) on a gru over the K words up to each one, of vectors (T, B, E)."""
-        zero, one, window = graph.constant("zero", 0), graph.constant("one", 1), self.window
-        shape = graph.add("Shape", x)
-        count = graph.add("Gather", shape, zero, axis=0)
-        ends = graph.add("Unsqueeze", graph.add("Range", zero, count, one), graph.constant("axis_0", [0]))  # (1, T)
-        starts = graph.add("Max", graph.add("Sub", ends, graph.constant("before", window - 1)), zero)
+        count, window = count_steps(graph, x), self.window
+        ends = graph.add("Unsqueeze", graph.add("Range", 0, count, 1), [0])  # (1, T)
+        starts = graph.add("Max", graph.add("Sub", ends, window - 1), 0)
         column = graph.constant("in_window", np.arange(window)[:, None])
-        places = graph.add("Min", graph.add("Add", starts, column), graph.add("Sub", count, one))  # (K, T)
+        places = graph.add("Min", graph.add("Add", starts, column), graph.add("Sub", count, 1))  # (K, T)
         by_window = graph.add("Gather", x, places, axis=0)  # (K, T, B, E)
-        flat = graph.add("Reshape", by_window, graph.constant("flat", [window, -1, self.embedding_dim]))
-        states = add_recurrence(graph, tensors, flat, "gru", self.hidden_size, "l0")  # (K, T * B, H)
-        counts = graph.add("Slice", shape, graph.constant("axis_0", [0]), graph.constant("two", [2]))  # T, B
-        unflat = graph.add(
-            "Concat", graph.constant("width", [window]), counts, graph.constant("size", [self.hidden_size]), axis=0
-        )
-        states = graph.add("Reshape", states, unflat)
-        is_last = graph.add("Equal", column, graph.add("Sub", ends, starts))  # (K, T)
-        axes = graph.constant("last_axes", [2, 3])
-        picked = graph.add("Where", graph.add("Unsqueeze", is_last, axes), states, graph.constant("nothing", 0.0))
-        product = graph.add(
-            "MatMul", sum_over_time(graph, picked), graph.constant("mlp.weight", tensors["mlp.weight"].T)
-        )
-        return graph.add("Relu", graph.add("Add", product, graph.constant("mlp.bias", tensors["mlp.bias"])))
+        flat = graph.add("Reshape", by_window, [window, -1, self.embedding_dim])
+        states = add_recurrence(graph, flat, "gru", self.hidden_size, "l0")  # (K, T * B, H)
+        shape = graph.add("Concat", [window], graph.add("Shape", x, start=0, end=2), [self.hidden_size], axis=0)
+        states = graph.add("Reshape", states, shape)  # (K, T, B, H)
+        is_last = graph.add("Unsqueeze", graph.add("Equal", column, graph.add("Sub", ends, starts)), [2, 3])
+        picked = sum_over_time(graph, graph.add("Where", is_last, states, 0.0))
+        product = graph.add("MatMul", picked, graph.constant("mlp.weight", graph.tensors["mlp.weight"].T))
+        return graph.add("Relu", graph.add("Add", product, *graph.weights("mlp.bias")))

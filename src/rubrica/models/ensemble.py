@@ -5,29 +5,24 @@ How much each member counts is in the weights of its last layer, so the sum is a
 Letters: N texts, C classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.models.config import Config
-from rubrica.models.family import Inputs, Tensors
+from rubrica.models.family import Inputs
+from rubrica.models.storage import Tensors
 from rubrica.text.vocab import TokenIds, Vocab
 
 
 class Ensemble:
-    """The members of a model, ready to answer.
-
-    Args:
-        config: Its settings.
-        tensors: The weights of all members by name; tables as they are stored.
-        num_classes: C.
-    """
+    """The members of a model, ready to answer; their tables are as they are stored."""
 
     def __init__(self, config: Config, tensors: Tensors, num_classes: int) -> None:
         self.reads_words = any(member.reads_words for member in config.members)
-        self.reads_texts = any(member.reads_texts for member in config.members)
+        self.reads_texts = not all(member.reads_words for member in config.members)
         self._scorers = [member.open(tensors, config.data) for member in config.members]
         self._config, self._num_classes = config, num_classes
 
@@ -52,9 +47,7 @@ class Ensemble:
         return self.logits(texts, vocab.encode(texts, self._config.data.max_length) if self.reads_words else None)
 
 
-def weigh(
-    config: Config, trained: Sequence[Mapping[str, NDArray[Any]]], weights: Sequence[float]
-) -> dict[str, NDArray[Any]]:
+def weigh(config: Config, trained: Sequence[Tensors], weights: Sequence[float]) -> dict[str, NDArray[Any]]:
     """The tensors of all members, each member's last layer times its weight."""
     return {
         name: np.float32(weight) * tensor if name in member.last_layer else tensor

@@ -7,23 +7,22 @@ A family is a class of settings, and a value of it answers for itself: `Recurren
 Letters: N texts, V words, E numbers in a word vector, F features, C classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
 from rubrica.config.groups import AdamTraining, DataSettings, Training
-from rubrica.config.schema import Settings, refuse
-from rubrica.errors import RubricaError
+from rubrica.config.schema import Settings
+from rubrica.errors import ConfigError, RubricaError
 from rubrica.models.graph import Graph
+from rubrica.models.storage import Tensors
 from rubrica.text.vocab import TokenIds
 
 Floats = NDArray[np.floating[Any]]
-Tensors = Mapping[str, NDArray[Any]]
-"""The weights of a model by name, as in the torch model; tables may be stored in fewer bytes, see `storage.py`."""
 Shapes = dict[str, tuple[int, ...]]
 Size = Annotated[int, Meta(ge=1, le=1 << 16)]
 
@@ -32,58 +31,42 @@ HEAD = ("head.weight", "head.bias")
 
 
 class Sizes(NamedTuple):
-    """What the texts decide about a model.
-
-    Args:
-        vocab_size: V.
-        num_classes: C.
-        num_machines: Columns of a linear model, see `scoring.task.Task.num_machines`.
-        num_features: F of a linear model; at least 1.
-    """
+    """What the texts decide about a model."""
 
     vocab_size: int
     num_classes: int
     num_machines: int
+    """Columns of a linear model, see `scoring.task.Task.num_machines`."""
     num_features: int = 1
+    """F of a linear model; at least 1."""
 
 
 class Inputs(NamedTuple):
-    """N texts, as the members of a model read them.
-
-    Args:
-        tokens: Their ids; None where no member looks words up.
-        texts: Their characters.
-        batch_size: Texts of a batch. It decides the answers of a network that reads padding as words.
-    """
+    """N texts, as the members of a model read them."""
 
     tokens: TokenIds | None
+    """Their ids; None where no member looks words up."""
     texts: Sequence[str]
+    """Their characters."""
     batch_size: int
+    """Texts of a batch. It decides the answers of a network that reads padding as words."""
 
 
-class Scorer(Protocol):
-    """One member of a model with its weights: texts in, logits out."""
-
-    def __call__(self, inputs: Inputs) -> Floats:
-        """Logits (N, C)."""
-        ...
+Scorer = Callable[[Inputs], Floats]
+"""One member of a model with its weights: texts in, logits (N, C) out."""
 
 
 class Facts(NamedTuple):
-    """What a model card says beside the settings.
-
-    Args:
-        num_words: Words that have a vector.
-        num_features: Features that a linear model knows.
-        vectors: Where the word vectors came from.
-        max_length: Tokens of a text that are read.
-        epochs: Of the training.
-    """
+    """What a model card says beside the settings."""
 
     num_words: int
+    """Words that have a vector."""
     num_features: int
+    """Features that a linear model knows."""
     vectors: str | None
+    """Where the word vectors came from."""
     max_length: int
+    """Tokens of a text that are read."""
     epochs: int
 
 
@@ -98,9 +81,7 @@ class Family(Settings, frozen=True, kw_only=True):
     recipes: ClassVar[tuple[str, ...]] = ()
     """Sizes of `rubrica train --size` beside the default; a size is a recipe of the package."""
     reads_words: ClassVar[bool] = True
-    """Whether it looks words up, and so takes word vectors."""
-    reads_texts: ClassVar[bool] = False
-    """Whether it reads the characters of a text."""
+    """Whether it looks words up, and so takes word vectors; else it reads the characters of a text."""
     hashes_ids: ClassVar[bool] = False
     """Whether n-grams are hashed from ids, so that the ids of a trained model must not change."""
     last_layer: ClassVar[tuple[str, ...]] = HEAD
@@ -141,7 +122,7 @@ class Family(Settings, frozen=True, kw_only=True):
         """What the head sees of N texts, (N, F)."""
         raise NotImplementedError
 
-    def add_to_graph(self, graph: Graph, tensors: Tensors) -> str:
+    def add_to_graph(self, graph: Graph) -> str:
         """Add the ONNX nodes from ids to features; returns the name of the last one.
 
         Raises:
@@ -205,9 +186,9 @@ class NetworkFamily(WordFamily, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        fitting = [name for name in ("last", "max", "average", "average_max") if name not in self.unfit]
-        problem = f'model.pooling is "{self.pooling}"; the {self.name} pools with {", ".join(fitting)}'
-        refuse(self.pooling in self.unfit, problem)
+        if self.pooling in self.unfit:
+            fitting = ", ".join(name for name in get_args(Pooling) if name not in self.unfit)
+            raise ConfigError(f'model.pooling is "{self.pooling}"; the {self.name} pools with {fitting}')
 
     @property
     def stands_alone(self) -> bool:
@@ -226,9 +207,7 @@ class NetworkFamily(WordFamily, frozen=True, kw_only=True):
 
     def describe(self, facts: Facts) -> str:
         """Sentences for the model card."""
-        padding = (
-            "A text's score does not depend on the texts beside it."
-            if self.mask_padding
-            else "Padding is read as words: a text's score depends on the longest text of its batch."
-        )
+        padding = "A text's score does not depend on the texts beside it."
+        if not self.mask_padding:
+            padding = "Padding is read as words: a text's score depends on the longest text of its batch."
         return f"{super().describe(facts)} {self.hidden_size} hidden units. {padding}"

@@ -6,10 +6,10 @@ need only the machine of the second; its score d makes the logits (-d, d).
 Letters: N texts, F features, C classes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import Annotated, Any, ClassVar
+from functools import cached_property
+from typing import Annotated, ClassVar
 
 import numpy as np
 from msgspec import Meta
@@ -19,8 +19,8 @@ from rubrica.config.groups import DataSettings, DescentTraining, Training
 from rubrica.kernels import native
 from rubrica.kernels.linear import Entries, scores
 from rubrica.kernels.rows import distinct
-from rubrica.models.family import Facts, Family, Floats, Inputs, Scorer, Shapes, Sizes, Tensors
-from rubrica.models.storage import take_rows
+from rubrica.models.family import Facts, Family, Floats, Scorer, Shapes, Sizes
+from rubrica.models.storage import Tensors, take_rows
 from rubrica.text.ngrams import Index, Ngrams, features, index_keys
 
 _TEXTS, _CHARACTERS = 1 << 10, 1 << 22  # that are numbers at a time; each character has room for some 7, of 8 bytes
@@ -37,7 +37,7 @@ class LinearPart:
     """
 
     ngrams: Ngrams
-    tensors: Mapping[str, NDArray[Any]]
+    tensors: Tensors
 
     @cached_property
     def index(self) -> Index:
@@ -50,7 +50,6 @@ class Linear(Family, frozen=True, kw_only=True):
 
     training: ClassVar[type[Training]] = DescentTraining
     reads_words: ClassVar[bool] = False
-    reads_texts: ClassVar[bool] = True
     last_layer: ClassVar[tuple[str, ...]] = ("linear.weight", "linear.bias")
     is_baseline: ClassVar[bool] = True
 
@@ -83,19 +82,14 @@ class Linear(Family, frozen=True, kw_only=True):
     def open(self, tensors: Tensors, data: DataSettings) -> Scorer:
         """See `Family.open`; the features are indexed at the first answer."""
         part = LinearPart(self.ngrams(data), tensors)
-        return partial(_score, part)
+        return lambda inputs: logits(part, inputs.texts)
 
     def describe(self, facts: Facts) -> str:
         """See `Family.describe`."""
-        runs = f"runs of 1 to {self.word_ngrams} words" + (
-            f" and of 2 to {self.char_ngrams} characters inside a word" if self.char_ngrams > 1 else ""
-        )
         case = " with their capitals" if self.keep_case else ""
-        return f"{facts.num_features} weighed features of a text{case}: {runs}; cost {self.cost:g}."
-
-
-def _score(part: LinearPart, inputs: Inputs) -> Floats:
-    return logits(part, inputs.texts)
+        inside = f" and of 2 to {self.char_ngrams} characters inside a word" if self.char_ngrams > 1 else ""
+        features = f"{facts.num_features} weighed features of a text{case}"
+        return f"{features}: runs of 1 to {self.word_ngrams} words{inside}; cost {self.cost:g}."
 
 
 def logits(part: LinearPart, texts: Sequence[str]) -> Floats:
@@ -105,14 +99,14 @@ def logits(part: LinearPart, texts: Sequence[str]) -> Floats:
     for first, stretch in _stretches(texts):
         entries = features(stretch, part.ngrams, part.index, tensors["linear.idf"], threads)
         weight = tensors["linear.weight"]
-        if weight.dtype != np.float32 or "linear.scale" in tensors:  # the rows in use alone are expanded
+        if weight.dtype != np.float32:  # the rows in use alone are expanded
             weight, entries = _expand(tensors, entries)
         found[first : first + len(stretch)] = scores(entries, weight, tensors["linear.bias"], threads)
     return np.hstack([-found, found]) if found.shape[1] == 1 else found
 
 
 def take_texts(texts: Sequence[str], rows: NDArray[np.int64]) -> list[str]:
-    """Some texts of those that may lie on disk, where neighbours are read together; rows in ascending order."""
+    """The texts of some rows in ascending order; all between are read with them, since texts may lie on disk."""
     if not len(rows):
         return []
     first = int(rows[0])
@@ -121,7 +115,7 @@ def take_texts(texts: Sequence[str], rows: NDArray[np.int64]) -> list[str]:
 
 
 def _stretches(texts: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
-    """Yield place and texts, so many at a time as `_TEXTS` and `_CHARACTERS` allow, and at least one."""
+    """Yield place and texts: as many at a time as `_TEXTS` and `_CHARACTERS` allow, and at least one."""
     first = size = 0
     for place, text in enumerate(texts):
         if place > first and (place - first == _TEXTS or size + len(text) > _CHARACTERS):
@@ -132,11 +126,11 @@ def _stretches(texts: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
         yield first, texts[first:]
 
 
-def _expand(tensors: Mapping[str, NDArray[Any]], entries: Entries) -> tuple[NDArray[np.float32], Entries]:
-    used = [entries.indices[a : a + n] for a, n in zip(entries.places.tolist(), entries.sizes.tolist(), strict=True)]
-    packed = np.concatenate(used).view(np.int32)
-    rows, places = distinct(packed, len(tensors["linear.keys"]))
-    values = [entries.values[a : a + n] for a, n in zip(entries.places.tolist(), entries.sizes.tolist(), strict=True)]
+def _expand(tensors: Tensors, entries: Entries) -> tuple[NDArray[np.float32], Entries]:
+    """The weights of the features in use, and the entries without gaps, by the numbers of these rows."""
+    texts = [slice(a, a + n) for a, n in zip(entries.places.tolist(), entries.sizes.tolist(), strict=True)]
+    used = np.concatenate([entries.indices[text] for text in texts]).view(np.int32)
+    rows, places = distinct(used, len(tensors["linear.keys"]))
+    values = np.concatenate([entries.values[text] for text in texts])
     starts = np.cumsum(entries.sizes, dtype=np.int64) - entries.sizes
-    compact = Entries(starts, entries.sizes, places.astype(np.uint32), np.concatenate(values))
-    return take_rows(tensors, "linear.weight", rows), compact
+    return take_rows(tensors, "linear.weight", rows), Entries(starts, entries.sizes, places.astype(np.uint32), values)

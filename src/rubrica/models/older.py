@@ -35,19 +35,18 @@ def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: For an unknown key, or a table that is none.
     """
-    values = dict(values)
+    values = {**values}  # a TypeError where it is no mapping
     if values.get("rubrica_format", FORMAT) == FORMAT or not all(isinstance(values.get(key), dict) for key in _BEFORE):
         return values
     for section, known in _KNOWN.items():
         if unknown := [key for key in values[section] if key not in known]:
             raise ConfigError(f"unknown key {section}.{unknown[0]}; {nearest(unknown[0], known)}")
     model, training = (_BEFORE[section] | values[section] for section in ("model", "training"))
-    family = FAMILIES.get(model.get("name", ""))
+    family = FAMILIES.get(str(model.get("name")))
     if family is None:
         return values
-    beside = {key: value for key, value in model.items() if key in fields_of(Linear) and key != "name"}
     return values | {
         "model": {key: value for key, value in model.items() if key in fields_of(family)},
         "training": {key: value for key, value in training.items() if key in fields_of(family.training)},
-        "beside": beside,
+        "beside": {key: value for key, value in model.items() if key in fields_of(Linear) and key != "name"},
     }

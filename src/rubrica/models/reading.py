@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from rubrica.kernels import native
 from rubrica.kernels.rows import distinct
-from rubrica.models.family import Floats, Inputs, Tensors
-from rubrica.models.storage import take_rows
+from rubrica.models.family import Floats, Inputs
+from rubrica.models.storage import Tensors, take_rows
 from rubrica.text.batching import iter_rows, pad_batch
 from rubrica.text.vocab import TokenIds
 
@@ -44,14 +44,13 @@ def read_words(tensors: Tensors, inputs: Inputs, *, masked: bool) -> tuple[Float
     ids, starts, lengths = tokens.ids, tokens.offsets[:-1], tokens.lengths
     if not masked:
         padded = [pad_batch(tokens, rows)[0] for rows in batches(inputs, masked=False)]
-        steps = [batch.shape[1] for batch in padded for _ in batch]
         ids = np.concatenate([batch.ravel() for batch in padded])
-        lengths = np.array(steps, np.int64)
+        lengths = np.array([batch.shape[1] for batch in padded for _ in batch], np.int64)
         starts = np.cumsum(lengths) - lengths
     words, rows = distinct(ids, len(tensors["embedding.weight"]))
     return take_rows(tensors, "embedding.weight", words), rows, starts, lengths
 
 
 def threads_for(num_tokens: int) -> int:
-    """How many threads so many tokens are worth."""
+    """The number of threads that this many tokens are worth."""
     return max(1, min(native.num_threads(), num_tokens // _TOKENS_PER_THREAD))

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.kernels import mingru, recurrent, runs
-from rubrica.models.family import Floats, Inputs, NetworkFamily, Shapes, Sizes, Tensors
-from rubrica.models.graph import Graph, add_words, compared, drop_padding, pool, sum_over_time
+from rubrica.models.family import Floats, Inputs, NetworkFamily, Shapes, Sizes
+from rubrica.models.graph import LOWEST, Graph, add_words, compared, pool, sum_over_time
 from rubrica.models.reading import read_words, threads_for
+from rubrica.models.storage import Tensors
 
-_GATES = {"rnn": 1, "gru": 3, "lstm": 4, "mingru": 2}
+_GATES = {**recurrent.GATES, "mingru": 2}
 _GATE_ORDER = {"rnn": [0], "gru": [1, 0, 2], "lstm": [0, 3, 1, 2]}  # ONNX's gates by their place in torch
 
 
@@ -50,56 +51,47 @@ class Recurrent(NetworkFamily, frozen=True, kw_only=True):
     def features(self, tensors: Tensors, inputs: Inputs) -> Floats:
         """Pooled states of each direction side by side, (N, F)."""
         vectors, rows, starts, lengths = read_words(tensors, inputs, masked=self.mask_padding)
-        parts = []
+        threads, parts = threads_for(len(rows)), []
         for i, way in enumerate(self.directions):
             reading = recurrent.Reading(self.name, self.pooling, rows, starts, lengths, reverse=i == 1)
             u = tensors["attention.weight"][i] if self.pooling == "attention" else None
-            read = self._read_minimal if self.name == "mingru" else self._read
-            parts.append(read(tensors, vectors, reading, way, u))
-        return parts[0] if len(parts) == 1 else np.hstack(parts)
-
-    def _read(
-        self, tensors: Tensors, vectors: Floats, reading: recurrent.Reading, way: str, u: Floats | None
-    ) -> Floats:
-        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        w_ih, w_hh, b_ih, b_hh = (tensors[f"cell.{name}_{way}"] for name in names)
-        threads = threads_for(len(reading.rows))
-        projected = recurrent.project(self.name, vectors, w_ih, b_ih, threads=threads)
-        return recurrent.forward(reading, projected, w_hh, b_hh, u, threads=threads)[0]
-
-    def _read_minimal(
-        self, tensors: Tensors, vectors: Floats, reading: recurrent.Reading, way: str, u: Floats | None
-    ) -> Floats:
-        weight, bias, threads = (
-            tensors[f"cell.weight_ih_{way}"],
-            tensors[f"cell.bias_ih_{way}"],
-            threads_for(len(reading.rows)),
-        )
-        gates = mingru.make_gates(vectors, weight, bias, threads=threads)
-        if u is None:
-            return mingru.forward(reading, gates, self.hidden_size, threads=threads)[0]
-        return runs.attend_runs(mingru.states(reading, gates, self.hidden_size, threads=threads), reading.lengths, u)
-
-    def add_to_graph(self, graph: Graph, tensors: Tensors) -> str:
-        """See `Family.add_to_graph`."""
-        x, parts = add_words(graph, tensors), []
-        for i, way in enumerate(self.directions):
-            read = _flip(graph, x, masked=self.mask_padding) if i else x
-            walk = _minimal if self.name == "mingru" else add_recurrence
-            states = walk(graph, tensors, read, self.name, self.hidden_size, way)
-            if self.pooling == "attention":
-                u = graph.constant(f"attention.{way}", tensors["attention.weight"][i][:, None])
-                parts.append(_attend(graph, states, u, masked=self.mask_padding))
+            of_words = tensors[f"cell.weight_ih_{way}"], tensors[f"cell.bias_ih_{way}"]
+            if self.name != "mingru":
+                projected = recurrent.project(self.name, vectors, *of_words, threads=threads)
+                of_states = tensors[f"cell.weight_hh_{way}"], tensors[f"cell.bias_hh_{way}"]
+                parts.append(recurrent.forward(reading, projected, *of_states, u, threads=threads)[0])
+                continue
+            gates = mingru.make_gates(vectors, *of_words, threads=threads)
+            if u is None:
+                parts.append(mingru.forward(reading, gates, self.hidden_size, threads=threads)[0])
             else:
-                parts.append(pool(graph, states, "lengths" if self.mask_padding else None, self.pooling))
+                states = mingru.states(reading, gates, self.hidden_size, threads=threads)
+                parts.append(runs.attend_runs(states, lengths, u))
+        return np.hstack(parts)
+
+    def add_to_graph(self, graph: Graph) -> str:
+        """See `Family.add_to_graph`."""
+        x, lengths = add_words(graph, masked=self.mask_padding)
+        parts = []
+        for i, way in enumerate(self.directions):
+            read = graph.add("ReverseSequence", x, lengths, time_axis=0, batch_axis=1) if i else x
+            if self.name == "mingru":
+                states = _add_minimal(graph, read, self.hidden_size, way)
+            else:
+                states = add_recurrence(graph, read, self.name, self.hidden_size, way)
+            if self.pooling == "attention":
+                u = graph.constant(f"attention.{way}", graph.tensors["attention.weight"][i][:, None])
+                parts.append(_attend(graph, states, u, lengths))
+            else:
+                parts.append(pool(graph, states, lengths, self.pooling))
         return graph.add("Concat", *parts, axis=1)
 
 
-def add_recurrence(graph: Graph, tensors: Tensors, x: str, name: str, hidden_size: int, way: str) -> str:
-    """States (T, B, H) of vectors (T, B, E) in the order of reading, by the parameters of one of `DIRECTIONS`."""
+def add_recurrence(graph: Graph, x: str, name: str, hidden_size: int, way: str) -> str:
+    """States (T, B, H) of vectors (T, B, E) in the order of reading, by the parameters of a direction."""
 
     def by_onnx(parameter: str) -> NDArray[Any]:
-        gates = np.split(tensors[f"cell.{parameter}_{way}"], len(_GATE_ORDER[name]))
+        gates = np.split(graph.tensors[f"cell.{parameter}_{way}"], _GATES[name])
         return np.concatenate([gates[i] for i in _GATE_ORDER[name]])
 
     parameters = [graph.constant(f"cell.{key}_{way}", by_onnx(key)[None]) for key in ("weight_ih", "weight_hh")]
@@ -107,50 +99,35 @@ def add_recurrence(graph: Graph, tensors: Tensors, x: str, name: str, hidden_siz
     parameters.append(graph.constant(f"cell.bias_{way}", biases[None]))
     extra = {"linear_before_reset": 1} if name == "gru" else {}
     states = graph.add(name.upper(), x, *parameters, hidden_size=hidden_size, **extra)  # (T, 1, B, H)
-    return graph.add("Squeeze", states, graph.constant("direction", [1]))
+    return graph.add("Squeeze", states, [1])
 
 
-def _flip(graph: Graph, x: str, *, masked: bool) -> str:
-    """Vectors (T, B, E) with each text's own steps, or all of them, in the opposite order."""
-    if masked:
-        return graph.add("ReverseSequence", x, "lengths", time_axis=0, batch_axis=1)
-    minus_one, first = graph.constant("minus_ones", [-1]), graph.constant("before_all", [np.iinfo(np.int64).min])
-    return graph.add("Slice", x, minus_one, first, graph.constant("axis_0", [0]), minus_one)
-
-
-def _attend(graph: Graph, states: str, u: str, *, masked: bool) -> str:
+def _attend(graph: Graph, states: str, u: str, lengths: str) -> str:
     """The mean (B, H) of states (T, B, H) by the softmax of their products with u (H, 1)."""
-    scores = graph.add("MatMul", states, u)
-    if not masked:
-        return sum_over_time(graph, graph.add("Mul", graph.add("Softmax", scores, axis=0), states))
-    lowest = graph.constant("lowest", float(np.finfo(np.float32).min))
-    own = graph.add("Where", compared(graph, "Less", states, "lengths"), scores, lowest)
-    weights = graph.add("Softmax", own, axis=0)
-    return sum_over_time(graph, drop_padding(graph, graph.add("Mul", weights, states), "lengths"))
+    is_own = compared(graph, "Less", states, lengths)
+    scores = graph.add("Where", is_own, graph.add("MatMul", states, u), LOWEST)
+    weighed = graph.add("Mul", graph.add("Softmax", scores, axis=0), states)
+    return sum_over_time(graph, graph.add("Where", is_own, weighed, 0.0))
 
 
-def _minimal(graph: Graph, tensors: Tensors, x: str, _: str, hidden_size: int, way: str) -> str:
+def _add_minimal(graph: Graph, x: str, hidden_size: int, way: str) -> str:
     """As `add_recurrence`, for the minimal GRU: a loop over the steps, which ONNX calls Scan."""
     helper, types = graph.onnx.helper, graph.onnx.TensorProto
-    gates = []
-    for half, gate in enumerate("zn"):
-        units = slice(half * hidden_size, (half + 1) * hidden_size)
-        weight = graph.constant(f"cell.weight_{gate}_{way}", tensors[f"cell.weight_ih_{way}"][units].T)
-        bias = graph.constant(f"cell.bias_{gate}_{way}", tensors[f"cell.bias_ih_{way}"][units])
-        gates.append(graph.add("Add", graph.add("MatMul", x, weight), bias))
-    stay = graph.add("Sigmoid", graph.add("Neg", gates[0]))
-    new = graph.add("Mul", graph.add("Sigmoid", gates[0]), gates[1])
-    names = ["before", "stay", "new"]
-    values = {name: helper.make_tensor_value_info(name, types.FLOAT, None) for name in (*names, "after", "state")}
+    weight = graph.constant(f"cell.weight_{way}", graph.tensors[f"cell.weight_ih_{way}"].T)
+    gates = graph.add("Add", graph.add("MatMul", x, weight), *graph.weights(f"cell.bias_ih_{way}"))
+    z, candidate = (graph.add("Slice", gates, [first], [first + hidden_size], [2]) for first in (0, hidden_size))
+    stay = graph.add("Sigmoid", graph.add("Neg", z))
+    new = graph.add("Mul", graph.add("Sigmoid", z), candidate)
+    before, stays, news, after, state = (
+        helper.make_tensor_value_info(name, types.FLOAT, None) for name in ("before", "stay", "new", "after", "state")
+    )
     step = [
         helper.make_node("Mul", ["before", "stay"], ["kept"]),
         helper.make_node("Add", ["kept", "new"], ["after"]),
         helper.make_node("Identity", ["after"], ["state"]),
     ]
-    body = helper.make_graph(step, "step", [values[name] for name in names], [values["after"], values["state"]])
-    texts = graph.add("Slice", graph.add("Shape", x), graph.constant("from_1", [1]), graph.constant("to_2", [2]))
-    shape = graph.add("Concat", texts, graph.constant("size", [hidden_size]), axis=0)
+    body = helper.make_graph(step, "step", [before, stays, news], [after, state])
+    shape = graph.add("Concat", graph.add("Shape", x, start=1, end=2), [hidden_size], axis=0)
+    outputs = (f"last_state_{way}", f"states_{way}")
     start = graph.add("ConstantOfShape", shape)
-    return graph.add(
-        "Scan", start, stay, new, outputs=(f"last_state_{way}", f"states_{way}"), body=body, num_scan_inputs=2
-    )
+    return graph.add("Scan", start, stay, new, outputs=outputs, body=body, num_scan_inputs=2)

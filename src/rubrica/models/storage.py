@@ -31,6 +31,7 @@ _LARGEST = {"int8": 127, "int4": 7}  # symmetric: a code and its negative are bo
 
 Floats = NDArray[np.float32]
 Tensors = Mapping[str, NDArray[Any]]
+"""The weights of a model by name, as in the torch model; its tables may be stored in fewer bytes."""
 Layout = dict[str, tuple[str, tuple[int, ...]]]
 
 
@@ -61,49 +62,41 @@ def store_table(tensors: Tensors, name: str, storage: Storage) -> dict[str, NDAr
 
 
 def store_tensors(tensors: Tensors, storage: Storage) -> dict[str, NDArray[Any]]:
-    """The tensors of a model, whatever they are stored as, with their tables stored so and the others rounded."""
+    """The tensors of a model in another storage: tables as `store_table` makes them, the others rounded."""
     stored: dict[str, NDArray[Any]] = {}
     for name in tensors.keys() - {scale_name(table) for table in TABLES}:
         if name in TABLES:
-            table = take_rows(tensors, name, np.arange(len(tensors[name])))
-            stored |= store_table({name: table}, name, storage)
-        elif name in WHOLE:
+            stored |= store_table({name: take_rows(tensors, name)}, name, storage)
+        elif name in WHOLE or storage == "float32":
             stored[name] = tensors[name]
         else:
-            stored[name] = tensors[name] if storage == "float32" else from_bfloat16(to_bfloat16(tensors[name]))
+            stored[name] = from_bfloat16(to_bfloat16(tensors[name]))
     return stored
 
 
-def take_rows(tensors: Tensors, name: str, rows: NDArray[np.integer[Any]]) -> Floats:
-    """Rows of a table as float32, whatever it is stored as: the only ones that are expanded.
-
-    Args:
-        tensors: The tensors of an artifact.
-        name: The table, one of `TABLES`.
-        rows: Which rows, of any shape.
-
-    Returns:
-        (*rows.shape, E).
-    """
+def take_rows(tensors: Tensors, name: str, rows: NDArray[np.integer[Any]] | None = None) -> Floats:
+    """Rows (*rows.shape, E) of a table as float32, whatever it is stored as; all rows (V, E) where none are named."""
+    if rows is None:
+        rows = np.arange(len(tensors[name]))
     taken = tensors[name][rows]
     if taken.dtype == np.uint16:
         return from_bfloat16(taken)
     if scale_name(name) not in tensors:
         return taken
-    codes = taken if taken.dtype == np.int8 else _unpack(taken, odd=tensors[name][0, -1] < 16)
-    return codes * from_bfloat16(tensors[scale_name(name)][rows])[..., None]
+    if taken.dtype == np.uint8:
+        marked = tensors[name] if len(tensors[name]) else tensors[TABLES[0]]  # n-grams without rows: as wide as words
+        taken = _unpack(taken, odd=marked[0, -1] < 16)
+    return taken * from_bfloat16(tensors[scale_name(name)][rows])[..., None]
 
 
 def stored_layout(shapes: Mapping[str, tuple[int, ...]], storage: Storage) -> Layout:
     """Type and shape on disk of every tensor of a model with these float32 shapes."""
-    layout: Layout = {
-        name: ("uint32" if name in WHOLE else "float32" if storage == "float32" else "bfloat16", shape)
-        for name, shape in shapes.items()
-    }
-    for name in TABLES:
-        if name in shapes and storage in _LARGEST:
-            rows, numbers = shapes[name]
-            layout[name] = ("int8", (rows, numbers)) if storage == "int8" else ("uint8", (rows, (numbers + 1) // 2))
+    layout: Layout = {}
+    for name, shape in shapes.items():
+        layout[name] = "uint32" if name in WHOLE else "float32" if storage == "float32" else "bfloat16", shape
+        if name in TABLES and storage in _LARGEST:
+            rows, numbers = shape
+            layout[name] = ("int8", shape) if storage == "int8" else ("uint8", (rows, (numbers + 1) // 2))
             layout[scale_name(name)] = ("bfloat16", (rows,))
     return layout
 
