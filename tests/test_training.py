@@ -19,7 +19,7 @@ from rubrica.errors import ArtifactError, DataError
 from rubrica.learning import bag as bag_module
 from rubrica.learning import training
 from rubrica.learning.job import Job
-from rubrica.learning.linear import _KEPT, fit
+from rubrica.learning.linear import train_linear
 from rubrica.learning.network import initial_table
 from rubrica.learning.train import train
 from rubrica.models.config import load_recipe, make_config
@@ -27,7 +27,6 @@ from rubrica.models.storage import store_table, take_rows
 from rubrica.predict.classifier import Classifier
 from rubrica.scoring import task as task_module
 from rubrica.scoring.tasks import task_of
-from rubrica.text.ngrams import Ngrams
 from rubrica.vectors.word_vectors import Vectors, save_vectors
 from settings import changed
 
@@ -166,16 +165,10 @@ def test_a_tenth_of_train_is_held_out_and_then_learned_too(tiny_news, monkeypatc
     assert whole.metrics["refitted"]
     assert whole.metrics["train_texts"] == 160
     assert whole.metrics["validation"]["texts"] in range(14, 19)
-    texts, labels = tiny_news.splits["train"].texts, tiny_news.splits["train"].labels
-    targets = np.array([list(tiny_news.task.labels).index(label) for label in labels])
-    model = LINEAR.model
-    ngrams = Ngrams(True, model.word_ngrams, model.char_ngrams)
-    part = fit(
-        tiny_news.task, texts, np.arange(160), targets, ngrams,
-        cost=model.cost, informed=True, passes=LINEAR.training.epochs, keep=_KEPT,
-    ).part  # fmt: skip
+    corpus = build_corpus(tiny_news, None, LINEAR.data)
+    tensors = train_linear(Job(corpus, LINEAR, np.arange(160))).tensors
     weight = np.float32(whole.metrics["weights"]["linear"])
-    expected = store_table({"linear.weight": weight * part.tensors["linear.weight"]}, "linear.weight", "int8")
+    expected = store_table({"linear.weight": weight * tensors["linear.weight"]}, "linear.weight", "int8")
     np.testing.assert_array_equal(whole.tensors["linear.weight"], expected["linear.weight"])
     np.testing.assert_array_equal(whole.tensors["linear.scale"], expected["linear.scale"])
     monkeypatch.setattr(training, "_NEGLIGIBLE", 1.0)

@@ -58,7 +58,8 @@ def _epochs(job: Job, tables: Tables, head: Head, generator: np.random.Generator
     settings, split, history = job.config.training, job.split, trained.history
     targets, label_sets = job.task.kernel_targets(split.targets)
     assert isinstance(settings, SgdTraining)
-    stretch, total, done = settings.batch_size * _BATCHES, _total_texts(job), 0
+    whole, rest = divmod(job.total_steps, job.steps_per_epoch)
+    stretch, total, done = settings.batch_size * _BATCHES, whole * len(job.rows) + rest * settings.batch_size, 0
     shown = -(-settings.epochs // _VALIDATED)
     with progress_bar(job.title, -(-len(job.rows) // stretch) * settings.epochs) as advance:
         for epoch in range(-(-total // len(job.rows))):
@@ -83,17 +84,8 @@ def _epochs(job: Job, tables: Tables, head: Head, generator: np.random.Generator
             if job.judge is None or ((epoch + 1) % shown and done < total):
                 continue
             began = time.perf_counter()
-            report = job.judge(trained)
-            log.info("%s: epoch %d, validation loss %.4f accuracy %.4f", job.title, epoch + 1, report.loss, report.main)
-            history.record(epoch, validation_loss=report.loss, validation_accuracy=report.main)
+            history.validated(job.title, epoch, job.judge(trained))
             yield time.perf_counter() - began
-
-
-def _total_texts(job: Job) -> int:
-    """Texts that all updates read together."""
-    settings, count = job.config.training, len(job.rows)
-    whole, rest = divmod(job.total_steps, job.steps_per_epoch)
-    return min(settings.epochs * count, whole * count + rest * settings.batch_size)
 
 
 def _iter_random(rows: NDArray[np.int64], stretch: int, generator: np.random.Generator) -> Iterator[NDArray[np.int64]]:

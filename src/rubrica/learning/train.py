@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.artifact.folder import Artifact, check_writable, save_artifact
+from rubrica.config.groups import AdamTraining
 from rubrica.corpus.corpus import Corpus, build_corpus
 from rubrica.data.dataset import Dataset, check_trainable, read_dataset
 from rubrica.data.labels import SEPARATOR
-from rubrica.errors import ConfigError
+from rubrica.errors import ConfigError, require
 from rubrica.learning.deadline import NEVER, Deadline
-from rubrica.learning.members import check_installed
 from rubrica.learning.training import baseline_scores, train_corpus
 from rubrica.models.config import Config, make_config
 from rubrica.models.family import WordFamily
@@ -87,7 +87,8 @@ def train_dataset(
     Returns:
         The texts in numbers, and the model.
     """
-    check_installed(config)
+    if isinstance(config.training, AdamTraining):
+        require("torch", "train")  # before any work is done
     if vectors is not None and not config.model.reads_words:
         raise ConfigError(f"a {config.model.name} model reads no word vectors; leave them out, or take another model")
     if vectors is not None and not isinstance(vectors, Vectors):
