@@ -17,6 +17,7 @@ from rubrica.data import stored_texts
 from rubrica.data.dataset import Dataset, Examples
 from rubrica.errors import ArtifactError, DataError
 from rubrica.learning import bag as bag_module
+from rubrica.learning import linear as linear_module
 from rubrica.learning import training
 from rubrica.learning.job import Job
 from rubrica.learning.linear import train_linear
@@ -207,6 +208,22 @@ def test_interrupted_while_learning_all_of_train_the_first_model_is_kept(tiny_ne
     assert "bag" not in kept.metrics
     for name, tensor in first.tensors.items():
         np.testing.assert_array_equal(kept.tensors[name], tensor)
+
+
+def test_ctrl_c_while_all_of_train_is_read_keeps_the_first_model(tiny_news, monkeypatch):
+    original, readings = linear_module._read, []
+
+    def impatient(*args):
+        readings.append(args)
+        if len(readings) == 2:
+            raise KeyboardInterrupt
+        return original(*args)
+
+    monkeypatch.setattr(linear_module, "_read", impatient)
+    metrics = train(tiny_news, config=LINEAR).artifact.metrics
+    assert metrics["interrupted"]
+    assert "refitted" not in metrics
+    assert metrics["train_texts"] + metrics["validation"]["texts"] == 160
 
 
 def test_the_parts_of_a_model_are_weighed_and_added(tiny_news, tmp_path):

@@ -49,30 +49,26 @@ def train_member(job: Job) -> Trained:
 
 
 def train_members(job: Job, *, plan: bool = True) -> Fitted:
-    """Train each member of a model.
+    """Train each member of a model; the settings of the job are for the whole model.
 
     The linear model comes first: it is good after seconds, and it stays if Ctrl-C or the deadline ends the network. If
-    it is interrupted itself, it stays alone.
-
-    Args:
-        job: Its settings are those of the whole model.
-        plan: Whether to find out first what fits into the time, if there is a deadline.
+    it is interrupted itself, it stays alone. With `plan` a trial shows first what fits into the time to the deadline.
     """
-    plan, trial = plan and job.deadline.is_set, partial(_try, job)
-    one_step = not job.config.training.has_steps
-    if plan and (job.config.beside is not None or one_step) and not fits_beside(job, trial):
+    trial = partial(_try, job) if plan and job.deadline.is_set else None
+    has_steps = job.config.training.has_steps
+    if trial and (job.config.beside is not None or not has_steps) and not fits_beside(job, trial):
         job = replace(job, config=job.config.alone(job.config.model))
-    if one_step:
+    if not has_steps:
         return Fitted(job, [train_member(job)])
     if job.config.beside is None:
-        return _train_first(job, trial if plan else None, beside=None)
+        return _train_first(job, trial, beside=None)
     alone = replace(job, config=job.config.alone(job.config.beside), vectors=None, judge=None)
     beside = Fitted(alone, [train_member(replace(alone, title=f"linear, beside {job.title}"))])
     history = beside.members[0].history
     if history.interrupted:
         return beside
     try:
-        return _train_first(job, trial if plan else None, beside)
+        return _train_first(job, trial, beside)
     except KeyboardInterrupt:  # before its first update
         history.interrupted = True
         return beside
@@ -96,7 +92,7 @@ def _train_first(job: Job, trial: Trial | None, beside: Fitted | None) -> Fitted
 
 
 def _try(job: Job, config: Config, rows: Rows) -> float:
-    """Train on some of the texts and forget what was learned; the seconds of training."""
+    """Run a `Trial`."""
     title = f"{job.title}, on trial"
     tried = train_member(replace(job, config=config, rows=rows, judge=None, title=title, deadline=NEVER))
     if tried.history.interrupted:

@@ -129,10 +129,7 @@ def balanced_weights(task: Task, targets: Targets, rows: Rows) -> Floats:
     This is scikit-learn's rule. Where a text may have several labels, n counts all labels, and a text counts the mean
     of its labels' weights; without labels it counts 1.
 
-    Args:
-        task: What the targets mean.
-        targets: Of N texts.
-        rows: The texts to train on; only these are counted.
+    Only the texts of `rows`, to train on, are counted.
     """
     counts = task.class_counts(targets, rows)
     by_class = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
@@ -154,7 +151,7 @@ def calibrate(fitted: Fitted, held: HeldOut) -> tuple[float, ...]:
 
 
 def limit_refit(job: Job, took: float) -> Job:
-    """The job; its settings say so where there is no time to train once more, for whoever repeats it."""
+    """The job; without time to train once more its settings limit the steps, and who repeats it trains once, too."""
     if not job.deadline.is_set or job.config.training.max_steps or took <= _SPARE * job.deadline.left:
         return job
     return replace(job, config=job.config.replace(training={"max_steps": job.total_steps}))
@@ -162,16 +159,20 @@ def limit_refit(job: Job, took: float) -> Job:
 
 def refit(model: Trained, job: Job, held: HeldOut, weights: tuple[float, ...]) -> tuple[Trained, Rows]:
     """Train once more, on all of train, where a large part of it was held out; also the rows that were learned."""
-    anew = held.from_train and not model.history.interrupted and not job.config.training.max_steps
+    history = model.history
+    anew = held.from_train and not history.interrupted and not job.config.training.max_steps
     if not anew or len(held.rows) <= _NEGLIGIBLE * len(job.rows):
         return model, job.rows
     everything = np.sort(np.concatenate([job.rows, held.rows]))
     title = f"{job.title}, on all of train"
-    again = train_members(replace(job, rows=everything, judge=None, title=title), plan=False)
-    histories = [member.history for member in again.members]
-    history = model.history
-    history.train_seconds += sum(done.train_seconds for done in histories)
-    history.interrupted = any(done.interrupted for done in histories)
+    try:
+        again = train_members(replace(job, rows=everything, judge=None, title=title), plan=False)
+    except KeyboardInterrupt:  # while the texts are read
+        history.interrupted = True
+        return model, job.rows
+    for member in again.members:
+        history.train_seconds += member.history.train_seconds
+        history.interrupted |= member.history.interrupted
     if history.interrupted:
         return model, job.rows
     return join(again, weights)._replace(history=history), everything
