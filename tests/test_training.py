@@ -298,6 +298,23 @@ def test_a_network_is_compared_with_a_bag_on_the_same_texts(tiny_news, tmp_path)
     assert json.loads((tmp_path / "model" / "metrics.json").read_text())["bag"] == expected
 
 
+@pytest.mark.parametrize(("place", "name", "call"), [(bag_module, "train", 1), (training, "hold_out", 2)])
+def test_ctrl_c_in_the_comparison_keeps_the_model_and_leaves_the_bag_out(tiny_news, monkeypatch, place, name, call):
+    original, calls = getattr(place, name), []
+
+    def impatient(*args, **settings):
+        calls.append(args)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return original(*args, **settings)
+
+    monkeypatch.setattr(place, name, impatient)
+    metrics = train(tiny_news, config=changed(QUICK, ["training.epochs=1"])).artifact.metrics
+    assert len(calls) == call
+    assert "bag" not in metrics
+    assert not metrics["interrupted"]
+
+
 def test_a_bag_is_trained_without_torch(tmp_path):
     code = (
         "import sys; sys.modules['torch'] = None\n"

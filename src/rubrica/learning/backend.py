@@ -2,8 +2,6 @@
 
 A backend holds the optimizer: Adam on the network's parameters, Adam on the rows of its word table, and one limit on
 the length of their common gradient.
-
-Letters: B texts of a batch, T tokens of its longest text, U distinct words of a batch, E numbers in a word vector.
 """
 
 from abc import ABC, abstractmethod
@@ -30,13 +28,7 @@ _EVALUATED = 256  # texts scored at a time; larger batches only cost memory
 
 
 class Backend(ABC):
-    """How a network learns from a batch.
-
-    Args:
-        network: On its device.
-        config: The settings of the training.
-        task: Its loss is made small.
-    """
+    """How a network, which is on its device, learns from a batch."""
 
     def __init__(self, network: TextNetwork, config: Config, task: Task) -> None:
         settings = config.training

@@ -47,10 +47,10 @@ def fits_beside(job: Job, trial: Trial) -> bool:
     Beside a network it comes first, since alone it is worth most of the time that it takes; the network takes the rest.
     """
     config, rows = job.config, job.rows
-    first, second = len(rows) // 4, max(len(rows) // 4 + _TRIAL_TEXTS, 3 * len(rows) // 4)
     sample = rows
     if len(rows) > 4 * _TRIAL_TEXTS:
-        sample = np.concatenate([rows[place : place + _TRIAL_TEXTS] for place in (first, second)])
+        places = (len(rows) // 4, 3 * len(rows) // 4)
+        sample = np.concatenate([rows[place : place + _TRIAL_TEXTS] for place in places])
     needed = trial(config.alone(config.members[-1]), sample) / len(sample) * len(rows)
     if needed <= _PLANNED * job.deadline.left:
         return True
@@ -64,7 +64,7 @@ def fits_beside(job: Job, trial: Trial) -> bool:
 def limit_steps(job: Job, trial: Trial) -> Config | None:
     """The settings, with fewer updates where all of them would take too long.
 
-    None where there is time for so few updates that the model is not worth it; see `Training.least_steps`.
+    None where the time is too short for `Training.least_steps`: with fewer updates the model is not worth it.
     """
     config, epoch, total = job.config, job.steps_per_epoch, job.total_steps
     needed = config.training.least_steps

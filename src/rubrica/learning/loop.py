@@ -6,7 +6,7 @@ validation loss. Adversarial training (T. Miyato, A. Dai and I. Goodfellow, 2017
 departs from its source: it moves the distinct words of a batch instead of each text's own, and the length of the move
 is that of the whole batch; the two losses count alike.
 
-Letters: N texts, B texts of a batch, U distinct words of a batch, E numbers in a word vector.
+Letters: U distinct words of a batch, E numbers in a word vector.
 """
 
 import copy

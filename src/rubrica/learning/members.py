@@ -1,7 +1,4 @@
-"""The members of a model, a network and the linear model beside it: each is trained alone, then they are added.
-
-Letters: N texts, C classes.
-"""
+"""The members of a model, a network and the linear model beside it: each is trained alone, then they are added."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,6 @@
 """What an update is given: its step size, its texts, which words are dropped, and whether the embedding trains.
 
-Everything here depends on the settings, the seed and the number of the epoch or update alone, so that a training can be
-repeated from any epoch on.
+All of it depends on the settings, the seed and the number of the epoch or update alone.
 """
 
 from collections.abc import Sequence
@@ -54,7 +53,7 @@ def batches_of(split: Split, rows: Rows, settings: AdamTraining, epoch: int) -> 
 
 
 def drop_words(split: Split, unknown_id: int, settings: AdamTraining, epoch: int) -> Split:
-    """The split as an epoch reads it: some words are unknown ones, which so learn what to mean."""
+    """The split as an epoch reads it: some words become the unknown word, which so learns what to mean."""
     if not settings.word_dropout:
         return split
     generator = np.random.default_rng([settings.seed, epoch, 1])  # the batches' seed with a 1

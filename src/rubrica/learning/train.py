@@ -40,11 +40,11 @@ def train(
         out: The new model folder; None saves nothing.
         config: The settings, see `make_config`; None takes the defaults.
         vectors: A file of word vectors, or a downloaded name of the gensim list.
-        time_budget: Seconds from now on in which the training should end. Where they are too few for the whole
+        time_budget: Seconds from now on in which the training should end. Where time is too short for the whole
             training, it does less, see `learning/budget.py`; no bag is trained for comparison.
         text_columns: The columns that hold the text, where their names do not tell.
         label_column: The column that holds the label.
-        label_separator: Between several labels of a text that are one string; an empty one reads labels whole.
+        label_separator: What stands between several labels in one string; an empty one reads labels whole.
 
     Returns:
         The model, ready to answer. `artifact.metrics` holds its scores on validation and test, and a bag's.
@@ -84,8 +84,8 @@ def train_dataset(
         weights: How much each text of train counts, above 0, (N,).
         deadline: When to be done.
 
-    Returns:
-        The texts in numbers, and the model.
+    Raises:
+        RubricaError: If the vectors or the settings cannot be used, or torch is needed and not installed.
     """
     if isinstance(config.training, AdamTraining):
         require("torch", "train")  # before any work is done

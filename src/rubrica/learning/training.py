@@ -1,6 +1,6 @@
 """The road from numbered texts to a scored model: prepare, split, fit, calibrate, refit, score, artifact.
 
-Letters: N texts, C classes, V words in use, W words of the vectors, E numbers in a word vector.
+Letters: N texts, C classes.
 """
 
 import logging
@@ -25,6 +25,7 @@ from rubrica.models.families import BASELINE
 from rubrica.scoring.calibration import fit_weights
 from rubrica.scoring.report import Report, main_score
 from rubrica.scoring.task import Floats, Rows, Targets, Task
+from rubrica.text.batching import iter_rows
 from rubrica.vectors.word_vectors import Vectors
 
 log = logging.getLogger(__name__)
@@ -56,9 +57,9 @@ def train_corpus(
 ) -> Artifact:
     """Train one model and score it on validation and test, as the corpus has them.
 
-    The seed sets the weights, the order of the texts and the part held out, so the whole can be repeated. The held-out
-    part of train finds the weights of the members and the thresholds. Both are kept when the model is then trained
-    anew on all of train, as it is if the part was a large one.
+    The seed sets the weights, the order of the texts and the part held out, so a training can be repeated. The held-out
+    part of train finds the weights of the members and the thresholds. If the part is large, the model is then trained
+    anew on all of train, with the same weights of the members and thresholds.
     """
     corpus, config = prepare(corpus, vectors, config)
     rows, held = split_train(corpus, config, title)
@@ -79,8 +80,8 @@ def train_corpus(
         reports["test"] = score(model, task, test, all_rows(test), job.config)
     metrics: dict[str, Any] = {
         "train_texts": len(rows),
-        "steps": model.history.steps,  # of the first member, before it was trained anew
-        "train_seconds": model.history.train_seconds,  # of all members, and of training anew
+        "steps": model.history.steps,  # of the first member, when it was trained first
+        "train_seconds": model.history.train_seconds,  # of all members, each time
         "interrupted": model.history.interrupted,
         "weights": dict(zip((member.name for member in job.config.members), weights, strict=True)),
     }
@@ -151,7 +152,7 @@ def calibrate(fitted: Fitted, held: HeldOut) -> tuple[float, ...]:
 
 
 def limit_refit(job: Job, took: float) -> Job:
-    """The job; without time to train once more its settings limit the steps, and who repeats it trains once, too."""
+    """The job; without time to train once more `max_steps` is set, so that whoever repeats it trains once, too."""
     if not job.deadline.is_set or job.config.training.max_steps or took <= _SPARE * job.deadline.left:
         return job
     return replace(job, config=job.config.replace(training={"max_steps": job.total_steps}))
@@ -189,16 +190,21 @@ def score(model: Trained, task: Task, split: Split, rows: Rows, config: Config) 
 def iter_scored(model: Trained, split: Split, rows: Rows, config: Config) -> Iterator[tuple[Floats, Targets]]:
     """Yield logits and targets of some texts at a time; whole batches, which matter where padding is read."""
     batch_size = config.training.batch_size
-    stretch = batch_size * max(1, _SCORED // batch_size)
-    for first in range(0, len(rows), stretch):
-        part = rows[first : first + stretch]
+    for part in iter_rows(rows, batch_size * max(1, _SCORED // batch_size)):
         yield model.logits(split, part), split.targets[part]
 
 
 def baseline_scores(corpus: Corpus, artifact: Artifact) -> dict[str, Any]:
-    """The main scores of a bag on the same texts, as an entry of `metrics.json`: what a model has to be better than."""
+    """The main scores of a bag on the same texts, for `metrics.json`: what a model has to be better than.
+
+    Ctrl-C leaves the comparison out, not the model.
+    """
     config = artifact.config.baseline()
     if "validation" not in artifact.metrics:
         config = config.replace(data={"validation_fraction": 0.0})
-    metrics = train_corpus(corpus, None, config, title=f"{config.model.name}, for comparison").metrics
-    return {BASELINE: {name: main_score(metrics[name]) for name in ("validation", "test") if name in metrics}}
+    try:
+        metrics = train_corpus(corpus, None, config, title=f"{config.model.name}, for comparison").metrics
+    except KeyboardInterrupt:
+        return {}
+    scores = {name: main_score(metrics[name]) for name in ("validation", "test") if name in metrics}
+    return {} if metrics["interrupted"] else {BASELINE: scores}
