@@ -108,7 +108,7 @@ def build_corpus(dataset: Dataset, vectors: Vectors | None, config: DataSettings
 
 
 def _gather(num_texts: int, stretches: Iterable[tuple[NDArray[np.int32], NDArray[np.int64]]]) -> TokenIds:
-    """The ids of all texts in one piece, in memory while they are few. A stretch is ids, and where each text starts."""
+    """The ids of all texts in one piece, in memory while they are few; a stretch is ids and the starts of its texts."""
     parts: list[NDArray[np.int32]] = []
     offsets, done = make_array(num_texts + 1, np.int64), 0
     offsets[0] = 0

@@ -5,7 +5,7 @@ few texts to choose from (the idea of K. Sechidis et al., "On the stratification
 two parts one pass over the labels is enough). Texts that differ only in case, spaces and punctuation go to one side:
 else validation would ask for what training has shown.
 
-Letters: N texts, C classes.
+Letters: N texts.
 """
 
 from collections.abc import Callable, Iterable, Sequence

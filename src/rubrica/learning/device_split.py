@@ -20,9 +20,8 @@ from rubrica.text.vocab import PAD_ID
 
 MOST_IDS = 1 << 28  # 1 GB of them; a split with more stays with the host, which pads and sends its batches
 
-Batch = tuple[
-    Int[Tensor, "B T"], Int[Tensor, " B"], Int[Tensor, " B"] | UInt8[Tensor, "B C"], Float[Tensor, " B"] | None
-]
+Targets = Int[Tensor, " B"] | UInt8[Tensor, "B C"]
+Batch = tuple[Int[Tensor, "B T"], Int[Tensor, " B"], Targets, Float[Tensor, " B"] | None]
 """Padded ids, lengths, targets and weights of some texts; None where all texts count alike."""
 
 
@@ -31,7 +30,7 @@ class DeviceSplit:
 
     def __init__(self, split: Split, device: torch.device) -> None:
         self.lengths = split.tokens.lengths
-        # One padding id behind all others: whatever lies behind a text's end is read from there.
+        # One padding id after all others: what a batch needs after a text's end is read there.
         self.ids = torch.full((len(split.tokens.ids) + 1,), PAD_ID, dtype=torch.int32, device=device)
         self.read(split.tokens.ids)
         self.offsets = torch.from_numpy(split.tokens.offsets).to(device)
@@ -54,9 +53,8 @@ class DeviceBatch(NamedTuple):
     """Some texts of a split on a device.
 
     Args:
-        split: The split.
         rows: Which of its texts, on the same device.
-        num_steps: T, at least the tokens of the longest of them, and at least 1.
+        num_steps: T, at least the tokens of the longest text, and at least 1.
     """
 
     split: DeviceSplit

@@ -26,8 +26,8 @@ class History:
     """What a training did.
 
     Args:
-        losses: The loss of every update of a network.
-        accuracies: The accuracy on the texts of each update, before the update.
+        losses: The loss of every update of a network, before the update.
+        accuracies: The accuracy on the texts of every update, likewise.
         records: The lines of `metrics.jsonl`: averages over the last updates, and validation after each epoch.
         steps: The number of updates.
         train_seconds: Seconds of the updates, without validation.
@@ -61,7 +61,6 @@ class Trained(NamedTuple):
 
     Args:
         tensors: The weights by name, float32; the embedding has the rows in use.
-        logits: Scores texts.
     """
 
     tensors: dict[str, NDArray[Any]]

@@ -188,13 +188,13 @@ def _information(
 
 
 def _start(task: Task, targets: Targets, num_features: int, costs: NDArray[np.float32]) -> Machines:
+    """Machines that have learned nothing, in parts of equal width, a power of 2."""
     columns, count = task.num_machines, len(targets)
     parts = -(-columns // _WIDEST)
     width = 1 << (-(-columns // parts) - 1).bit_length()
     signs = make_array(parts * count * width, np.int8).reshape(parts, count, width)
     for column in range(parts * width):
-        place = signs[column // width, :, column % width]
-        place[:] = task.signs(targets, column) if column < columns else 0
+        signs[column // width, :, column % width] = task.signs(targets, column) if column < columns else 0
     alphas = make_array(parts * count * width, np.float32).reshape(parts, count, width)
     alphas[:] = 0
     weights, biases = np.zeros((parts, num_features, width), np.float32), np.zeros((parts, width), np.float32)

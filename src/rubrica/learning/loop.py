@@ -4,7 +4,7 @@ Source of the recipe: Adam (D. Kingma and J. Ba, 2015, https://arxiv.org/abs/141
 gradient's norm clipped (R. Pascanu et al., 2013, https://arxiv.org/abs/1211.5063), the best epoch kept by its
 validation loss. Adversarial training (T. Miyato, A. Dai and I. Goodfellow, 2017, https://arxiv.org/abs/1605.07725)
 departs from its source: it moves the distinct words of a batch instead of each text's own, and the length of the move
-is that of the whole batch; the two losses count alike.
+is taken over the whole batch; the two losses count alike.
 
 Letters: U distinct words of a batch, E numbers in a word vector.
 """

@@ -83,7 +83,7 @@ def _train_first(job: Job, trial: Trial | None, beside: Fitted | None) -> Fitted
         config = limit_steps(job, partial(_try, job))
         assert config is not None  # there is always an epoch of a bag
     job = replace(job, config=config)
-    until = job.deadline.with_reserve(_STOPPED, _LEAST_SECONDS) if job.deadline.is_set else NEVER
+    until = job.deadline.with_reserve(_STOPPED, _LEAST_SECONDS)
     first = train_member(replace(job, config=config.alone(config.model), deadline=until))
     return Fitted(job, [first, *(beside.members if beside else ())])
 

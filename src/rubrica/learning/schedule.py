@@ -28,8 +28,7 @@ def lr_at(done: float, settings: AdamTraining) -> float:
 def thaw_step(settings: AdamTraining, steps_per_epoch: int) -> int:
     """The first update, counted from 0, that trains the embedding table.
 
-    Pretrained vectors know more than a network's random start. While the network is still wrong about everything, its
-    gradients would only spoil them.
+    The gradients of a network that still knows nothing would only spoil pretrained vectors.
     """
     return settings.freeze_epochs * steps_per_epoch or settings.freeze_steps
 

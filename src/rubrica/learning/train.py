@@ -103,8 +103,7 @@ def train_dataset(
 def prepare_vectors(data: Dataset, vectors: Vectors | None, config: Config) -> tuple[Vectors | None, Config]:
     """The vectors with the words of train that they lack, and the settings with the case of texts settled."""
     texts, model = data.splits["train"].texts, config.model
-    settled = settle_case(config.data, vectors, texts)
-    config = config.replace(data=settled.to_dict())
+    config = config.replace(data=settle_case(config.data, vectors, texts).to_dict())
     if vectors is not None and isinstance(model, WordFamily) and model.extend_vectors and model.starts_at_vectors:
         seed = config.training.seed
         vectors = extend_vectors(vectors, texts, config.data, std=model.embedding_std, seed=seed)
