@@ -63,7 +63,7 @@ class Theirs(nn.Module):
 
     def update(self, split, batch, config):
         """As `rubrica.learning.loop.update`."""
-        ids, lengths, targets, _ = to_tensors(split, batch, torch.device("cpu"), masked=True)
+        ids, lengths, targets, _ = to_tensors(split, batch, torch.device("cpu"))
         states, _ = self.layer(self.embedding(ids.t()))
         loss = F.cross_entropy(self.head(pool_max(states, lengths)), targets)
         for optimizer in self.optimizers:

@@ -209,6 +209,15 @@ def check_networks(device):
     return rows
 
 
+def rounded(batches, multiple):
+    """The batches, their steps rounded up to a multiple, so that few shapes occur.
+
+    This padding costs time, and the BatchNorm of the cnn counts it while it trains.
+    """
+    for batch in batches:
+        yield batch._replace(num_steps=-(-batch.num_steps // multiple) * multiple)
+
+
 def losses(data, device, way, multiple, updates, name, batch_size=64):
     """Losses of the first updates, the table frozen for some of them, so that a graph meets both."""
     backend, config = data.start(device, name, batch_size)
@@ -216,7 +225,7 @@ def losses(data, device, way, multiple, updates, name, batch_size=64):
     batches = data.batches(config)
     batches = [batches[i % len(batches)] for i in range(updates)]
     in_kernels = isinstance(backend, KernelBackend)
-    sent = batches if in_kernels else DeviceSplit(data.split, device).send(batches, multiple)
+    sent = batches if in_kernels else rounded(DeviceSplit(data.split, device).send(batches), multiple)
     found = []
     for number, batch in enumerate(sent):
         backend.table.table.requires_grad_(number >= FROZEN)
@@ -286,7 +295,7 @@ def measure(data, device, name, batch_size, way):
     for epoch in range(EPOCHS):
         synchronize(device)
         started = time.perf_counter()
-        waiting = [step(batch) for batch in split.send(data.batches(config, epoch), multiple)]
+        waiting = [step(batch) for batch in rounded(split.send(data.batches(config, epoch)), multiple)]
         synchronize(device)
         seconds.append(time.perf_counter() - started)
         if epoch + 1 == SCORED_AFTER:

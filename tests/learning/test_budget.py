@@ -169,7 +169,7 @@ def test_a_machine_that_becomes_slower_is_stopped(tiny_news, name, monkeypatch, 
     began = time.perf_counter()
     model = train(tiny_news, config=changed(config, ["training.epochs=100000"]), time_budget=1.0)
     assert time.perf_counter() - began < 30
-    assert ("the time is over" if name == "bag" else "stopped after") in caplog.text
+    assert "stopped after" in caplog.text
     assert model.artifact.metrics["interrupted"]
     assert model.artifact.metrics["weights"].keys() == ({"bag"} if name == "bag" else {"gru", "linear"})
     assert model.artifact.metrics["test"]["accuracy"] > 0.5

@@ -1,7 +1,9 @@
 """The linear model, from texts to a saved folder that answers."""
 
 import math
+from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,12 +11,14 @@ from sklearn.svm import LinearSVC
 
 import rubrica
 from rubrica.artifact.folder import load_artifact, save_artifact
+from rubrica.corpus.corpus import Corpus, Split
 from rubrica.data.dataset import Dataset, Examples
 from rubrica.data.stored_texts import StoredTexts
 from rubrica.errors import ArtifactError, ConfigError, RubricaError
 from rubrica.export.onnx import build_model
 from rubrica.export.shrink import store
 from rubrica.learning import linear as linear_training
+from rubrica.learning.job import Job
 from rubrica.learning.train import train
 from rubrica.models import linear
 from rubrica.models.config import load_recipe, make_config
@@ -24,9 +28,25 @@ from rubrica.text.ngrams import Ngrams, features
 from settings import changed
 
 
-def fit(texts, rows, targets, classes, *more, **settings):
+def fit(texts, rows, targets, classes, ngrams, *, weights=None, informed=False, keep=1.0, tolerance=0.1, **settings):
+    """What `train_linear` learns from texts, and the slope of each pass; settings are `cost`, `seed` and `passes`."""
     task = task_of([str(i) for i in range(classes)], lists=targets.ndim == 2)
-    return linear_training.fit(task, texts, rows, targets, *more, **settings)
+    everything = task.empty_targets(len(texts))
+    everything[rows] = targets
+    config = make_config(
+        model={
+            "name": "linear",
+            "word_ngrams": ngrams.word_ngrams,
+            "char_ngrams": ngrams.char_ngrams,
+            "class_information": informed,
+            "cost": settings["cost"],
+        },
+        training={"seed": settings.get("seed", 0), "epochs": settings.get("passes", 20)},
+    )
+    corpus = Corpus(None, None, 0, task, {"train": Split(None, everything, texts, weights)})
+    trained = linear_training.train_linear(Job(corpus, config, rows), tolerance=tolerance, keep=keep)
+    slopes = [record["slope"] for record in trained.history.records]
+    return SimpleNamespace(part=linear.LinearPart(ngrams, trained.tensors), slopes=slopes)
 
 
 RECIPE, NGRAMS = load_recipe("linear"), Ngrams(True, 2, 5)
@@ -76,8 +96,9 @@ def test_it_may_keep_capitals_where_the_network_reads_none(name, tmp_path):
 def test_weights_are_liblinears_on_the_same_features(data, num_classes):
     texts, rows, targets = data
     targets = targets % num_classes
-    part, slopes, _ = fit(texts, rows, targets, num_classes, NGRAMS, cost=0.3, tolerance=1e-6, passes=2000)
-    assert slopes[-1] <= 1e-6
+    fitted = fit(texts, rows, targets, num_classes, NGRAMS, cost=0.3, tolerance=1e-6, passes=2000)
+    assert fitted.slopes[-1] <= 1e-6
+    part = fitted.part
     idf, keys = part.tensors["linear.idf"], part.tensors["linear.keys"]
     entries = features(texts, NGRAMS, part.index, idf, 1)
     dense = np.zeros((len(texts), len(keys)))
@@ -287,6 +308,14 @@ def test_the_features_of_the_smallest_weights_may_go(data):
 def test_the_bar_knows_how_far_it_is(data, monkeypatch):
     texts, rows, targets = data
     monkeypatch.setattr(linear_training, "_SLICE", 50)
-    notes = []
-    fitted = fit(texts, rows, targets, 4, NGRAMS, cost=0.3, advance=notes.append)
-    assert len(notes) == len(fitted.slopes) * linear_training.slices_of(len(rows))
+    bars, notes = [], []
+
+    @contextmanager
+    def watched(title, total):
+        bars.append(total)
+        yield notes.append
+
+    monkeypatch.setattr(linear_training, "progress_bar", watched)
+    fitted = fit(texts, rows, targets, 4, NGRAMS, cost=0.3, passes=100)
+    assert bars == [100 * 4]  # slices of 160 texts
+    assert len(notes) == 4 * len(fitted.slopes)

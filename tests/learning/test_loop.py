@@ -205,7 +205,7 @@ def test_a_smoothed_target_is_torchs(small, name, there):
     settings = [f"model.name={name}", "training.max_grad_norm=1e9", "training.label_smoothing=0.3"]
     model, config = make(small, *settings)
     rows = np.arange(32)
-    ids, lengths, targets, _ = to_tensors(small.split, rows, torch.device("cpu"), masked=True)
+    ids, lengths, targets, _ = to_tensors(small.split, rows, torch.device("cpu"))
     expected = torch.nn.functional.cross_entropy(model(ids, lengths), targets, label_smoothing=0.3)
     wanted = torch.autograd.grad(expected, model.head.weight)[0]
     backend, gradients = watch(small, model, config)
@@ -222,7 +222,7 @@ def test_a_text_counts_by_its_weight(small, name, there):
     model, config = make(small, *settings)
     split = replace(small.split, weights=np.random.default_rng(0).uniform(0, 3, 160).astype(np.float32))
     rows = np.arange(40, 72)
-    ids, lengths, targets, weights = to_tensors(split, rows, torch.device("cpu"), masked=True)
+    ids, lengths, targets, weights = to_tensors(split, rows, torch.device("cpu"))
     losses = torch.nn.functional.cross_entropy(model(ids, lengths), targets, label_smoothing=0.1, reduction="none")
     expected = (weights * losses).sum() / weights.sum()
     wanted = torch.autograd.grad(expected, model.head.weight)[0]

@@ -17,9 +17,10 @@ from rubrica.data import stored_texts
 from rubrica.data.dataset import Dataset, Examples
 from rubrica.errors import ArtifactError, DataError
 from rubrica.learning import bag as bag_module
+from rubrica.learning import linear as linear_module
 from rubrica.learning import training
 from rubrica.learning.job import Job
-from rubrica.learning.linear import _KEPT, fit
+from rubrica.learning.linear import train_linear
 from rubrica.learning.network import initial_table
 from rubrica.learning.train import train
 from rubrica.models.config import load_recipe, make_config
@@ -27,7 +28,6 @@ from rubrica.models.storage import store_table, take_rows
 from rubrica.predict.classifier import Classifier
 from rubrica.scoring import task as task_module
 from rubrica.scoring.tasks import task_of
-from rubrica.text.ngrams import Ngrams
 from rubrica.vectors.word_vectors import Vectors, save_vectors
 from settings import changed
 
@@ -166,16 +166,10 @@ def test_a_tenth_of_train_is_held_out_and_then_learned_too(tiny_news, monkeypatc
     assert whole.metrics["refitted"]
     assert whole.metrics["train_texts"] == 160
     assert whole.metrics["validation"]["texts"] in range(14, 19)
-    texts, labels = tiny_news.splits["train"].texts, tiny_news.splits["train"].labels
-    targets = np.array([list(tiny_news.task.labels).index(label) for label in labels])
-    model = LINEAR.model
-    ngrams = Ngrams(True, model.word_ngrams, model.char_ngrams)
-    part = fit(
-        tiny_news.task, texts, np.arange(160), targets, ngrams,
-        cost=model.cost, informed=True, passes=LINEAR.training.epochs, keep=_KEPT,
-    ).part  # fmt: skip
+    corpus = build_corpus(tiny_news, None, LINEAR.data)
+    tensors = train_linear(Job(corpus, LINEAR, np.arange(160))).tensors
     weight = np.float32(whole.metrics["weights"]["linear"])
-    expected = store_table({"linear.weight": weight * part.tensors["linear.weight"]}, "linear.weight", "int8")
+    expected = store_table({"linear.weight": weight * tensors["linear.weight"]}, "linear.weight", "int8")
     np.testing.assert_array_equal(whole.tensors["linear.weight"], expected["linear.weight"])
     np.testing.assert_array_equal(whole.tensors["linear.scale"], expected["linear.scale"])
     monkeypatch.setattr(training, "_NEGLIGIBLE", 1.0)
@@ -214,6 +208,22 @@ def test_interrupted_while_learning_all_of_train_the_first_model_is_kept(tiny_ne
     assert "bag" not in kept.metrics
     for name, tensor in first.tensors.items():
         np.testing.assert_array_equal(kept.tensors[name], tensor)
+
+
+def test_ctrl_c_while_all_of_train_is_read_keeps_the_first_model(tiny_news, monkeypatch):
+    original, readings = linear_module._read, []
+
+    def impatient(*args):
+        readings.append(args)
+        if len(readings) == 2:
+            raise KeyboardInterrupt
+        return original(*args)
+
+    monkeypatch.setattr(linear_module, "_read", impatient)
+    metrics = train(tiny_news, config=LINEAR).artifact.metrics
+    assert metrics["interrupted"]
+    assert "refitted" not in metrics
+    assert metrics["train_texts"] + metrics["validation"]["texts"] == 160
 
 
 def test_the_parts_of_a_model_are_weighed_and_added(tiny_news, tmp_path):
@@ -286,6 +296,23 @@ def test_a_network_is_compared_with_a_bag_on_the_same_texts(tiny_news, tmp_path)
     assert model.artifact.metrics["bag"] == expected
     assert "bag" not in alone
     assert json.loads((tmp_path / "model" / "metrics.json").read_text())["bag"] == expected
+
+
+@pytest.mark.parametrize(("place", "name", "call"), [(bag_module, "train", 1), (training, "hold_out", 2)])
+def test_ctrl_c_in_the_comparison_keeps_the_model_and_leaves_the_bag_out(tiny_news, monkeypatch, place, name, call):
+    original, calls = getattr(place, name), []
+
+    def impatient(*args, **settings):
+        calls.append(args)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return original(*args, **settings)
+
+    monkeypatch.setattr(place, name, impatient)
+    metrics = train(tiny_news, config=changed(QUICK, ["training.epochs=1"])).artifact.metrics
+    assert len(calls) == call
+    assert "bag" not in metrics
+    assert not metrics["interrupted"]
 
 
 def test_a_bag_is_trained_without_torch(tmp_path):

@@ -3,9 +3,9 @@
 Only the rows of words that some text uses are kept. A row that no text uses gets no gradient, and with no gradient
 Adam leaves it where it is, so the rest of a table of a million words changes no result; it only costs time.
 
-Texts are read a stretch at a time, so a data set may be larger than memory as long as its texts come from somewhere
-else: what every text has (ids, where they start, its class) lies in files that are mapped into memory and go with the
-process, as soon as it is much.
+Texts are read a stretch at a time, so a data set may be larger than memory, as long as its texts lie elsewhere. What
+every text has (ids, where they start, its class) goes to files that are mapped into memory, once it is large. The
+files vanish with the process.
 
 Letters: N texts, V words in use, W words of the vectors.
 """
@@ -34,8 +34,6 @@ log = logging.getLogger(__name__)
 _IN_MEMORY = 1 << 24  # ids that are kept in memory; more are mapped from a file
 _RENUMBERED = 1 << 20  # ids at a time: 4 MB, which the processor's cache holds
 
-_Numbered = tuple[NDArray[np.int32], NDArray[np.int64]]  # ids of some texts, and where each text's start
-
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -45,8 +43,8 @@ class Split:
         tokens: The ids of N texts.
         targets: Their labels in numbers, see `Task.encode`.
         texts: As they were read, in memory or not; for models that read characters.
-        weights: How much each counts in training, float32, (N,); None where all count alike.
-        keys: Of a split that a part is held out of, the same number for near-duplicates, see `held_out.py`.
+        weights: How much each counts in training, (N,); None where all count alike.
+        keys: The same number for near-duplicates, see `held_out.py`; None where no part of the split is held out.
     """
 
     tokens: TokenIds
@@ -62,9 +60,8 @@ class Corpus:
 
     Args:
         vocab: The V words in use.
-        rows: Where each of them stands among the words of the vectors, int64, (V,).
+        rows: Where each of them stands among the words of the vectors, (V,).
         table_size: W, words of the vectors (with the row for unknown words); V where there are no vectors.
-        task: The class names, and whether a text has one of them.
         splits: By name, as in `data.sources.SPLITS`.
     """
 
@@ -75,7 +72,7 @@ class Corpus:
     splits: dict[str, Split]
 
     def with_split(self, name: str, split: Split) -> "Corpus":
-        """The corpus with another split in the place of one."""
+        """The corpus with another split of this name."""
         return replace(self, splits=self.splits | {name: split})
 
 
@@ -84,8 +81,7 @@ def build_corpus(dataset: Dataset, vectors: Vectors | None, config: DataSettings
 
     With vectors their words are the vocabulary, in the file's order; without, the words of train are.
     """
-    texts = {name: examples.texts for name, examples in dataset.splits.items()}
-    tokens: dict[str, TokenIds] = {}
+    texts, tokens = {name: examples.texts for name, examples in dataset.splits.items()}, dict[str, TokenIds]()
     first = "train" if "train" in texts else next(iter(texts))
     lowercase = settle_case(config, vectors, texts[first]).lowercase is True
     if vectors is None:
@@ -100,7 +96,7 @@ def build_corpus(dataset: Dataset, vectors: Vectors | None, config: DataSettings
         tokens[name] = _gather(len(texts[name]), ((found.ids, found.offsets) for found in numbered))
     rows, table_size = np.arange(len(vocab.words)), len(vocab.words)
     if vectors is not None:
-        rows = _rows_in_use(vocab, tokens.values())
+        rows = _rows_in_use(vocab, list(tokens.values()))
         vocab = vocab.take(rows)
     splits = {
         name: Split(tokens[name], dataset.task.encode(examples.labels), examples.texts)
@@ -111,8 +107,8 @@ def build_corpus(dataset: Dataset, vectors: Vectors | None, config: DataSettings
     return Corpus(vocab, rows, table_size, dataset.task, splits)
 
 
-def _gather(num_texts: int, stretches: Iterable[_Numbered]) -> TokenIds:
-    """The ids of all texts in one piece, in memory while they are few."""
+def _gather(num_texts: int, stretches: Iterable[tuple[NDArray[np.int32], NDArray[np.int64]]]) -> TokenIds:
+    """The ids of all texts in one piece, in memory while they are few; a stretch is ids and the starts of its texts."""
     parts: list[NDArray[np.int32]] = []
     offsets, done = make_array(num_texts + 1, np.int64), 0
     offsets[0] = 0
@@ -143,16 +139,15 @@ def _renumber(ids: NDArray[np.int32], numbers: NDArray[np.int32]) -> None:
         part[:] = numbers[part]
 
 
-def _rows_in_use(vocab: Vocab, tokens: Iterable[TokenIds]) -> NDArray[np.int64]:
-    """Ids that some text has, with those of padding and unknown words; the texts get their places among them."""
+def _rows_in_use(vocab: Vocab, tokens: Sequence[TokenIds]) -> NDArray[np.int64]:
+    """Ids of padding, of unknown words and of some text; each id in the texts becomes its place among them."""
     used = np.zeros(len(vocab.words), bool)
     used[[PAD_ID, vocab.unknown_id]] = True
-    everything = list(tokens)
-    for found in everything:
+    for found in tokens:
         for first in range(0, len(found.ids), _RENUMBERED):
             used[found.ids[first : first + _RENUMBERED]] = True
     places = np.cumsum(used, dtype=np.int32) - 1
-    for found in everything:
+    for found in tokens:
         _renumber(found.ids, places)
     return np.flatnonzero(used)
 

@@ -5,7 +5,7 @@ few texts to choose from (the idea of K. Sechidis et al., "On the stratification
 two parts one pass over the labels is enough). Texts that differ only in case, spaces and punctuation go to one side:
 else validation would ask for what training has shown.
 
-Letters: N texts, C classes.
+Letters: N texts.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,22 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.files import make_array
-from rubrica.scoring.task import Targets, Task
+from rubrica.scoring.task import Rows, Targets, Task
 
 _STRETCH = 1 << 16  # texts, or their targets, at a time
 _PUNCTUATION = bytes(code for code in range(128) if not chr(code).isalnum())
-
-Rows = NDArray[np.int64]
 
 
 def text_keys(num_texts: int, stretches: Iterable[Sequence[str]]) -> Rows:
     """A number for each text, int64, (N,): the same for texts with the same letters and digits in any case.
 
-    Python draws a new hash in each process, so the numbers are good for one process only.
-
-    Args:
-        num_texts: N.
-        stretches: The texts, some at a time.
+    The texts come some at a time. Python draws a new hash in each process, so the numbers are good for one process.
     """
     keys, done = make_array(num_texts, np.int64), 0
     for texts in stretches:
@@ -55,7 +49,7 @@ def hold_out(task: Task, targets: Targets, fraction: float, seed: int, keys: Row
         task: What the targets mean.
         targets: Of N texts.
         fraction: The share to hold out.
-        seed: What the choice follows.
+        seed: Of the random choice.
         keys: Texts with the same number go to one side, (N,).
     """
     held = _choose(task, targets, fraction, np.random.default_rng(seed))
@@ -76,7 +70,7 @@ def _choose(task: Task, targets: Targets, fraction: float, generator: np.random.
     counts = task.class_counts(targets)
     for label in task.hold_out_order(counts):
         count = int(counts[label])
-        rows = _places(targets, count, partial(_has_label, task, label))
+        rows = _places(targets, count, partial(task.has_label, label=label))
         wanted = min(round(fraction * count), count - 1) - int(np.count_nonzero(held[rows]))
         rows = rows[~settled[rows]]
         generator.shuffle(rows)
@@ -89,17 +83,13 @@ def _choose(task: Task, targets: Targets, fraction: float, generator: np.random.
     return held
 
 
-def _has_label(task: Task, label: int, targets: Targets) -> NDArray[np.bool_]:
-    return task.has_label(targets, label)
-
-
 def _join_duplicates(held: NDArray[np.bool_], keys: Rows) -> None:
     """Let all texts with one key go where the first of them went."""
     ordered = make_array(len(keys), np.int64)
     ordered[:] = keys
     ordered.sort()
     repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-    rows = np.flatnonzero(_among(keys, repeated))
+    rows = _rows_among(keys, repeated)
     _, firsts, groups = np.unique(keys[rows], return_index=True, return_inverse=True)
     held[rows] = held[rows[firsts]][groups]
 
@@ -107,17 +97,15 @@ def _join_duplicates(held: NDArray[np.bool_], keys: Rows) -> None:
 def _give_back(held: NDArray[np.bool_], task: Task, targets: Targets, keys: Rows | None) -> None:
     """Give a class that has no text left to train on all its texts back, and with them their duplicates."""
     counts = task.class_counts(targets)
-    held_counts = task.class_counts(targets, held)
-    for label in np.flatnonzero((counts > 0) & (counts == held_counts)).tolist():
+    for label in np.flatnonzero((counts > 0) & (counts == task.class_counts(targets, held))).tolist():
         rows = np.flatnonzero(task.has_label(targets, label))
-        held[rows if keys is None else np.flatnonzero(_among(keys, keys[rows]))] = False
+        held[rows if keys is None else _rows_among(keys, keys[rows])] = False
 
 
-def _among(values: Rows, wanted: Rows) -> NDArray[np.bool_]:
-    found = make_array(len(values), bool)
-    for first in range(0, len(values), _STRETCH):
-        found[first : first + _STRETCH] = np.isin(values[first : first + _STRETCH], wanted)
-    return found
+def _rows_among(keys: Rows, wanted: Rows) -> Rows:
+    """The rows whose key is among the wanted ones."""
+    starts = range(0, len(keys), _STRETCH)
+    return np.concatenate([first + np.flatnonzero(np.isin(keys[first : first + _STRETCH], wanted)) for first in starts])
 
 
 def _places(values: NDArray[Any], count: int, wanted: Callable[[NDArray[Any]], NDArray[np.bool_]]) -> Rows:

@@ -2,8 +2,6 @@
 
 A backend holds the optimizer: Adam on the network's parameters, Adam on the rows of its word table, and one limit on
 the length of their common gradient.
-
-Letters: B texts of a batch, T tokens of its longest text, U distinct words of a batch, E numbers in a word vector.
 """
 
 from abc import ABC, abstractmethod
@@ -12,14 +10,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rubrica.config.groups import AdamTraining, Training
 from rubrica.corpus.corpus import Split
 from rubrica.errors import ConfigError
-from rubrica.learning.device_split import MOST_IDS, DeviceBatch, DeviceSplit
+from rubrica.learning.device_split import MOST_IDS, Batch, DeviceBatch, DeviceSplit
 from rubrica.models.config import Config
 from rubrica.networks.embedding import KernelAdam, TableAdam, clip_scale, uses_kernels
 from rubrica.networks.network import TextNetwork
@@ -28,18 +26,9 @@ from rubrica.text.batching import iter_rows, pad_batch
 
 _EVALUATED = 256  # texts scored at a time; larger batches only cost memory
 
-Batch = tuple[Int[Tensor, "B T"], Int[Tensor, " B"] | None, Tensor, Float[Tensor, " B"] | None]
-"""Padded ids, lengths (None where padding is read as words), targets and weights (None where all count alike)."""
-
 
 class Backend(ABC):
-    """How a network learns from a batch.
-
-    Args:
-        network: On its device.
-        config: The settings of the training.
-        task: Its loss is made small.
-    """
+    """How a network, which is on its device, learns from a batch."""
 
     def __init__(self, network: TextNetwork, config: Config, task: Task) -> None:
         settings = config.training
@@ -47,12 +36,13 @@ class Backend(ABC):
         self.network, self.task, self.settings = network, task, settings
         self.masked = config.model.masks_padding
         weight = network.embedding.weight
+        self.device = weight.device
         self.parameters = [parameter for parameter in network.parameters() if parameter is not weight]
         self.table = TableAdam(network.embedding, settings.lr, dense=settings.dense_updates)
 
-    @abstractmethod
-    def send(self, split: Split, batches: Sequence[Rows]) -> Iterator["Rows | DeviceBatch"]:
+    def send(self, split: Split, batches: Sequence[Rows]) -> Iterator[Rows | DeviceBatch]:
         """The batches of an epoch, where `differentiate` reads them."""
+        return iter(batches)
 
     @abstractmethod
     def set_lr(self, lr: float) -> None:
@@ -63,17 +53,14 @@ class Backend(ABC):
         """Where the gradients are; the last is that of the word vectors, unless the table is frozen."""
 
     @abstractmethod
-    def differentiate(self, split: Split, batch: "Rows | DeviceBatch") -> Float[Tensor, "2"]:
-        """Put the gradients of a batch where the optimizer finds them; returns loss and accuracy."""
-
-    @abstractmethod
     def step(self) -> None:
-        """Move all parameters by their gradients, and drop these."""
+        """Move all parameters by their gradients, and drop the gradients."""
 
-    def record(self, batch: Batch) -> Float[Tensor, "2"]:
-        """The gradients of a batch by autograd; returns loss and accuracy."""
-        ids, lengths, targets, weights = batch
-        logits = self.network(ids, lengths, self.settings.dropout)
+    def differentiate(self, split: Split, batch: Rows | DeviceBatch) -> Float[Tensor, "2"]:
+        """Put the gradients of a batch where the optimizer finds them, by autograd; returns loss and accuracy."""
+        there = batch.gather() if isinstance(batch, DeviceBatch) else to_tensors(split, batch, self.device)
+        ids, lengths, targets, weights = there
+        logits = self.network(ids, lengths if self.masked else None, self.settings.dropout)
         loss = self.task.torch_loss(F, logits, targets, weights, self.settings.label_smoothing)
         loss.backward()
         hits = self.task.torch_hits(logits.detach(), targets)
@@ -86,11 +73,6 @@ class KernelBackend(Backend):
     def __init__(self, network: TextNetwork, config: Config, task: Task) -> None:
         super().__init__(network, config, task)
         self.adam = KernelAdam(self.parameters, self.settings.lr)
-        self.whole_step = network.learns and task.loss_in_kernel
-
-    def send(self, split: Split, batches: Sequence[Rows]) -> Iterator[Rows]:
-        """See `Backend`."""
-        return iter(batches)
 
     def set_lr(self, lr: float) -> None:
         """See `Backend`."""
@@ -100,11 +82,10 @@ class KernelBackend(Backend):
         """See `Backend`."""
         return [self.adam.gradient, *(vectors.grad for vectors in self.table.trained() if vectors.grad is not None)]
 
-    def differentiate(self, split: Split, batch: "Rows | DeviceBatch") -> Float[Tensor, "2"]:
-        """See `Backend`."""
-        assert isinstance(batch, np.ndarray)
-        if not self.whole_step:
-            return self.record(to_tensors(split, batch, torch.device("cpu"), masked=self.masked))
+    def differentiate(self, split: Split, batch: Rows | DeviceBatch) -> Float[Tensor, "2"]:
+        """In one kernel, where there is one for the network and the loss."""
+        if isinstance(batch, DeviceBatch) or not (self.network.learns and self.task.loss_in_kernel):
+            return super().differentiate(split, batch)
         return self.network.learn(
             split.tokens, batch, split.targets[batch], self.adam.arrays, self.adam.gradients,
             masked=self.masked, smoothing=self.settings.label_smoothing, dropout=self.settings.dropout,
@@ -127,12 +108,12 @@ class TorchBackend(Backend):
         self.adam = torch.optim.Adam(self.parameters, lr=self.settings.lr, fused=True)
         self.there: DeviceSplit | None = None
 
-    def send(self, split: Split, batches: Sequence[Rows]) -> "Iterator[Rows | DeviceBatch]":
+    def send(self, split: Split, batches: Sequence[Rows]) -> Iterator[Rows | DeviceBatch]:
         """See `Backend`."""
         if len(split.tokens.ids) > MOST_IDS:
             return iter(batches)
         if self.there is None:
-            self.there = DeviceSplit(split, self.table.table.weight.device)
+            self.there = DeviceSplit(split, self.device)
         else:
             self.there.read(split.tokens.ids)
         return self.there.send(batches)
@@ -143,15 +124,8 @@ class TorchBackend(Backend):
 
     def gradients(self) -> list[Tensor]:
         """See `Backend`."""
-        own = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
-        return [*own, *(vectors.grad for vectors in self.table.trained() if vectors.grad is not None)]
-
-    def differentiate(self, split: Split, batch: "Rows | DeviceBatch") -> Float[Tensor, "2"]:
-        """See `Backend`."""
-        if not isinstance(batch, DeviceBatch):
-            return self.record(to_tensors(split, batch, self.table.table.weight.device, masked=self.masked))
-        ids, lengths, targets = batch.gather()
-        return self.record((ids, lengths if self.masked else None, targets, batch.weights()))
+        moved = [*self.parameters, *self.table.trained()]
+        return [tensor.grad for tensor in moved if tensor.grad is not None]
 
     def step(self) -> None:
         """See `Backend`."""
@@ -167,12 +141,12 @@ def choose_backend(network: TextNetwork, config: Config, task: Task) -> Backend:
     return kind(network, config, task)
 
 
-def to_tensors(split: Split, rows: Rows, device: torch.device, *, masked: bool) -> Batch:
+def to_tensors(split: Split, rows: Rows, device: torch.device) -> Batch:
     """A batch on the device."""
     ids, lengths = pad_batch(split.tokens, rows)
     weights = None if split.weights is None else torch.from_numpy(split.weights[rows]).to(device)
-    known = torch.from_numpy(lengths).to(device) if masked else None
-    return torch.from_numpy(ids).to(device), known, torch.from_numpy(split.targets[rows]).to(device), weights
+    there = [torch.from_numpy(array).to(device) for array in (ids, lengths, split.targets[rows])]
+    return there[0], there[1], there[2], weights
 
 
 @torch.inference_mode()
@@ -188,8 +162,8 @@ def compute_logits(network: TextNetwork, split: Split, rows: Rows, config: Confi
         order, batch_size = np.argsort(split.tokens.lengths_of(rows), kind="stable"), max(batch_size, _EVALUATED)
     logits, device = [], network.embedding.weight.device
     for batch in iter_rows(order, batch_size):
-        ids, lengths, _, _ = to_tensors(split, rows[batch], device, masked=masked)
-        logits.append(network(ids, lengths))
+        ids, lengths, _, _ = to_tensors(split, rows[batch], device)
+        logits.append(network(ids, lengths if masked else None))
     network.train(was_training)
     result = torch.cat(logits).cpu().numpy()
     result[order] = result.copy()

@@ -3,7 +3,7 @@
 The rows start as fastText's do: words from U(-1/D, 1/D), the head at zero; n-grams start at zero too. The step size
 falls linearly to zero with the last text, so the last epoch's weights are kept.
 
-Letters: D numbers in a row, V words in use, B buckets of n-grams, C classes.
+Letters: D numbers in a row.
 """
 
 import logging
@@ -20,6 +20,7 @@ from rubrica.kernels.bag import Head, Tables, features, train
 from rubrica.learning.job import History, Job, Trained
 from rubrica.learning.progress import progress_bar
 from rubrica.models.bag import Bag
+from rubrica.scoring.task import Floats, Rows
 from rubrica.text.vocab import PAD_ID
 
 log = logging.getLogger(__name__)
@@ -40,25 +41,30 @@ def train_bag(job: Job) -> Trained:
         "head.weight": head.weight,
         "head.bias": head.bias,
     }
-    trained = Trained(tensors, lambda split, rows: _logits(tables, head, split, rows), History())
-    history = trained.history
-    started = time.perf_counter()
+
+    def logits(split: Split, rows: Rows) -> Floats:
+        tokens = split.tokens.take(rows)
+        return np.asarray(features(tables, tokens.ids, tokens.offsets) @ head.weight.T + head.bias, np.float32)
+
+    history, started = History(), time.perf_counter()
+    trained = Trained(tensors, logits, history)
     try:
-        for spent in _epochs(job, tables, head, generator, trained):
-            started += spent
+        _train_epochs(job, tables, head, generator, trained)
     except KeyboardInterrupt:
         history.interrupted = True
-        log.warning("%s: interrupted after %d updates; what was learned is kept", job.title, history.steps)
-    history.train_seconds = time.perf_counter() - started
+    history.train_seconds += time.perf_counter() - started
+    if history.interrupted:
+        log.warning("%s: stopped after %d updates; what was learned is kept", job.title, history.steps)
     return trained
 
 
-def _epochs(job: Job, tables: Tables, head: Head, generator: np.random.Generator, trained: Trained) -> Iterator[float]:
-    """Train epoch by epoch; yields the seconds that were spent on validation."""
+def _train_epochs(job: Job, tables: Tables, head: Head, generator: np.random.Generator, trained: Trained) -> None:
+    """Train, and take the seconds of validation off the seconds of training."""
     settings, split, history = job.config.training, job.split, trained.history
     targets, label_sets = job.task.kernel_targets(split.targets)
     assert isinstance(settings, SgdTraining)
-    stretch, total, done = settings.batch_size * _BATCHES, _total_texts(job), 0
+    whole, rest = divmod(job.total_steps, job.steps_per_epoch)
+    stretch, total, done = settings.batch_size * _BATCHES, whole * len(job.rows) + rest * settings.batch_size, 0
     shown = -(-settings.epochs // _VALIDATED)
     with progress_bar(job.title, -(-len(job.rows) // stretch) * settings.epochs) as advance:
         for epoch in range(-(-total // len(job.rows))):
@@ -78,25 +84,15 @@ def _epochs(job: Job, tables: Tables, head: Head, generator: np.random.Generator
                 advance(f"loss {loss:.4f} accuracy {accuracy:.4f}")
                 if job.deadline.passed:
                     history.interrupted = True
-                    log.warning("%s: the time is over after %d updates; they are kept", job.title, history.steps)
                     return
             if job.judge is None or ((epoch + 1) % shown and done < total):
                 continue
             began = time.perf_counter()
-            report = job.judge(trained)
-            log.info("%s: epoch %d, validation loss %.4f accuracy %.4f", job.title, epoch + 1, report.loss, report.main)
-            history.record(epoch, validation_loss=report.loss, validation_accuracy=report.main)
-            yield time.perf_counter() - began
+            history.validated(job.title, epoch, job.judge(trained))
+            history.train_seconds -= time.perf_counter() - began
 
 
-def _total_texts(job: Job) -> int:
-    """Texts that all updates read together."""
-    settings, count = job.config.training, len(job.rows)
-    whole, rest = divmod(job.total_steps, job.steps_per_epoch)
-    return min(settings.epochs * count, whole * count + rest * settings.batch_size)
-
-
-def _iter_random(rows: NDArray[np.int64], stretch: int, generator: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+def _iter_random(rows: Rows, stretch: int, generator: np.random.Generator) -> Iterator[Rows]:
     """Yield rows in a random order, a stretch at a time.
 
     Of many texts neighbours share a stretch, but meet its other texts, from all over the data, in a random order.
@@ -123,8 +119,3 @@ def _start(job: Job, generator: np.random.Generator) -> tuple[Tables, Head]:
         words[[PAD_ID, corpus.vocab.unknown_id]] = 0  # a word that is not known says nothing until it has learned to
     tables = Tables(words, np.zeros((model.buckets, dim), np.float32), model.word_ngrams)
     return tables, Head(np.zeros((num_classes, dim), np.float32), np.zeros(num_classes, np.float32))
-
-
-def _logits(tables: Tables, head: Head, split: Split, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    tokens = split.tokens.take(rows)
-    return np.asarray(features(tables, tokens.ids, tokens.offsets) @ head.weight.T + head.bias, np.float32)

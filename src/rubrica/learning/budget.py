@@ -11,7 +11,7 @@ but starts at none of them.
 """
 
 import logging
-from typing import Protocol
+from collections.abc import Callable
 
 import numpy as np
 
@@ -26,6 +26,9 @@ _TRIAL_STEPS = (5, 35)
 _TRIAL_TEXTS = 1024  # neighbours, at two places: texts on disk are read together
 _PLANNED = 0.8  # of the time left; the rest is for validation, for saving, and for what else the machine does
 
+Trial = Callable[[Config, Rows], float]
+"""Trains on some of the texts and forgets what was learned; returns the seconds of training."""
+
 
 def choose_length(config: Config, num_texts: int) -> Config:
     """The settings with a batch size and a number of epochs, where the user left them open (0).
@@ -38,24 +41,16 @@ def choose_length(config: Config, num_texts: int) -> Config:
     return config.replace(training={"batch_size": batch_size, "epochs": epochs})
 
 
-class Trial(Protocol):
-    """Trains on some of the texts and forgets what was learned."""
-
-    def __call__(self, config: Config, rows: Rows) -> float:
-        """The seconds of training."""
-        ...
-
-
 def fits_beside(job: Job, trial: Trial) -> bool:
     """Whether the descent of a linear model, alone or beside a network, fits into the time.
 
     Beside a network it comes first, since alone it is worth most of the time that it takes; the network takes the rest.
     """
     config, rows = job.config, job.rows
-    first, second = len(rows) // 4, max(len(rows) // 4 + _TRIAL_TEXTS, 3 * len(rows) // 4)
     sample = rows
     if len(rows) > 4 * _TRIAL_TEXTS:
-        sample = np.concatenate([rows[place : place + _TRIAL_TEXTS] for place in (first, second)])
+        places = (len(rows) // 4, 3 * len(rows) // 4)
+        sample = np.concatenate([rows[place : place + _TRIAL_TEXTS] for place in places])
     needed = trial(config.alone(config.members[-1]), sample) / len(sample) * len(rows)
     if needed <= _PLANNED * job.deadline.left:
         return True
@@ -69,15 +64,13 @@ def fits_beside(job: Job, trial: Trial) -> bool:
 def limit_steps(job: Job, trial: Trial) -> Config | None:
     """The settings, with fewer updates where all of them would take too long.
 
-    None where there is time for so few updates that the model is not worth it; see `Training.least_steps`.
+    None where the time is too short for `Training.least_steps`: with fewer updates the model is not worth it.
     """
-    config, title = job.config, job.title
-    epoch, total = job.steps_per_epoch, job.total_steps
+    config, epoch, total = job.config, job.steps_per_epoch, job.total_steps
     needed = config.training.least_steps
     least = min(total, needed) if needed else epoch
     few, many = (min(steps, total) for steps in _TRIAL_STEPS)
-    alone = config.alone(config.model)
-    thawed = alone.replace(training=config.training.thawed().to_dict())
+    thawed = config.alone(config.model).replace(training=config.training.thawed().to_dict())
 
     def seconds_of(steps: int) -> float:
         return trial(thawed.replace(training={"max_steps": steps}), job.rows)
@@ -85,7 +78,7 @@ def limit_steps(job: Job, trial: Trial) -> Config | None:
     def no_time(ahead: float) -> bool:
         if not needed or ahead < job.deadline.left:
             return False
-        log.info("%s: there is no time to try it, and it is left out", title)
+        log.info("%s: there is no time to try it, and it is left out", job.title)
         return True
 
     if no_time(0.0):
@@ -100,10 +93,10 @@ def limit_steps(job: Job, trial: Trial) -> Config | None:
     step = (second - first) / (many - few) if many > few and second > first else second / many
     start = max(0.0, first - few * step) / epoch  # of an epoch, a share for each update
     fitting = int(_PLANNED * job.deadline.left / max(step + start, 1e-9))
-    milliseconds = 1000 * step
+    speed = f"{job.title}: an update takes {1000 * step:.2f} ms"
     if needed and fitting < least:
-        log.info("%s: an update takes %.2f ms; only %d fit into the time: left out", title, milliseconds, fitting)
+        log.info("%s; only %d fit into the time: left out", speed, fitting)
         return None
     steps = min(total, max(least, fitting))
-    log.info("%s: an update takes %.2f ms; %d of %d fit into the time", title, milliseconds, steps, total)
+    log.info("%s; %d of %d fit into the time", speed, steps, total)
     return config if steps == total else config.replace(training={"max_steps": steps})

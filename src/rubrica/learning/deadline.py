@@ -32,7 +32,7 @@ class Deadline:
         return self.left < 0
 
     def with_reserve(self, share: float, least: float) -> "Deadline":
-        """An earlier deadline, after this share of the time that is left, but at least `least` seconds from now."""
+        """An earlier one, after this share of the time left, but at least `least` seconds from now; of none, none."""
         return Deadline(time.perf_counter() + max(least, share * self.left))
 
 

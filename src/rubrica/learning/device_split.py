@@ -20,18 +20,17 @@ from rubrica.text.vocab import PAD_ID
 
 MOST_IDS = 1 << 28  # 1 GB of them; a split with more stays with the host, which pads and sends its batches
 
+Targets = Int[Tensor, " B"] | UInt8[Tensor, "B C"]
+Batch = tuple[Int[Tensor, "B T"], Int[Tensor, " B"], Targets, Float[Tensor, " B"] | None]
+"""Padded ids, lengths, targets and weights of some texts; None where all texts count alike."""
+
 
 class DeviceSplit:
-    """A split on a device.
-
-    Args:
-        split: Its texts and targets.
-        device: Where they go.
-    """
+    """A split whose ids, targets and weights lie on a device."""
 
     def __init__(self, split: Split, device: torch.device) -> None:
         self.lengths = split.tokens.lengths
-        # One padding id behind all others: whatever lies behind a text's end is read from there.
+        # One padding id after all others: what a batch needs after a text's end is read there.
         self.ids = torch.full((len(split.tokens.ids) + 1,), PAD_ID, dtype=torch.int32, device=device)
         self.read(split.tokens.ids)
         self.offsets = torch.from_numpy(split.tokens.offsets).to(device)
@@ -39,44 +38,34 @@ class DeviceSplit:
         self.weights = None if split.weights is None else torch.from_numpy(split.weights).to(device)
 
     def read(self, ids: NDArray[np.int32]) -> None:
-        """Take the ids of all texts anew, as many as before."""
+        """Take in other ids of the same number of tokens."""
         self.ids[:-1].copy_(torch.from_numpy(ids))
 
-    def send(self, batches: Sequence[NDArray[np.int64]], multiple: int = 1) -> "Iterator[DeviceBatch]":
-        """The batches of an epoch, sent in one piece.
-
-        Args:
-            batches: The rows of each.
-            multiple: Their steps are rounded up to a multiple of it, so that few shapes occur. This padding costs
-                time, and the BatchNorm of the cnn counts it while it trains.
-        """
+    def send(self, batches: Sequence[NDArray[np.int64]]) -> "Iterator[DeviceBatch]":
+        """The batches of an epoch, given as the rows of each, sent in one piece."""
         rows = torch.from_numpy(np.concatenate(batches)).to(self.ids.device)
         for part, batch in zip(torch.split(rows, [len(batch) for batch in batches]), batches, strict=True):
-            longest = max(1, int(self.lengths[batch].max(initial=0)))  # the host knows it; to ask would be to wait
-            yield DeviceBatch(self, part, -(-longest // multiple) * multiple)
+            longest = int(self.lengths[batch].max(initial=0))  # the host knows it; to ask would be to wait
+            yield DeviceBatch(self, part, max(1, longest))
 
 
 class DeviceBatch(NamedTuple):
     """Some texts of a split on a device.
 
     Args:
-        split: The split.
         rows: Which of its texts, on the same device.
-        num_steps: T, at least the tokens of the longest of them, and at least 1.
+        num_steps: T, at least the tokens of the longest text, and at least 1.
     """
 
     split: DeviceSplit
     rows: Int[Tensor, " B"]
     num_steps: int
 
-    def gather(self) -> tuple[Int[Tensor, "B T"], Int[Tensor, " B"], Int[Tensor, " B"] | UInt8[Tensor, "B C"]]:
-        """Padded ids, lengths and targets: what `batching.pad_batch` makes on the host."""
-        ids, offsets, targets = self.split.ids, self.split.offsets, self.split.targets
+    def gather(self) -> Batch:
+        """The batch as `batching.pad_batch` makes it on the host."""
+        ids, offsets, weights = self.split.ids, self.split.offsets, self.split.weights
         starts, ends = offsets[self.rows], offsets[self.rows + 1]
         places = starts[:, None] + torch.arange(self.num_steps, device=starts.device)
         places = torch.where(places < ends[:, None], places, len(ids) - 1)
-        return ids[places].long(), ends - starts, targets[self.rows]
-
-    def weights(self) -> Float[Tensor, " B"] | None:
-        """How much each text counts; None where all count alike."""
-        return None if self.split.weights is None else self.split.weights[self.rows]
+        counts = None if weights is None else weights[self.rows]
+        return ids[places].long(), ends - starts, self.split.targets[self.rows], counts

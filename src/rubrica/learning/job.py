@@ -3,8 +3,10 @@
 Letters: N texts, C classes.
 """
 
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, Protocol, Self
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,17 +18,19 @@ from rubrica.scoring.report import Report
 from rubrica.scoring.task import Floats, Rows, Task
 from rubrica.vectors.word_vectors import Vectors
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(slots=True)
 class History:
     """What a training did.
 
     Args:
-        losses: The loss of every update of a network.
-        accuracies: Its accuracy on the texts of each update, before it.
+        losses: The loss of every update of a network, before the update.
+        accuracies: The accuracy on the texts of every update, likewise.
         records: The lines of `metrics.jsonl`: averages over the last updates, and validation after each epoch.
-        steps: How many updates there were.
-        train_seconds: Seconds of the updates alone, without validation.
+        steps: The number of updates.
+        train_seconds: Seconds of the updates, without validation.
         interrupted: Whether Ctrl-C or a deadline ended it.
     """
 
@@ -42,13 +46,14 @@ class History:
         rounded = {name: round(float(value), 6) for name, value in values.items()}
         self.records.append({"step": self.steps, "epoch": epoch + 1} | rounded)
 
+    def validated(self, title: str, epoch: int, report: Report) -> None:
+        """Add the scores on held-out texts after an epoch, and log them."""
+        self.record(epoch, validation_loss=report.loss, validation_accuracy=report.main)
+        log.info("%s: epoch %d, validation loss %.4f accuracy %.4f", title, epoch + 1, report.loss, report.main)
 
-class SplitScorer(Protocol):
-    """A model that reads numbered texts."""
 
-    def __call__(self, split: Split, rows: Rows) -> Floats:
-        """Logits (N, C) of the given rows of a split."""
-        ...
+SplitScorer = Callable[[Split, Rows], Floats]
+"""A model that reads numbered texts: it returns the logits (N, C) of the given rows of a split."""
 
 
 class Trained(NamedTuple):
@@ -56,8 +61,6 @@ class Trained(NamedTuple):
 
     Args:
         tensors: The weights by name, float32; the embedding has the rows in use.
-        logits: Scores texts.
-        history: How it went.
     """
 
     tensors: dict[str, NDArray[Any]]
@@ -65,12 +68,8 @@ class Trained(NamedTuple):
     history: History
 
 
-class Judge(Protocol):
-    """Scores a model on held-out texts."""
-
-    def __call__(self, trained: Trained) -> Report:
-        """The scores."""
-        ...
+Judge = Callable[[Trained], Report]
+"""Scores a model on held-out texts."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +77,11 @@ class Job:
     """One training of one member, ready to run.
 
     Args:
-        corpus: Texts in numbers.
-        config: The settings, with the epochs and the batch size chosen.
+        config: Its epochs and its batch size are chosen.
         rows: Which texts of train to learn from, in ascending order, (N,).
         vectors: Where the words start; None where they start at random.
         judge: Scores the model during the training; None where no text is held out.
-        title: What the progress bar is called.
-        deadline: When to stop.
+        title: The name of the progress bar.
     """
 
     corpus: Corpus
@@ -97,7 +94,7 @@ class Job:
 
     @property
     def task(self) -> Task:
-        """The task of the corpus."""
+        """One label or several."""
         return self.corpus.task
 
     @property
@@ -112,7 +109,7 @@ class Job:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Updates of a pass over the texts."""
+        """Updates of one pass over the texts."""
         return -(-len(self.rows) // self.config.training.batch_size)
 
     @property
@@ -120,11 +117,7 @@ class Job:
         """Updates of the whole training."""
         settings = self.config.training
         total = settings.epochs * self.steps_per_epoch
-        return min(total, settings.max_steps) if settings.max_steps else total
-
-    def changed(self, **values: Any) -> Self:
-        """A copy with some fields replaced."""
-        return replace(self, **values)
+        return min(total, settings.max_steps or total)
 
 
 def all_rows(split: Split) -> Rows:

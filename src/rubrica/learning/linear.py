@@ -1,7 +1,7 @@
 """Training of the linear classifier on n-grams of words and characters; without torch, in seconds.
 
-The texts are read twice: to count in how many texts each feature is, and for the numbers of the features that are kept.
-Where a feature also counts by what it says about the classes, they are read a third time.
+The texts are read twice: to count in how many texts each feature is, and to number the features that are kept. Where a
+feature also counts by what it says about the classes, they are read a third time.
 
 This weight is an idea of F. Debole and F. Sebastiani, "Supervised term weighting for automated text categorization",
 2003, https://doi.org/10.1145/952532.952688. Of their measures it is information gain, but only over the texts that have
@@ -13,8 +13,7 @@ Letters: N texts, F features, C classes, P parts of W columns.
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +21,11 @@ from numpy.typing import NDArray
 from rubrica.files import make_array
 from rubrica.kernels import native
 from rubrica.kernels.linear import Entries, Machines, count_classes, descend
-from rubrica.learning.deadline import NEVER, Deadline
 from rubrica.learning.job import History, Job, Trained
 from rubrica.learning.progress import Advance, progress_bar
 from rubrica.models.linear import Linear, LinearPart, logits, take_texts
-from rubrica.scoring.task import Rows, Targets, Task
-from rubrica.text.ngrams import DocumentCounter, Ngrams, features, index_keys
+from rubrica.scoring.task import Targets, Task
+from rubrica.text.ngrams import DocumentCounter, features, index_keys
 
 log = logging.getLogger(__name__)
 
@@ -37,109 +35,43 @@ MAX_FEATURES = 1 << 20  # more are cut by raising MIN_DF
 _MAX_WEIGHTS = 1 << 25  # features times machines: 128 MB
 _MAX_ENTRIES = 1 << 28  # features of all texts: 2 GB; more texts are not learned from
 _WIDEST = 16  # columns that go through a text together
-_TOLERANCE = 0.1  # liblinear's: the largest projected gradient at which the descent ends...
-_PASSES = 20  # ... or after so many passes over the texts
+_TOLERANCE = 0.1  # liblinear's
 _FLOOR = 0.2  # of the weight by information: what a feature counts that says nothing
 _KEPT = 0.75  # of the features; what the others say no validation part shows (docs/decisions.md)
 _STRETCH = 1 << 10  # texts that are strings at a time
 _SLICE = 1 << 14  # texts between two looks at the bar and at Ctrl-C
 
 
-def train_linear(job: Job) -> Trained:
+def train_linear(job: Job, *, tolerance: float = _TOLERANCE, keep: float = _KEPT) -> Trained:
     """Train on the rows of a job; Ctrl-C or its deadline ends the passes with what was learned until then.
 
     Word vectors and validation have no effect: there is one solution, and the passes only come nearer to it.
-    """
-    split, settings, model = job.split, job.config.training, job.config.model
-    assert isinstance(model, Linear)
-    started = time.perf_counter()
-    targets = job.task.empty_targets(len(job.rows))
-    np.take(split.targets, job.rows, axis=0, out=targets, mode="clip")  # "raise" would fill a copy first
-    with progress_bar(job.title, slices_of(len(job.rows)) * settings.epochs) as advance:
-        fitted = fit(
-            job.task, split.texts, job.rows, targets, model.ngrams(job.config.data), cost=model.cost,
-            weights=None if split.weights is None else split.weights[job.rows], informed=model.class_information,
-            seed=settings.seed, passes=settings.epochs, keep=_KEPT, advance=advance, deadline=job.deadline,
-        )  # fmt: skip
-    history = History(steps=len(fitted.slopes) * len(job.rows), interrupted=fitted.interrupted)
-    history.train_seconds = time.perf_counter() - started
-    for turn, slope in enumerate(fitted.slopes):
-        history.records.append({"step": (turn + 1) * len(job.rows), "epoch": turn + 1, "slope": round(slope, 6)})
-    if fitted.interrupted:
-        log.warning("%s: interrupted after %d passes; what was learned is kept", job.title, len(fitted.slopes))
-    part = fitted.part
-    return Trained(dict(part.tensors), lambda split, rows: logits(part, take_texts(split.texts, rows)), history)
-
-
-def slices_of(num_texts: int) -> int:
-    """How often `fit` looks up from a pass over so many texts."""
-    return -(-num_texts // _SLICE)
-
-
-class Fitted(NamedTuple):
-    """What `fit` learned, and how.
 
     Args:
-        part: The classifier.
-        slopes: The largest projected gradient of each pass.
-        interrupted: Whether Ctrl-C ended it.
-    """
-
-    part: LinearPart
-    slopes: list[float]
-    interrupted: bool
-
-
-def fit(
-    task: Task,
-    texts: Sequence[str],
-    rows: Rows,
-    targets: Targets,
-    ngrams: Ngrams,
-    *,
-    cost: float,
-    weights: NDArray[np.float32] | None = None,
-    informed: bool = False,
-    seed: int = 0,
-    tolerance: float = _TOLERANCE,
-    passes: int = _PASSES,
-    keep: float = 1.0,
-    advance: Advance = lambda note: None,
-    deadline: Deadline = NEVER,
-) -> Fitted:
-    """Learn from texts.
-
-    Args:
-        task: What the targets mean.
-        texts: All texts; they are read a stretch at a time, twice.
-        rows: Which of them to learn from, in ascending order, (N,).
-        targets: Of these N texts.
-        ngrams: Which features to count.
-        cost: C of the support vector machine: what an error costs, above 0; the smaller, the more alike the weights.
-        weights: What multiplies it for each text, (N,).
-        informed: Whether a feature counts by what it says about the classes.
-        seed: Of the order of the texts.
+        job: The epochs are the most passes over the texts. The weight of a text multiplies what an error costs there.
         tolerance: The largest projected gradient at which the descent ends.
-        passes: The most passes over the texts.
         keep: The share of features, those of the largest weights, that the classifier knows in the end.
-        advance: Called after each `_SLICE` texts of a pass.
-        deadline: When to stop.
     """
-    threads, generator = native.num_threads(), np.random.default_rng(seed)
-    keys, idf, numbers, entries = _read(task, texts, rows, targets, ngrams, generator, threads, informed=informed)
-    costs = make_array(len(rows), np.float32)
-    costs[:] = cost if weights is None else cost * weights
-    machines = _start(task, targets, len(keys), costs)
-    slopes: list[float] = []
-    try:
-        for slope in _passes(machines, entries, generator, passes, threads, advance, deadline):
-            slopes.append(slope)
-            if slope <= tolerance:
-                break
-        interrupted = deadline.passed
-    except KeyboardInterrupt:
-        interrupted = True
-    columns = task.num_machines
+    split, rows, settings, model = job.split, job.rows, job.config.training, job.config.model
+    assert isinstance(model, Linear)
+    history, started, generator = History(), time.perf_counter(), np.random.default_rng(settings.seed)
+    targets = job.task.empty_targets(len(rows))
+    np.take(split.targets, rows, axis=0, out=targets, mode="clip")  # "raise" would fill a copy first
+    with progress_bar(job.title, -(-len(rows) // _SLICE) * settings.epochs) as advance:
+        keys, idf, numbers, entries = _read(job, model, targets, generator)
+        costs = make_array(len(rows), np.float32)
+        costs[:] = model.cost if split.weights is None else model.cost * split.weights[rows]
+        machines = _start(job.task, targets, len(keys), costs)
+        try:
+            for turn, slope in enumerate(_passes(job, machines, entries, generator, advance)):
+                history.steps += len(rows)
+                history.record(turn, slope=slope)
+                if slope <= tolerance:
+                    break
+            history.interrupted = job.deadline.passed
+        except KeyboardInterrupt:
+            history.interrupted = True
+    columns = job.task.num_machines
     table = np.concatenate(list(machines.weights), axis=1)[numbers, :columns]
     kept = np.sort(np.argsort(-np.abs(table).max(axis=1), kind="stable")[: math.ceil(keep * len(keys))])
     tensors = {
@@ -148,49 +80,40 @@ def fit(
         "linear.weight": table[kept],
         "linear.bias": machines.biases.reshape(-1)[:columns].copy(),
     }
-    return Fitted(LinearPart(ngrams, tensors), slopes, interrupted)
+    history.train_seconds = time.perf_counter() - started
+    if history.interrupted:
+        log.warning("%s: interrupted after %d passes; what was learned is kept", job.title, len(history.records))
+    part = LinearPart(model.ngrams(job.config.data), tensors)
+    return Trained(tensors, lambda split, rows: logits(part, take_texts(split.texts, rows)), history)
 
 
 def _passes(
-    machines: Machines,
-    entries: Entries,
-    generator: np.random.Generator,
-    passes: int,
-    threads: int,
-    advance: Advance,
-    deadline: Deadline,
+    job: Job, machines: Machines, entries: Entries, generator: np.random.Generator, advance: Advance
 ) -> Iterator[float]:
     """Descend pass by pass; yields the largest projected gradient of each pass."""
     order = make_array(int(np.count_nonzero(entries.sizes >= 0)), np.int64)  # of many texts not all are read
     order[:] = np.flatnonzero(entries.sizes >= 0)
-    for turn in range(passes):
+    for turn in range(job.config.training.epochs):
         generator.shuffle(order)
         largest = 0.0
         for first in range(0, len(order), _SLICE):
-            largest = max(largest, descend(machines, entries, order[first : first + _SLICE], threads))
+            largest = max(largest, descend(machines, entries, order[first : first + _SLICE], native.num_threads()))
             advance(f"pass {turn + 1} slope {largest:.3f}")
-            if deadline.passed:
+            if job.deadline.passed:
                 return
         yield largest
 
 
 def _read(
-    task: Task,
-    texts: Sequence[str],
-    rows: Rows,
-    targets: Targets,
-    ngrams: Ngrams,
-    generator: np.random.Generator,
-    threads: int,
-    *,
-    informed: bool,
+    job: Job, model: Linear, targets: Targets, generator: np.random.Generator
 ) -> tuple[NDArray[np.uint32], NDArray[np.float32], NDArray[np.int32], Entries]:
     """Sorted keys (F,), idf by number (F,), the number of each key (F,), and the entries of the texts.
 
     Features are numbered from the most frequent on: their rows lie together and stay in the processor's cache. Of more
-    texts than there is room for, some stretches are read; the sizes of the other texts are -1. If `informed`, the idf
-    also counts what a feature says about the classes.
+    texts than there is room for, some stretches are read; the sizes of the other texts are -1.
     """
+    task, texts, rows = job.task, job.split.texts, job.rows
+    ngrams, threads = model.ngrams(job.config.data), native.num_threads()
     counter = DocumentCounter(ngrams, threads)
     places, sizes = make_array(len(rows), np.int64), make_array(len(rows), np.int32)
     sizes[:] = -1
@@ -222,13 +145,13 @@ def _read(
             features(take_texts(texts, rows[here]), ngrams, index, idf, threads, into)
             yield here, into
 
-    if informed:
+    if model.class_information:
         counts, shares = np.zeros((len(keys), task.num_classes), np.uint32), np.zeros(task.num_classes)
         for here, into in read_features():
             owners, classes = task.pairs(targets[here])
             count_classes(into, owners, classes, counts)
             shares += np.bincount(classes, minlength=task.num_classes)
-        idf *= information(task, counts, by_number, shares / num_texts)
+        idf *= _information(task, counts, by_number, shares / num_texts)
     for _ in read_features():
         pass
     return keys, idf, numbers, entries
@@ -246,19 +169,14 @@ def _number(
     return numbers, documents[order]
 
 
-def information(
+def _information(
     task: Task, counts: NDArray[np.uint32], sizes: NDArray[np.uint32], shares: NDArray[np.float64]
 ) -> NDArray[np.float32]:
     """What a feature counts, (F,): a little, and the root of the nats that it says about a text's classes.
 
-    The nats are a divergence, see `Task.divergence`: from the shares of the classes among all texts to their shares
-    among the texts with the feature, as if one more text had it, spread over the classes like all texts.
-
-    Args:
-        task: What the classes mean.
-        counts: In how many texts of each class a feature is, (F, C).
-        sizes: In how many texts it is, (F,).
-        shares: Share of each class among all texts, (C,).
+    The nats are a divergence, see `Task.divergence`: from the shares of the classes among all texts (C,) to their
+    shares among the texts with the feature, as if one more text had it, spread over the classes like all texts. A
+    feature is in `sizes` texts (F,), of each class in `counts` (F, C).
     """
     weights = np.empty(len(counts), np.float32)
     prior = np.clip(shares, 1e-12, 1 - 1e-12)
@@ -270,13 +188,13 @@ def information(
 
 
 def _start(task: Task, targets: Targets, num_features: int, costs: NDArray[np.float32]) -> Machines:
+    """Machines that have learned nothing, in parts of equal width, a power of 2."""
     columns, count = task.num_machines, len(targets)
     parts = -(-columns // _WIDEST)
     width = 1 << (-(-columns // parts) - 1).bit_length()
     signs = make_array(parts * count * width, np.int8).reshape(parts, count, width)
     for column in range(parts * width):
-        place = signs[column // width, :, column % width]
-        place[:] = task.signs(targets, column) if column < columns else 0
+        signs[column // width, :, column % width] = task.signs(targets, column) if column < columns else 0
     alphas = make_array(parts * count * width, np.float32).reshape(parts, count, width)
     alphas[:] = 0
     weights, biases = np.zeros((parts, num_features, width), np.float32), np.zeros((parts, width), np.float32)

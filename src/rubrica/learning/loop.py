@@ -4,9 +4,9 @@ Source of the recipe: Adam (D. Kingma and J. Ba, 2015, https://arxiv.org/abs/141
 gradient's norm clipped (R. Pascanu et al., 2013, https://arxiv.org/abs/1211.5063), the best epoch kept by its
 validation loss. Adversarial training (T. Miyato, A. Dai and I. Goodfellow, 2017, https://arxiv.org/abs/1605.07725)
 departs from its source: it moves the distinct words of a batch instead of each text's own, and the length of the move
-is that of the whole batch; the two losses count alike.
+is taken over the whole batch; the two losses count alike.
 
-Letters: N texts, B texts of a batch, U distinct words of a batch, E numbers in a word vector.
+Letters: U distinct words of a batch, E numbers in a word vector.
 """
 
 import copy
@@ -20,7 +20,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rubrica.config.groups import AdamTraining
 from rubrica.corpus.corpus import Split
 from rubrica.learning.backend import Backend, choose_backend
 from rubrica.learning.device_split import DeviceBatch
@@ -40,19 +39,14 @@ _LEAST_NORM = 1e-30  # of a gradient that is nothing
 def fit(network: TextNetwork, job: Job, validate: Callable[[], Report] | None = None) -> History:
     """Train a network in place, on its device.
 
-    With `validate` it ends with the weights of the epoch that had the lowest validation loss. Ctrl-C or the job's
-    deadline ends the training, not the program: what was learned until then is kept in the same way.
-
-    Args:
-        network: It is trained.
-        job: Texts and settings.
-        validate: Scores the network on held-out texts; called after each epoch.
+    `validate` scores the network on held-out texts after each epoch. With it the network ends with the weights of the
+    epoch that had the lowest validation loss. Ctrl-C or the job's deadline ends the training, not the program: what was
+    learned until then is kept in the same way.
     """
-    settings = job.config.training
-    assert isinstance(settings, AdamTraining)
-    log.info("%s: %s", job.title, describe_thawing(thaw_step(settings, job.steps_per_epoch)))
     backend = choose_backend(network, job.config, job.task)
-    run, best = _Run(backend, job), _Best(network, settings.patience)
+    run, patience = _Run(backend, job), backend.settings.patience
+    log.info("%s: %s", job.title, describe_thawing(run.thaw_step))
+    best_loss, best_epoch, best_weights = float("inf"), -1, dict[str, Any]()
     network.train()
     started = time.perf_counter()
     try:
@@ -62,55 +56,26 @@ def fit(network: TextNetwork, job: Job, validate: Callable[[], Report] | None = 
                     continue
                 began = time.perf_counter()
                 report = validate()
-                run.history.record(epoch, validation_loss=report.loss, validation_accuracy=report.main)
+                run.history.validated(job.title, epoch, report)
                 started += time.perf_counter() - began
-                scores = (epoch + 1, report.loss, report.main)
-                log.info("%s: epoch %d, validation loss %.4f accuracy %.4f", job.title, *scores)
-                if best.is_over(report.loss):
+                if report.loss < best_loss:
+                    best_loss, best_epoch, best_weights = report.loss, epoch, copy.deepcopy(network.state_dict())
+                if patience and epoch - best_epoch >= patience:
                     break
     except KeyboardInterrupt:
         run.collect()
         run.history.interrupted = True
     run.history.train_seconds = time.perf_counter() - started
     if run.history.interrupted:
-        kept = "the best epoch's" if best.state else "the last"
+        kept = "the best epoch's" if best_weights else "the last"
         log.warning("%s: stopped after %d updates; %s weights are kept", job.title, run.history.steps, kept)
-    best.restore()
+    if best_weights:
+        network.load_state_dict(best_weights)
     return run.history
 
 
-class _Best:
-    """The weights of the best epoch so far.
-
-    Args:
-        network: Whose weights they are.
-        patience: Epochs without a better loss that end the training; 0 never does.
-    """
-
-    def __init__(self, network: TextNetwork, patience: int) -> None:
-        self.network, self.patience = network, patience
-        self.loss, self.state, self.epochs_since = float("inf"), dict[str, Any](), 0
-
-    def is_over(self, loss: float) -> bool:
-        """Take in an epoch's validation loss; whether the patience is over."""
-        self.epochs_since += 1
-        if loss < self.loss:
-            self.loss, self.state, self.epochs_since = loss, copy.deepcopy(self.network.state_dict()), 0
-        return bool(self.patience) and self.epochs_since >= self.patience
-
-    def restore(self) -> None:
-        """Put the best weights back, if there was an epoch."""
-        if self.state:
-            self.network.load_state_dict(self.state)
-
-
 class _Run:
-    """The updates of a training and their losses.
-
-    Args:
-        backend: Where they are computed.
-        job: Texts and settings.
-    """
+    """The updates of a training and their losses."""
 
     def __init__(self, backend: Backend, job: Job) -> None:
         self.backend, self.job, self.settings = backend, job, backend.settings
@@ -130,7 +95,10 @@ class _Run:
                 self.backend.set_lr(lr_at((step + 0.5) / total, self.settings))
                 self.waiting.append(update(self.backend, seen, batch))
                 if (step + 1) % WINDOW == 0 or step == 0:
-                    note = self.show(epoch)
+                    self.collect()
+                    loss, accuracy = fmean(self.history.losses[-WINDOW:]), fmean(self.history.accuracies[-WINDOW:])
+                    self.history.record(epoch, loss=loss, accuracy=accuracy)
+                    note = f"loss {loss:.4f} accuracy {accuracy:.4f}"
                 advance(note)
                 if job.deadline.passed:
                     self.collect()
@@ -138,13 +106,6 @@ class _Run:
                     return
             self.collect()
             yield epoch
-
-    def show(self, epoch: int) -> str:
-        """Record the averages over the last updates; returns them in words."""
-        self.collect()
-        loss, accuracy = fmean(self.history.losses[-WINDOW:]), fmean(self.history.accuracies[-WINDOW:])
-        self.history.record(epoch, loss=loss, accuracy=accuracy)
-        return f"loss {loss:.4f} accuracy {accuracy:.4f}"
 
     def collect(self) -> None:
         """Wait for the updates under way and take their losses into the history."""

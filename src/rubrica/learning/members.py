@@ -1,15 +1,12 @@
-"""The members of a model, a network and the linear model beside it: each is trained alone, then they are added.
-
-Letters: N texts, C classes.
-"""
+"""The members of a model, a network and the linear model beside it: each is trained alone, then they are added."""
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 from rubrica.config.groups import DescentTraining, SgdTraining
 from rubrica.corpus.corpus import Split
-from rubrica.errors import require
 from rubrica.learning.bag import train_bag
 from rubrica.learning.budget import Trial, choose_length, fits_beside, limit_steps
 from rubrica.learning.deadline import NEVER
@@ -48,77 +45,56 @@ def train_member(job: Job) -> Trained:
     return train_network(job)
 
 
-def check_installed(config: Config) -> None:
-    """Make sure that the libraries of a training are there, before any work is done.
-
-    Raises:
-        MissingExtraError: If torch is needed and is not installed.
-    """
-    if not isinstance(config.training, SgdTraining | DescentTraining):
-        require("torch", "train")
-
-
 def train_members(job: Job, *, plan: bool = True) -> Fitted:
-    """Train each member of a model.
+    """Train each member of a model; the settings of the job are for the whole model.
 
     The linear model comes first: it is good after seconds, and it stays if Ctrl-C or the deadline ends the network. If
-    it is interrupted itself, it stays alone.
-
-    Args:
-        job: Its settings are those of the whole model.
-        plan: Whether to find out first what fits into the time, if there is a deadline.
+    it is interrupted itself, it stays alone. With `plan` a trial shows first what fits into the time to the deadline.
     """
-    plan = plan and job.deadline.is_set
-    trial = _trial(job)
-    if plan and (job.config.beside is not None or not job.config.training.has_steps) and not fits_beside(job, trial):
-        job = job.changed(config=job.config.alone(job.config.model))
-    if not job.config.training.has_steps:
+    trial = partial(_try, job) if plan and job.deadline.is_set else None
+    has_steps = job.config.training.has_steps
+    if trial and (job.config.beside is not None or not has_steps) and not fits_beside(job, trial):
+        job = replace(job, config=job.config.alone(job.config.model))
+    if not has_steps:
         return Fitted(job, [train_member(job)])
     if job.config.beside is None:
-        return _train_network(job, trial, plan=plan, instead=None)
-    alone = job.changed(config=job.config.alone(job.config.beside), vectors=None, judge=None)
-    beside = train_member(alone.changed(title=f"linear, beside {job.title}"))
-    if beside.history.interrupted:
-        return Fitted(alone, [beside])
+        return _train_first(job, trial, beside=None)
+    alone = replace(job, config=job.config.alone(job.config.beside), vectors=None, judge=None)
+    beside = Fitted(alone, [train_member(replace(alone, title=f"linear, beside {job.title}"))])
+    history = beside.members[0].history
+    if history.interrupted:
+        return beside
     try:
-        fitted = _train_network(job, trial, plan=plan, instead=Fitted(alone, [beside]))
+        return _train_first(job, trial, beside)
     except KeyboardInterrupt:  # before its first update
-        beside.history.interrupted = True
-        return Fitted(alone, [beside])
-    return fitted if fitted.job.config.beside is None else Fitted(fitted.job, [*fitted.members, beside])
+        history.interrupted = True
+        return beside
 
 
-def _train_network(job: Job, trial: Trial, *, plan: bool, instead: Fitted | None) -> Fitted:
-    """Train the first member; where there is no time for it, return `instead`, or a bag in its place."""
-    config = limit_steps(job, trial) if plan else job.config
-    if config is None:
-        if instead is not None:
-            return instead
-        job = _bag_instead(job)
-        config = limit_steps(job, _trial(job))
+def _train_first(job: Job, trial: Trial | None, beside: Fitted | None) -> Fitted:
+    """Train the first member; where a trial shows no time for it, `beside` stays alone, or a bag takes its place."""
+    config = limit_steps(job, trial) if trial else job.config
+    if config is None and beside is not None:
+        return beside
+    if config is None:  # a bag's words start at no vectors
+        bag = job.config.baseline().replace(training={"class_weight": job.config.training.class_weight})
+        bag = choose_length(bag, len(job.rows))
+        job = replace(job, config=bag, vectors=None, title=bag.model.name)
+        config = limit_steps(job, partial(_try, job))
         assert config is not None  # there is always an epoch of a bag
-    job = job.changed(config=config)
-    until = job.deadline.with_reserve(_STOPPED, _LEAST_SECONDS) if job.deadline.is_set else NEVER
-    member = job.changed(config=config.alone(config.model), deadline=until)
-    return Fitted(job, [train_member(member)])
+    job = replace(job, config=config)
+    until = job.deadline.with_reserve(_STOPPED, _LEAST_SECONDS)
+    first = train_member(replace(job, config=config.alone(config.model), deadline=until))
+    return Fitted(job, [first, *(beside.members if beside else ())])
 
 
-def _bag_instead(job: Job) -> Job:
-    """The same training with a bag, whose words start at no vectors."""
-    kept = {"class_weight": job.config.training.class_weight}
-    bag = job.config.baseline().replace(training=kept)
-    return job.changed(config=choose_length(bag, len(job.rows)), vectors=None, title=bag.model.name)
-
-
-def _trial(job: Job) -> Trial:
-    def run(config: Config, rows: Rows) -> float:
-        title = f"{job.title}, on trial"
-        tried = train_member(job.changed(config=config, rows=rows, judge=None, title=title, deadline=NEVER))
-        if tried.history.interrupted:
-            raise KeyboardInterrupt  # Ctrl-C was meant for the whole training
-        return tried.history.train_seconds
-
-    return run
+def _try(job: Job, config: Config, rows: Rows) -> float:
+    """Run a `Trial`."""
+    title = f"{job.title}, on trial"
+    tried = train_member(replace(job, config=config, rows=rows, judge=None, title=title, deadline=NEVER))
+    if tried.history.interrupted:
+        raise KeyboardInterrupt  # Ctrl-C was meant for the whole training
+    return tried.history.train_seconds
 
 
 def join(fitted: Fitted, weights: Sequence[float]) -> Trained:

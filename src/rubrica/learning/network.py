@@ -3,6 +3,8 @@
 Letters: V words in use, W words of the vectors, E numbers in a word vector.
 """
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -18,17 +20,9 @@ from rubrica.networks.networks import build_network
 
 def train_network(job: Job) -> Trained:
     """Train on the rows of a job, see `loop.fit`."""
-    with seeded(job.config.training.seed):
-        return _train(job)
-
-
-def _train(job: Job) -> Trained:
     config = job.config
     if job.start is None:  # a random start is not worth keeping
         config = config.replace(training=config.training.thawed().to_dict())
-    assert isinstance(config.model, NetworkFamily)
-    network = build_network(config.model, initial_table(job), job.task.num_classes)
-    network.to(choose_device(config.training))
 
     def trained(history: History) -> Trained:
         tensors = {
@@ -38,9 +32,13 @@ def _train(job: Job) -> Trained:
         }
         return Trained(tensors, lambda split, rows: compute_logits(network, split, rows, config), history)
 
-    judge = job.judge
-    validate = None if judge is None else lambda: judge(trained(History()))
-    return trained(fit(network, job.changed(config=config), validate))
+    with seeded(config.training.seed):
+        assert isinstance(config.model, NetworkFamily)
+        network = build_network(config.model, initial_table(job), job.task.num_classes)
+        network.to(choose_device(config.training))
+        judge = job.judge
+        validate = None if judge is None else lambda: judge(trained(History()))
+        return trained(fit(network, replace(job, config=config), validate))
 
 
 def initial_table(job: Job) -> Float[Tensor, "V E"]:

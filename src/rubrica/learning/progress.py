@@ -10,30 +10,19 @@ Advance = Callable[[str], None]
 
 @contextmanager
 def progress_bar(title: str, total: int) -> Iterator[Advance]:
-    """Show a bar while the block runs.
-
-    Args:
-        title: What is being done.
-        total: Units of work.
-    """
+    """Show a bar of `total` units of work while the block runs."""
     if not sys.stderr.isatty():
         yield lambda note: None
         return
+    from rich import progress as rich
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
 
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn(),
+        rich.TextColumn("{task.description}"), rich.BarColumn(), rich.MofNCompleteColumn(),
+        rich.TextColumn("{task.fields[note]}"), rich.TimeElapsedColumn(), rich.TextColumn("ETA"),
+        rich.TimeRemainingColumn(),
     )  # fmt: skip
     # The library puts what is written to sys.stderr meanwhile above the bar.
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task(title, total=total, note="")
-        yield lambda note: progress.update(bar, advance=1, note=note)
+    with rich.Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(title, total=total, note="")
+        yield lambda note: bar.update(task, advance=1, note=note)

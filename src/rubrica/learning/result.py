@@ -1,7 +1,4 @@
-"""What is saved of a trained model.
-
-Letters: V words in use, W words of the vectors, E numbers in a word vector.
-"""
+"""What is saved of a trained model."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +18,7 @@ from rubrica.vectors.word_vectors import Vectors
 
 
 def build_artifact(trained: Trained, job: Job, task: Task, metrics: dict[str, Any]) -> Artifact:
-    """What to save of a trained model.
+    """A trained model as it is saved.
 
     A table that began as pretrained vectors takes all of them along, trained rows and untouched ones: a word that train
     lacked is still worth its vector. Words that the tokenizer can never produce are left out.
@@ -31,10 +28,9 @@ def build_artifact(trained: Trained, job: Job, task: Task, metrics: dict[str, An
     if not any(member.reads_words for member in config.members):
         vocab = vocab.take(np.array([PAD_ID, vocab.unknown_id]))  # it looks no word up
     if job.start is not None:
-        rows = _words_to_keep(corpus, job.start)
+        vocab, rows, places = _all_words(corpus, job.start)
         table = pretrained_table(job.start)[rows]
-        table[np.searchsorted(rows, corpus.rows)] = tensors["embedding.weight"]
-        vocab = Vocab.from_vectors(job.start.words, lowercase=vocab.lowercase).take(rows)
+        table[places] = tensors["embedding.weight"]
         tensors = tensors | {"embedding.weight": table}
     source, storage = Path(job.vectors.source).name if job.vectors else None, config.training.storage
     stored = store_tensors(tensors, storage)
@@ -43,21 +39,21 @@ def build_artifact(trained: Trained, job: Job, task: Task, metrics: dict[str, An
 
 def with_all_words(corpus: Corpus, vectors: Vectors) -> Corpus:
     """The corpus in the numbers of the model to be saved, for a model that hashes its n-grams from them."""
-    rows = _words_to_keep(corpus, vectors)
-    places = np.searchsorted(rows, corpus.rows).astype(np.int32)
-    vocab = Vocab.from_vectors(vectors.words, lowercase=corpus.vocab.lowercase).take(rows)
+    vocab, rows, places = _all_words(corpus, vectors)
     splits = {}
     for name, split in corpus.splits.items():
         ids = make_array(len(split.tokens.ids), np.int32)
-        np.take(places, split.tokens.ids, out=ids, mode="clip")  # "raise" would fill a copy first
+        np.take(places.astype(np.int32), split.tokens.ids, out=ids, mode="clip")  # "raise" would fill a copy first
         splits[name] = replace(split, tokens=TokenIds(ids, split.tokens.offsets))
     return replace(corpus, vocab=vocab, rows=rows, splits=splits)
 
 
-def _words_to_keep(corpus: Corpus, vectors: Vectors) -> Rows:
-    """Places, among the words of the vectors, of the words in use and the words that a text may yet hold."""
+def _all_words(corpus: Corpus, vectors: Vectors) -> tuple[Vocab, Rows, Rows]:
+    """The words that a text holds or may yet hold, their rows among the vectors, and the places of the words in use."""
     words, lowercase = vectors.words, corpus.vocab.lowercase
     keep = np.zeros(corpus.table_size, bool)
     keep[: len(words)] = [is_token(word) and (not lowercase or word == word.lower()) for word in words]
     keep[corpus.rows] = True
-    return np.flatnonzero(keep)
+    rows = np.flatnonzero(keep)
+    vocab = Vocab.from_vectors(words, lowercase=lowercase).take(rows)
+    return vocab, rows, np.searchsorted(rows, corpus.rows)

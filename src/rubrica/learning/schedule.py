@@ -1,7 +1,6 @@
 """What an update is given: its step size, its texts, which words are dropped, and whether the embedding trains.
 
-Everything here depends on the settings, the seed and the number of the epoch or update alone, so that a training can be
-repeated from any epoch on.
+All of it depends on the settings, the seed and the number of the epoch or update alone.
 """
 
 from collections.abc import Sequence
@@ -29,8 +28,7 @@ def lr_at(done: float, settings: AdamTraining) -> float:
 def thaw_step(settings: AdamTraining, steps_per_epoch: int) -> int:
     """The first update, counted from 0, that trains the embedding table.
 
-    Pretrained vectors know more than a network's random start. While the network is still wrong about everything, its
-    gradients would only spoil them.
+    The gradients of a network that still knows nothing would only spoil pretrained vectors.
     """
     return settings.freeze_epochs * steps_per_epoch or settings.freeze_steps
 
@@ -54,7 +52,7 @@ def batches_of(split: Split, rows: Rows, settings: AdamTraining, epoch: int) -> 
 
 
 def drop_words(split: Split, unknown_id: int, settings: AdamTraining, epoch: int) -> Split:
-    """The split as an epoch reads it: some words are unknown ones, which so learn what to mean."""
+    """The split as an epoch reads it: some words become the unknown word, which so learns what to mean."""
     if not settings.word_dropout:
         return split
     generator = np.random.default_rng([settings.seed, epoch, 1])  # the batches' seed with a 1

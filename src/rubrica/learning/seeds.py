@@ -9,7 +9,7 @@ import torch
 
 
 def seed_everything(seed: int) -> None:
-    """Set every source of random numbers that a library of ours may draw from."""
+    """Set all these sources."""
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 (libraries still draw from the global state)
     torch.manual_seed(seed)

@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.artifact.folder import Artifact, check_writable, save_artifact
+from rubrica.config.groups import AdamTraining
 from rubrica.corpus.corpus import Corpus, build_corpus
 from rubrica.data.dataset import Dataset, check_trainable, read_dataset
 from rubrica.data.labels import SEPARATOR
-from rubrica.errors import ConfigError
+from rubrica.errors import ConfigError, require
 from rubrica.learning.deadline import NEVER, Deadline
-from rubrica.learning.members import check_installed
 from rubrica.learning.training import baseline_scores, train_corpus
 from rubrica.models.config import Config, make_config
 from rubrica.models.family import WordFamily
@@ -40,11 +40,11 @@ def train(
         out: The new model folder; None saves nothing.
         config: The settings, see `make_config`; None takes the defaults.
         vectors: A file of word vectors, or a downloaded name of the gensim list.
-        time_budget: Seconds from now on in which the training should end. Where they are too few for the whole
+        time_budget: Seconds from now on in which the training should end. Where time is too short for the whole
             training, it does less, see `learning/budget.py`; no bag is trained for comparison.
         text_columns: The columns that hold the text, where their names do not tell.
         label_column: The column that holds the label.
-        label_separator: Between several labels of a text that are one string; an empty one reads labels whole.
+        label_separator: What stands between several labels in one string; an empty one reads labels whole.
 
     Returns:
         The model, ready to answer. `artifact.metrics` holds its scores on validation and test, and a bag's.
@@ -84,10 +84,11 @@ def train_dataset(
         weights: How much each text of train counts, above 0, (N,).
         deadline: When to be done.
 
-    Returns:
-        The texts in numbers, and the model.
+    Raises:
+        RubricaError: If the vectors or the settings cannot be used, or torch is needed and not installed.
     """
-    check_installed(config)
+    if isinstance(config.training, AdamTraining):
+        require("torch", "train")  # before any work is done
     if vectors is not None and not config.model.reads_words:
         raise ConfigError(f"a {config.model.name} model reads no word vectors; leave them out, or take another model")
     if vectors is not None and not isinstance(vectors, Vectors):
@@ -102,8 +103,7 @@ def train_dataset(
 def prepare_vectors(data: Dataset, vectors: Vectors | None, config: Config) -> tuple[Vectors | None, Config]:
     """The vectors with the words of train that they lack, and the settings with the case of texts settled."""
     texts, model = data.splits["train"].texts, config.model
-    settled = settle_case(config.data, vectors, texts)
-    config = config.replace(data=settled.to_dict())
+    config = config.replace(data=settle_case(config.data, vectors, texts).to_dict())
     if vectors is not None and isinstance(model, WordFamily) and model.extend_vectors and model.starts_at_vectors:
         seed = config.training.seed
         vectors = extend_vectors(vectors, texts, config.data, std=model.embedding_std, seed=seed)

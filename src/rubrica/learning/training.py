@@ -1,12 +1,12 @@
 """The road from numbered texts to a scored model: prepare, split, fit, calibrate, refit, score, artifact.
 
-Letters: N texts, C classes, V words in use, W words of the vectors, E numbers in a word vector.
+Letters: N texts, C classes.
 """
 
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +25,7 @@ from rubrica.models.families import BASELINE
 from rubrica.scoring.calibration import fit_weights
 from rubrica.scoring.report import Report, main_score
 from rubrica.scoring.task import Floats, Rows, Tally, Targets, Task
+from rubrica.text.batching import iter_rows
 from rubrica.vectors.word_vectors import Vectors
 
 log = logging.getLogger(__name__)
@@ -51,74 +52,43 @@ class HeldOut(NamedTuple):
     from_train: bool
 
 
-@dataclass(slots=True)
-class Outcome:
-    """What is known of a finished training; `metrics.json` holds it.
-
-    Args:
-        train_texts: Texts that the model learned from.
-        steps: Updates of its first member.
-        train_seconds: Seconds of training, without validation.
-        interrupted: Whether Ctrl-C or a deadline ended it.
-        weights: How much each member counts.
-        refitted: Whether the held-out texts were learned in the end.
-        reports: Scores by the name of the split, `validation` and `test`.
-    """
-
-    train_texts: int
-    steps: int
-    train_seconds: float
-    interrupted: bool
-    weights: dict[str, float]
-    refitted: bool
-    reports: dict[str, Report]
-
-    def to_json(self) -> dict[str, Any]:
-        """The content of `metrics.json`."""
-        values: dict[str, Any] = {
-            "train_texts": self.train_texts,
-            "steps": self.steps,
-            "train_seconds": self.train_seconds,
-            "interrupted": self.interrupted,
-            "weights": self.weights,
-        }
-        if self.refitted:
-            values["refitted"] = True
-        return values | {name: report.to_json() for name, report in self.reports.items()}
-
-
 def train_corpus(
     corpus: Corpus, vectors: Vectors | None, config: Config, *, title: str, deadline: Deadline = NEVER
 ) -> Artifact:
     """Train one model and score it on validation and test, as the corpus has them.
 
-    The seed sets the weights, the order of the texts and the part held out, so the whole can be repeated. The held-out
-    part of train finds the weights of the members and the thresholds. Both are kept when the model is then trained
-    anew on all of train, as it is if the part was a large one.
+    The seed sets the weights, the order of the texts and the part held out, so a training can be repeated. The held-out
+    part of train finds the weights of the members and the thresholds. If the part is large, the model is then trained
+    anew on all of train, with the same weights of the members and thresholds.
     """
     corpus, config = prepare(corpus, vectors, config)
     rows, held = split_train(corpus, config, title)
     corpus = balance(corpus, config, rows)
     job = Job(corpus, choose_length(config, len(rows)), rows, vectors, title=title, deadline=deadline)
     if len(held.rows):
-        job = job.changed(judge=lambda trained: score(trained, corpus.task, held.split, held.rows, job.config))
+        job = replace(job, judge=lambda trained: score(trained, corpus.task, held.split, held.rows, job.config))
     began = time.perf_counter()
     fitted = train_members(job)
-    weights = calibrate(fitted, held)
-    model = join(fitted, weights)
-    job = fitted.job
-    task = tune(model, job, held)
-    outcome = Outcome(
-        len(rows), model.history.steps, model.history.train_seconds, model.history.interrupted,
-        dict(zip((member.name for member in job.config.members), weights, strict=True)), refitted=False, reports={},
-    )  # fmt: skip
+    job, weights = fitted.job, calibrate(fitted, held)
+    model, task, reports = join(fitted, weights), job.task, dict[str, Report]()
     if len(held.rows):
-        outcome.reports["validation"] = score(model, task, held.split, held.rows, job.config)
+        task = task.tuned(iter_scored(model, held.split, held.rows, job.config))
+        reports["validation"] = score(model, task, held.split, held.rows, job.config)
     job = limit_refit(job, time.perf_counter() - began)
-    model = refit(model, job, held, weights, outcome)
+    model, rows = refit(model, job, held, weights)
     if test := corpus.splits.get("test"):
-        outcome.reports["test"] = score(model, task, test, all_rows(test), job.config)
-    return build_artifact(model, job, task, outcome.to_json())
+        reports["test"] = score(model, task, test, all_rows(test), job.config)
+    metrics: dict[str, Any] = {
+        "train_texts": len(rows),
+        "steps": model.history.steps,  # of the first member, when it was trained first
+        "train_seconds": model.history.train_seconds,  # of all members, each time
+        "interrupted": model.history.interrupted,
+        "weights": dict(zip((member.name for member in job.config.members), weights, strict=True)),
+    }
+    if len(rows) > len(job.rows):
+        metrics["refitted"] = True
+    metrics |= {name: report.to_json() for name, report in reports.items()}
+    return build_artifact(model, job, task, metrics)
 
 
 def prepare(corpus: Corpus, vectors: Vectors | None, config: Config) -> tuple[Corpus, Config]:
@@ -160,10 +130,7 @@ def balanced_weights(task: Task, targets: Targets, rows: Rows) -> Floats:
     This is scikit-learn's rule. Where a text may have several labels, n counts all labels, and a text counts the mean
     of its labels' weights; without labels it counts 1.
 
-    Args:
-        task: What the targets mean.
-        targets: Of N texts.
-        rows: The texts to train on; only these are counted.
+    Only the texts of `rows`, to train on, are counted.
     """
     counts = task.class_counts(targets, rows)
     by_class = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
@@ -184,33 +151,32 @@ def calibrate(fitted: Fitted, held: HeldOut) -> tuple[float, ...]:
     return tuple(fit_weights(fitted.job.task, logits, held.split.targets[judged], counts).tolist())
 
 
-def tune(model: Trained, job: Job, held: HeldOut) -> Task:
-    """The task with thresholds that fit the held-out texts."""
-    if not len(held.rows):
-        return job.task
-    return job.task.tuned(iter_scored(model, held.split, held.rows, job.config))
-
-
 def limit_refit(job: Job, took: float) -> Job:
-    """The job; its settings say so where there is no time to train once more, for whoever repeats it."""
+    """The job; without time to train once more `max_steps` is set, so that whoever repeats it trains once, too."""
     if not job.deadline.is_set or job.config.training.max_steps or took <= _SPARE * job.deadline.left:
         return job
-    return job.changed(config=job.config.replace(training={"max_steps": job.total_steps}))
+    return replace(job, config=job.config.replace(training={"max_steps": job.total_steps}))
 
 
-def refit(model: Trained, job: Job, held: HeldOut, weights: tuple[float, ...], outcome: Outcome) -> Trained:
-    """Train once more, on all of train, where a large part of it was held out."""
-    anew = held.from_train and not outcome.interrupted and not job.config.training.max_steps
+def refit(model: Trained, job: Job, held: HeldOut, weights: tuple[float, ...]) -> tuple[Trained, Rows]:
+    """Train once more, on all of train, where a large part of it was held out; also the rows that were learned."""
+    history = model.history
+    anew = held.from_train and not history.interrupted and not job.config.training.max_steps
     if not anew or len(held.rows) <= _NEGLIGIBLE * len(job.rows):
-        return model
+        return model, job.rows
     everything = np.sort(np.concatenate([job.rows, held.rows]))
-    again = train_members(job.changed(rows=everything, judge=None, title=f"{job.title}, on all of train"), plan=False)
-    outcome.train_seconds += sum(member.history.train_seconds for member in again.members)
-    if any(member.history.interrupted for member in again.members):
-        outcome.interrupted = True
-        return model
-    outcome.train_texts, outcome.refitted = len(everything), True
-    return join(again, weights)._replace(history=model.history)
+    title = f"{job.title}, on all of train"
+    try:
+        again = train_members(replace(job, rows=everything, judge=None, title=title), plan=False)
+    except KeyboardInterrupt:  # while the texts are read
+        history.interrupted = True
+        return model, job.rows
+    for member in again.members:
+        history.train_seconds += member.history.train_seconds
+        history.interrupted |= member.history.interrupted
+    if history.interrupted:
+        return model, job.rows
+    return join(again, weights)._replace(history=history), everything
 
 
 def score(model: Trained, task: Task, split: Split, rows: Rows, config: Config) -> Report:
@@ -224,19 +190,21 @@ def score(model: Trained, task: Task, split: Split, rows: Rows, config: Config) 
 def iter_scored(model: Trained, split: Split, rows: Rows, config: Config) -> Iterator[tuple[Floats, Targets]]:
     """Yield logits and targets of some texts at a time; whole batches, which matter where padding is read."""
     batch_size = config.training.batch_size
-    stretch = batch_size * max(1, _SCORED // batch_size)
-    for first in range(0, len(rows), stretch):
-        part = rows[first : first + stretch]
+    for part in iter_rows(rows, batch_size * max(1, _SCORED // batch_size)):
         yield model.logits(split, part), split.targets[part]
 
 
 def baseline_scores(corpus: Corpus, artifact: Artifact) -> dict[str, Any]:
-    """The main scores of a bag on the same texts, as an entry of `metrics.json`: what a model has to be better than."""
-    held_out = artifact.metrics.keys() & {"validation"}
+    """The main scores of a bag on the same texts, for `metrics.json`: what a model has to be better than.
+
+    Ctrl-C leaves the comparison out, not the model.
+    """
     config = artifact.config.baseline()
-    if not held_out:
+    if "validation" not in artifact.metrics:
         config = config.replace(data={"validation_fraction": 0.0})
-    title = f"{config.model.name}, for comparison"
-    metrics = train_corpus(corpus, None, config, title=title).metrics
-    splits = [name for name in ("validation", "test") if name in metrics]
-    return {BASELINE: {name: main_score(metrics[name]) for name in splits}}
+    try:
+        metrics = train_corpus(corpus, None, config, title=f"{config.model.name}, for comparison").metrics
+    except KeyboardInterrupt:
+        return {}
+    scores = {name: main_score(metrics[name]) for name in ("validation", "test") if name in metrics}
+    return {} if metrics["interrupted"] else {BASELINE: scores}
