@@ -175,6 +175,8 @@ CHANGES = [
     ({"model": {"layers": 3}}, "unknown key model.layers"),
     ({"training": {"batch_size": 0}}, "training.batch_size is 0, expected the size of its training"),
     ({"id2label": {"0": "a", "2": "b"}}, "id2label does not number the classes"),
+    ({"id2label": {}, "label2id": {}}, "id2label does not number the classes"),
+    ({"id2label": dict.fromkeys("012", "World")}, "id2label does not number the classes"),
     ({"id2label": ["a", "b"]}, "id2label: expected object, got array"),
     ({"id2label": {"0": 1, "1": 2}}, "id2label[...]: expected str, got int"),
     ({"id2label": [1, 2, 3]}, "id2label: expected object, got array"),
@@ -280,7 +282,7 @@ def test_a_config_without_a_key_is_refused(tmp_path):
     del values["unknown_id"]
     (folder / "config.json").write_text(json.dumps(values))
     resign(folder)
-    with pytest.raises(ArtifactError, match="key 'unknown_id' is missing"):
+    with pytest.raises(ArtifactError, match="missing required field unknown_id; train and save the model anew"):
         load_artifact(folder)
 
 
@@ -303,6 +305,25 @@ def test_a_foreign_safetensors_file_is_refused(tmp_path):
     path.write_bytes(b"no tensors at all")
     resign(folder)
     with pytest.raises(ArtifactError, match="no safetensors file"):
+        load_artifact(folder)
+
+
+@pytest.mark.parametrize("name", [*FILES, "manifest.json"])
+def test_a_folder_in_the_place_of_a_file_is_one_sentence(tmp_path, name):
+    folder = save_artifact(make_artifact(), tmp_path / "model")
+    (folder / name).unlink()
+    (folder / name).mkdir()
+    with pytest.raises(ArtifactError, match=rf"{name}: the file is missing"):
+        load_artifact(folder)
+
+
+def test_a_file_that_the_system_does_not_give_is_one_sentence(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    folder = save_artifact(make_artifact(), tmp_path / "model")
+    monkeypatch.setattr(Path, "read_bytes", refuse)  # root may read everywhere
+    with pytest.raises(ArtifactError, match=r"manifest.json: cannot be read \(Permission denied\); check the disk"):
         load_artifact(folder)
 
 

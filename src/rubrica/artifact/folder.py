@@ -8,9 +8,9 @@
     README.md           a model card
     manifest.json       sha256 of each file above
 
-The folder holds tensors and JSON only: no pickle, no names of types or code. An unknown key is an error. A folder is
+The folder holds tensors and text only: no pickle, no names of types or code. An unknown key is an error. A folder is
 written whole or not at all, and nothing in it is trusted before its sha256 is checked. The weights are mapped, not
-read: leave a folder alone while a model of it is in use.
+read: leave a folder alone while its model is in use.
 
 Format 1 had no `storage`: its weights are float32. Formats 1 and 2 had no `thresholds`: a text has one label. Formats 1
 to 3 had one flat table of settings for all families, see `models/older.py`.
@@ -47,9 +47,8 @@ from rubrica.text.vocab import Vocab
 
 FILES = ("model.safetensors", "config.json", "vocab.txt", "metrics.json", "metrics.jsonl", "README.md")
 _LATER_KEYS: dict[int, dict[str, Any]] = {2: {"storage": "float32"}, 3: {"thresholds": None}}
-"""What a format added, and what it means to be without."""
+"""The keys that each format added, and the values that stand for them in older folders."""
 _BYTES = {"float32": 4, "uint32": 4, "bfloat16": 2, "int8": 1, "uint8": 1}
-
 
 Content = TypeVar("Content")
 
@@ -79,7 +78,7 @@ class Artifact:
         config: The settings that it was trained with.
         task: The C class names, and whether a text has one of them.
         vocab: The V words.
-        tensors: The weights by name: float32, but for the tables, which are as stored (read by `take_rows`).
+        tensors: The weights by name: float32; only the tables are as stored (`take_rows` reads them).
         metrics: Scores for `metrics.json` and the model card.
         history: Lines for `metrics.jsonl`.
         vectors: Where the word vectors came from, for the card.
@@ -147,11 +146,9 @@ def check_writable(folder: Path | str) -> Path:
     if folder.is_file():
         raise ArtifactError(folder, "the output folder is a file; give a new folder")
     try:
-        if folder.is_dir():
-            if any(folder.iterdir()):
-                raise ArtifactError(folder, "the output folder is not empty; give a new one, or remove it")
-        else:
-            folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.is_dir() and any(folder.iterdir()):
+            raise ArtifactError(folder, "the output folder is not empty; give a new one, or remove it")
+        folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent):
             pass
     except OSError as error:
@@ -166,20 +163,24 @@ def save_artifact(artifact: Artifact, folder: Path | str) -> Path:
         ArtifactError: If the folder is not empty or cannot be written.
     """
     folder = check_writable(folder)
+    config, words = artifact.config, artifact.vocab.words
+    reading = (config.data.max_length, config.training.epochs)
+    facts = Facts(len(words), artifact.num_features, artifact.vectors, *reading)
+    card = model_card(config, artifact.task, artifact.metrics, facts, artifact.storage)
     with written_whole(folder, ArtifactError) as part:
         part.mkdir()
-        write_tensors(_to_disk(artifact), part / "model.safetensors")
+        narrow = artifact.storage != "float32"
+        tensors = {
+            name: to_bfloat16(tensor) if narrow and tensor.dtype == np.float32 else tensor
+            for name, tensor in artifact.tensors.items()
+        }
+        write_tensors(tensors, part / "model.safetensors")
         _write_json(part / "config.json", _config_json(artifact))
         # Only "\n" ends a line of vocab.txt, and no word that a text can hold has one in it.
-        (part / "vocab.txt").write_bytes(("\n".join(artifact.vocab.words) + "\n").encode("utf-8", "surrogatepass"))
+        (part / "vocab.txt").write_bytes(("\n".join(words) + "\n").encode("utf-8", "surrogatepass"))
         _write_json(part / "metrics.json", artifact.metrics)
         lines = "".join(json.dumps(record) + "\n" for record in artifact.history)
         (part / "metrics.jsonl").write_text(lines, encoding="utf-8")
-        config, data = artifact.config, artifact.config.data
-        facts = Facts(
-            len(artifact.vocab.words), artifact.num_features, artifact.vectors, data.max_length, config.training.epochs
-        )
-        card = model_card(config, artifact.task, artifact.metrics, facts, artifact.storage)
         (part / "README.md").write_text(card, encoding="utf-8")
         _write_json(part / "manifest.json", {name: _sha256(part / name) for name in FILES})
     return folder
@@ -194,17 +195,21 @@ def load_artifact(folder: Path | str) -> Artifact:
     folder = Path(folder)
     if not folder.is_dir():
         raise ArtifactError(folder, "no such model folder; give the folder that `rubrica train --out` wrote")
-    _check_manifest(folder)
-    config, task, values = _read_config(folder / "config.json")
-    words = _read_text(folder / "vocab.txt", "surrogatepass").split("\n")[:-1]
-    if not 0 <= values.unknown_id < len(words):
-        problem = f"unknown_id is {values.unknown_id}, but there are {len(words)} words; train and save anew"
-        raise ArtifactError(folder / "config.json", problem)
-    vocab = Vocab(words, values.unknown_id, config.data.lowercase is not False)  # a training stores true or false
-    tensors = _read_tensors(folder / "model.safetensors", config, vocab, task, values.storage)
-    metrics = _read_json(folder / "metrics.json", dict[str, Any])
-    lines = _read_text(folder / "metrics.jsonl").splitlines()
-    history = [_decode(folder / "metrics.jsonl", line, dict[str, int | float]) for line in lines]
+    try:
+        _check_manifest(folder)
+        config, task, values = _read_config(folder / "config.json")
+        words = _read_text(folder / "vocab.txt", "surrogatepass").split("\n")[:-1]
+        if not 0 <= values.unknown_id < len(words):
+            problem = f"unknown_id is {values.unknown_id}, but there are {len(words)} words; train and save anew"
+            raise ArtifactError(folder / "config.json", problem)
+        vocab = Vocab(words, values.unknown_id, config.data.lowercase is not False)  # a training stores true or false
+        tensors = _read_tensors(folder / "model.safetensors", config, vocab, task, values.storage)
+        metrics = _read_json(folder / "metrics.json", dict[str, Any])
+        lines = _read_text(folder / "metrics.jsonl").splitlines()
+        history = [_decode(folder / "metrics.jsonl", line, dict[str, int | float]) for line in lines]
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror}); check the disk and who may read the folder"
+        raise ArtifactError(error.filename or folder, problem) from None
     return Artifact(config, task, vocab, tensors, metrics, history, values.vectors, values.storage)
 
 
@@ -236,19 +241,18 @@ def _read_config(path: Path) -> tuple[Config, Task, _ConfigFile]:
         raise ArtifactError(path, f"format {found!r:.40}, but this version reads 1 to {FORMAT}; upgrade rubrica")
     later = {key: value for added, keys in _LATER_KEYS.items() if added > found for key, value in keys.items()}
     known = set(_ConfigFile.__struct_fields__) - later.keys()
-    if unknown := sorted(set(content) - known):
-        hint = nearest(unknown[0], known)
-        raise ArtifactError(path, f"unknown key {unknown[0]!r} ({hint}); it is not of this format")
-    if missing := sorted(known - set(content) - {"beside"}):
-        raise ArtifactError(path, f"key {missing[0]!r} is missing; train and save the model anew")
-    if (storage := (later | content)["storage"]) not in get_args(Storage):
+    if unknown := sorted(content.keys() - known):
+        raise ArtifactError(path, f"unknown key {unknown[0]!r} ({nearest(unknown[0], known)}); leave it out")
+    content |= later
+    if (storage := content.get("storage")) not in get_args(Storage):
         raise ArtifactError(path, f"storage is {storage!r:.40}; give {describe(Storage)}")
     try:
-        values = msgspec.convert(upgrade(later | content), _ConfigFile)
-        labels = [values.id2label.get(str(i)) for i in range(len(values.id2label))]
-        if None in labels:
-            raise ArtifactError(path, 'id2label does not number the classes from "0" on; train and save anew')
-        task = read_task(values.problem_type, [label for label in labels if label is not None], values.thresholds)
+        values = msgspec.convert(upgrade(content), _ConfigFile)
+        labels = sorted(values.label2id, key=values.label2id.__getitem__)
+        if not labels or values.id2label != {str(i): label for i, label in enumerate(labels)}:
+            problem = 'id2label does not number the classes of label2id from "0" on; train and save anew'
+            raise ArtifactError(path, problem)
+        task = read_task(values.problem_type, labels, values.thresholds)
         config = make_config(**{section: getattr(values, section) for section in SECTIONS})
     except ConfigError as error:
         raise ArtifactError(path, str(error)) from None
@@ -257,15 +261,6 @@ def _read_config(path: Path) -> tuple[Config, Task, _ConfigFile]:
     if not config.training.batch_size:
         raise ArtifactError(path, "training.batch_size is 0, expected the size of its training; save anew")
     return config, task, values
-
-
-def _to_disk(artifact: Artifact) -> dict[str, NDArray[Any]]:
-    """The tensors of a model as they lie in its file."""
-    if artifact.storage == "float32":
-        return artifact.tensors
-    return {
-        name: to_bfloat16(tensor) if tensor.dtype == np.float32 else tensor for name, tensor in artifact.tensors.items()
-    }
 
 
 def _read_tensors(path: Path, config: Config, vocab: Vocab, task: Task, storage: Storage) -> dict[str, NDArray[Any]]:
@@ -299,15 +294,15 @@ def _read_tensors(path: Path, config: Config, vocab: Vocab, task: Task, storage:
 
 
 def _check_manifest(folder: Path) -> None:
+    for name in ("manifest.json", *FILES):
+        if not (folder / name).is_file():
+            raise ArtifactError(folder / name, "the file is missing; copy the whole folder again")
     manifest = _read_json(folder / "manifest.json", dict[str, str])
     if set(manifest) != set(FILES):
         raise ArtifactError(folder / "manifest.json", f"lists {sorted(manifest)}, expected {sorted(FILES)}")
     for name in FILES:
-        path = folder / name
-        if not path.is_file():
-            raise ArtifactError(path, "the file is missing; copy the whole folder again")
-        if _sha256(path) != manifest[name]:
-            raise ArtifactError(path, "the content does not match manifest.json; copy the whole folder again")
+        if _sha256(folder / name) != manifest[name]:
+            raise ArtifactError(folder / name, "the content does not match manifest.json; copy the whole folder again")
 
 
 def _sha256(path: Path) -> str:
@@ -322,8 +317,6 @@ def _write_json(path: Path, value: object) -> None:
 def _read_text(path: Path, errors: str = "strict") -> str:
     try:
         return path.read_bytes().decode("utf-8", errors)
-    except FileNotFoundError:
-        raise ArtifactError(path, "the file is missing; copy the whole folder again") from None
     except UnicodeDecodeError as error:
         raise ArtifactError(path, f"not UTF-8 ({error}); copy the whole folder again") from None
 

@@ -170,7 +170,7 @@ class Task(ABC):
 
     @abstractmethod
     def answer_lines(self, logits: Floats, *, all_classes: bool, abstain_below: float | None) -> list[str]:
-        """The answer to each text as a line of JSON, see `predict/answers.py`."""
+        """The answer to each text as a line of JSON, see `Classifier.iter_answers`."""
 
     @abstractmethod
     def check_abstaining(self, below: float | None) -> None:
