@@ -79,9 +79,8 @@ def test_one_seed_says_nothing_of_chance():
 
 @pytest.mark.usefixtures("two_rungs")
 def test_two_rungs_write_what_was_measured(tiny_news, tiny_vectors, tmp_path):
-    heard = []
-    report = run_ladder(tiny_news, tiny_vectors, tmp_path / "out", seeds=SEEDS[:2], on_rung=heard.append)
-    assert [(row["ladder"], row["rung"]) for row in heard] == [
+    report = run_ladder(tiny_news, tiny_vectors, tmp_path / "out", seeds=SEEDS[:2])
+    assert [(row["ladder"], row["rung"]) for row in report["rungs"]] == [
         (name, rung) for name in ("rnn", "gru") for rung in ("seminar", "case")
     ]
     written = json.loads((tmp_path / "out" / "ladder.json").read_text())

@@ -37,10 +37,9 @@ from rubrica.config.schema import describe
 from rubrica.errors import ArtifactError, ConfigError, nearest
 from rubrica.files import written_whole
 from rubrica.models.config import SECTIONS, Config, make_config
-from rubrica.models.ensemble import Ensemble
 from rubrica.models.family import Facts, Shapes, Sizes
 from rubrica.models.older import FORMAT, upgrade
-from rubrica.models.storage import TABLES, from_bfloat16, scale_name, stored_layout, take_rows, to_bfloat16
+from rubrica.models.storage import TABLES, from_bfloat16, stored_layout, take_rows, to_bfloat16
 from rubrica.scoring.task import Task
 from rubrica.scoring.tasks import read_task
 from rubrica.text.vocab import Vocab
@@ -75,14 +74,12 @@ class Artifact:
     """A trained model in memory, free of torch.
 
     Args:
-        config: The settings that it was trained with.
         task: The C class names, and whether a text has one of them.
         vocab: The V words.
         tensors: The weights by name: float32; only the tables are as stored (`take_rows` reads them).
-        metrics: Scores for `metrics.json` and the model card.
+        metrics: The scores, for `metrics.json` and the model card.
         history: Lines for `metrics.jsonl`.
         vectors: Where the word vectors came from, for the card.
-        storage: What the tables are stored as.
     """
 
     config: Config
@@ -108,10 +105,6 @@ class Artifact:
     def shapes(self) -> Shapes:
         """Name and shape of every tensor, before tables are stored in fewer bytes."""
         return self.config.shapes(_sizes(self.vocab, self.task, self.tensors))
-
-    def ensemble(self) -> Ensemble:
-        """The members of the model, ready to answer."""
-        return Ensemble(self.config, self.tensors, self.task.num_classes)
 
     def facts(self) -> dict[str, Any]:
         """What `rubrica info` shows, ready for JSON."""
@@ -250,8 +243,7 @@ def _read_config(path: Path) -> tuple[Config, Task, _ConfigFile]:
         values = msgspec.convert(upgrade(content), _ConfigFile)
         labels = sorted(values.label2id, key=values.label2id.__getitem__)
         if not labels or values.id2label != {str(i): label for i, label in enumerate(labels)}:
-            problem = 'id2label does not number the classes of label2id from "0" on; train and save anew'
-            raise ArtifactError(path, problem)
+            raise ValueError('id2label does not number the classes of label2id from "0" on')
         task = read_task(values.problem_type, labels, values.thresholds)
         config = make_config(**{section: getattr(values, section) for section in SECTIONS})
     except ConfigError as error:
@@ -286,9 +278,9 @@ def _read_tensors(path: Path, config: Config, vocab: Vocab, task: Task, storage:
             raise ArtifactError(
                 path, f"tensor {name!r} holds rows of {numbers} numbers, the config expects {shapes[name][1]}"
             )
-    kept = {name for table in TABLES for name in (table, scale_name(table))}
+    small = shapes.keys() - set(TABLES)
     return {
-        name: from_bfloat16(tensor) if tensor.dtype == np.uint16 and name not in kept else tensor
+        name: from_bfloat16(tensor) if tensor.dtype == np.uint16 and name in small else tensor
         for name, tensor in tensors.items()
     }
 

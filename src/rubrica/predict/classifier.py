@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.artifact.folder import Artifact, load_artifact
+from rubrica.models.ensemble import Ensemble
 from rubrica.scoring.report import Report
 from rubrica.scoring.task import Floats
 
@@ -32,7 +33,7 @@ class Classifier:
 
     def __init__(self, artifact: Artifact) -> None:
         self.artifact, self.task, self.config = artifact, artifact.task, artifact.config
-        self._ensemble = artifact.ensemble()
+        self._ensemble = Ensemble(artifact.config, artifact.tensors, artifact.task.num_classes)
 
     @property
     def labels(self) -> list[str]:
