@@ -12,8 +12,8 @@ The folder holds tensors and text only: no pickle, no names of types or code. An
 written whole or not at all, and nothing in it is trusted before its sha256 is checked. The weights are mapped, not
 read: leave a folder alone while its model is in use.
 
-Format 1 had no `storage`: its weights are float32. Formats 1 and 2 had no `thresholds`: a text has one label. Formats 1
-to 3 had one flat table of settings for all families, see `models/older.py`.
+Format 1 had no `storage`, formats 1 and 2 had no `thresholds`, formats 1 to 3 had one flat table of settings for all
+families, see `models/older.py`.
 
 Letters: V words, C classes, F features of a linear model.
 """
@@ -21,8 +21,7 @@ Letters: V words, C classes, F features of a linear model.
 import hashlib
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -46,7 +45,7 @@ from rubrica.text.vocab import Vocab
 
 FILES = ("model.safetensors", "config.json", "vocab.txt", "metrics.json", "metrics.jsonl", "README.md")
 _LATER_KEYS: dict[int, dict[str, Any]] = {2: {"storage": "float32"}, 3: {"thresholds": None}}
-"""The keys that each format added, and the values that stand for them in older folders."""
+"""The keys that each format added, and what older folders mean: their weights are float32, a text has one label."""
 _BYTES = {"float32": 4, "uint32": 4, "bfloat16": 2, "int8": 1, "uint8": 1}
 
 Content = TypeVar("Content")
@@ -99,17 +98,18 @@ class Artifact:
     @property
     def num_features(self) -> int:
         """Features of a linear model, alone or beside a network; 0 without one."""
-        return len(self.tensors.get("linear.keys", ()))
+        return int(np.size(self.tensors.get("linear.keys", ())))
 
     @property
     def shapes(self) -> Shapes:
         """Name and shape of every tensor, before tables are stored in fewer bytes."""
-        return self.config.shapes(_sizes(self.vocab, self.task, self.tensors))
+        features = max(1, self.num_features)  # a linear model without any has one that no text holds
+        return self.config.shapes(Sizes(len(self.vocab.words), self.task.num_classes, self.task.num_machines, features))
 
     def facts(self) -> dict[str, Any]:
         """What `rubrica info` shows, ready for JSON."""
         shapes = self.shapes
-        layout = stored_layout(shapes, self.storage)
+        layout = stored_layout(shapes, self.storage).values()
         return {
             "model": self.config.title,
             "problem_type": self.task.problem_type,
@@ -121,7 +121,7 @@ class Artifact:
             "vectors": self.vectors,
             "parameters": sum(map(math.prod, shapes.values())),
             "storage": self.storage,
-            "model_bytes": sum(_BYTES[dtype] * math.prod(shape) for dtype, shape in layout.values()),
+            "model_bytes": sum(_BYTES[dtype] * math.prod(shape) for dtype, shape in layout),
             "metrics": self.metrics,
             "config": self.config.to_dict(),
         }
@@ -157,8 +157,7 @@ def save_artifact(artifact: Artifact, folder: Path | str) -> Path:
     """
     folder = check_writable(folder)
     config, words = artifact.config, artifact.vocab.words
-    reading = (config.data.max_length, config.training.epochs)
-    facts = Facts(len(words), artifact.num_features, artifact.vectors, *reading)
+    facts = Facts(len(words), artifact.num_features, artifact.vectors, config.data.max_length, config.training.epochs)
     card = model_card(config, artifact.task, artifact.metrics, facts, artifact.storage)
     with written_whole(folder, ArtifactError) as part:
         part.mkdir()
@@ -196,20 +195,15 @@ def load_artifact(folder: Path | str) -> Artifact:
             problem = f"unknown_id is {values.unknown_id}, but there are {len(words)} words; train and save anew"
             raise ArtifactError(folder / "config.json", problem)
         vocab = Vocab(words, values.unknown_id, config.data.lowercase is not False)  # a training stores true or false
-        tensors = _read_tensors(folder / "model.safetensors", config, vocab, task, values.storage)
         metrics = _read_json(folder / "metrics.json", dict[str, Any])
         lines = _read_text(folder / "metrics.jsonl").splitlines()
         history = [_decode(folder / "metrics.jsonl", line, dict[str, int | float]) for line in lines]
+        path = folder / "model.safetensors"
+        artifact = Artifact(config, task, vocab, map_tensors(path), metrics, history, values.vectors, values.storage)
+        return replace(artifact, tensors=_check_tensors(artifact, path))
     except OSError as error:
         problem = f"cannot be read ({error.strerror}); check the disk and who may read the folder"
         raise ArtifactError(error.filename or folder, problem) from None
-    return Artifact(config, task, vocab, tensors, metrics, history, values.vectors, values.storage)
-
-
-def _sizes(vocab: Vocab, task: Task, tensors: Mapping[str, NDArray[Any]]) -> Sizes:
-    """What the texts decided; a linear model without features counts as one with a single feature."""
-    num_features = max(1, tensors["linear.keys"].size) if "linear.keys" in tensors else 1
-    return Sizes(len(vocab.words), task.num_classes, task.num_machines, num_features)
 
 
 def _config_json(artifact: Artifact) -> dict[str, Any]:
@@ -255,29 +249,20 @@ def _read_config(path: Path) -> tuple[Config, Task, _ConfigFile]:
     return config, task, values
 
 
-def _read_tensors(path: Path, config: Config, vocab: Vocab, task: Task, storage: Storage) -> dict[str, NDArray[Any]]:
-    try:
-        tensors = map_tensors(path)
-    except ValueError as error:
-        raise ArtifactError(path, f"{error}; train and save the model anew") from None
-    shapes = config.shapes(_sizes(vocab, task, tensors))
-    layout = stored_layout(shapes, storage)
-    for name in sorted(tensors.keys() ^ layout.keys()) or sorted(layout):
-        shape = tensors[name].shape if name in tensors else "none"
-        dtype, expected = layout.get(name, ("", "none"))
-        if shape != expected:
-            raise ArtifactError(
-                path, f"tensor {name!r} has shape {shape}, the config expects {expected}; the file is of another model"
-            )
-        found = "bfloat16" if tensors[name].dtype == np.uint16 else tensors[name].dtype.name
-        if found != dtype:
-            raise ArtifactError(path, f"tensor {name!r} holds {found}, expected {dtype}; train and save anew")
-    for name in layout.keys() & set(TABLES):  # the width of a packed row is in its last half byte, not in its shape
+def _check_tensors(artifact: Artifact, path: Path) -> dict[str, NDArray[Any]]:
+    """The tensors of a file, found to be those of its config, the small ones as float32."""
+    tensors, shapes = artifact.tensors, artifact.shapes
+    expected = {name: f"{dtype} {shape}" for name, (dtype, shape) in stored_layout(shapes, artifact.storage).items()}
+    found = {name: f"{array.dtype.name} {array.shape}".replace("uint16", "bfloat16") for name, array in tensors.items()}
+    for name in sorted(found.keys() | expected.keys()):
+        if (here := found.get(name, "none")) != (there := expected.get(name, "none")):
+            problem = f"tensor {name!r} is {here}, the config expects {there}; the file is of another model"
+            raise ArtifactError(path, problem)
+    for name in shapes.keys() & set(TABLES):  # the width of a packed row is in its last half byte, not in its shape
         numbers = take_rows(tensors, name, np.zeros(1, int)).shape[1]
         if numbers != shapes[name][1]:
-            raise ArtifactError(
-                path, f"tensor {name!r} holds rows of {numbers} numbers, the config expects {shapes[name][1]}"
-            )
+            problem = f"tensor {name!r} holds rows of {numbers} numbers, the config expects {shapes[name][1]}"
+            raise ArtifactError(path, f"{problem}; the file is of another model")
     small = shapes.keys() - set(TABLES)
     return {
         name: from_bfloat16(tensor) if tensor.dtype == np.uint16 and name in small else tensor

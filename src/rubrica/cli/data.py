@@ -13,10 +13,8 @@ if TYPE_CHECKING:
 
 def text_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The flags of every command that reads texts."""
-    columns = click.option(
-        "--text-column", "text_columns", multiple=True, help="Column of the text; several are joined."
-    )
-    return columns(click.option("--delimiter", help="What separates the columns of a CSV file.")(command))
+    text = click.option("--text-column", "text_columns", multiple=True, help="Column of the text; several are joined.")
+    return text(click.option("--delimiter", help="What separates the columns of a CSV file.")(command))
 
 
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -31,8 +29,7 @@ def read_split(data: str, split: str | None, **columns: Any) -> "Examples":
     from rubrica.data.dataset import read_dataset
 
     splits = read_dataset(data, **columns).splits
-    if split is None:
-        split = "test" if "test" in splits else next(iter(splits))
+    split = split or ("test" if "test" in splits else next(iter(splits)))
     if split not in splits:
         raise click.UsageError(f"--split {split}: {data} has {', '.join(splits)}")
     return splits[split]
@@ -50,6 +47,7 @@ def data(data: str, vectors: str | None, keep_case: bool, as_json: bool, **colum
     DATA is a CSV, TSV, JSONL, Parquet or fastText file, a folder of train.* and test.*, a Hugging Face hub id, or
     mini-news.
     """
+    from rubrica.cli.tables import print_overview
     from rubrica.config.groups import DataSettings
     from rubrica.data.dataset import read_dataset
     from rubrica.insight.overview import describe
@@ -60,10 +58,8 @@ def data(data: str, vectors: str | None, keep_case: bool, as_json: bool, **colum
     facts = describe(dataset, loaded, DataSettings(lowercase=False if keep_case else "auto"))
     if as_json:
         click.echo(json.dumps(facts, ensure_ascii=False))
-        return
-    from rubrica.cli.tables import print_overview
-
-    print_overview(facts, dataset.task.remark)
+    else:
+        print_overview(facts, dataset.task.remark)
 
 
 @click.group()

@@ -36,20 +36,18 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except RubricaError as error:
-        _fail(error, 2 if isinstance(error, ConfigError) else 1)
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
     except MemoryError as error:
-        _fail(f"not enough memory ({error or 'Python'}); use smaller settings, or a machine with more", 1)
+        advice = "use smaller settings, or a machine with more"
+        click.echo(f"error: not enough memory ({error or 'Python'}); {advice}", err=True)
+        sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(130)
     except BrokenPipeError:  # the reader of our output, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-
-
-def _fail(error: object, exit_code: int) -> None:
-    click.echo(f"error: {error}", err=True)
-    sys.exit(exit_code)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": True})
@@ -207,18 +205,18 @@ def evaluate(
     model: str, data: str, split: str | None, abstain_below: float | None, as_json: bool, **columns: Any
 ) -> None:
     """Score MODEL on DATA: accuracy, macro-F1, per class, confusion."""
+    from rubrica.cli.tables import print_scores
+
     classifier = _load(model, abstain_below)
     examples = read_split(data, split, **columns)
     try:
-        scores = classifier.evaluate(examples.texts, examples.labels, abstain_below=abstain_below)
+        scores = classifier.evaluate(examples.texts, examples.labels, abstain_below=abstain_below).to_json()
     except ValueError as error:
         raise DataError(data, str(error)) from None
     if as_json:
-        click.echo(json.dumps(scores.to_json(), ensure_ascii=False))
-        return
-    from rubrica.cli.tables import print_scores
-
-    print_scores(scores.to_json())
+        click.echo(json.dumps(scores, ensure_ascii=False))
+    else:
+        print_scores(scores)
 
 
 @rubrica.command()
@@ -253,20 +251,17 @@ def info(model: str | None, env: bool, as_json: bool) -> None:
     """Show what MODEL is: classes, settings, size, scores; or, with --env, what it runs on."""
     if env == (model is not None):
         raise click.UsageError("give MODEL or --env, one of the two")
+    from rubrica.artifact.folder import load_artifact
     from rubrica.cli.tables import print_environment, print_info
+    from rubrica.environment import describe
 
-    if model is None:
-        from rubrica.environment import describe
-
-        facts, show = describe(), print_environment
-    else:
-        from rubrica.predict.classifier import load
-
-        facts, show = load(model).artifact.facts(), print_info
+    facts = describe() if model is None else load_artifact(model).facts()
     if as_json:
         click.echo(json.dumps(facts, ensure_ascii=False))
+    elif env:
+        print_environment(facts)
     else:
-        show(facts)
+        print_info(facts)
 
 
 @rubrica.command()

@@ -24,9 +24,8 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _print(*parts: Table | Text) -> None:
-    console = Console(highlight=False)
     for part in parts:
-        console.print(part)
+        Console(highlight=False).print(part)
 
 
 def _say(name: str, value: object) -> None:
@@ -128,25 +127,21 @@ def print_scores(scores: dict[str, Any]) -> None:
     _print(classes)
     if "confusion" not in scores:  # there is none where a text may have more than one answer
         return
-    labels = [row["label"] for row in scores["per_class"]]
-    if len(labels) > _MOST_COLUMNS:
-        _print_mistakes(labels, scores["confusion"])
-        return
-    confusion = _table("confusion: a row is the truth, a column the answer", "", *labels)
-    for label, counts in zip(labels, scores["confusion"], strict=True):
-        confusion.add_row(Text(label), *(f"{count:,}" for count in counts))
-    _print(confusion)
-
-
-def _print_mistakes(labels: list[str], confusion: list[list[int]]) -> None:
-    """The most frequent ones, where a column for each class would leave no room for figures."""
-    mistakes: Counter[tuple[str, str]] = Counter()
-    for truth, row in zip(labels, confusion, strict=True):
-        mistakes.update({(truth, answer): count for answer, count in zip(labels, row, strict=True) if answer != truth})
-    table = _table("most frequent mistakes (--json has all)", "truth", "answer", "texts")
-    for (truth, answer), count in mistakes.most_common(_MISTAKES):
-        if count:
-            table.add_row(Text(truth), Text(answer), f"{count:,}")
+    labels, confusion = [row["label"] for row in scores["per_class"]], scores["confusion"]
+    if len(labels) <= _MOST_COLUMNS:
+        table = _table("confusion: a row is the truth, a column the answer", "", *labels)
+        for label, counts in zip(labels, confusion, strict=True):
+            table.add_row(Text(label), *(f"{count:,}" for count in counts))
+    else:
+        table = _table("most frequent mistakes (--json has all)", "truth", "answer", "texts")
+        mistakes: Counter[tuple[str, str]] = Counter()
+        for label, counts in zip(labels, confusion, strict=True):
+            mistakes.update(
+                {(label, other): count for other, count in zip(labels, counts, strict=True) if other != label}
+            )
+        for (label, other), count in mistakes.most_common(_MISTAKES):
+            if count:
+                table.add_row(Text(label), Text(other), f"{count:,}")
     _print(table)
 
 

@@ -41,16 +41,11 @@ class Differences(NamedTuple):
     """How far float32 is from the same network in float64, over the texts of the check.
 
     Probabilities count as they are, logits relative to their size above 1. Not a number is infinitely far.
-
-    Args:
-        onnx: The largest difference in onnxruntime.
-        ours: The largest difference in our own runtime.
-        share: The share of texts that onnxruntime answers with a difference above `TOLERANCE`.
     """
 
-    onnx: float
-    ours: float
-    share: float
+    onnx: float  # the largest difference in onnxruntime
+    ours: float  # the largest difference in our own runtime
+    share: float  # the share of texts that onnxruntime answers with a difference above `TOLERANCE`
 
     @property
     def passed(self) -> bool:
@@ -87,23 +82,18 @@ def build_model(artifact: Artifact) -> Any:
     model = helper.make_model(
         body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="rubrica"
     )
-    helper.set_model_props(model, metadata(artifact))
-    return model
-
-
-def metadata(artifact: Artifact) -> dict[str, str]:
-    """What a program needs beside `vocab.txt` to turn texts into ids and answers into labels; each value is JSON."""
-    data = artifact.config.data
-    values = {
-        "labels": artifact.task.labels,
-        "thresholds": artifact.task.thresholds,
-        "lowercase": data.lowercase,
-        "max_length": data.max_length,
+    # What a program needs beside `vocab.txt` to turn texts into ids and answers into labels; each value is JSON.
+    metadata = {
+        "labels": task.labels,
+        "thresholds": task.thresholds,
+        "lowercase": config.data.lowercase,
+        "max_length": config.data.max_length,
         "token_pattern": TOKEN_PATTERN,
         "unknown_id": artifact.vocab.unknown_id,
-        "mask_padding": artifact.config.model.masks_padding,
+        "mask_padding": config.model.masks_padding,
     }
-    return {name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}
+    helper.set_model_props(model, {key: json.dumps(value, ensure_ascii=False) for key, value in metadata.items()})
+    return model
 
 
 def export_onnx(artifact: Artifact, path: Path) -> tuple[Path, Differences]:

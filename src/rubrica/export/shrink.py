@@ -1,10 +1,10 @@
 """A trained model made smaller, and what that costs.
 
 `store` rounds the tables (see `models/storage.py`); `shrink` aims at a size. Its order, chosen on validation parts of
-train (docs/decisions.md): int8 rows, then an equal share of the words and of a linear model's features goes, down to
-half of them, then 4-bit rows with as large a share as fits, down to a thousand words. A word that goes is read as an
-unknown one. The rarest words are the last of `vocab.txt`: by their count in train, or, where the vocabulary is that of
-a vectors file, by the file's order, most frequent first. Features go by what they say: the smallest weights first.
+train (docs/decisions.md): int8 rows; then an equal share of the words and of a linear model's features goes, at most
+half of them; then 4-bit rows with as large a share as fits, down to a thousand words. A word that goes is read as an
+unknown one. The rarest words are the last of `vocab.txt`: by their count in train or by the order of the vectors file,
+most frequent first. The features with the smallest weights go first.
 """
 
 import tempfile
@@ -45,7 +45,7 @@ def keep_words(artifact: Artifact, count: int) -> Artifact:
     special = (rows == PAD_ID) | (rows == artifact.vocab.unknown_id)
     kept = np.sort(np.concatenate([rows[special], rows[~special]])[:count])
     tables = [_WORD_TABLE, scale_name(_WORD_TABLE)]
-    return replace(artifact, tensors=_take(artifact, tables, kept), vocab=artifact.vocab.take(kept))
+    return replace(_take(artifact, tables, kept), vocab=artifact.vocab.take(kept))
 
 
 def keep_features(artifact: Artifact, count: int) -> Artifact:
@@ -53,11 +53,12 @@ def keep_features(artifact: Artifact, count: int) -> Artifact:
     weights = take_rows(artifact.tensors, "linear.weight", np.arange(len(artifact.tensors["linear.keys"])))
     kept = np.sort(np.argsort(-np.abs(weights).max(axis=1), kind="stable")[:count])
     tables = [name for name in artifact.tensors if name.startswith("linear.") and name != "linear.bias"]
-    return replace(artifact, tensors=_take(artifact, tables, kept))
+    return _take(artifact, tables, kept)
 
 
-def _take(artifact: Artifact, tables: list[str], rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-    return {name: tensor[rows] if name in tables else tensor for name, tensor in artifact.tensors.items()}
+def _take(artifact: Artifact, tables: list[str], rows: NDArray[np.int64]) -> Artifact:
+    taken = {name: artifact.tensors[name][rows] for name in tables if name in artifact.tensors}
+    return replace(artifact, tensors=artifact.tensors | taken)
 
 
 def shrink(artifact: Artifact, max_bytes: float) -> Artifact:
@@ -106,20 +107,16 @@ def folder_sizes(model: Artifact | Path) -> dict[str, int]:
 def export_model(
     folder: Path, out: Path, change: Change, *, onnx: bool = False, examples: Examples | None = None
 ) -> dict[str, Any]:
-    """Change a model, measure, write it as a new folder or an ONNX file, and report; nothing is written on an error.
+    """Change a model, write it as a new folder or an ONNX file, and report; nothing is written on an error.
 
-    Args:
-        folder: The model.
-        out: The new folder, or the new file.
-        change: What makes it smaller, `store` or `shrink`.
-        onnx: Write an ONNX file instead of a folder, see `onnx.export_onnx`.
-        examples: Texts with labels; with them both models are scored.
+    `change` makes it smaller: `store` or `shrink`. With examples, texts and their labels, both models are scored.
 
     Returns:
         What `tables.print_export` prints.
 
     Raises:
         ValueError: If the examples cannot be scored, see `Classifier.evaluate`.
+        ArtifactError: If the model cannot be read or the new one cannot be written.
     """
     if not onnx:
         check_writable(out)

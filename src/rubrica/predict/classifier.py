@@ -43,9 +43,7 @@ class Classifier:
     def predict(self, texts: Sequence[str], *, abstain_below: float | None = None) -> list[Any]:
         """The most probable label of each text, in order; where a text may have several, a list, best first.
 
-        Args:
-            texts: May be none.
-            abstain_below: The answer is None where no label is this probable, from 0 to 1.
+        The answer is None where no label has at least the probability `abstain_below`, from 0 to 1.
 
         Raises:
             ValueError: See `Task.check_abstaining`.
@@ -58,14 +56,9 @@ class Classifier:
         return self.task.probabilities(self.logits(texts))
 
     def evaluate(self, texts: Sequence[str], labels: Sequence[Any], *, abstain_below: float | None = None) -> Report:
-        """The scores of the answers.
+        """The scores of the answers; with `abstain_below` the report also says what abstaining gains.
 
-        All texts count in them; with `abstain_below` the report also says what abstaining gains.
-
-        Args:
-            texts: At least one.
-            labels: The label of each; where a text may have several, a list of them, or one.
-            abstain_below: See `predict`.
+        `labels` holds the label of each text; where a text may have several labels, a list of them, or one.
 
         Raises:
             ValueError: If there are no texts, not one label per text, or a label that the model does not know;
@@ -97,10 +90,7 @@ class Classifier:
     ) -> Iterator[str]:
         """Yield lines of JSON for the texts, in their order, some thousand lines in one string.
 
-        Args:
-            texts: Read as they come.
-            all_classes: Add the probability of every class, not only of the answers.
-            abstain_below: As in `predict`.
+        The texts are read as they come. `all_classes` adds the probability of every class.
         """
         texts = iter(texts)
         while chunk := list(islice(texts, self._whole_batches(_READ_AHEAD))):

@@ -57,7 +57,7 @@ def run_seminar(dataset: Dataset, vectors: Vectors, out: str | Path) -> dict[str
         out: A new folder: `results.json`, `report.html`, and the trained models under `models/`.
 
     Returns:
-        Everything that the report shows, see `report.render_seminar`.
+        What `report.render_seminar` takes.
 
     Raises:
         DataError: If a split is missing or cannot be trained on.

@@ -44,8 +44,7 @@ RUNGS = tuple(
     Rung(**rung) for rung in tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))["rungs"]
 )
 
-SEEDS = (0xDEAD, *range(1, 100))
-"""The first is the seminar's own."""
+SEEDS = (0xDEAD, *range(1, 100))  # the first is the seminar's own
 
 
 def climb(ladder: str) -> Iterator[tuple[Rung, Config]]:
@@ -75,10 +74,11 @@ def run_ladder(
     Raises:
         DataError: If a split is missing or cannot be trained on.
         ArtifactError: If `out` is not empty or cannot be written.
-        MissingExtraError: If matplotlib is not installed.
+        MissingExtraError: If matplotlib or scipy is not installed.
     """
     out = check_writable(out)
-    require("matplotlib", "report")  # before minutes of work, not after
+    for library in ("matplotlib", "scipy"):
+        require(library, "report")  # before minutes of work, not after
     check_scorable(dataset)
     started = time.perf_counter()
     report: dict[str, Any] = {

@@ -37,9 +37,8 @@ PAIRS = {"gru": "rnn", "gru-vectors": "gru", "gru-frozen": "gru-vectors"}
 def render_seminar(report: dict[str, Any]) -> str:
     """The whole page as HTML; the same report gives the same bytes.
 
-    Args:
-        report: What `rubrica seminar` measured: `data`, `experiments` in the order they ran, `seed`, `machine`,
-            `versions`, `created`, `seconds`, and if known the `command` that repeats it.
+    The report is what `rubrica seminar` measured: `data`, `experiments` in the order they ran, `seed`, `machine`,
+    `versions`, `created`, `seconds`, and if known the `command` that repeats it.
 
     Raises:
         ValueError: If there is no experiment in it.
@@ -66,21 +65,18 @@ def _template() -> Any:
 
 def facts(report: dict[str, Any]) -> dict[str, Any]:
     """Everything that the template may speak of: the report, and what follows from it."""
-    labels, unknown = report["data"]["labels"], report["data"]["unknown_words"]
+    labels = report["data"]["labels"]
     chance = 1 / len(labels)
     experiments = [_experiment(raw, index, labels, chance) for index, raw in enumerate(report["experiments"])]
     named = {experiment["experiment"]: experiment for experiment in experiments}
     truths = np.sum(experiments[0]["confusion"], axis=1)
     curves = [experiment for experiment in experiments if experiment["curve"]["update"]]
-    capitalized = [word for word, _ in unknown if word != word.lower()]
     return {
         **report,
         "experiments": experiments,
         "named": named,
         "chance": chance,
         "loss_at_chance": math.log(len(labels)),
-        "best": max(experiments, key=lambda experiment: experiment["accuracy"]),
-        "worst": min(experiments, key=lambda experiment: experiment["accuracy"]),
         "commonest": {"label": labels[int(truths.argmax())], "share": float(truths.max() / max(1, truths.sum()))},
         "gaps": {
             name: _gap(named[name], named[other], int(truths.sum()))
@@ -91,8 +87,7 @@ def facts(report: dict[str, Any]) -> dict[str, Any]:
         "memorized": max(curves, key=lambda run: run["curve"]["accuracy"][-1] - run["accuracy"], default=None),
         "loss_plot": _plot(curves, "loss", math.log(len(labels))),
         "accuracy_plot": _plot(curves, "accuracy", chance),
-        "capitalized": capitalized,
-        "capitals_explain": 2 * len(capitalized) > len(unknown),
+        "capitalized": [word for word, _ in report["data"]["unknown_words"] if word != word.lower()],
     }
 
 
@@ -106,7 +101,6 @@ def _experiment(raw: dict[str, Any], index: int, labels: Sequence[str], chance: 
         "at_chance": abs(raw["accuracy"] - chance) < AT_CHANCE,
         "one_answer": labels[favorite] if answers[favorite] >= ONE_ANSWER else None,
         "one_answer_share": float(answers[favorite]),
-        "frozen": bool(thaw),  # neither None nor 0
         "thawed": bool(thaw) and thaw < raw["updates"],
         "matrix": _matrix(labels, counts),
     }
