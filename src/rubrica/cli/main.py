@@ -39,8 +39,9 @@ def main() -> None:
         click.echo(f"error: {error}", err=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
     except MemoryError as error:
-        advice = "use smaller settings, or a machine with more"
-        click.echo(f"error: not enough memory ({error or 'Python'}); {advice}", err=True)
+        click.echo(
+            f"error: not enough memory ({error or 'Python'}); use smaller settings or a larger machine", err=True
+        )
         sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)

@@ -187,8 +187,6 @@ def print_info(facts: dict[str, Any]) -> None:
 
 def print_environment(facts: dict[str, Any]) -> None:
     """What `environment.describe` found."""
-    for name, value in facts.items():
-        shown = value
-        if isinstance(value, dict):
-            shown = ", ".join(f"{library} {version or 'not installed'}" for library, version in value.items())
-        _say(name, shown)
+    versions = (f"{library} {version or 'not installed'}" for library, version in facts["versions"].items())
+    for name, value in (facts | {"versions": ", ".join(versions)}).items():
+        _say(name, value)

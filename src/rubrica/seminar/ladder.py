@@ -27,8 +27,7 @@ from rubrica.vectors.word_vectors import Vectors
 
 log = logging.getLogger(__name__)
 
-Corpora = dict[tuple[bool, bool], Corpus]
-"""By lower-cased or not, and with other vectors than the user's or not."""
+Corpora = dict[tuple[bool, bool], Corpus]  # keys: lower-cased or not, extended vectors or the user's
 
 
 class Rung(NamedTuple):
@@ -40,10 +39,8 @@ class Rung(NamedTuple):
 
 
 LADDERS = ("rnn", "gru")
-RUNGS = tuple(
-    Rung(**rung) for rung in tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))["rungs"]
-)
-
+_FILE = Path(__file__).with_suffix(".toml")
+RUNGS = tuple(Rung(**rung) for rung in tomllib.loads(_FILE.read_text(encoding="utf-8"))["rungs"])
 SEEDS = (0xDEAD, *range(1, 100))  # the first is the seminar's own
 
 
