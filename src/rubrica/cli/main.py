@@ -39,9 +39,7 @@ def main() -> None:
         click.echo(f"error: {error}", err=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
     except MemoryError as error:
-        click.echo(
-            f"error: not enough memory ({error or 'Python'}); use smaller settings or a larger machine", err=True
-        )
+        click.echo(f"error: not enough memory ({error or 'Python'}); use smaller settings or more memory", err=True)
         sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
