@@ -21,7 +21,6 @@ from rubrica.learning.device_split import DeviceSplit
 from rubrica.learning.train import train
 from rubrica.learning.training import balanced_weights
 from rubrica.models.config import load_recipe, make_config
-from rubrica.predict.answers import iter_answers
 from rubrica.scoring.report import headline
 from rubrica.scoring.tasks import task_of
 from rubrica.seminar.experiments import run_seminar
@@ -115,7 +114,7 @@ def test_thresholds_make_the_answers(model):
 @pytest.mark.parametrize("every", [False, True])
 def test_lines_of_json(model, every):
     texts = ["oil crude barrel and gold ounce mine", "the of"]
-    lines = [json.loads(line) for line in "\n".join(iter_answers(model, texts, all_classes=every)).splitlines()]
+    lines = [json.loads(line) for line in "\n".join(model.iter_answers(texts, all_classes=every)).splitlines()]
     probabilities = model.predict_proba(texts)
     for line, labels, row in zip(lines, model.predict(texts), probabilities, strict=True):
         assert line["labels"] == labels

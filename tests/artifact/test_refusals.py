@@ -51,6 +51,8 @@ CHANGES = [
     ({"model": {"layers": 3}}, "unknown key model.layers"),
     ({"training": {"batch_size": 0}}, "training.batch_size is 0, expected the size of its training"),
     ({"id2label": {"0": "a", "2": "b"}}, "id2label does not number the classes"),
+    ({"id2label": {}, "label2id": {}}, "id2label does not number the classes"),
+    ({"id2label": dict.fromkeys("012", "World")}, "id2label does not number the classes"),
     ({"id2label": ["a", "b"]}, "id2label: expected object, got array"),
     ({"id2label": {"0": 1, "1": 2}}, "id2label[...]: expected str, got int"),
     ({"id2label": [1, 2, 3]}, "id2label: expected object, got array"),
@@ -156,7 +158,7 @@ def test_a_config_without_a_key_is_refused(tmp_path):
     del values["unknown_id"]
     (folder / "config.json").write_text(json.dumps(values))
     resign(folder)
-    with pytest.raises(ArtifactError, match="key 'unknown_id' is missing"):
+    with pytest.raises(ArtifactError, match="missing required field unknown_id; train and save the model anew"):
         load_artifact(folder)
 
 
@@ -166,19 +168,38 @@ def test_a_foreign_safetensors_file_is_refused(tmp_path):
     tensors = load_file(path)
     save_file(tensors | {"embeddings": np.zeros((2, 2), np.float32)}, path)
     resign(folder)
-    with pytest.raises(ArtifactError, match=r"tensor 'embeddings' has shape \(2, 2\), the config expects none"):
+    with pytest.raises(ArtifactError, match=r"tensor 'embeddings' is float32 \(2, 2\), the config expects none"):
         load_artifact(folder)
     save_file(tensors | {"head.bias": np.zeros(7, np.float32)}, path)
     resign(folder)
-    with pytest.raises(ArtifactError, match=r"tensor 'head.bias' has shape \(7,\), the config expects \(3,\)"):
+    with pytest.raises(ArtifactError, match=r"tensor 'head.bias' is float32 \(7,\), .* expects float32 \(3,\)"):
         load_artifact(folder)
     save_file(tensors | {"head.bias": np.zeros(3, np.int8)}, path)
     resign(folder)
-    with pytest.raises(ArtifactError, match=r"tensor 'head\.bias' holds int8, expected float32"):
+    with pytest.raises(ArtifactError, match=r"tensor 'head\.bias' is int8 \(3,\), the config expects float32 \(3,\)"):
         load_artifact(folder)
     path.write_bytes(b"no tensors at all")
     resign(folder)
     with pytest.raises(ArtifactError, match="no safetensors file"):
+        load_artifact(folder)
+
+
+@pytest.mark.parametrize("name", [*FILES, "manifest.json"])
+def test_a_folder_in_the_place_of_a_file_is_one_sentence(tmp_path, name):
+    folder = save_artifact(make_artifact(), tmp_path / "model")
+    (folder / name).unlink()
+    (folder / name).mkdir()
+    with pytest.raises(ArtifactError, match=rf"{name}: the file is missing"):
+        load_artifact(folder)
+
+
+def test_a_file_that_the_system_does_not_give_is_one_sentence(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    folder = save_artifact(make_artifact(), tmp_path / "model")
+    monkeypatch.setattr(Path, "read_bytes", refuse)  # root may read everywhere
+    with pytest.raises(ArtifactError, match=r"manifest.json: cannot be read \(Permission denied\); check the disk"):
         load_artifact(folder)
 
 
@@ -192,15 +213,15 @@ def test_a_table_of_another_storage_is_refused(tmp_path):
 
     refused(
         save_artifact(store_embedding(make_artifact(), "int8"), tmp_path / "a"), {"storage": "int4"},
-        r"tensor 'embedding.weight' has shape \(5, 3\), the config expects \(5, 2\)",
+        r"tensor 'embedding.weight' is int8 \(5, 3\), the config expects uint8 \(5, 2\)",
     )  # fmt: skip
     refused(
         save_artifact(store_embedding(make_artifact(), "int8"), tmp_path / "b"), {"storage": "bfloat16"},
-        r"tensor 'embedding.scale' has shape \(5,\), the config expects none",
+        r"tensor 'embedding.scale' is bfloat16 \(5,\), the config expects none",
     )  # fmt: skip
     refused(
         save_artifact(make_artifact(), tmp_path / "c"), {"storage": "bfloat16"},
-        "tensor 'cell.bias_hh_l0' holds float32, expected bfloat16",
+        r"tensor 'cell.bias_hh_l0' is float32 \(15,\), the config expects bfloat16 \(15,\)",
     )  # fmt: skip
 
 

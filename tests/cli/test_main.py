@@ -266,7 +266,7 @@ def bad_cases(home, tmp):
         (["train", home, "--set", "training.lrr=1", *out], 2, ["training.lrr", "'lr'"]),
         (["train", home, "--set", "lr=1", *out], 2, ["--set lr=1: expected section.key=value"]),
         (["train", home, "--epochs", "-1", *out], 2, ["training.epochs is -1"]),
-        (["train", home, "--time-budget", "2d", *out], 2, ["--time-budget: '2d' is no length of time", "2m or 1h"]),
+        (["train", home, "--time-budget", "2d", *out], 2, ["'--time-budget': '2d' is no length of time", "2m or 1h"]),
         (["train", home, "--recipe", "nothing", *out], 2, ["nothing", "recipe"]),
         (["train", home, "--model", "bert", *out], 2, ["--model", "bert"]),
         (["train", home], 2, ["--out"]),
@@ -288,7 +288,7 @@ def bad_cases(home, tmp):
         (["export", model, "--int8", "--out", tmp / "full"], 1, ["full", "not empty"]),
         (["export", model, "--int8", "--data", tmp / "one.csv", *out], 1, ["one.csv", "does not know the label 'a'"]),
         (["export", model, "--onnx", *out], 1, ["new", "ends in .onnx"]),
-        (["quantize", model, "--max-size", "2T", *out], 2, ["--max-size: '2T' is no size", "2M"]),
+        (["quantize", model, "--max-size", "2T", *out], 2, ["'--max-size': '2T' is no size", "2M"]),
         (["quantize", model, "--max-size", "1k", *out], 1, ["cannot be made smaller than", "1,000 were asked for"]),
         (["quantize", model, *out], 2, ["--max-size"]),
         (

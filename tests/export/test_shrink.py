@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import click
 import numpy as np
 import pytest
 
@@ -186,7 +187,7 @@ def test_sizes_as_people_write_them(text, size):
 
 @pytest.mark.parametrize("text", ["", "M", "-1M", "2T", "2MiB", "2,5M", "1e6", "²M"])
 def test_what_is_no_size(text):
-    with pytest.raises(ValueError, match="is no size; give for example 2M"):
+    with pytest.raises(click.BadParameter, match="is no size; give for example 2M"):
         parse_size(text)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 import rubrica
 from rubrica.cli import main as cli
-from rubrica.errors import DataError
+from rubrica.errors import DataError, MissingExtraError
 from rubrica.seminar import experiments as seminar
 from rubrica.seminar.experiments import EXPERIMENTS, run_seminar
 from rubrica.vectors.word_vectors import save_vectors
@@ -17,11 +17,8 @@ NAMES = ["cnn", "rnn", "gru", "gru-vectors", "gru-frozen"]
 
 
 def test_the_five_run_and_write_what_came_out(tiny_news, tiny_vectors, tmp_path):
-    heard = []
-    report = run_seminar(
-        tiny_news, tiny_vectors, tmp_path / "out", on_result=lambda row: heard.append(row["experiment"])
-    )
-    assert heard == NAMES == list(EXPERIMENTS)
+    report = run_seminar(tiny_news, tiny_vectors, tmp_path / "out")
+    assert [row["experiment"] for row in report["experiments"]] == NAMES == list(EXPERIMENTS)
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert [row["experiment"] for row in results] == NAMES
     for row, shown in zip(results, report["experiments"], strict=True):
@@ -57,12 +54,23 @@ def test_ctrl_c_keeps_the_experiments_that_ended(tiny_news, tiny_vectors, tmp_pa
     monkeypatch.setattr(seminar, "train_corpus", impatient)
     report = run_seminar(tiny_news, tiny_vectors, tmp_path / "out")
     assert [row["experiment"] for row in report["experiments"]] == ["cnn", "rnn"]
+    assert report["interrupted"]  # the command ends with 130
     assert len(json.loads((tmp_path / "out" / "results.json").read_text())) == 2
 
 
 def test_test_is_needed(tiny_news, tiny_vectors, tmp_path):
     del tiny_news.splits["test"]
     with pytest.raises(DataError, match="no test split"):
+        run_seminar(tiny_news, tiny_vectors, tmp_path / "out")
+
+
+@pytest.mark.parametrize("library", ["matplotlib", "jinja2"])
+def test_a_library_of_the_page_is_missed_before_minutes_of_work(
+    tiny_news, tiny_vectors, tmp_path, monkeypatch, library
+):
+    monkeypatch.setitem(sys.modules, library, None)
+    monkeypatch.setattr(seminar, "train_corpus", None)  # is not reached
+    with pytest.raises(MissingExtraError, match=rf"{library} is not installed"):
         run_seminar(tiny_news, tiny_vectors, tmp_path / "out")
 
 

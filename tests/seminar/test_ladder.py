@@ -8,6 +8,7 @@ import pytest
 import scipy.stats
 
 from rubrica.cli import main as cli
+from rubrica.errors import MissingExtraError
 from rubrica.learning.train import train_dataset
 from rubrica.models.config import load_recipe, make_config
 from rubrica.seminar import ladder
@@ -79,9 +80,8 @@ def test_one_seed_says_nothing_of_chance():
 
 @pytest.mark.usefixtures("two_rungs")
 def test_two_rungs_write_what_was_measured(tiny_news, tiny_vectors, tmp_path):
-    heard = []
-    report = run_ladder(tiny_news, tiny_vectors, tmp_path / "out", seeds=SEEDS[:2], on_rung=heard.append)
-    assert [(row["ladder"], row["rung"]) for row in heard] == [
+    report = run_ladder(tiny_news, tiny_vectors, tmp_path / "out", seeds=SEEDS[:2])
+    assert [(row["ladder"], row["rung"]) for row in report["rungs"]] == [
         (name, rung) for name in ("rnn", "gru") for rung in ("seminar", "case")
     ]
     written = json.loads((tmp_path / "out" / "ladder.json").read_text())
@@ -125,6 +125,14 @@ def test_ctrl_c_keeps_the_rungs_that_ended(tiny_news, tiny_vectors, tmp_path, mo
     assert (tmp_path / "out" / "ladder.png").exists()
     assert "interrupted; the 3 rungs that are done are kept" in caplog.text
     assert str(tmp_path / "out" / "ladder.json") in caplog.text
+
+
+@pytest.mark.parametrize("library", ["matplotlib", "scipy"])
+def test_a_missing_library_is_named_before_minutes_of_work(tiny_news, tiny_vectors, tmp_path, monkeypatch, library):
+    monkeypatch.setitem(sys.modules, library, None)
+    monkeypatch.setattr(ladder, "train_corpus", None)  # is not reached
+    with pytest.raises(MissingExtraError, match=rf"{library} is not installed"):
+        run_ladder(tiny_news, tiny_vectors, tmp_path / "out")
 
 
 @pytest.mark.usefixtures("two_rungs")

@@ -11,16 +11,14 @@ from rubrica.scoring.task import Task
 
 
 def model_card(config: Config, task: Task, metrics: Mapping[str, Any], facts: Facts, storage: Storage) -> str:
-    """The text of the card.
-
-    Args:
-        config: The settings of the training.
-        task: The classes.
-        metrics: The scores; those on test are shown, else those on validation.
-        facts: What the settings do not say.
-        storage: What the tables are stored as.
-    """
+    """The text of the card; of the scores it shows the ones on test, else on validation."""
     where = "test" if "test" in metrics else "validation"
+    figures = "It was saved without a test or validation split, so there are no scores.\n"
+    if scores := metrics.get(where):
+        figures = f"On {scores['texts']} {where} texts: {headline(scores)}.\n\n"
+        figures += "| class | precision | recall | F1 | texts |\n|---|---|---|---|---|\n"
+        row = "| {label} | {precision:.3f} | {recall:.3f} | {f1:.3f} | {texts} |\n"
+        figures += "".join(row.format_map(found) for found in scores["per_class"])
     members = " ".join(member.describe(facts) for member in config.members)
     case = "Texts are lower-cased." if config.data.lowercase else "Case is kept."
     stored = "" if storage == "float32" else f"\nStored as {storage}.\n"
@@ -28,22 +26,7 @@ def model_card(config: Config, task: Task, metrics: Mapping[str, Any], facts: Fa
         stored += "\nThe scores are those of the model before it was made smaller.\n"
     return (
         "---\nlibrary_name: rubrica\npipeline_tag: text-classification\n---\n\n"
-        f"# {config.title} text classifier\n\n"
-        f"Classes{task.remark}: {', '.join(task.labels)}.\n\n"
-        f"{_describe_scores(metrics.get(where) or {}, where)}\n"
-        f"{members} {case} Seed {config.training.seed}.\n{stored}\n"
+        f"# {config.title} text classifier\n\nClasses{task.remark}: {', '.join(task.labels)}.\n\n"
+        f"{figures}\n{members} {case} Seed {config.training.seed}.\n{stored}\n"
         '```python\nimport rubrica\nmodel = rubrica.load("this-folder")\nmodel.predict(["a text"])\n```\n'
-    )
-
-
-def _describe_scores(scores: Mapping[str, Any], where: str) -> str:
-    if not scores:
-        return "It was saved without a test or validation split, so there are no scores.\n"
-    rows = "".join(
-        f"| {row['label']} | {row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} | {row['texts']} |\n"
-        for row in scores["per_class"]
-    )
-    return (
-        f"On {scores['texts']} {where} texts: {headline(scores)}.\n\n"
-        f"| class | precision | recall | F1 | texts |\n|---|---|---|---|---|\n{rows}"
     )

@@ -8,12 +8,12 @@
     README.md           a model card
     manifest.json       sha256 of each file above
 
-The folder holds tensors and JSON only: no pickle, no names of types or code. An unknown key is an error. A folder is
+The folder holds tensors and text only: no pickle, no names of types or code. An unknown key is an error. A folder is
 written whole or not at all, and nothing in it is trusted before its sha256 is checked. The weights are mapped, not
-read: leave a folder alone while a model of it is in use.
+read: leave a folder alone while its model is in use.
 
-Format 1 had no `storage`: its weights are float32. Formats 1 and 2 had no `thresholds`: a text has one label. Formats 1
-to 3 had one flat table of settings for all families, see `models/older.py`.
+Format 1 had no `storage`, formats 1 and 2 had no `thresholds`, formats 1 to 3 had one flat table of settings for all
+families, see `models/older.py`.
 
 Letters: V words, C classes, F features of a linear model.
 """
@@ -21,8 +21,7 @@ Letters: V words, C classes, F features of a linear model.
 import hashlib
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -37,19 +36,17 @@ from rubrica.config.schema import describe
 from rubrica.errors import ArtifactError, ConfigError, nearest
 from rubrica.files import written_whole
 from rubrica.models.config import SECTIONS, Config, make_config
-from rubrica.models.ensemble import Ensemble
 from rubrica.models.family import Facts, Shapes, Sizes
 from rubrica.models.older import FORMAT, upgrade
-from rubrica.models.storage import TABLES, from_bfloat16, scale_name, stored_layout, take_rows, to_bfloat16
+from rubrica.models.storage import TABLES, from_bfloat16, stored_layout, take_rows, to_bfloat16
 from rubrica.scoring.task import Task
 from rubrica.scoring.tasks import read_task
 from rubrica.text.vocab import Vocab
 
 FILES = ("model.safetensors", "config.json", "vocab.txt", "metrics.json", "metrics.jsonl", "README.md")
 _LATER_KEYS: dict[int, dict[str, Any]] = {2: {"storage": "float32"}, 3: {"thresholds": None}}
-"""What a format added, and what it means to be without."""
+"""The keys that each format added, and what older folders mean: their weights are float32, a text has one label."""
 _BYTES = {"float32": 4, "uint32": 4, "bfloat16": 2, "int8": 1, "uint8": 1}
-
 
 Content = TypeVar("Content")
 
@@ -76,14 +73,12 @@ class Artifact:
     """A trained model in memory, free of torch.
 
     Args:
-        config: The settings that it was trained with.
         task: The C class names, and whether a text has one of them.
         vocab: The V words.
-        tensors: The weights by name: float32, but for the tables, which are as stored (read by `take_rows`).
-        metrics: Scores for `metrics.json` and the model card.
+        tensors: The weights by name: float32; only the tables are as stored (`take_rows` reads them).
+        metrics: The scores, for `metrics.json` and the model card.
         history: Lines for `metrics.jsonl`.
         vectors: Where the word vectors came from, for the card.
-        storage: What the tables are stored as.
     """
 
     config: Config
@@ -103,21 +98,18 @@ class Artifact:
     @property
     def num_features(self) -> int:
         """Features of a linear model, alone or beside a network; 0 without one."""
-        return len(self.tensors.get("linear.keys", ()))
+        return int(np.size(self.tensors.get("linear.keys", ())))
 
     @property
     def shapes(self) -> Shapes:
         """Name and shape of every tensor, before tables are stored in fewer bytes."""
-        return self.config.shapes(_sizes(self.vocab, self.task, self.tensors))
-
-    def ensemble(self) -> Ensemble:
-        """The members of the model, ready to answer."""
-        return Ensemble(self.config, self.tensors, self.task.num_classes)
+        features = max(1, self.num_features)  # a linear model without any has one that no text holds
+        return self.config.shapes(Sizes(len(self.vocab.words), self.task.num_classes, self.task.num_machines, features))
 
     def facts(self) -> dict[str, Any]:
         """What `rubrica info` shows, ready for JSON."""
         shapes = self.shapes
-        layout = stored_layout(shapes, self.storage)
+        layout = stored_layout(shapes, self.storage).values()
         return {
             "model": self.config.title,
             "problem_type": self.task.problem_type,
@@ -129,7 +121,7 @@ class Artifact:
             "vectors": self.vectors,
             "parameters": sum(map(math.prod, shapes.values())),
             "storage": self.storage,
-            "model_bytes": sum(_BYTES[dtype] * math.prod(shape) for dtype, shape in layout.values()),
+            "model_bytes": sum(_BYTES[dtype] * math.prod(shape) for dtype, shape in layout),
             "metrics": self.metrics,
             "config": self.config.to_dict(),
         }
@@ -147,11 +139,9 @@ def check_writable(folder: Path | str) -> Path:
     if folder.is_file():
         raise ArtifactError(folder, "the output folder is a file; give a new folder")
     try:
-        if folder.is_dir():
-            if any(folder.iterdir()):
-                raise ArtifactError(folder, "the output folder is not empty; give a new one, or remove it")
-        else:
-            folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.is_dir() and any(folder.iterdir()):
+            raise ArtifactError(folder, "the output folder is not empty; give a new one, or remove it")
+        folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent):
             pass
     except OSError as error:
@@ -166,20 +156,23 @@ def save_artifact(artifact: Artifact, folder: Path | str) -> Path:
         ArtifactError: If the folder is not empty or cannot be written.
     """
     folder = check_writable(folder)
+    config, words = artifact.config, artifact.vocab.words
+    facts = Facts(len(words), artifact.num_features, artifact.vectors, config.data.max_length, config.training.epochs)
+    card = model_card(config, artifact.task, artifact.metrics, facts, artifact.storage)
     with written_whole(folder, ArtifactError) as part:
         part.mkdir()
-        write_tensors(_to_disk(artifact), part / "model.safetensors")
+        narrow = artifact.storage != "float32"
+        tensors = {
+            name: to_bfloat16(tensor) if narrow and tensor.dtype == np.float32 else tensor
+            for name, tensor in artifact.tensors.items()
+        }
+        write_tensors(tensors, part / "model.safetensors")
         _write_json(part / "config.json", _config_json(artifact))
         # Only "\n" ends a line of vocab.txt, and no word that a text can hold has one in it.
-        (part / "vocab.txt").write_bytes(("\n".join(artifact.vocab.words) + "\n").encode("utf-8", "surrogatepass"))
+        (part / "vocab.txt").write_bytes(("\n".join(words) + "\n").encode("utf-8", "surrogatepass"))
         _write_json(part / "metrics.json", artifact.metrics)
         lines = "".join(json.dumps(record) + "\n" for record in artifact.history)
         (part / "metrics.jsonl").write_text(lines, encoding="utf-8")
-        config, data = artifact.config, artifact.config.data
-        facts = Facts(
-            len(artifact.vocab.words), artifact.num_features, artifact.vectors, data.max_length, config.training.epochs
-        )
-        card = model_card(config, artifact.task, artifact.metrics, facts, artifact.storage)
         (part / "README.md").write_text(card, encoding="utf-8")
         _write_json(part / "manifest.json", {name: _sha256(part / name) for name in FILES})
     return folder
@@ -194,24 +187,23 @@ def load_artifact(folder: Path | str) -> Artifact:
     folder = Path(folder)
     if not folder.is_dir():
         raise ArtifactError(folder, "no such model folder; give the folder that `rubrica train --out` wrote")
-    _check_manifest(folder)
-    config, task, values = _read_config(folder / "config.json")
-    words = _read_text(folder / "vocab.txt", "surrogatepass").split("\n")[:-1]
-    if not 0 <= values.unknown_id < len(words):
-        problem = f"unknown_id is {values.unknown_id}, but there are {len(words)} words; train and save anew"
-        raise ArtifactError(folder / "config.json", problem)
-    vocab = Vocab(words, values.unknown_id, config.data.lowercase is not False)  # a training stores true or false
-    tensors = _read_tensors(folder / "model.safetensors", config, vocab, task, values.storage)
-    metrics = _read_json(folder / "metrics.json", dict[str, Any])
-    lines = _read_text(folder / "metrics.jsonl").splitlines()
-    history = [_decode(folder / "metrics.jsonl", line, dict[str, int | float]) for line in lines]
-    return Artifact(config, task, vocab, tensors, metrics, history, values.vectors, values.storage)
-
-
-def _sizes(vocab: Vocab, task: Task, tensors: Mapping[str, NDArray[Any]]) -> Sizes:
-    """What the texts decided; a linear model without features counts as one with a single feature."""
-    num_features = max(1, tensors["linear.keys"].size) if "linear.keys" in tensors else 1
-    return Sizes(len(vocab.words), task.num_classes, task.num_machines, num_features)
+    try:
+        _check_manifest(folder)
+        config, task, values = _read_config(folder / "config.json")
+        words = _read_text(folder / "vocab.txt", "surrogatepass").split("\n")[:-1]
+        if not 0 <= values.unknown_id < len(words):
+            problem = f"unknown_id is {values.unknown_id}, but there are {len(words)} words; train and save anew"
+            raise ArtifactError(folder / "config.json", problem)
+        vocab = Vocab(words, values.unknown_id, config.data.lowercase is not False)  # a training stores true or false
+        metrics = _read_json(folder / "metrics.json", dict[str, Any])
+        lines = _read_text(folder / "metrics.jsonl").splitlines()
+        history = [_decode(folder / "metrics.jsonl", line, dict[str, int | float]) for line in lines]
+        path = folder / "model.safetensors"
+        artifact = Artifact(config, task, vocab, map_tensors(path), metrics, history, values.vectors, values.storage)
+        return replace(artifact, tensors=_check_tensors(artifact, path))
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror}); check the disk and who may read the folder"
+        raise ArtifactError(error.filename or folder, problem) from None
 
 
 def _config_json(artifact: Artifact) -> dict[str, Any]:
@@ -236,19 +228,17 @@ def _read_config(path: Path) -> tuple[Config, Task, _ConfigFile]:
         raise ArtifactError(path, f"format {found!r:.40}, but this version reads 1 to {FORMAT}; upgrade rubrica")
     later = {key: value for added, keys in _LATER_KEYS.items() if added > found for key, value in keys.items()}
     known = set(_ConfigFile.__struct_fields__) - later.keys()
-    if unknown := sorted(set(content) - known):
-        hint = nearest(unknown[0], known)
-        raise ArtifactError(path, f"unknown key {unknown[0]!r} ({hint}); it is not of this format")
-    if missing := sorted(known - set(content) - {"beside"}):
-        raise ArtifactError(path, f"key {missing[0]!r} is missing; train and save the model anew")
-    if (storage := (later | content)["storage"]) not in get_args(Storage):
+    if unknown := sorted(content.keys() - known):
+        raise ArtifactError(path, f"unknown key {unknown[0]!r} ({nearest(unknown[0], known)}); leave it out")
+    content |= later
+    if (storage := content.get("storage")) not in get_args(Storage):
         raise ArtifactError(path, f"storage is {storage!r:.40}; give {describe(Storage)}")
     try:
-        values = msgspec.convert(upgrade(later | content), _ConfigFile)
-        labels = [values.id2label.get(str(i)) for i in range(len(values.id2label))]
-        if None in labels:
-            raise ArtifactError(path, 'id2label does not number the classes from "0" on; train and save anew')
-        task = read_task(values.problem_type, [label for label in labels if label is not None], values.thresholds)
+        values = msgspec.convert(upgrade(content), _ConfigFile)
+        labels = sorted(values.label2id, key=values.label2id.__getitem__)
+        if not labels or values.id2label != {str(i): label for i, label in enumerate(labels)}:
+            raise ValueError('id2label does not number the classes of label2id from "0" on')
+        task = read_task(values.problem_type, labels, values.thresholds)
         config = make_config(**{section: getattr(values, section) for section in SECTIONS})
     except ConfigError as error:
         raise ArtifactError(path, str(error)) from None
@@ -259,57 +249,39 @@ def _read_config(path: Path) -> tuple[Config, Task, _ConfigFile]:
     return config, task, values
 
 
-def _to_disk(artifact: Artifact) -> dict[str, NDArray[Any]]:
-    """The tensors of a model as they lie in its file."""
-    if artifact.storage == "float32":
-        return artifact.tensors
-    return {
-        name: to_bfloat16(tensor) if tensor.dtype == np.float32 else tensor for name, tensor in artifact.tensors.items()
-    }
-
-
-def _read_tensors(path: Path, config: Config, vocab: Vocab, task: Task, storage: Storage) -> dict[str, NDArray[Any]]:
-    try:
-        tensors = map_tensors(path)
-    except ValueError as error:
-        raise ArtifactError(path, f"{error}; train and save the model anew") from None
-    shapes = config.shapes(_sizes(vocab, task, tensors))
-    layout = stored_layout(shapes, storage)
-    for name in sorted(tensors.keys() ^ layout.keys()) or sorted(layout):
-        shape = tensors[name].shape if name in tensors else "none"
-        dtype, expected = layout.get(name, ("", "none"))
-        if shape != expected:
-            raise ArtifactError(
-                path, f"tensor {name!r} has shape {shape}, the config expects {expected}; the file is of another model"
-            )
-        found = "bfloat16" if tensors[name].dtype == np.uint16 else tensors[name].dtype.name
-        if found != dtype:
-            raise ArtifactError(path, f"tensor {name!r} holds {found}, expected {dtype}; train and save anew")
-    for name in layout.keys() & set(TABLES):  # the width of a packed row is in its last half byte, not in its shape
+def _check_tensors(artifact: Artifact, path: Path) -> dict[str, NDArray[Any]]:
+    """The tensors of a file, found to be those of its config, the small ones as float32."""
+    tensors, shapes = artifact.tensors, artifact.shapes
+    expected = {name: f"{dtype} {shape}" for name, (dtype, shape) in stored_layout(shapes, artifact.storage).items()}
+    found = {name: f"{array.dtype.name} {array.shape}".replace("uint16", "bfloat16") for name, array in tensors.items()}
+    for name in sorted(found.keys() | expected.keys()):
+        if (here := found.get(name, "none")) != (there := expected.get(name, "none")):
+            problem = f"tensor {name!r} is {here}, the config expects {there}; the file is of another model"
+            raise ArtifactError(path, problem)
+    for name in shapes.keys() & set(TABLES):  # the width of a packed row is in its last half byte, not in its shape
         if not len(tensors[name]):  # a bag that counts words alone has no rows of n-grams
             continue
         numbers = take_rows(tensors, name, np.zeros(1, int)).shape[1]
         if numbers != shapes[name][1]:
-            raise ArtifactError(
-                path, f"tensor {name!r} holds rows of {numbers} numbers, the config expects {shapes[name][1]}"
-            )
-    kept = {name for table in TABLES for name in (table, scale_name(table))}
+            problem = f"tensor {name!r} holds rows of {numbers} numbers, the config expects {shapes[name][1]}"
+            raise ArtifactError(path, f"{problem}; the file is of another model")
+    small = shapes.keys() - set(TABLES)
     return {
-        name: from_bfloat16(tensor) if tensor.dtype == np.uint16 and name not in kept else tensor
+        name: from_bfloat16(tensor) if tensor.dtype == np.uint16 and name in small else tensor
         for name, tensor in tensors.items()
     }
 
 
 def _check_manifest(folder: Path) -> None:
+    for name in ("manifest.json", *FILES):
+        if not (folder / name).is_file():
+            raise ArtifactError(folder / name, "the file is missing; copy the whole folder again")
     manifest = _read_json(folder / "manifest.json", dict[str, str])
     if set(manifest) != set(FILES):
         raise ArtifactError(folder / "manifest.json", f"lists {sorted(manifest)}, expected {sorted(FILES)}")
     for name in FILES:
-        path = folder / name
-        if not path.is_file():
-            raise ArtifactError(path, "the file is missing; copy the whole folder again")
-        if _sha256(path) != manifest[name]:
-            raise ArtifactError(path, "the content does not match manifest.json; copy the whole folder again")
+        if _sha256(folder / name) != manifest[name]:
+            raise ArtifactError(folder / name, "the content does not match manifest.json; copy the whole folder again")
 
 
 def _sha256(path: Path) -> str:
@@ -324,8 +296,6 @@ def _write_json(path: Path, value: object) -> None:
 def _read_text(path: Path, errors: str = "strict") -> str:
     try:
         return path.read_bytes().decode("utf-8", errors)
-    except FileNotFoundError:
-        raise ArtifactError(path, "the file is missing; copy the whole folder again") from None
     except UnicodeDecodeError as error:
         raise ArtifactError(path, f"not UTF-8 ({error}); copy the whole folder again") from None
 

@@ -1,10 +1,8 @@
 """Named arrays in a safetensors file, mapped into memory instead of read.
 
 The file (https://github.com/huggingface/safetensors#format) is 8 bytes with the length of a header, the header in
-JSON (type, shape, first and last byte of each tensor), and the bytes. The library checks a file; its numpy side
-knows no bfloat16 and copies every tensor, so the two dozen lines that view the bytes are here.
-
-numpy has no bfloat16 either: BF16 comes and goes as uint16, its bits.
+JSON (type, shape, first and last byte of each tensor), and the bytes. The library checks a file, but its numpy side
+knows no bfloat16 and copies every tensor. Here BF16 is read and written as uint16, its bits.
 """
 
 import json
@@ -15,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rubrica.errors import ArtifactError
+
 _DTYPES = {"F32": "<f4", "U32": "<u4", "BF16": "<u2", "I8": "i1", "U8": "u1"}
 _NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
 
@@ -22,12 +22,10 @@ _NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
 def write_tensors(tensors: Mapping[str, NDArray[Any]], path: Path) -> None:
     """Write arrays of float32, uint32, uint16 (as BF16), int8, uint8; the widest first, so that each lies aligned."""
     order = sorted(tensors, key=lambda name: (-tensors[name].itemsize, name))
-    header: dict[str, Any] = {}
-    end = 0
+    header, end = {}, 0
     for name in order:
-        start, end = end, end + tensors[name].nbytes
-        dtype = _NAMES[tensors[name].dtype]
-        header[name] = {"dtype": dtype, "shape": list(tensors[name].shape), "data_offsets": [start, end]}
+        tensor, start, end = tensors[name], end, end + tensors[name].nbytes
+        header[name] = {"dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # the first tensor starts at a multiple of 8
     with path.open("wb") as file:
@@ -40,7 +38,7 @@ def map_tensors(path: Path) -> dict[str, NDArray[Any]]:
     """View the tensors of a file, read-only; a page is read from disk when something on it is first used.
 
     Raises:
-        ValueError: If it is no safetensors file, or holds a type that no storage of ours has.
+        ArtifactError: If it is no safetensors file, or holds a type that no storage of ours has.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -48,7 +46,7 @@ def map_tensors(path: Path) -> dict[str, NDArray[Any]]:
         with safe_open(path, framework="numpy"):  # checks the header against the file, byte by byte
             pass
     except SafetensorError as error:
-        raise ValueError(f"no safetensors file ({error})") from None
+        raise ArtifactError(path, f"no safetensors file ({error}); train and save the model anew") from None
     mapped = np.asarray(np.memmap(path, np.uint8, "r"))
     data = 8 + int.from_bytes(mapped[:8].tobytes(), "little")
     tensors = {}
@@ -56,7 +54,8 @@ def map_tensors(path: Path) -> dict[str, NDArray[Any]]:
         if name == "__metadata__":
             continue
         if entry["dtype"] not in _DTYPES:
-            raise ValueError(f"tensor {name!r} holds {entry['dtype']}, expected {', '.join(_DTYPES)}")
+            problem = f"tensor {name!r} holds {entry['dtype']}, expected {', '.join(_DTYPES)}"
+            raise ArtifactError(path, f"{problem}; train and save the model anew")
         start, end = entry["data_offsets"]
         tensor = np.frombuffer(mapped[data + start : data + end], _DTYPES[entry["dtype"]])
         if not tensor.flags.aligned:  # by a foreign writer; ours aligns

@@ -1,6 +1,5 @@
 """The commands that read alone: `rubrica data` and `rubrica vectors`, and what every command reads its texts by."""
 
-import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,15 +11,17 @@ if TYPE_CHECKING:
     from rubrica.data.dataset import Examples
 
 
+def text_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The flags of every command that reads texts."""
+    text = click.option("--text-column", "text_columns", multiple=True, help="Column of the text; several are joined.")
+    return text(click.option("--delimiter", help="What separates the columns of a CSV file.")(command))
+
+
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The flags of every command that reads a data set."""
-    options = (
-        click.option("--text-column", "text_columns", multiple=True, help="Column of the text; several are joined."),
-        click.option("--label-column", help="Column of the label."),
-        click.option("--delimiter", help="What separates the columns of a CSV file."),
-        click.option("--label-separator", default="|", help='Between labels of a text, [default: |] or "" for none.'),
-    )
-    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+    """The flags of every command that reads texts with labels."""
+    label = click.option("--label-column", help="Column of the label.")
+    separator = click.option("--label-separator", default="|", help='Between labels of a text; "" for none.')
+    return text_options(label(separator(command)))
 
 
 def read_split(data: str, split: str | None, **columns: Any) -> "Examples":
@@ -28,8 +29,7 @@ def read_split(data: str, split: str | None, **columns: Any) -> "Examples":
     from rubrica.data.dataset import read_dataset
 
     splits = read_dataset(data, **columns).splits
-    if split is None:
-        split = "test" if "test" in splits else next(iter(splits))
+    split = split or ("test" if "test" in splits else next(iter(splits)))
     if split not in splits:
         raise click.UsageError(f"--split {split}: {data} has {', '.join(splits)}")
     return splits[split]
@@ -41,18 +41,13 @@ def read_split(data: str, split: str | None, **columns: Any) -> "Examples":
 @click.option("--keep-case", is_flag=True, help="Show ids of the text as written, as the seminar's are.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @data_options
-def data(
-    data: str,
-    vectors: str | None,
-    keep_case: bool,
-    as_json: bool,
-    **columns: Any,
-) -> None:
+def data(data: str, vectors: str | None, keep_case: bool, as_json: bool, **columns: Any) -> None:
     """Show what is in DATA: splits, classes, texts, tokens, ids, unknown words.
 
     DATA is a CSV, TSV, JSONL, Parquet or fastText file, a folder of train.* and test.*, a Hugging Face hub id, or
     mini-news.
     """
+    from rubrica.cli.tables import print_overview
     from rubrica.config.groups import DataSettings
     from rubrica.data.dataset import read_dataset
     from rubrica.insight.overview import describe
@@ -63,10 +58,8 @@ def data(
     facts = describe(dataset, loaded, DataSettings(lowercase=False if keep_case else "auto"))
     if as_json:
         click.echo(json.dumps(facts, ensure_ascii=False))
-        return
-    from rubrica.cli.tables import print_overview
-
-    print_overview(facts, dataset.task.remark)
+    else:
+        print_overview(facts, dataset.task.remark)
 
 
 @click.group()
@@ -95,32 +88,20 @@ def vectors_get(name: str) -> None:
 @vectors.command("train")
 @click.argument("data")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write: .txt, .vec or .bin.")
-@click.option("--dim", default=50, show_default=True, type=click.IntRange(1, 1 << 16), help="Numbers per word.")
-@click.option("--epochs", default=5, show_default=True, type=click.IntRange(1, 100_000), help="Passes over the texts.")
-@click.option(
-    "--min-count", default=5, show_default=True, type=click.IntRange(1, 2**31 - 1), help="Rarer words get no vector."
-)
+@click.option("--dim", default=50, type=click.IntRange(1, 1 << 16), help="Numbers per word.")
+@click.option("--epochs", default=5, type=click.IntRange(1, 100_000), help="Passes over the texts.")
+@click.option("--min-count", default=5, type=click.IntRange(1, 2**31 - 1), help="Rarer words get no vector.")
 @click.option("--keep-case", is_flag=True, help="Keep capitals; published vectors mostly have none.")
-@click.option(
-    "--seed", default=0xDEAD, show_default=True, type=click.IntRange(0, 2**32 - 1), help="Start of every random draw."
-)
+@click.option("--seed", default=0xDEAD, type=click.IntRange(0, 2**32 - 1), help="Start of every random draw.")
 @data_options
 def vectors_train(
-    data: str,
-    out: Path,
-    dim: int,
-    epochs: int,
-    min_count: int,
-    keep_case: bool,
-    seed: int,
-    **columns: Any,
+    data: str, out: Path, dim: int, epochs: int, min_count: int, keep_case: bool, seed: int, **columns: Any
 ) -> None:
     """Make word vectors from the training texts of DATA (word2vec, by gensim)."""
     from rubrica.data.dataset import read_dataset
     from rubrica.vectors.word_vectors import check_savable, save_vectors, train_vectors
 
     check_savable(out)
-
     dataset = read_dataset(data, **columns)
     texts = next(iter(dataset.splits.values())).texts
     made = train_vectors(texts, dim=dim, epochs=epochs, min_count=min_count, lowercase=not keep_case, seed=seed)

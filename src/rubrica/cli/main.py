@@ -7,20 +7,19 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rubrica import __version__
-from rubrica.cli.data import data, data_options, read_split, vectors
+from rubrica.cli.data import data, data_options, read_split, text_options, vectors
 from rubrica.cli.units import FamilyName, parse_seconds, parse_setting, parse_size
 from rubrica.errors import ConfigError, DataError, RubricaError, require
 
 if TYPE_CHECKING:
-    from rubrica.artifact.folder import Artifact
     from rubrica.config.groups import Storage
+    from rubrica.export.shrink import Change
     from rubrica.models.config import Config
     from rubrica.predict.classifier import Classifier
 
@@ -36,12 +35,12 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except ConfigError as error:
-        _fail(error, 2)
     except RubricaError as error:
-        _fail(error, 1)
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
     except MemoryError as error:
-        _fail(RubricaError(f"not enough memory ({error or 'Python'}); use smaller settings, or a machine with more"), 1)
+        click.echo(f"error: not enough memory ({error or 'Python'}); use smaller settings or more memory", err=True)
+        sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(130)
@@ -50,12 +49,7 @@ def main() -> None:
         sys.exit(0)
 
 
-def _fail(error: Exception, exit_code: int) -> None:
-    click.echo(f"error: {error}", err=True)
-    sys.exit(exit_code)
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": True})
 @click.version_option(__version__, prog_name="rubrica")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but errors.")
 @click.pass_context
@@ -82,8 +76,8 @@ rubrica.add_command(vectors)
 
 
 @rubrica.command()
-@click.option("--data", default="ag_news", show_default=True, help="Needs the splits train and test.")
-@click.option("--vectors", default="glove-twitter-50", show_default=True, help="File, or name of `vectors list`.")
+@click.option("--data", default="ag_news", help="Needs the splits train and test.")
+@click.option("--vectors", default="glove-twitter-50", help="File, or name of `vectors list`.")
 @click.option("--out", help="New folder for what comes out.  [default: runs/seminar or runs/ladder]")
 @click.option("--ladder", is_flag=True, help="Mend its rnn and its gru instead, one fault at a time.")
 @click.option("--seeds", type=click.IntRange(1, 100), help="Trainings of each rung of the ladder.  [default: 5]")
@@ -91,32 +85,28 @@ rubrica.add_command(vectors)
 def seminar(data: str, vectors: str, out: str | None, ladder: bool, seeds: int | None, **columns: Any) -> None:
     """Run the seminar's five experiments: cnn, rnn, gru, gru-vectors, gru-frozen; or climb the ladder out of them."""
     from rubrica.artifact.folder import check_writable
-
-    if seeds and not ladder:
-        raise click.UsageError("--seeds requires --ladder; the experiments run once, with the seminar's seed")
-    out = out or ("runs/ladder" if ladder else "runs/seminar")
-    check_writable(out)
     from rubrica.cli.tables import print_ladder, print_seminar
     from rubrica.data.dataset import read_dataset
     from rubrica.vectors.word_vectors import load_vectors
 
-    dataset = read_dataset(data, **columns)
-    loaded = load_vectors(vectors)
+    if seeds and not ladder:
+        raise click.UsageError("--seeds requires --ladder; the experiments run once, with the seminar's seed")
+    folder = check_writable(out or ("runs/ladder" if ladder else "runs/seminar"))
+    inputs = read_dataset(data, **columns), load_vectors(vectors), folder
     require("torch", "train")
-    if ladder:
-        from rubrica.seminar.ladder import SEEDS, run_ladder
-
-        report = run_ladder(dataset, loaded, out, seeds=SEEDS[: seeds or 5])
-        print_ladder(report)
-        click.echo(f"wrote {out}/ladder.json and {out}/ladder.png", err=True)
-        if report["interrupted"]:
-            raise click.Abort
-        return
     from rubrica.seminar.experiments import run_seminar
+    from rubrica.seminar.ladder import SEEDS, run_ladder
 
-    report = run_seminar(dataset, loaded, out)
-    print_seminar(report)
-    click.echo(f"wrote {out}/results.json, {out}/report.html and {out}/models/", err=True)
+    if ladder:
+        report = run_ladder(*inputs, seeds=SEEDS[: seeds or 5])
+        print_ladder(report)
+        click.echo(f"wrote {folder}/ladder.json and {folder}/ladder.png", err=True)
+    else:
+        report = run_seminar(*inputs)
+        print_seminar(report)
+        click.echo(f"wrote {folder}/results.json, {folder}/report.html and {folder}/models/", err=True)
+    if report["interrupted"]:
+        raise click.Abort
 
 
 @rubrica.command()
@@ -130,42 +120,30 @@ def seminar(data: str, vectors: str, out: str | None, ladder: bool, seeds: int |
 @click.option("--batch-size", type=int, help="Texts of one update.")
 @click.option("--lr", type=float, help="Adam's step size.")
 @click.option("--seed", type=int, help="Start of every random draw.")
-@click.option("--time-budget", metavar="TIME", help="End in 90s, 2m or 1h, with the best that fits.")
+@click.option(
+    "--time-budget", type=parse_seconds, metavar="TIME", help="End in 90s, 2m or 1h, with the best that fits."
+)
 @click.option("--class-weight", type=click.Choice(["none", "balanced"]), help="Count all classes alike.")
 @click.option("--device", help="cpu, cuda or auto.")
 @click.option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="Any setting of the config.")
 @data_options
-def train(
-    data: str,
-    out: str,
-    model: str | None,
-    vectors: str | None,
-    size: str | None,
-    recipe: str | None,
-    time_budget: str | None,
-    settings: tuple[str, ...],
-    **flags: Any,
-) -> None:
+def train(data: str, out: str, vectors: str | None, time_budget: float | None, **flags: Any) -> None:
     """Train a model on DATA (see `rubrica data --help`) and write it to a new folder."""
     from rubrica.artifact.folder import check_writable
     from rubrica.data.dataset import read_dataset
 
     columns = {name: flags.pop(name) for name in ("text_columns", "label_column", "delimiter", "label_separator")}
-    try:
-        seconds = parse_seconds(time_budget) if time_budget else None
-    except ValueError as error:
-        raise click.UsageError(f"--time-budget: {error}") from None
-    config = _read_settings(model, size, recipe, settings, flags)
+    config = _read_settings(**flags)
     check_writable(out)
     began = time.perf_counter()
     dataset = read_dataset(data, **columns)
-    if seconds:
-        seconds -= time.perf_counter() - began
+    if time_budget:
+        time_budget -= time.perf_counter() - began
     from rubrica.learning.train import train as run_training
     from rubrica.models.families import BASELINE
     from rubrica.scoring.report import headline
 
-    metrics = run_training(dataset, out=out, config=config, vectors=vectors, time_budget=seconds).artifact.metrics
+    metrics = run_training(dataset, out=out, config=config, vectors=vectors, time_budget=time_budget).artifact.metrics
     for split in ("validation", "test"):
         if scores := metrics.get(split):
             line = f"{split}: {headline(scores)}, {scores['texts']} texts"
@@ -175,7 +153,7 @@ def train(
 
 
 def _read_settings(
-    model: str | None, size: str | None, recipe: str | None, settings: tuple[str, ...], flags: dict[str, Any]
+    model: str | None, size: str | None, recipe: str | None, settings: tuple[str, ...], **flags: Any
 ) -> "Config":
     """The settings of a training: a recipe, then the flags, then each `--set`."""
     from rubrica.config.schema import fields_of
@@ -184,21 +162,18 @@ def _read_settings(
 
     if size and recipe:
         raise click.UsageError("give --size or --recipe, one of the two")
-    sizes = ("base", *FAMILIES[model or DEFAULT].recipes)
-    if size and size not in sizes:
+    family = FAMILIES[model or DEFAULT]
+    if size and size not in ("base", *family.recipes):
         raise click.UsageError(f"a {model} has one size; leave --size out, or take another model")
     named = recipe or (size if size != "base" else None)
-    tables = {section: dict(values) for section, values in read_recipe(named).items()} if named else {}
+    tables = read_recipe(named) if named else {}
     if size and "model" in tables:  # a size says what suits a GRU; a family without a setting leaves it out
-        known = fields_of(FAMILIES[model or DEFAULT])
-        tables["model"] = {key: value for key, value in tables["model"].items() if key == "name" or key in known}
-    given = {"training": {key: value for key, value in flags.items() if value is not None}}
-    if model is not None:
-        given["model"] = {"name": model}
-    for section, values in given.items():
-        tables[section] = {**tables.get(section, {}), **values}
-    for section, key, value in map(parse_setting, settings):
-        tables.setdefault(section, {})[key] = value
+        known = ("name", *fields_of(family))
+        tables["model"] = {key: value for key, value in tables["model"].items() if key in known}
+    chosen = [("model", "name", model), *(("training", key, value) for key, value in flags.items())]
+    for section, key, value in [*chosen, *map(parse_setting, settings)]:
+        if value is not None:
+            tables.setdefault(section, {})[key] = value
     return make_config(**tables)
 
 
@@ -226,58 +201,44 @@ abstain_option = click.option(
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @data_options
 def evaluate(
-    model: str,
-    data: str,
-    split: str | None,
-    abstain_below: float | None,
-    as_json: bool,
-    **columns: Any,
+    model: str, data: str, split: str | None, abstain_below: float | None, as_json: bool, **columns: Any
 ) -> None:
     """Score MODEL on DATA: accuracy, macro-F1, per class, confusion."""
+    from rubrica.cli.tables import print_scores
+
     classifier = _load(model, abstain_below)
     examples = read_split(data, split, **columns)
     try:
-        scores = classifier.evaluate(examples.texts, examples.labels, abstain_below=abstain_below)
+        scores = classifier.evaluate(examples.texts, examples.labels, abstain_below=abstain_below).to_json()
     except ValueError as error:
         raise DataError(data, str(error)) from None
     if as_json:
-        click.echo(json.dumps(scores.to_json(), ensure_ascii=False))
-        return
-    from rubrica.cli.tables import print_scores
-
-    print_scores(scores.to_json())
+        click.echo(json.dumps(scores, ensure_ascii=False))
+    else:
+        print_scores(scores)
 
 
 @rubrica.command()
 @click.argument("model")
 @click.argument("file", default="-")
 @click.option("--all", "all_classes", is_flag=True, help="Add the probability of every class.")
-@click.option("--text-column", "text_columns", multiple=True, help="Column of the text; several are joined.")
-@click.option("--delimiter", help="What separates the columns of a CSV file.")
+@text_options
 @abstain_option
-def predict(
-    model: str,
-    file: str,
-    all_classes: bool,
-    text_columns: tuple[str, ...],
-    delimiter: str | None,
-    abstain_below: float | None,
-) -> None:
+def predict(model: str, file: str, all_classes: bool, abstain_below: float | None, **columns: Any) -> None:
     """Label each text of FILE: one JSON object a line, in order.
 
     FILE holds one text a line (- is standard input), or is a CSV, TSV, JSONL or Parquet file with a text column.
     """
     from rubrica.data.files import FORMATS, file_suffix, iter_lines
-    from rubrica.predict.answers import iter_answers
 
     classifier = _load(model, abstain_below)
     if file != "-" and file_suffix(Path(file)) in FORMATS:
         from rubrica.data.dataset import read_texts
 
-        texts = iter(read_texts(file, text_columns=text_columns, delimiter=delimiter))
+        texts = iter(read_texts(file, **columns))
     else:
         texts = iter_lines(file)
-    for lines in iter_answers(classifier, texts, all_classes=all_classes, abstain_below=abstain_below):
+    for lines in classifier.iter_answers(texts, all_classes=all_classes, abstain_below=abstain_below):
         click.echo(lines)
 
 
@@ -289,20 +250,17 @@ def info(model: str | None, env: bool, as_json: bool) -> None:
     """Show what MODEL is: classes, settings, size, scores; or, with --env, what it runs on."""
     if env == (model is not None):
         raise click.UsageError("give MODEL or --env, one of the two")
+    from rubrica.artifact.folder import load_artifact
     from rubrica.cli.tables import print_environment, print_info
+    from rubrica.environment import describe
 
-    if model is None:
-        from rubrica.environment import describe
-
-        facts, show = describe(), print_environment
-    else:
-        from rubrica.predict.classifier import load
-
-        facts, show = load(model).artifact.facts(), print_info
+    facts = describe() if model is None else load_artifact(model).facts()
     if as_json:
         click.echo(json.dumps(facts, ensure_ascii=False))
+    elif env:
+        print_environment(facts)
     else:
-        show(facts)
+        print_info(facts)
 
 
 @rubrica.command()
@@ -320,35 +278,23 @@ def export(model: str, out: str, onnx: bool, int8: bool, bf16: bool, data: str |
     from rubrica.export.shrink import store
 
     storage: Storage | None = "int8" if int8 else "bfloat16" if bf16 else None
-    _export(model, out, lambda artifact: store(artifact, storage) if storage else artifact, data, columns, onnx=onnx)
+    _export(model, out, data, lambda artifact: store(artifact, storage or artifact.storage), onnx=onnx, **columns)
 
 
 @rubrica.command()
 @click.argument("model")
-@click.option("--max-size", required=True, metavar="SIZE", help="Of the whole folder: 2M, 800k, or in bytes.")
+@click.option("--max-size", type=parse_size, required=True, metavar="SIZE", help="Of the folder: 2M, 800k, or bytes.")
 @click.option("--out", required=True, help="New folder for the model.")
 @click.option("--data", help="Texts with labels, to measure what it costs in accuracy.")
 @data_options
-def quantize(model: str, max_size: str, out: str, data: str | None, **columns: Any) -> None:
+def quantize(model: str, max_size: float, out: str, data: str | None, **columns: Any) -> None:
     """Write MODEL to a folder of at most --max-size, by one-byte rows, fewer words, half-byte rows, in this order."""
     from rubrica.export.shrink import shrink
 
-    try:
-        max_bytes = parse_size(max_size)
-    except ValueError as error:
-        raise click.UsageError(f"--max-size: {error}") from None
-    _export(model, out, lambda artifact: shrink(artifact, max_bytes), data, columns)
+    _export(model, out, data, lambda artifact: shrink(artifact, max_size), **columns)
 
 
-def _export(
-    model: str,
-    out: str,
-    change: "Callable[[Artifact], Artifact]",
-    data: str | None,
-    columns: dict[str, Any],
-    *,
-    onnx: bool = False,
-) -> None:
+def _export(model: str, out: str, data: str | None, change: "Change", *, onnx: bool = False, **columns: Any) -> None:
     from rubrica.cli.tables import print_export
     from rubrica.export.shrink import export_model
 
@@ -358,7 +304,3 @@ def _export(
     except ValueError as error:
         raise DataError(data or model, str(error)) from None
     print_export(report)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,5 +1,6 @@
 """What the commands print for a person; rich keeps it plain where the output is no terminal."""
 
+from collections import Counter
 from typing import Any
 
 from rich import box
@@ -23,55 +24,54 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _print(*parts: Table | Text) -> None:
-    console = Console(highlight=False)
     for part in parts:
-        console.print(part)
+        Console(highlight=False).print(part)
 
 
-def _line(name: str, value: object) -> Text:
-    return Text.assemble((f"{name}: ", "bold"), str(value))
+def _say(name: str, value: object) -> None:
+    _print(Text.assemble((f"{name}: ", "bold"), str(value)))
+
+
+def _figure(value: float | None, form: str, missing: str = "-") -> str:
+    return missing if value is None else format(value, form)
 
 
 def print_overview(facts: dict[str, Any], remark: str) -> None:
     """What `overview.describe` found; the remark is the task's."""
-    splits = facts["splits"]
+    splits, unknown = facts["splits"], facts["unknown"]
     rows = _table(facts["name"], "class", *splits)
     for label in facts["labels"]:
         rows.add_row(Text(label), *(f"{split['labels'].get(label, 0):,}" for split in splits.values()))
     rows.add_section()
     rows.add_row("texts", *(f"{split['rows']:,}" for split in splits.values()))
     rows.add_row("tokens per text", *(f"{split['tokens_per_text']:.1f}" for split in splits.values()))
-    unknown = facts["unknown"]
     rows.add_row("unknown, as written", *(f"{unknown[name]['share_as_written']:.1%}" for name in splits))
     rows.add_row("unknown, lower-cased", *(f"{unknown[name]['share_lowercased']:.1%}" for name in splits))
-    label_from = facts["label_column"] + remark
-    _print(_line("text from", ", ".join(facts["text_columns"])), _line("label from", label_from), rows)
+    _say("text from", ", ".join(facts["text_columns"]))
+    _say("label from", facts["label_column"] + remark)
+    _print(rows)
     if vectors := facts.get("vectors"):
-        size = f"{vectors['words']:,} words x {vectors['dim']}"
-        _print(_line("vectors", f"{vectors['source']}, {size}"), _line("first words", " ".join(vectors["first_words"])))
+        _say("vectors", f"{vectors['source']}, {vectors['words']:,} words x {vectors['dim']}")
+        _say("first words", " ".join(vectors["first_words"]))
     else:
-        _print(_line("vocabulary", f"{facts['vocabulary']:,} words of train"))
+        _say("vocabulary", f"{facts['vocabulary']:,} words of train")
     for name in splits:
         words = ", ".join(f"{word} {count:,}" for word, count in unknown[name]["words"])
-        _print(_line(f"unknown in {name}, most frequent", words or "none"))
+        _say(f"unknown in {name}, most frequent", words or "none")
     case = "lower-cased" if facts["lowercase"] else "as written"
     _print(Text(f"\nExamples ({case}, first {facts['max_length']} tokens)", "bold"))
     for example in facts["examples"]:
         label = example["label"] if isinstance(example["label"], str) else ", ".join(example["label"])
-        _print(
-            _line(label, example["text"]),
-            Text(" ".join(example["tokens"]), "dim"),
-            Text(" ".join(map(str, example["ids"])) + "\n", "dim"),
-        )
+        _say(label, example["text"])
+        _print(Text(" ".join(example["tokens"]), "dim"), Text(" ".join(map(str, example["ids"])) + "\n", "dim"))
 
 
 def print_vectors_list(known: list[KnownVectors]) -> None:
     """The gensim list."""
-    table = _table("Published word vectors", "name", "words", "numbers", "download", "here")
+    table = _table("Published word vectors", "name", "words", "numbers", "download, MB", "here")
     for vectors in known:
         here = Text(str(vectors.path) if vectors.path.is_file() else "-")
-        words = "?" if vectors.words is None else f"{vectors.words:,}"
-        size = "?" if vectors.megabytes is None else f"{vectors.megabytes:,} MB"
+        words, size = _figure(vectors.words, ",", "?"), _figure(vectors.megabytes, ",", "?")
         table.add_row(vectors.name, words, str(vectors.dim), size, here)
     _print(table)
 
@@ -81,19 +81,11 @@ def print_seminar(report: dict[str, Any]) -> None:
     data = report["data"]
     title = f"{data['name']}: {data['train_texts']:,} texts to train on, {data['test_texts']:,} to test"
     table = _table(title, "experiment", "loss", "accuracy", "seconds", "seminar's loss", "seminar's accuracy")
+    forms = {"loss": ".4f", "accuracy": ".2%", "train_seconds": ".1f", "seminar_loss": ".4f", "seminar_accuracy": ".2%"}
     for row in report["experiments"]:
-        printed = [row["seminar_loss"], row["seminar_accuracy"]]
-        table.add_row(
-            row["experiment"],
-            f"{row['loss']:.4f}",
-            f"{row['accuracy']:.2%}",
-            f"{row['train_seconds']:.1f}",
-            "-" if printed[0] is None else f"{printed[0]:.4f}",
-            "-" if printed[1] is None else f"{printed[1]:.2%}",
-        )
+        table.add_row(row["experiment"], *(_figure(row[key], form) for key, form in forms.items()))
     share = f"{data['unknown_share']:.1%} of the test tokens have no vector ({data['vectors']})"
-    note = "The seminar's figures: 120,000 AG News texts, glove-twitter-50."
-    _print(table, Text(share), Text(note))
+    _print(table, Text(share), Text("The seminar's figures: 120,000 AG News texts, glove-twitter-50."))
 
 
 def print_ladder(report: dict[str, Any]) -> None:
@@ -105,17 +97,12 @@ def print_ladder(report: dict[str, Any]) -> None:
         table = _table(title, "rung", "accuracy, %", "change, points", "p", "seconds", "what it repairs")
         table.columns[-1].justify = "left"
         for row in report["rungs"]:
-            if row["ladder"] != ladder:
-                continue
-            spread = "" if row["accuracy_std"] is None else f" ± {100 * row['accuracy_std']:.2f}"
-            table.add_row(
-                row["rung"],
-                f"{100 * row['accuracy_mean']:.2f}{spread}",
-                "" if row["points"] is None else f"{row['points']:+.2f} {row['mark']:2}",
-                "" if row["p"] is None else f"{row['p']:.3f}",
-                f"{row['train_seconds_median']:.1f}",
-                row["fault"],
-            )
+            if row["ladder"] == ladder:
+                spread = "" if row["accuracy_std"] is None else f" ± {100 * row['accuracy_std']:.2f}"
+                accuracy = f"{100 * row['accuracy_mean']:.2f}{spread}"
+                change = "" if row["points"] is None else f"{row['points']:+.2f} {row['mark']:2}"
+                seconds = f"{row['train_seconds_median']:.1f}"
+                table.add_row(row["rung"], accuracy, change, _figure(row["p"], ".3f", ""), seconds, row["fault"])
         _print(table)
     _print(
         Text("* p < 0.05, ** p < 0.01 (Welch's t over the seeds): other seeds would hardly undo the change."),
@@ -129,39 +116,33 @@ def print_scores(scores: dict[str, Any]) -> None:
     for row in scores["per_class"]:
         figures = (f"{row[name]:.4f}" for name in ("precision", "recall", "f1"))
         classes.add_row(Text(row["label"]), *figures, f"{row['texts']:,}")
-    lines = [_line(*part.rsplit(" ", 1)) for part in headline(scores).split(", ")]
+    for part in headline(scores).split(", "):
+        _say(*part.rsplit(" ", 1))
     if "hamming_loss" in scores:
-        lines.append(_line("hamming loss", f"{scores['hamming_loss']:.4f}"))
+        _say("hamming loss", f"{scores['hamming_loss']:.4f}")
     if "coverage" in scores:
-        accuracy = scores["answered_accuracy"]
-        bought = "-" if accuracy is None else f"{accuracy:.4f}"
-        lines.append(_line(f"answered at {scores['abstain_below']:g} or more", f"{scores['coverage']:.2%} of texts"))
-        lines.append(_line("accuracy of those answered", bought))
-    lines += [_line("loss", f"{scores['loss']:.4f}"), _line("texts", f"{scores['texts']:,}")]
-    _print(*lines, classes)
+        _say(f"answered at {scores['abstain_below']:g} or more", f"{scores['coverage']:.2%} of texts")
+        _say("accuracy of those answered", _figure(scores["answered_accuracy"], ".4f"))
+    _say("loss", f"{scores['loss']:.4f}")
+    _say("texts", f"{scores['texts']:,}")
+    _print(classes)
     if "confusion" not in scores:  # there is none where a text may have more than one answer
         return
-    labels = [row["label"] for row in scores["per_class"]]
-    if len(labels) > _MOST_COLUMNS:
-        _print_mistakes(labels, scores["confusion"])
-        return
-    confusion = _table("confusion: a row is the truth, a column the answer", "", *labels)
-    for label, counts in zip(labels, scores["confusion"], strict=True):
-        confusion.add_row(Text(label), *(f"{count:,}" for count in counts))
-    _print(confusion)
-
-
-def _print_mistakes(labels: list[str], confusion: list[list[int]]) -> None:
-    """The most frequent ones, where a column for each class would leave no room for figures."""
-    mistakes = [
-        (count, truth, answer)
-        for truth, row in enumerate(confusion)
-        for answer, count in enumerate(row)
-        if count and truth != answer
-    ]
-    table = _table("most frequent mistakes (--json has all)", "truth", "answer", "texts")
-    for count, truth, answer in sorted(mistakes, key=lambda found: -found[0])[:_MISTAKES]:
-        table.add_row(Text(labels[truth]), Text(labels[answer]), f"{count:,}")
+    labels, confusion = [row["label"] for row in scores["per_class"]], scores["confusion"]
+    if len(labels) <= _MOST_COLUMNS:
+        table = _table("confusion: a row is the truth, a column the answer", "", *labels)
+        for label, counts in zip(labels, confusion, strict=True):
+            table.add_row(Text(label), *(f"{count:,}" for count in counts))
+    else:
+        table = _table("most frequent mistakes (--json has all)", "truth", "answer", "texts")
+        mistakes: Counter[tuple[str, str]] = Counter()
+        for label, counts in zip(labels, confusion, strict=True):
+            mistakes.update(
+                {(label, other): count for other, count in zip(labels, counts, strict=True) if other != label}
+            )
+        for (label, other), count in mistakes.most_common(_MISTAKES):
+            if count:
+                table.add_row(Text(label), Text(other), f"{count:,}")
     _print(table)
 
 
@@ -173,46 +154,40 @@ def print_export(report: dict[str, Any]) -> None:
         sizes.add_row(Text(name), *(f"{files[name]:,}" if name in files else "-" for files in (before, after)))
     sizes.add_section()
     sizes.add_row("all", *(f"{sum(files.values()):,}" for files in (before, after)))
-    lines = [
-        _line(what, f"{report[what]['before']:,} before, {report[what]['after']:,} after")
-        for what in ("words", "features")
-        if report[what]["before"]
-    ]
-    lines.append(_line("tables as", report["storage"]))
+    _print(sizes)
+    for what in ("words", "features"):
+        if report[what]["before"]:
+            _say(what, f"{report[what]['before']:,} before, {report[what]['after']:,} after")
+    _say("tables as", report["storage"])
     if scores := report["accuracy"]:
         points = 100 * (scores["after"] - scores["before"])
         figures = f"{scores['before']:.2%} before, {scores['after']:.2%} after ({points:+.2f} points)"
-        lines.append(_line(f"{scores['measure']} on {scores['texts']:,} texts", figures))
+        _say(f"{scores['measure']} on {scores['texts']:,} texts", figures)
     else:
-        lines.append(_line("accuracy", "not measured; --data with texts and labels shows what it costs"))
+        _say("accuracy", "not measured; --data with texts and labels shows what it costs")
     if check := report["onnx"]:
         figures = f"{check['onnx']:.1e} from float64 at most (ours {check['ours']:.1e})"
-        lines.append(_line("onnxruntime", f"answers are {figures}; see docs/artifact.md"))
-    _print(sizes, *lines)
+        _say("onnxruntime", f"answers are {figures}; see docs/artifact.md")
 
 
 def print_info(facts: dict[str, Any]) -> None:
     """What `rubrica info` knows of a model."""
     size = f"{facts['parameters']:,} parameters ({facts['storage']}), {facts['model_bytes'] / 1e6:.1f} MB"
-    _print(
-        _line("model", f"{facts['model']}, {size}"),
-        _line("classes" + facts["remark"], ", ".join(facts["labels"])),
-    )
+    _say("model", f"{facts['model']}, {size}")
+    _say("classes" + facts["remark"], ", ".join(facts["labels"]))
     if facts["words"]:
-        _print(_line("words", f"{facts['words']:,} (vectors: {facts['vectors'] or 'none'})"))
+        _say("words", f"{facts['words']:,} (vectors: {facts['vectors'] or 'none'})")
     if facts["features"]:
-        _print(_line("features", f"{facts['features']:,} n-grams of words and characters"))
+        _say("features", f"{facts['features']:,} n-grams of words and characters")
     for split in ("validation", "test"):
         if scores := facts["metrics"].get(split):
-            _print(_line(split, f"{headline(scores)}, {scores['texts']:,} texts"))
+            _say(split, f"{headline(scores)}, {scores['texts']:,} texts")
     for section, values in facts["config"].items():
-        _print(_line(section, ", ".join(f"{key} {value}" for key, value in values.items())))
+        _say(section, ", ".join(f"{key} {value}" for key, value in values.items()))
 
 
 def print_environment(facts: dict[str, Any]) -> None:
     """What `environment.describe` found."""
-    for name, value in facts.items():
-        shown = value
-        if isinstance(value, dict):
-            shown = ", ".join(f"{library} {version or 'not installed'}" for library, version in value.items())
-        _print(_line(name, shown))
+    versions = (f"{library} {version or 'not installed'}" for library, version in facts["versions"].items())
+    for name, value in (facts | {"versions": ", ".join(versions)}).items():
+        _say(name, value)

@@ -1,40 +1,40 @@
 """Sizes, times and settings as people type them."""
 
+import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600}
-_BYTES = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9}
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
+_BYTES = {"": 1, "b": 1, "k": 1e3, "kb": 1e3, "m": 1e6, "mb": 1e6, "g": 1e9, "gb": 1e9}
 
 
 def parse_seconds(text: str) -> float:
     """Seconds of `90`, `90s`, `2m` or `1h`.
 
     Raises:
-        ValueError: If it is nothing like that, or no more than 0.
+        BadParameter: If it is no length of time above 0.
     """
-    number, unit = (text[:-1], text[-1]) if text[-1:] in _SECONDS else (text, "s")
-    try:
-        seconds = float(number) * _SECONDS[unit]
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise ValueError(f"{text!r} is no length of time; give seconds, 90s, 2m or 1h")
-    return seconds
+    return _parse_amount(text, _SECONDS, "length of time; give seconds, 90s, 2m or 1h")
 
 
 def parse_size(text: str) -> float:
     """Bytes of a size such as `2M`, `1.5MB`, `800k` or `2000000`; k, M and G are powers of 1,000.
 
     Raises:
-        ValueError: If it is none.
+        BadParameter: If it is no size above 0.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?)b?", text.strip().lower())
-    if match is None:
-        raise ValueError(f"{text!r} is no size; give for example 2M, 1.5MB, 800k or 2000000")
-    return float(match[1]) * _BYTES[match[2]]
+    return _parse_amount(text, _BYTES, "size; give for example 2M, 1.5MB, 800k or 2000000")
+
+
+def _parse_amount(text: str, units: Mapping[str, float], expected: str) -> float:
+    match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([a-z]*)", text.strip().lower())
+    amount = float(match[1]) * units.get(match[2], 0) if match else 0
+    if not 0 < amount < math.inf:
+        raise click.BadParameter(f"{text!r} is no {expected}")
+    return amount
 
 
 def parse_setting(text: str) -> tuple[str, str, Any]:
@@ -55,22 +55,17 @@ def parse_setting(text: str) -> tuple[str, str, Any]:
         return section, key, value.strip()
 
 
-class FamilyName(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
+class FamilyName(click.Choice):  # type: ignore[type-arg]  # generic since click 8.2
     """A key of the dict of model families, which is imported when it is needed."""
 
-    name = "model"
+    case_sensitive = True
 
-    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        """The names, for `rubrica train --help`."""
+    def __init__(self) -> None:  # the choices come later
+        pass
+
+    @property
+    def choices(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The names."""
         from rubrica.models.families import FAMILIES
 
-        return f"[{'|'.join(FAMILIES)}]"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Check the name."""
-        from rubrica.errors import nearest
-        from rubrica.models.families import FAMILIES
-
-        if value not in FAMILIES:
-            self.fail(f"unknown model {value!r}; {nearest(value, FAMILIES)}", param, ctx)
-        return value
+        return tuple(FAMILIES)

@@ -1,12 +1,12 @@
 """A model as an ONNX graph, checked in onnxruntime before a file is made of it.
 
-Inputs: `ids` int64 (B, T), the words of each text and then 0 up to the longest, T at least 1; `lengths` int64 (B,),
-the words of each text, 0 for a text without any. Outputs: `logits` and `probabilities`, float32 (B, C). B and T are
-free. From text to ids is not in the graph: it takes the vocabulary and the few settings that lie in the metadata, see
-docs/artifact.md. A table that is stored in fewer bytes is so in the graph, too (4-bit codes in a byte each).
+Inputs: `ids` int64 (B, T), the words of each text, then 0 up to the longest; `lengths` int64 (B,), how many words each
+text has, 0 for an empty text. Outputs: `logits` and `probabilities`, float32 (B, C). Any B and T from 1 fit. The graph
+does not turn a text into ids: this takes the vocabulary and the few settings in the metadata, see docs/artifact.md. A
+table that is stored in fewer bytes stays so in the graph (4-bit codes in a byte each).
 
-Each family in `models/` writes its own nodes. torch's own exporter is not used: it keeps the steps of the one text that
-it was shown, instead of the loop over a text.
+Each family in `models/` writes its own nodes. torch's exporter does not serve: it keeps the number of steps of the one
+text that it was shown, instead of a loop over the text.
 
 Letters: V words, E numbers in a word vector, T steps, B texts, H hidden units or filters, C classes.
 """
@@ -28,13 +28,13 @@ from rubrica.text.tokenizer import TOKEN_PATTERN
 from rubrica.text.vocab import PAD_ID, TokenIds
 
 OPSET = 18  # of 2022, the first whose BitwiseXor hashes n-grams; onnxruntime reads it since 1.14
-IR_VERSION = 8  # the file version that goes with it
+IR_VERSION = 8  # the file version of this operator set
 _MAX_BYTES = 2_000_000_000  # protobuf's limit for one file is 2^31
 _CHECKED_BATCHES = (1, 2, 3, 17, 64)
 _CHECKED_STEPS = (1, 2, 3, 4, 5, 8, 31, 64, 128)
 TOLERANCE = 1e-5
-_STEADY = TOLERANCE / 4  # our own float32 is nearer than this to float64, but for networks that multiply rounding
-_UNSTEADY_TEXTS = 0.1  # the share of texts that may differ in such a network; of a trained seminar-gru 4 % do
+_STEADY = TOLERANCE / 4  # our own float32 is nearer to float64 than this, unless a network multiplies rounding errors
+_UNSTEADY_TEXTS = 0.1  # the share of texts that may differ in such a network; in a trained seminar-gru 4 % do
 
 
 class Differences(NamedTuple):
@@ -43,16 +43,13 @@ class Differences(NamedTuple):
     Probabilities count as they are, logits relative to their size above 1. Not a number is infinitely far.
     """
 
-    onnx: float
-    """The largest difference in onnxruntime."""
-    ours: float
-    """The largest difference in our own runtime."""
-    share: float
-    """The share of texts that onnxruntime answers with a difference above `TOLERANCE`."""
+    onnx: float  # the largest difference in onnxruntime
+    ours: float  # the largest difference in our own runtime
+    share: float  # the share of texts that onnxruntime answers with a difference above `TOLERANCE`
 
     @property
     def passed(self) -> bool:
-        """No text may differ; of a network whose float32 is unsteady anywhere, nearly none."""
+        """No text may differ; in a network whose float32 is unsteady anywhere, few may."""
         return self.share <= (0 if self.ours <= _STEADY else _UNSTEADY_TEXTS)
 
 
@@ -61,7 +58,7 @@ def build_model(artifact: Artifact) -> Any:
 
     Raises:
         MissingExtraError: If onnx is not installed.
-        RubricaError: If it is a linear model, or has one beside its network.
+        RubricaError: If the model is a linear one, or has one beside its network.
     """
     config, task = artifact.config, artifact.task
     if config.beside is not None:
@@ -75,36 +72,26 @@ def build_model(artifact: Artifact) -> Any:
     graph.add(operator, "logits", name="probabilities", **attributes)
 
     helper, types = graph.onnx.helper, graph.onnx.TensorProto
-    inputs = [
-        helper.make_tensor_value_info("ids", types.INT64, ["batch", "length"]),
-        helper.make_tensor_value_info("lengths", types.INT64, ["batch"]),
-    ]
-    outputs = [
-        helper.make_tensor_value_info(name, types.FLOAT, ["batch", task.num_classes])
-        for name in ("logits", "probabilities")
-    ]
+    value = helper.make_tensor_value_info
+    inputs = [value("ids", types.INT64, ["batch", "length"]), value("lengths", types.INT64, ["batch"])]
+    outputs = [value(name, types.FLOAT, ["batch", task.num_classes]) for name in ("logits", "probabilities")]
     constants = list(graph.constants.values())
     body = helper.make_graph(graph.nodes, f"rubrica {config.model.name}", inputs, outputs, constants)
     model = helper.make_model(
         body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="rubrica"
     )
-    helper.set_model_props(model, metadata(artifact))
-    return model
-
-
-def metadata(artifact: Artifact) -> dict[str, str]:
-    """What a program needs beside `vocab.txt` to make ids of a text and a label of an answer; each value is JSON."""
-    data = artifact.config.data
-    values = {
-        "labels": artifact.task.labels,
-        "thresholds": artifact.task.thresholds,
-        "lowercase": data.lowercase,
-        "max_length": data.max_length,
+    # What a program needs beside `vocab.txt` to turn texts into ids and answers into labels; each value is JSON.
+    metadata = {
+        "labels": task.labels,
+        "thresholds": task.thresholds,
+        "lowercase": config.data.lowercase,
+        "max_length": config.data.max_length,
         "token_pattern": TOKEN_PATTERN,
         "unknown_id": artifact.vocab.unknown_id,
-        "mask_padding": artifact.config.model.masks_padding,
+        "mask_padding": config.model.masks_padding,
     }
-    return {name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}
+    helper.set_model_props(model, {key: json.dumps(value, ensure_ascii=False) for key, value in metadata.items()})
+    return model
 
 
 def export_onnx(artifact: Artifact, path: Path) -> tuple[Path, Differences]:
@@ -127,11 +114,9 @@ def export_onnx(artifact: Artifact, path: Path) -> tuple[Path, Differences]:
     content = build_model(artifact).SerializeToString()
     differences = check(artifact, content)
     if not differences.passed:
-        raise ArtifactError(
-            path,
-            f"not written: onnxruntime's answers are off by {differences.onnx:.1e} (ours by {differences.ours:.1e}), "
-            f"expected {TOLERANCE} at most; try another version of onnxruntime",
-        )
+        found = f"onnxruntime's answers are off by {differences.onnx:.1e} (ours by {differences.ours:.1e})"
+        expected = f"expected {TOLERANCE} at most; try another version of onnxruntime"
+        raise ArtifactError(path, f"not written: {found}, {expected}")
     words = ("\n".join(artifact.vocab.words) + "\n").encode("utf-8", "surrogatepass")
     for target, data in ((vocab, words), (path, content)):  # the model last
         with written_whole(target, ArtifactError) as part:

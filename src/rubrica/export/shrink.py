@@ -1,20 +1,22 @@
 """A trained model made smaller, and what that costs.
 
 `store` rounds the tables (see `models/storage.py`); `shrink` aims at a size. Its order, chosen on validation parts of
-train (docs/decisions.md): int8 rows, then an equal share of the words and of a linear model's features goes, down to
-half of them, then 4-bit rows with as large a share as fits, down to a thousand words. A word that goes is read as an
-unknown one. The rarest words are the last of `vocab.txt`: by their count in train, or, where the vocabulary is that of
-a vectors file, by the file's order, most frequent first. Features go by what they say: the smallest weights first.
+train (docs/decisions.md): int8 rows; then an equal share of the words and of a linear model's features goes, at most
+half of them; then 4-bit rows with as large a share as fits, down to a thousand words. A word that goes is read as an
+unknown one. The rarest words are the last of `vocab.txt`: by their count in train or by the order of the vectors file,
+most frequent first. The features with the smallest weights go first.
 """
 
 import tempfile
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rubrica.artifact.folder import Artifact, check_writable, load_artifact, save_artifact
 from rubrica.config.groups import Storage
@@ -25,13 +27,14 @@ from rubrica.models.storage import scale_name, store_tensors, take_rows
 from rubrica.predict.classifier import Classifier
 from rubrica.text.vocab import PAD_ID
 
+Change = Callable[[Artifact], Artifact]
 _WORD_TABLE = "embedding.weight"  # the one with a row for each word of the vocabulary
 _FEWEST = 1000  # words, or features; at 1,000 to 2,000 words texts lost 3 to 9 points
 
 
 def store(artifact: Artifact, storage: Storage) -> Artifact:
-    """The model with its tables stored so, and every other weight as it will come back from disk."""
-    if storage == artifact.storage:  # what is rounded once more is moved once more
+    """The model with its tables in a storage, and every other weight as it will come back from disk."""
+    if storage == artifact.storage:  # to round a number again would move it again
         return artifact
     return replace(artifact, tensors=store_tensors(artifact.tensors, storage), storage=storage)
 
@@ -41,22 +44,21 @@ def keep_words(artifact: Artifact, count: int) -> Artifact:
     rows = np.arange(len(artifact.vocab.words))
     special = (rows == PAD_ID) | (rows == artifact.vocab.unknown_id)
     kept = np.sort(np.concatenate([rows[special], rows[~special]])[:count])
-    tensors = {
-        name: tensor[kept] if name in (_WORD_TABLE, scale_name(_WORD_TABLE)) else tensor
-        for name, tensor in artifact.tensors.items()
-    }
-    return replace(artifact, tensors=tensors, vocab=artifact.vocab.take(kept))
+    tables = [_WORD_TABLE, scale_name(_WORD_TABLE)]
+    return replace(_take(artifact, tables, kept), vocab=artifact.vocab.take(kept))
 
 
 def keep_features(artifact: Artifact, count: int) -> Artifact:
     """The model with the `count` features, at least 1, whose largest weights are the largest."""
     weights = take_rows(artifact.tensors, "linear.weight", np.arange(len(artifact.tensors["linear.keys"])))
     kept = np.sort(np.argsort(-np.abs(weights).max(axis=1), kind="stable")[:count])
-    tensors = {
-        name: tensor[kept] if name.startswith("linear.") and name != "linear.bias" else tensor
-        for name, tensor in artifact.tensors.items()
-    }
-    return replace(artifact, tensors=tensors)
+    tables = [name for name in artifact.tensors if name.startswith("linear.") and name != "linear.bias"]
+    return _take(artifact, tables, kept)
+
+
+def _take(artifact: Artifact, tables: list[str], rows: NDArray[np.int64]) -> Artifact:
+    taken = {name: artifact.tensors[name][rows] for name in tables if name in artifact.tensors}
+    return replace(artifact, tensors=artifact.tensors | taken)
 
 
 def shrink(artifact: Artifact, max_bytes: float) -> Artifact:
@@ -70,24 +72,24 @@ def shrink(artifact: Artifact, max_bytes: float) -> Artifact:
     bound = artifact.vocab.unknown_id + 1 if artifact.config.model.hashes_ids else 2
     fewest = {"words": min(words, max(_FEWEST, bound)), "features": min(features, _FEWEST)}
     whole = max(words, features)
+
+    def cut(stored: Artifact, share: int) -> Artifact:
+        """With `share` of every `whole` words and features."""
+        kept = keep_features(stored, max(fewest["features"], share * features // whole)) if features else stored
+        return keep_words(kept, max(fewest["words"], share * words // whole)) if words else kept
+
+    def size_with(stored: Artifact, share: int) -> int:
+        return sum(folder_sizes(cut(stored, share)).values())
+
     steps: tuple[tuple[Storage, int], ...] = (("int8", whole // 2), ("int4", 0))
     size = 0
     for storage, lowest in steps:
         stored = store(artifact, storage)
-
-        def cut(share: int, stored: Artifact = stored) -> Artifact:
-            """With `share` of every `whole` words and features."""
-            kept = keep_features(stored, max(fewest["features"], share * features // whole)) if features else stored
-            return keep_words(kept, max(fewest["words"], share * words // whole)) if words else kept
-
-        def size_with(share: int, cut: Callable[[int], Artifact] = cut) -> int:
-            return sum(folder_sizes(cut(share)).values())
-
-        if (size := size_with(lowest)) <= max_bytes:
+        if (size := size_with(stored, lowest)) <= max_bytes:
             shares = range(lowest, whole + 1)
-            return cut(shares[bisect_right(shares, max_bytes, key=size_with) - 1])
+            return cut(stored, shares[bisect_right(shares, max_bytes, key=partial(size_with, stored)) - 1])
     least = ", ".join(f"{count:,} {what}" for what, count in fewest.items() if count)
-    advice = "train with a smaller model.embedding_dim or model.hidden_size" if words else "allow so many"
+    advice = "train with a smaller model.embedding_dim or model.hidden_size" if words else "allow this size"
     raise RubricaError(
         f"the model cannot be made smaller than {size:,} bytes ({least}, 4 bits a number), and "
         f"{max_bytes:,.0f} were asked for; {advice}"
@@ -103,27 +105,18 @@ def folder_sizes(model: Artifact | Path) -> dict[str, int]:
 
 
 def export_model(
-    folder: Path,
-    out: Path,
-    change: Callable[[Artifact], Artifact],
-    *,
-    onnx: bool = False,
-    examples: Examples | None = None,
+    folder: Path, out: Path, change: Change, *, onnx: bool = False, examples: Examples | None = None
 ) -> dict[str, Any]:
-    """Change a model, measure, write it as a new folder or an ONNX file, and report; nothing is written on an error.
+    """Change a model, write it as a new folder or an ONNX file, and report; nothing is written on an error.
 
-    Args:
-        folder: The model.
-        out: The new folder, or the new file.
-        change: What makes it smaller, `store` or `shrink`.
-        onnx: Write an ONNX file instead of a folder, see `onnx_graph.export_onnx`.
-        examples: Texts with labels; with them both models are scored.
+    `change` makes it smaller: `store` or `shrink`. With examples, texts and their labels, both models are scored.
 
     Returns:
         What `tables.print_export` prints.
 
     Raises:
         ValueError: If the examples cannot be scored, see `Classifier.evaluate`.
+        ArtifactError: If the model cannot be read or the new one cannot be written.
     """
     if not onnx:
         check_writable(out)

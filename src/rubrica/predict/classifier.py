@@ -7,7 +7,8 @@
 Letters: N texts, C classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,45 +16,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.artifact.folder import Artifact, load_artifact
-from rubrica.models.config import Config
+from rubrica.models.ensemble import Ensemble
 from rubrica.scoring.report import Report
-from rubrica.scoring.task import Floats, Task
+from rubrica.scoring.task import Floats
 
 _AT_A_TIME = 1 << 16  # texts that are numbers in memory at once, about
+_READ_AHEAD = 4096  # texts that `iter_answers` reads before it answers the first, about
 
 
 class Classifier:
     """A trained model that answers.
 
     Args:
-        artifact: What `load_artifact` read, or what a training made.
+        artifact: What `load_artifact` read, or what a training made. Its `task` and its `config` are attributes here.
     """
 
     def __init__(self, artifact: Artifact) -> None:
-        self.artifact = artifact
-        self._ensemble = artifact.ensemble()
+        self.artifact, self.task, self.config = artifact, artifact.task, artifact.config
+        self._ensemble = Ensemble(artifact.config, artifact.tensors, artifact.task.num_classes)
 
     @property
     def labels(self) -> list[str]:
         """The C class names, in the order of the columns of `predict_proba`."""
         return list(self.task.labels)
 
-    @property
-    def task(self) -> Task:
-        """Whether a text has one label or may have several."""
-        return self.artifact.task
-
-    @property
-    def config(self) -> Config:
-        """The settings that the model was trained with."""
-        return self.artifact.config
-
     def predict(self, texts: Sequence[str], *, abstain_below: float | None = None) -> list[Any]:
         """The most probable label of each text, in order; where a text may have several, a list, best first.
 
-        Args:
-            texts: May be none.
-            abstain_below: The answer is None where no label is this probable, from 0 to 1.
+        The answer is None where no label has at least the probability `abstain_below`, from 0 to 1.
 
         Raises:
             ValueError: See `Task.check_abstaining`.
@@ -66,14 +56,9 @@ class Classifier:
         return self.task.probabilities(self.logits(texts))
 
     def evaluate(self, texts: Sequence[str], labels: Sequence[Any], *, abstain_below: float | None = None) -> Report:
-        """The scores of the answers.
+        """The scores of the answers; with `abstain_below` the report also says what abstaining gains.
 
-        All texts count in them; with `abstain_below` the report also says what abstaining gains.
-
-        Args:
-            texts: At least one.
-            labels: The label of each; where a text may have several, a list of them, or one.
-            abstain_below: See `predict`.
+        `labels` holds the label of each text; where a text may have several labels, a list of them, or one.
 
         Raises:
             ValueError: If there are no texts, not one label per text, or a label that the model does not know;
@@ -94,13 +79,28 @@ class Classifier:
             raise TypeError(f"texts is one string ({texts[:20]!r}...); pass a list: [text]")
         if wrong := [i for i, text in enumerate(texts) if not isinstance(text, str)]:
             raise TypeError(f"text {wrong[0]} is {type(texts[wrong[0]]).__name__}, expected a string")
-        # Whole training batches at a time: where padding is read as words, the batch is part of the result.
-        batch_size = self.config.training.batch_size
-        stretch = batch_size * max(1, _AT_A_TIME // batch_size)
+        stretch = self._whole_batches(_AT_A_TIME)
         found = [np.zeros((0, self.task.num_classes), np.float32)]
         for first in range(0, len(texts), stretch):
             found.append(self._ensemble.answer(texts[first : first + stretch], self.artifact.vocab))
         return np.concatenate(found)
+
+    def iter_answers(
+        self, texts: Iterable[str], *, all_classes: bool, abstain_below: float | None = None
+    ) -> Iterator[str]:
+        """Yield lines of JSON for the texts, in their order, some thousand lines in one string.
+
+        The texts are read as they come. `all_classes` adds the probability of every class.
+        """
+        texts = iter(texts)
+        while chunk := list(islice(texts, self._whole_batches(_READ_AHEAD))):
+            lines = self.task.answer_lines(self.logits(chunk), all_classes=all_classes, abstain_below=abstain_below)
+            yield "\n".join(lines)
+
+    def _whole_batches(self, count: int) -> int:
+        """About `count` texts: where padding is read as words, the training batch is part of the result."""
+        batch_size = self.config.training.batch_size
+        return batch_size * max(1, count // batch_size)
 
 
 def load(folder: str | Path) -> Classifier:

@@ -6,24 +6,21 @@ train. Test is scored once, at the end of each.
 
 import json
 import logging
-import platform
 import shlex
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
-import rubrica
 from rubrica.artifact.folder import Artifact, check_writable, save_artifact
 from rubrica.config.groups import AdamTraining, DataSettings
 from rubrica.corpus.corpus import Corpus, build_corpus
 from rubrica.data.dataset import Dataset, check_trainable
-from rubrica.errors import DataError
+from rubrica.environment import processor, versions
+from rubrica.errors import DataError, require
+from rubrica.files import written_whole
 from rubrica.learning.training import train_corpus
 from rubrica.models.config import load_recipe
 from rubrica.seminar.report import render_seminar
@@ -33,8 +30,7 @@ from rubrica.vectors.word_vectors import Vectors
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Printed:
+class Printed(NamedTuple):
     """What the seminar itself printed: 120,000 AG News texts, glove-twitter-50, official test split."""
 
     loss: float | None
@@ -50,27 +46,27 @@ EXPERIMENTS = {
 }
 
 
-def run_seminar(
-    dataset: Dataset, vectors: Vectors, out: str | Path, *, on_result: Callable[[dict[str, Any]], None] | None = None
-) -> dict[str, Any]:
+def run_seminar(dataset: Dataset, vectors: Vectors, out: str | Path) -> dict[str, Any]:
     """Run the five experiments and write what came out.
 
-    Ctrl-C ends the experiment that runs; those before it are written all the same, it and the rest are not.
+    Ctrl-C ends it; the experiments that are done are kept.
 
     Args:
         dataset: Needs the splits train and test.
         vectors: Their words are the vocabulary of all five; their values start the last two.
         out: A new folder: `results.json`, `report.html`, and the trained models under `models/`.
-        on_result: Called with each experiment's part of the report, as it ends.
 
     Returns:
-        Everything that the report shows, see `report.render_seminar`.
+        What `report.render_seminar` takes.
 
     Raises:
         DataError: If a split is missing or cannot be trained on.
         ArtifactError: If `out` is not empty or cannot be written.
+        MissingExtraError: If matplotlib or Jinja2 is not installed.
     """
     out = check_writable(out)
+    for library in ("matplotlib", "jinja2"):
+        require(library, "report")  # before minutes of work, not after
     started = time.perf_counter()
     check_scorable(dataset)
     recipes = {name: load_recipe(f"seminar-{name}") for name in EXPERIMENTS}
@@ -83,28 +79,35 @@ def run_seminar(
             break
         save_artifact(artifact, out / "models" / name)
         experiments.append(_outcome(name, artifact))
-        if on_result is not None:
-            on_result(experiments[-1])
     if not experiments:
         raise KeyboardInterrupt  # there is nothing to report
+    command = ["rubrica", "seminar", "--data", dataset.name, "--vectors", vectors.source, "--out", str(out)]
     report = {
-        "command": shlex.join(
-            ["rubrica", "seminar", "--data", dataset.name, "--vectors", vectors.source, "--out", str(out)]
-        ),
+        "command": shlex.join(command),
         "data": _describe(dataset, corpus, vectors, recipes["cnn"].data),
         "experiments": experiments,
         "seed": recipes["cnn"].training.seed,
-        "machine": f"{torch.get_num_threads()} threads, {platform.machine()}",
-        "versions": f"rubrica {rubrica.__version__}, torch {torch.__version__}, Python {platform.python_version()}",
+        "machine": processor(),
+        "versions": ", ".join(" ".join(map(str, pair)) for pair in versions(("rubrica", "torch")).items()),
         "created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "seconds": time.perf_counter() - started,
+        "interrupted": len(experiments) < len(EXPERIMENTS),
     }
-    out.mkdir(parents=True, exist_ok=True)
     keys = ("experiment", "loss", "accuracy", "train_seconds")
     results = [{key: experiment[key] for key in keys} for experiment in experiments]
-    (out / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    (out / "report.html").write_text(render_seminar(report), encoding="utf-8")
+    write_text(out / "results.json", json.dumps(results, indent=2) + "\n")
+    write_text(out / "report.html", render_seminar(report))
     return report
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        FileError: If it cannot be written.
+    """
+    with written_whole(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def check_scorable(dataset: Dataset) -> None:
@@ -118,9 +121,8 @@ def check_scorable(dataset: Dataset) -> None:
         problem = "texts with several labels; in the seminar's experiments each text has one"
         raise DataError(dataset.name, f'{problem}: use rubrica train, or pass --label-separator ""')
     if "test" not in dataset.splits:
-        raise DataError(
-            dataset.name, "no test split; the seminar scores on test: give a folder with train.* and test.*"
-        )
+        problem = "no test split; the seminar scores on test: give a folder with train.* and test.*"
+        raise DataError(dataset.name, problem)
 
 
 def _outcome(name: str, artifact: Artifact) -> dict[str, Any]:
@@ -137,9 +139,8 @@ def _outcome(name: str, artifact: Artifact) -> dict[str, Any]:
         "seminar_accuracy": EXPERIMENTS[name].accuracy,
         "confusion": test["confusion"],
         "curve": {
-            "update": [record["step"] for record in curve],
-            "loss": [record["loss"] for record in curve],
-            "accuracy": [record["accuracy"] for record in curve],
+            shown: [record[key] for record in curve]
+            for shown, key in (("update", "step"), ("loss", "loss"), ("accuracy", "accuracy"))
         },
         "thaw_update": training.freeze_steps or None,
     }

@@ -1,9 +1,8 @@
 """The page that `rubrica seminar` leaves behind: what was run, what came out, and what it teaches.
 
-One HTML file that needs nothing else: no script, no web font, no network. The prose stands in
-`templates/seminar.html.j2`; here stand the numbers that it may speak of, so that a sentence appears only where the
-figures bear it. Plots are matplotlib's, as inline SVG whose colours are the page's CSS variables: they follow the
-reader's light or dark scheme.
+One HTML file that needs nothing else: no script, no web font, no network. `templates/seminar.html.j2` holds the prose
+and the layout; this file computes the numbers, so that a sentence appears only where the figures support it.
+matplotlib draws the plots as inline SVG; their colours are CSS variables, for the reader's light or dark scheme.
 
 Letters: C classes, N test texts.
 """
@@ -21,7 +20,7 @@ import numpy as np
 from rubrica.errors import require
 
 AT_CHANCE = 0.05  # accuracy this near to 1/C counts as guessing
-ONE_ANSWER = 0.9  # from this share of texts on, a network "gives one answer whatever it reads"
+ONE_ANSWER = 0.9  # a network that answers this share of texts alike "gives one answer whatever it reads"
 MOST_COLUMNS = 40  # a larger matrix is a gray carpet, and C^2 cells an experiment make the page heavy
 COUNTS_UP_TO = 10  # classes whose counts are still readable inside the cells
 CURVE_POINTS = 400  # more than the pixels of a plot show
@@ -38,9 +37,8 @@ PAIRS = {"gru": "rnn", "gru-vectors": "gru", "gru-frozen": "gru-vectors"}
 def render_seminar(report: dict[str, Any]) -> str:
     """The whole page as HTML; the same report gives the same bytes.
 
-    Args:
-        report: What `rubrica seminar` measured: `data`, `experiments` in the order they ran, `seed`, `machine`,
-            `versions`, `created`, `seconds`, and if known the `command` that repeats it.
+    The report is what `rubrica seminar` measured: `data`, `experiments` in the order they ran, `seed`, `machine`,
+    `versions`, `created`, `seconds`, and if known the `command` that repeats it.
 
     Raises:
         ValueError: If there is no experiment in it.
@@ -61,28 +59,24 @@ def _template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": _percent, "decimals": _decimals, "thousands": "{:,}".format}
+    environment.filters |= {"percent": "{:.1%}".format, "decimals": _decimals, "thousands": "{:,}".format}
     return environment.get_template("seminar.html.j2")
 
 
 def facts(report: dict[str, Any]) -> dict[str, Any]:
     """Everything that the template may speak of: the report, and what follows from it."""
-    labels, unknown = report["data"]["labels"], report["data"]["unknown_words"]
+    labels = report["data"]["labels"]
     chance = 1 / len(labels)
     experiments = [_experiment(raw, index, labels, chance) for index, raw in enumerate(report["experiments"])]
     named = {experiment["experiment"]: experiment for experiment in experiments}
     truths = np.sum(experiments[0]["confusion"], axis=1)
     curves = [experiment for experiment in experiments if experiment["curve"]["update"]]
-    capitalized = [word for word, _ in unknown if word != word.lower()]
     return {
         **report,
-        "command": report.get("command"),
         "experiments": experiments,
         "named": named,
         "chance": chance,
         "loss_at_chance": math.log(len(labels)),
-        "best": max(experiments, key=lambda experiment: experiment["accuracy"]),
-        "worst": min(experiments, key=lambda experiment: experiment["accuracy"]),
         "commonest": {"label": labels[int(truths.argmax())], "share": float(truths.max() / max(1, truths.sum()))},
         "gaps": {
             name: _gap(named[name], named[other], int(truths.sum()))
@@ -93,8 +87,7 @@ def facts(report: dict[str, Any]) -> dict[str, Any]:
         "memorized": max(curves, key=lambda run: run["curve"]["accuracy"][-1] - run["accuracy"], default=None),
         "loss_plot": _plot(curves, "loss", math.log(len(labels))),
         "accuracy_plot": _plot(curves, "accuracy", chance),
-        "capitalized": capitalized,
-        "capitals_explain": 2 * len(capitalized) > len(unknown),
+        "capitalized": [word for word, _ in report["data"]["unknown_words"] if word != word.lower()],
     }
 
 
@@ -108,39 +101,21 @@ def _experiment(raw: dict[str, Any], index: int, labels: Sequence[str], chance: 
         "at_chance": abs(raw["accuracy"] - chance) < AT_CHANCE,
         "one_answer": labels[favorite] if answers[favorite] >= ONE_ANSWER else None,
         "one_answer_share": float(answers[favorite]),
-        "frozen": bool(thaw),  # neither None nor 0
         "thawed": bool(thaw) and thaw < raw["updates"],
         "matrix": _matrix(labels, counts),
     }
 
 
 def _matrix(labels: Sequence[str], counts: Any) -> dict[str, Any]:
-    """A confusion matrix, ready to be laid out; of many classes the most frequent."""
+    """What the page shows of a confusion matrix; of many classes, only the most frequent."""
     totals = counts.sum(axis=1)
     shown = sorted(np.argsort(-totals, kind="stable")[:MOST_COLUMNS].tolist())
     wrong = counts - np.diag(np.diag(counts))
     order = np.argsort(-wrong, axis=None, kind="stable")[:3]
     pairs = [divmod(int(place), len(labels)) for place in order]
     return {
-        "columns": [(column + 1, labels[column]) for column in shown],
-        "rows": [
-            {
-                "number": row + 1,
-                "label": labels[row],
-                "cells": [
-                    {
-                        "label": labels[column],
-                        "count": int(counts[row, column]),
-                        "share": float(counts[row, column] / max(1, totals[row])),
-                        # The root lifts the rare mistakes, which are the interesting ones, off the paper.
-                        "depth": round(math.sqrt(counts[row, column] / max(1, totals[row])), 3),
-                        "right": row == column,
-                    }
-                    for column in shown
-                ],
-            }
-            for row in shown
-        ],
+        "shown": shown,
+        "shares": (counts / np.maximum(1, totals)[:, None]).tolist(),
         "compact": len(shown) > COUNTS_UP_TO,
         "upright": len(shown) > 5 or max(map(len, labels)) > 9,
         "left_out": len(labels) - len(shown),
@@ -159,12 +134,10 @@ def _plot(experiments: Sequence[dict[str, Any]], quantity: str, at_chance: float
     """The curves of all experiments as one `<svg>`, or nothing if there are none."""
     if not experiments:
         return ""
-    matplotlib = require("matplotlib", "report")
-    figures = require("matplotlib.figure", "report")
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # the reader's own matplotlibrc must not change the page
-        matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": quantity, "font.size": 9})
-        matplotlib.rcParams.update(dict.fromkeys(("text.color", "axes.edgecolor", "xtick.color", "ytick.color"), INK))
+    style, figures = require("matplotlib.style", "report"), require("matplotlib.figure", "report")
+    settings: dict[str, Any] = dict.fromkeys(("text.color", "axes.edgecolor", "xtick.color", "ytick.color"), INK)
+    settings |= {"svg.fonttype": "none", "svg.hashsalt": quantity, "font.size": 9}
+    with style.context(settings, after_reset=True):  # the reader's own matplotlibrc must not change the page
         figure = figures.Figure(figsize=(5.2, 3.3))
         axes = figure.add_axes((0.1, 0.14, 0.68, 0.8))
         axes.patch.set_visible(False)
@@ -183,16 +156,14 @@ def _plot(experiments: Sequence[dict[str, Any]], quantity: str, at_chance: float
         axes.set_xlabel("update", color=INK)
         axes.set_xlim(left=0)
         axes.margins(x=0)
+        axes.set_ylim(0, 1 if quantity == "accuracy" else None)
         if quantity == "accuracy":
-            axes.set_ylim(0, 1)
-            axes.yaxis.set_major_formatter(_percent_tick)
-        else:
-            axes.set_ylim(bottom=0)
+            axes.yaxis.set_major_formatter("{x:.0%}")
         axes.xaxis.set_major_formatter("{x:,.0f}")
         ends = [(axes.transLimits.transform((0, run["curve"][quantity][-1]))[1], run) for run in experiments]
         ends = sorted(((y, run) for y, run in ends if math.isfinite(y)), key=lambda end: end[0])
+        place = {"transform": axes.transAxes, "va": "center", "parse_math": False}
         for height, (_, run) in zip(_spread([y for y, _ in ends]), ends, strict=True):
-            place = {"transform": axes.transAxes, "va": "center", "parse_math": False}
             axes.text(1.025, height, run["experiment"], color=SLOTS[run["slot"]], **place)
         svg = StringIO()
         figure.savefig(svg, format="svg", transparent=True)
@@ -227,14 +198,6 @@ def _inline(svg: str, prefix: str, description: str) -> str:
     for slot, color in enumerate(SLOTS):
         body = body.replace(color, f"var(--slot{slot})")
     return f'<svg class="plot" viewBox="{box}" role="img" aria-label="{escape(description)}">{body.strip()}'
-
-
-def _percent_tick(value: float, _: int) -> str:
-    return f"{100 * value:.0f}%"
-
-
-def _percent(share: float, digits: int = 1) -> str:
-    return f"{100 * share:.{digits}f}%"
 
 
 def _decimals(number: float | None, digits: int = 3) -> str:
