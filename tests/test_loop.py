@@ -187,7 +187,7 @@ def test_scores_leave_the_model_as_it_was(small):
         np.testing.assert_allclose(alone, expected, atol=1e-5)
 
 
-TORCH_ALONE = ("networks.embedding", "networks.bptt", "networks.kim", "networks.drnn", "networks.mingru")
+TORCH_ALONE = ("networks.embedding", "networks.cells", "networks.kim", "networks.drnn")
 TORCH_ALONE += ("networks.recurrent", "networks.network", "learning.backend")
 
 

@@ -10,12 +10,11 @@ Letters: B texts, U distinct words, E numbers in a word vector, H hidden units, 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rubrica.kernels import native
 from rubrica.kernels.border import call
-from rubrica.kernels.recurrent import POOLINGS, Floats, Reading
-from rubrica.kernels.runs import add_gradients, pool_runs
+from rubrica.kernels.recurrent import POOLINGS
+from rubrica.kernels.runs import Floats, Gradients, Reading, add_gradients, pool_runs
 
 
 def make_gates(vectors: Floats, weight: Floats, bias: Floats, *, threads: int = 1) -> Floats:
@@ -64,7 +63,7 @@ def forward(
     best = np.empty((batch, width), np.int32) if keep else None
     call("mingru_forward",
         POOLINGS.index(reading.pooling), reading.reverse, threads, batch, hidden,
-        reading.rows, reading.starts, reading.lengths, gates, features, walked, best,
+        *reading.tokens, gates, features, walked, best,
     )  # fmt: skip
     return features, (walked, best)
 
@@ -85,7 +84,7 @@ def backward(
     *,
     trains: bool = True,
     threads: int = 1,
-) -> tuple[Floats | None, Floats, Floats]:
+) -> Gradients:
     """Derivatives by `vectors` (None unless `trains`), `weight` and `bias`.
 
     Args:
@@ -107,27 +106,16 @@ def backward(
     d_weight, d_bias = np.empty_like(weight), np.empty(len(weight), np.float32)
     call("mingru_backward",
         POOLINGS.index(reading.pooling), reading.reverse, threads, *d_features.shape, *vectors.shape,
-        reading.rows, reading.starts, reading.lengths, vectors, weight, gates, *kept, d_features,
+        *reading.tokens, vectors, weight, gates, *kept, d_features,
         d_vectors, d_weight, d_bias,
     )  # fmt: skip
     return d_vectors, d_weight, d_bias
 
 
-def _steps(reading: Reading) -> list[tuple[NDArray[np.int64], NDArray[np.int32]]]:
-    """For each step, the places of its states among all texts' own, text after text, and their words."""
-    firsts = np.cumsum(reading.lengths) - reading.lengths
-    steps = []
-    for t in range(int(reading.lengths.max(initial=0))):
-        running = reading.lengths > t
-        place = reading.lengths[running] - 1 - t if reading.reverse else t
-        steps.append((firsts[running] + t, reading.rows[reading.starts[running] + place]))
-    return steps
-
-
 def _states_numpy(reading: Reading, gates: Floats) -> Floats:
     """The state after each step, (N, H), text after text."""
     states = np.zeros((int(reading.lengths.sum()), gates.shape[2]), gates.dtype)
-    for t, (places, words) in enumerate(_steps(reading)):
+    for t, (places, words) in enumerate(reading.steps()):
         stay, z, new = gates[words].transpose(1, 0, 2)
         states[places] = z * new
         if t:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from rubrica.config.groups import AdamTraining, Training
 from rubrica.corpus.corpus import Split
 from rubrica.errors import ConfigError
+from rubrica.kernels.learn import Lesson
 from rubrica.learning.device_split import MOST_IDS, DeviceBatch, DeviceSplit
 from rubrica.models.config import Config
 from rubrica.networks.embedding import KernelAdam, TableAdam, clip_scale, uses_kernels
@@ -105,11 +106,10 @@ class KernelBackend(Backend):
         assert isinstance(batch, np.ndarray)
         if not self.whole_step:
             return self.record(to_tensors(split, batch, torch.device("cpu"), masked=self.masked))
-        return self.network.learn(
-            split.tokens, batch, split.targets[batch], self.adam.arrays, self.adam.gradients,
-            masked=self.masked, smoothing=self.settings.label_smoothing, dropout=self.settings.dropout,
-            text_weights=None if split.weights is None else split.weights[batch],
-        )  # fmt: skip
+        weights = None if split.weights is None else split.weights[batch]
+        settings = self.settings
+        lesson = Lesson(split.targets[batch], self.adam.arrays, self.adam.gradients, settings.label_smoothing, weights)
+        return self.network.learn(split.tokens, batch, lesson, masked=self.masked, dropout=settings.dropout)
 
     def step(self) -> None:
         """See `Backend`."""

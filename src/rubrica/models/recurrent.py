@@ -52,15 +52,13 @@ class Recurrent(NetworkFamily, frozen=True, kw_only=True):
         vectors, rows, starts, lengths = read_words(tensors, inputs, masked=self.mask_padding)
         parts = []
         for i, way in enumerate(self.directions):
-            reading = recurrent.Reading(self.name, self.pooling, rows, starts, lengths, reverse=i == 1)
+            reading = runs.Reading(self.name, self.pooling, rows, starts, lengths, reverse=i == 1)
             u = tensors["attention.weight"][i] if self.pooling == "attention" else None
             read = self._read_minimal if self.name == "mingru" else self._read
             parts.append(read(tensors, vectors, reading, way, u))
         return parts[0] if len(parts) == 1 else np.hstack(parts)
 
-    def _read(
-        self, tensors: Tensors, vectors: Floats, reading: recurrent.Reading, way: str, u: Floats | None
-    ) -> Floats:
+    def _read(self, tensors: Tensors, vectors: Floats, reading: runs.Reading, way: str, u: Floats | None) -> Floats:
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         w_ih, w_hh, b_ih, b_hh = (tensors[f"cell.{name}_{way}"] for name in names)
         threads = threads_for(len(reading.rows))
@@ -68,7 +66,7 @@ class Recurrent(NetworkFamily, frozen=True, kw_only=True):
         return recurrent.forward(reading, projected, w_hh, b_hh, u, threads=threads)[0]
 
     def _read_minimal(
-        self, tensors: Tensors, vectors: Floats, reading: recurrent.Reading, way: str, u: Floats | None
+        self, tensors: Tensors, vectors: Floats, reading: runs.Reading, way: str, u: Floats | None
     ) -> Floats:
         weight, bias, threads = (
             tensors[f"cell.weight_ih_{way}"],
