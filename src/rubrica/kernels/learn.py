@@ -49,13 +49,9 @@ def learn(
 ) -> tuple[Floats, Floats | None]:
     """Mean cross-entropy and accuracy (2,), and the gradient by `vectors` (None unless `trains`).
 
-    Args:
-        reading: The batch, at least one text; a second direction reads it from the end.
-        vectors: Of its distinct words, (U, E).
-        lesson: See `Lesson`.
-        mask: What the features are multiplied by before the head, (B, F): dropout.
-        trains: Whether the vectors want their gradient.
-        threads: How many the native core may use; part of what bit-identical gradients depend on.
+    The batch has at least one text, and (U, E) vectors; a second direction reads it from the end. The features are
+    multiplied by `mask` (B, F) before the head: dropout. The number of threads that the native core may use is part of
+    what bit-identical gradients depend on.
     """
     targets, weights, gradients, smoothing, text_weights = lesson
     d_vectors = np.empty_like(vectors) if trains else None

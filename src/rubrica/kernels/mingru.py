@@ -20,11 +20,8 @@ from rubrica.kernels.runs import Floats, Gradients, Reading, add_gradients, pool
 def make_gates(vectors: Floats, weight: Floats, bias: Floats, *, threads: int = 1) -> Floats:
     """1 - z, z and n of each distinct word, one row each, for `forward`.
 
-    Args:
-        vectors: (U, E).
-        weight: (2 H, E), z before n.
-        bias: (2 H,).
-        threads: How many the native core may use; no result of this module depends on it.
+    Of vectors (U, E), weight (2 H, E), z before n, and bias (2 H,). No result of this module depends on the number of
+    threads that the native core may use.
     """
     hidden = len(bias) // 2
     if not native.computes(vectors.dtype):
@@ -41,15 +38,7 @@ def make_gates(vectors: Floats, weight: Floats, bias: Floats, *, threads: int = 
 def forward(
     reading: Reading, gates: Floats, hidden: int, *, keep: bool = False, threads: int = 1
 ) -> tuple[Floats, Any]:
-    """Features (B, H), and what `backward` needs if `keep` is set.
-
-    Args:
-        reading: The batch.
-        gates: What `make_gates` made of its distinct words.
-        hidden: H.
-        keep: Whether `backward` will be called.
-        threads: See `make_gates`.
-    """
+    """Features (B, H), and what `backward` needs if `keep` is set; `gates` are from `make_gates`, and `hidden` is H."""
     if reading.pooling == "average_max":  # a walk costs little beside the gates: one for each
         average, of_average = forward(reading._replace(pooling="average"), gates, hidden, keep=keep, threads=threads)
         largest, of_largest = forward(reading._replace(pooling="max"), gates, hidden, keep=keep, threads=threads)
@@ -85,17 +74,9 @@ def backward(
     trains: bool = True,
     threads: int = 1,
 ) -> Gradients:
-    """Derivatives by `vectors` (None unless `trains`), `weight` and `bias`.
+    """Derivatives by `vectors` (None unless `trains`), `weight` and `bias`, from `d_features` (B, H).
 
-    Args:
-        reading: That of the forward pass.
-        vectors: (U, E), those that the gates were made of.
-        weight: (2 H, E).
-        gates: Those of the forward pass.
-        kept: What it returned beside the features.
-        d_features: The derivative by the features, (B, H).
-        trains: Whether the vectors want theirs.
-        threads: See `make_gates`.
+    `kept` is what the forward pass returned beside the features; they were made of the arrays before it.
     """
     if reading.pooling == "average_max":
         return add_gradients(d_features, lambda pooling, d_part: backward(

@@ -30,12 +30,8 @@ POOLINGS = ("last", "max", "average", "average_max", "attention")
 def project(cell: str, vectors: Floats, w_ih: Floats, b_ih: Floats, *, threads: int = 1) -> Floats:
     """W_ih x + b_ih of each distinct word, one row each, in whatever order of the units `forward` reads.
 
-    Args:
-        cell: "rnn", "gru" or "lstm".
-        vectors: (U, E).
-        w_ih: (G * H, E).
-        b_ih: (G * H,).
-        threads: How many the native core may use; the result does not depend on it.
+    Of vectors (U, E), w_ih (G * H, E) and b_ih (G * H,). The result does not depend on the number of threads that the
+    native core may use.
     """
     if not native.computes(vectors.dtype):
         return vectors @ w_ih.T + b_ih
@@ -58,14 +54,9 @@ def forward(
 ) -> tuple[Floats, Any]:
     """Features (B, F), and what `backward` needs if `keep` is set.
 
-    Args:
-        reading: The batch.
-        projected: What `project` made of its distinct words.
-        w_hh: (G * H, H).
-        b_hh: (G * H,).
-        u: The attention's vector, (H,), where the pooling is one.
-        keep: Whether `backward` will be called.
-        threads: How many the native core may use; part of what bit-identical gradients depend on.
+    `projected` is what `project` made of the distinct words; the parameters have the shapes (G * H, H) and (G * H,),
+    and u (H,) is the attention's vector, where the pooling is one. The number of threads that the native core may use
+    is part of what bit-identical gradients depend on.
     """
     if not native.computes(projected.dtype):
         assert not keep  # only the native core has a way back
@@ -98,15 +89,8 @@ def backward(
 ) -> list[Floats | None]:
     """Derivatives by `vectors` (None unless `trains`), `w_ih`, `w_hh`, `b_ih`, `b_hh`, and `u` if there is one.
 
-    Args:
-        reading: That of the forward pass.
-        vectors: (U, E), those that were projected.
-        w_ih: That of the projection.
-        w_hh: That of the forward pass.
-        kept: What the forward pass returned beside the features. It is used up: call this once.
-        d_features: The derivative by the features, (B, F).
-        u: That of the forward pass.
-        trains: Whether the vectors want theirs.
+    `kept` is what the forward pass returned beside the features. It is used up: call this once. The features were made
+    of the arrays before it and of u; `d_features` (B, F) is the derivative by them.
     """
     saved, best, threads = kept
     d_vectors = np.empty_like(vectors) if trains else None

@@ -19,10 +19,8 @@ from rubrica.kernels.runs import Floats, Gradients, Reading, add_gradients, pool
 def project(vectors: Floats, weight: Floats, *, threads: int = 1) -> Floats:
     """What each distinct word adds to a window at each of its places, one row a word, in the order `forward` reads.
 
-    Args:
-        vectors: (U, E).
-        weight: (F, E, K), as in torch.
-        threads: How many the native core may use; no result of this module depends on it.
+    Of vectors (U, E) and weight (F, E, K), as in torch. No result of this module depends on the number of threads that
+    the native core may use.
     """
     filters, dim, places = weight.shape
     if not native.computes(vectors.dtype):
@@ -37,13 +35,8 @@ def forward(
 ) -> tuple[Floats, NDArray[np.int32] | None]:
     """Features (B, F), and what `backward` needs if `keep` is set.
 
-    Args:
-        reading: The batch.
-        projected: What `project` made of its distinct words.
-        bias: (F,).
-        places: K.
-        keep: Whether `backward` will be called.
-        threads: See `project`.
+    `projected` is what `project` made of the distinct words, `bias` has (F,) numbers, and `places` is K. The pooling is
+    "max", "average" or "average_max".
     """
     if reading.pooling == "average_max":
         average, _ = forward(reading._replace(pooling="average"), projected, bias, places, threads=threads)
@@ -51,14 +44,11 @@ def forward(
         return np.hstack([average, largest]), best
     if not native.computes(projected.dtype):
         return _forward_numpy(reading, projected, bias, places)
-    batch, filters, maximum = len(reading.lengths), len(bias), reading.pooling == "max"
-    features = np.empty((batch, filters), np.float32)
-    width = projected.shape[1] // places
-    best = np.empty((batch, width), np.int32) if keep and maximum else None
-    call("windows_forward",
-        maximum, threads, batch, places, filters,
-        *reading.tokens, projected, bias, features, best,
-    )  # fmt: skip
+    batch, maximum = len(reading.lengths), reading.pooling == "max"
+    features = np.empty((batch, len(bias)), np.float32)
+    best = np.empty((batch, projected.shape[1] // places), np.int32) if keep and maximum else None
+    sizes = (batch, places, len(bias))
+    call("windows_forward", maximum, threads, *sizes, *reading.tokens, projected, bias, features, best)
     return features, best
 
 
@@ -74,18 +64,9 @@ def backward(
     trains: bool = True,
     threads: int = 1,
 ) -> Gradients:
-    """Derivatives by `vectors` (None unless `trains`), `weight` and `bias`.
+    """Derivatives by `vectors` (None unless `trains`), `weight` and `bias`, from `d_features` (B, F).
 
-    Args:
-        reading: That of the forward pass.
-        vectors: (U, E), those that were projected.
-        weight: (F, E, K).
-        bias: (F,).
-        projected: What `project` made.
-        kept: What the forward pass returned beside the features.
-        d_features: The derivative by the features, (B, F).
-        trains: Whether the vectors want theirs.
-        threads: See `project`.
+    `kept` is what the forward pass returned beside the features; they were made of the arrays before it.
     """
     if reading.pooling == "average_max":
         return add_gradients(d_features, lambda pooling, d_part: backward(

@@ -20,14 +20,14 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from rubrica.kernels import recurrent as kernel
 from rubrica.networks import bptt
 from rubrica.networks.by_kernel import Run, as_reading, by_kernel
 from rubrica.networks.embedding import uses_kernels
-from rubrica.networks.masking import Lengths, flip_texts
+from rubrica.networks.masking import Features, Ids, Lengths, Vectors, flip_texts
 from rubrica.networks.pooling import POOLINGS, pool_attention
 
 Gates = Float[Tensor, "B GH"]
@@ -102,12 +102,12 @@ class Recurrent(nn.Module):
 
     def read(
         self,
-        vectors: Float[Tensor, "U E"],
-        index: Int[Tensor, "B T"],
+        vectors: Vectors,
+        index: Ids,
         lengths: Lengths,
         pooling: str,
         attention: Float[Tensor, "D H"] | None = None,
-    ) -> Float[Tensor, "B F"]:
+    ) -> Features:
         """Return what each direction's walk over `vectors[index.t()]` is pooled to, side by side, fast.
 
         Args:

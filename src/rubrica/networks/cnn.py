@@ -5,12 +5,12 @@ Letters: B texts, T tokens of the longest text, E numbers in a word vector, F fi
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from rubrica.models.conv import Convolutional
 from rubrica.networks.embedding import WordTable
-from rubrica.networks.masking import Lengths, drop_padding
+from rubrica.networks.masking import Features, Ids, Lengths, Vectors, drop_padding
 from rubrica.networks.network import TextNetwork
 from rubrica.networks.pooling import POOLINGS
 
@@ -38,9 +38,7 @@ class ConvClassifier(TextNetwork):
         self.pool = POOLINGS[settings.pooling]
         self.head = nn.Linear(settings.num_features, num_classes)
 
-    def features(
-        self, vectors: Float[Tensor, "U E"], index: Int[Tensor, "B T"], lengths: Lengths
-    ) -> Float[Tensor, "B F"]:
+    def features(self, vectors: Vectors, index: Ids, lengths: Lengths) -> Features:
         """See `TextNetwork.features`."""
         x = drop_padding(F.embedding(index, vectors), lengths)  # (B, T, E)
         for conv, norm in zip(self.convs, self.norms, strict=True):

@@ -18,8 +18,7 @@ from functools import partial
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import nn
 
 from rubrica.kernels import recurrent as kernel
 from rubrica.kernels.runs import Floats, Reading
@@ -28,7 +27,7 @@ from rubrica.networks.bptt import useful_threads
 from rubrica.networks.by_kernel import WayBack, by_kernel
 from rubrica.networks.cells import GRU
 from rubrica.networks.embedding import WordTable, uses_kernels
-from rubrica.networks.masking import Lengths, length_mask
+from rubrica.networks.masking import Features, Ids, Lengths, Vectors, length_mask
 from rubrica.networks.network import TextNetwork, make_network
 from rubrica.networks.pooling import POOLINGS
 
@@ -46,9 +45,7 @@ class DisconnectedClassifier(TextNetwork):
         self.pool = POOLINGS[settings.pooling]
         self.head = nn.Linear(settings.num_features, num_classes)
 
-    def features(
-        self, vectors: Float[Tensor, "U E"], index: Int[Tensor, "B T"], lengths: Lengths
-    ) -> Float[Tensor, "B F"]:
+    def features(self, vectors: Vectors, index: Ids, lengths: Lengths) -> Features:
         """See `TextNetwork.features`."""
         rows, steps = index.shape
         ends = torch.arange(steps, device=index.device)

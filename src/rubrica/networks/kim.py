@@ -24,7 +24,7 @@ from rubrica.kernels.runs import Floats, Reading
 from rubrica.models.conv import Convolutional
 from rubrica.networks.by_kernel import WayBack, as_reading, by_kernel
 from rubrica.networks.embedding import WordTable, uses_kernels
-from rubrica.networks.masking import Lengths, drop_padding
+from rubrica.networks.masking import Features, Ids, Lengths, Vectors, drop_padding
 from rubrica.networks.network import TextNetwork
 from rubrica.networks.pooling import POOLINGS
 
@@ -39,9 +39,7 @@ class KimClassifier(TextNetwork):
         self.pooling = settings.pooling
         self.head = nn.Linear(settings.num_features * len(sizes), num_classes)
 
-    def features(
-        self, vectors: Float[Tensor, "U E"], index: Int[Tensor, "B T"], lengths: Lengths
-    ) -> Float[Tensor, "B F"]:
+    def features(self, vectors: Vectors, index: Ids, lengths: Lengths) -> Features:
         """See `TextNetwork.features`."""
         if lengths is None:
             lengths = torch.full((len(index),), index.shape[1], device=index.device)
@@ -50,8 +48,8 @@ class KimClassifier(TextNetwork):
 
 
 def read_windows(
-    vectors: Float[Tensor, "U E"],
-    index: Int[Tensor, "B T"],
+    vectors: Vectors,
+    index: Ids,
     lengths: Int[Tensor, " B"],
     weight: Float[Tensor, "F E K"],
     bias: Float[Tensor, " F"],

@@ -1,9 +1,15 @@
-"""Which positions of a padded batch hold a real token, and its texts from their last token to their first."""
+"""Which positions of a padded batch hold a real token, and its texts from their last token to their first.
+
+Letters: B texts, T tokens of the longest text, U distinct words, E numbers in a word vector, F features of a text.
+"""
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+Ids = Int[Tensor, "B T"]
+Vectors = Float[Tensor, "U E"]
+Features = Float[Tensor, "B F"]
 Lengths = Int[Tensor, " B"] | None
 """Tokens of each text; with None padding is read as words."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -19,7 +19,7 @@ from rubrica.models.family import NetworkFamily
 from rubrica.networks.bptt import join_weights
 from rubrica.networks.cells import GRU, LSTM, RNN
 from rubrica.networks.embedding import WordTable, uses_kernels
-from rubrica.networks.masking import Lengths
+from rubrica.networks.masking import Features, Ids, Lengths, Vectors
 from rubrica.text.vocab import TokenIds
 
 
@@ -45,21 +45,13 @@ class TextNetwork(nn.Module):
         """Whether `learn` can do a whole update in one kernel."""
         return False
 
-    def forward(self, ids: Int[Tensor, "B T"], lengths: Lengths, dropout: float = 0.0) -> Float[Tensor, "B C"]:
+    def forward(self, ids: Ids, lengths: Lengths, dropout: float = 0.0) -> Float[Tensor, "B C"]:
         """Return the logits. Without lengths padding is read as words; `dropout` zeroes that share of the features."""
         vectors, index = self.embedding(ids)
         return self.head(F.dropout(self.features(vectors, index, lengths), dropout))
 
-    def features(
-        self, vectors: Float[Tensor, "U E"], index: Int[Tensor, "B T"], lengths: Lengths
-    ) -> Float[Tensor, "B F"]:
-        """What the head sees of each text.
-
-        Args:
-            vectors: The vectors of words.
-            index: Which of them each token is.
-            lengths: As in `forward`.
-        """
+    def features(self, vectors: Vectors, index: Ids, lengths: Lengths) -> Features:
+        """What the head sees of each text; `index` says which of the word vectors each token has."""
         raise NotImplementedError
 
     def learn(

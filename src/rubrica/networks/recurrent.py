@@ -1,14 +1,11 @@
-"""Read a text word by word, from one end or both, pool the states, one linear layer: RNN, GRU, LSTM and minimal GRU.
-
-Letters: B texts, T tokens of the longest text, U distinct words, E numbers in a word vector, F features of a text.
-"""
+"""Read a text word by word, from one end or both, pool the states, one linear layer: RNN, GRU, LSTM and minimal GRU."""
 
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -19,7 +16,7 @@ from rubrica.models.recurrent import Recurrent as Settings
 from rubrica.networks.bptt import useful_threads
 from rubrica.networks.cells import GRU, LSTM, RNN, Recurrent
 from rubrica.networks.embedding import WordTable, uses_kernels
-from rubrica.networks.masking import Lengths
+from rubrica.networks.masking import Features, Ids, Lengths, Vectors
 from rubrica.networks.mingru import MinGRU
 from rubrica.networks.network import TextNetwork, make_network
 from rubrica.text.vocab import TokenIds
@@ -48,9 +45,7 @@ class RecurrentClassifier(TextNetwork):
         """See `TextNetwork`; the minimal GRU has no such kernel."""
         return self.cell.name in kernel.CELLS and uses_kernels(self.embedding.weight)
 
-    def features(
-        self, vectors: Float[Tensor, "U E"], index: Int[Tensor, "B T"], lengths: Lengths
-    ) -> Float[Tensor, "B F"]:
+    def features(self, vectors: Vectors, index: Ids, lengths: Lengths) -> Features:
         """See `TextNetwork.features`."""
         attention = None if self.attention is None else self.attention.weight
         return self.cell.read(vectors, index, lengths, self.pooling, attention)
