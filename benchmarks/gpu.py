@@ -57,7 +57,7 @@ UPDATES, FIRST, FROZEN = 50, 10, 20
 CLOSE = 1e-4  # a share of the largest number
 LOSSES_CLOSE, MEDIAN_CLOSE = {"cnn": 1e-2}, 0.01
 MULTIPLE = 8  # of the steps of a graph
-ASK_FOR_KERNELS = ("networks.embedding", "networks.bptt", "networks.recurrent", "networks.network", "learning.backend")
+ASK_FOR_KERNELS = ("networks.embedding", "networks.cells", "networks.recurrent", "networks.network", "learning.backend")
 
 
 def synchronize(device):

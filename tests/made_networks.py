@@ -15,5 +15,5 @@ CASES = [
 ]
 
 # Where the package asks whether the kernels compute; a test that says no there goes the accelerator's way.
-TORCH_ALONE = ("networks.embedding", "networks.bptt", "networks.kim", "networks.drnn", "networks.mingru")
+TORCH_ALONE = ("networks.embedding", "networks.cells", "networks.kim", "networks.drnn")
 TORCH_ALONE += ("networks.recurrent", "networks.network", "learning.backend")

@@ -8,14 +8,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ragged import assert_close, attend, native_alone, needs_native, random_texts
-from rubrica.kernels.learn import learn
-from rubrica.kernels.recurrent import CELLS, POOLINGS, Reading
+from rubrica.kernels.learn import Lesson, learn
+from rubrica.kernels.recurrent import CELLS, POOLINGS
+from rubrica.kernels.runs import Reading
 from rubrica.models.recurrent import Recurrent
 from rubrica.networks.cells import GRU, LSTM, RNN
 from rubrica.networks.embedding import KernelAdam
 from rubrica.networks.networks import build_network
 from rubrica.networks.pooling import POOLINGS as BY_TORCH
-from rubrica.networks.pooling import num_features
 from rubrica.text.vocab import TokenIds
 
 pytestmark = needs_native
@@ -32,7 +32,7 @@ class Case:
     ):
         draw = np.random.default_rng(len(lengths) + hidden)
         self.layers = [LAYERS[cell](dim, hidden).double() for _ in range(1 + both)]
-        width = len(self.layers) * num_features(pooling, hidden)
+        width = len(self.layers) * hidden * (2 if pooling == "average_max" else 1)
         self.head = torch.nn.Linear(width, classes).double()
         self.attention = [torch.nn.Parameter(torch.empty(1 + both, hidden))] if pooling == "attention" else []
         self.parameters = [parameter for layer in self.layers for parameter in layer.parameters()]
@@ -49,12 +49,11 @@ class Case:
     def by_kernel(self, *, threads=1, trains=True):
         weights = [parameter.detach().numpy().astype(np.float32) for parameter in self.parameters]
         gradients = [np.full_like(weight, np.nan) for weight in weights]  # each is written, none is added to
-        given = (None if array is None else array.astype(np.float32) for array in (self.weights, self.mask))
+        counts, mask = (None if array is None else array.astype(np.float32) for array in (self.weights, self.mask))
+        lesson, vectors = Lesson(self.targets, weights, gradients, self.smoothing, counts), self.vectors
         scores, d_vectors = learn(
-            self.reading, self.targets, self.vectors.astype(np.float32), weights, gradients,
-            smoothing=self.smoothing, **dict(zip(("text_weights", "mask"), given, strict=True)),
-            trains=trains, threads=threads,
-        )  # fmt: skip
+            self.reading, vectors.astype(np.float32), lesson, mask=mask, trains=trains, threads=threads
+        )
         return scores, d_vectors, *gradients
 
     def by_autograd(self):
@@ -170,7 +169,8 @@ def test_a_model_learns_what_backward_would_have_it_learn(name, masked, frozen, 
     texts = TokenIds(draw.integers(0, 30, 40).astype(np.int32), np.array([0, 5, 5, 12, 13, 40]))
     rows, targets = np.array([3, 1, 4, 2]), np.array([0, 2, 1, 2])
     torch.manual_seed(5)
-    scores = model.learn(texts, rows, targets, adam.arrays, adam.gradients, masked=masked, **extra)
+    lesson = Lesson(targets, adam.arrays, adam.gradients, extra.get("smoothing", 0.0), extra.get("text_weights"))
+    scores = model.learn(texts, rows, lesson, masked=masked, dropout=extra.get("dropout", 0.0))
     got = [parameter.grad.clone() for parameter in parameters]
     words, vectors = model.embedding.words, model.embedding.vectors
     adam.gradient.zero_()

@@ -15,10 +15,9 @@ from ragged import (
     with_gradients,
 )
 from rubrica.kernels import mingru as kernel
-from rubrica.kernels.recurrent import Reading
+from rubrica.kernels.runs import Reading
 from rubrica.networks.mingru import MinGRU
 from rubrica.networks.pooling import POOLINGS as BY_TORCH
-from rubrica.networks.pooling import num_features
 
 POOLINGS = sorted(BY_TORCH)
 
@@ -33,7 +32,7 @@ class Case:
             parameter.data = torch.from_numpy(draw.normal(size=parameter.shape))
         self.vectors = draw.normal(size=(num_words, dim))
         self.reading = Reading("mingru", pooling, *random_texts(draw, lengths, num_words, gap), reverse)
-        self.d_features = draw.normal(size=(len(lengths), num_features(pooling, hidden)))
+        self.d_features = draw.normal(size=(len(lengths), self.reading.num_features(hidden)))
 
     def arrays(self, dtype):
         parameters = (parameter.detach().numpy() for parameter in self.layer.parameters())

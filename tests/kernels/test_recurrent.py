@@ -22,6 +22,7 @@ from ragged import (
     with_gradients,
 )
 from rubrica.kernels import recurrent as kernel
+from rubrica.kernels.runs import Reading
 from rubrica.networks.cells import GRU, LSTM, RNN
 from rubrica.networks.pooling import POOLINGS
 
@@ -38,7 +39,7 @@ class Case:
         for parameter in self.layer.parameters():
             parameter.data = torch.from_numpy(draw.uniform(-bound, bound, parameter.shape))
         self.vectors = draw.normal(size=(num_words, dim))
-        self.reading = kernel.Reading(cell, pooling, *random_texts(draw, lengths, num_words, gap), reverse)
+        self.reading = Reading(cell, pooling, *random_texts(draw, lengths, num_words, gap), reverse)
         self.d_features = draw.normal(size=(len(lengths), self.reading.num_features(hidden)))
         self.u = draw.normal(size=hidden) if pooling == "attention" else None
 
@@ -59,8 +60,7 @@ class Case:
         # Whether they are kept changes no number.
         np.testing.assert_array_equal(features, self.features(np.float32, threads=threads))
         d_features = self.d_features.astype(np.float32)
-        gradients = kernel.backward(self.reading, vectors, w_ih, w_hh, kept, d_features, u, trains=trains)
-        return features, *(gradients if u is not None else gradients[:-1])
+        return features, *kernel.backward(self.reading, vectors, w_ih, w_hh, kept, d_features, u, trains=trains)
 
     def by_autograd(self):
         """Text by text, so that nothing of a batch is shared with the kernel."""
@@ -72,9 +72,8 @@ class Case:
                 words = torch.from_numpy(self.reading.rows[start : start + length].astype(np.int64))
                 states = self.layer(vectors[words.flip(0) if self.reading.reverse else words][:, None])
                 features[i] = POOLINGS[self.reading.pooling](states, None)[0] if u is None else attend(states, u)
-        parameters = [getattr(self.layer, f"{name}_l0") for name in ("weight_ih", "bias_ih", "weight_hh", "bias_hh")]
-        parameters += [] if u is None else [u]
-        return with_gradients(features, [vectors, *parameters], self.d_features)
+        wanted = [vectors, *self.layer.parameters(), *([] if u is None else [u])]
+        return with_gradients(features, wanted, self.d_features)
 
 
 CASES = given(

@@ -15,6 +15,7 @@ from ragged import (
     with_gradients,
 )
 from rubrica.kernels import windows as kernel
+from rubrica.kernels.runs import Reading
 
 
 class Case:
@@ -25,23 +26,23 @@ class Case:
         self.places = places
         self.vectors, self.bias = draw.normal(size=(num_words, dim)), draw.normal(size=filters)
         self.weight = draw.normal(size=(filters, dim, places))
-        self.texts = kernel.Texts(pooling, *random_texts(draw, lengths, num_words, gap))
+        self.reading = Reading("cnn", pooling, *random_texts(draw, lengths, num_words, gap))
         self.d_features = draw.normal(size=(len(lengths), filters * len(pooling.split("_"))))
 
     def features(self, dtype, *, threads=1):
         vectors, weight, bias = (array.astype(dtype) for array in (self.vectors, self.weight, self.bias))
         projected = kernel.project(vectors, weight, threads=threads)
-        return kernel.forward(self.texts, projected, bias, self.places, threads=threads)[0]
+        return kernel.forward(self.reading, projected, bias, self.places, threads=threads)[0]
 
     def by_kernel(self, *, threads=1, trains=True):
         arrays = (self.vectors, self.weight, self.bias, self.d_features)
         vectors, weight, bias, d_features = (array.astype(np.float32) for array in arrays)
         projected = kernel.project(vectors, weight, threads=threads)
-        features, kept = kernel.forward(self.texts, projected, bias, self.places, keep=True, threads=threads)
+        features, kept = kernel.forward(self.reading, projected, bias, self.places, keep=True, threads=threads)
         # Whether they are kept changes no number.
         np.testing.assert_array_equal(features, self.features(np.float32, threads=threads))
         gradients = kernel.backward(
-            self.texts, vectors, weight, bias, projected, kept, d_features, trains=trains, threads=threads
+            self.reading, vectors, weight, bias, projected, kept, d_features, trains=trains, threads=threads
         )
         return features, *gradients
 
@@ -49,17 +50,17 @@ class Case:
         """Window by window."""
         vectors, weight, bias = (torch.from_numpy(a).requires_grad_() for a in (self.vectors, self.weight, self.bias))
         features = torch.zeros(self.d_features.shape, dtype=torch.double)
-        for i, (start, length) in enumerate(zip(self.texts.starts, self.texts.lengths, strict=True)):
+        for i, (start, length) in enumerate(zip(self.reading.starts, self.reading.lengths, strict=True)):
             if not length:
                 continue
-            words = self.texts.rows[start : start + length]
+            words = self.reading.rows[start : start + length]
             states = []
             for first in range(max(1, length - self.places + 1)):
                 window = words[first : first + self.places]
                 states.append(torch.relu(bias + sum(weight[:, :, k] @ vectors[word] for k, word in enumerate(window))))
             pooled = torch.stack(states)
             both = {"max": pooled.amax(0), "average": pooled.mean(0)}
-            features[i] = torch.cat([both[name] for name in self.texts.pooling.split("_")])
+            features[i] = torch.cat([both[name] for name in self.reading.pooling.split("_")])
         return with_gradients(features, [vectors, weight, bias], self.d_features)
 
 

@@ -8,7 +8,7 @@ move together, where fastText's threads race (the head, which is small, still le
 Letters: N texts, C classes, D numbers in a row, V words, B buckets of n-grams.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from rubrica.errors import RubricaError
 from rubrica.kernels import native
 from rubrica.kernels.border import call
-
-Floats = NDArray[np.floating[Any]]
+from rubrica.kernels.runs import Floats
 
 MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: neighbouring numbers end up far apart
 _TOKENS_PER_THREAD = 1 << 14  # that are worth starting a thread for
@@ -47,10 +46,7 @@ class Head(NamedTuple):
 def features(tables: Tables, ids: NDArray[np.int32], offsets: NDArray[np.int64]) -> Floats:
     """The mean of the rows of each text, (N, D); zeros for a text without tokens.
 
-    Args:
-        tables: The rows.
-        ids: Of all texts, one after the other.
-        offsets: Where each text starts, (N + 1,).
+    `ids` are those of all texts, one after the other; `offsets` (N + 1,) says where each text starts.
 
     Raises:
         IndexError: If an id has no row.

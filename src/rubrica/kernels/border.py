@@ -54,16 +54,12 @@ def bind(name: str) -> Callable[[tuple[Any, ...]], int]:
     live = native.library()
     assert live is not None, name  # a slip in this package, never a user's
     compiled = live[f"rubrica_{name}"]
-    names, types, checks, sizes = [], [], [], []
-    for word in SIGNATURES[name].split():
-        argument, kind, check, size = _read(name, word)
-        names.append(argument)
-        types.append(kind)
-        checks.append(check)
-        sizes.append(size)
-    compiled.argtypes, compiled.restype = types, ctypes.c_int64
+    arguments = [_read(name, word) for word in SIGNATURES[name].split()]
+    compiled.argtypes, compiled.restype = [kind for _, kind, _, _ in arguments], ctypes.c_int64
+    checks = [check for _, _, check, _ in arguments]
+    names, sizes = ", ".join(name for name, *_ in arguments), "".join(f"{size}," for *_, size in arguments)
     # The sizes are arithmetic of the table's own, on the arguments by their names; no text of a user comes here.
-    sizes_of = eval(f"lambda {', '.join(names)}: ({''.join(f'{size},' for size in sizes)})", dict(KNOWN))
+    sizes_of = eval(f"lambda {names}: ({sizes})", dict(KNOWN))
 
     def run(values: tuple[Any, ...]) -> int:
         wanted = sizes_of(*values)
@@ -120,10 +116,8 @@ def _array(label: str, dtype: np.dtype[Any], *, writes: bool, optional: bool) ->
 
 def _list(check: Check) -> Check:
     def check_all(arrays: Any, _: int | None) -> Any:
-        return (ctypes.c_void_p * len(arrays))(*(_number_of(check(array, None)) for array in arrays))
+        addresses = [check(array, None) for array in arrays]
+        numbers = [each if isinstance(each, int) else ctypes.addressof(each) for each in addresses]
+        return (ctypes.c_void_p * len(numbers))(*numbers)
 
     return check_all
-
-
-def _number_of(address: Any) -> int:
-    return address if isinstance(address, int) else ctypes.addressof(address)

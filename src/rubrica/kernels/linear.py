@@ -8,15 +8,14 @@ machines of all classes go through a text together, so each weight row is fetche
 Letters: N texts, F features, C columns (one machine each), P parts of W columns (C and what pads it).
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.kernels import native
 from rubrica.kernels.border import call
-
-Floats = NDArray[np.floating[Any]]
+from rubrica.kernels.runs import Floats
 
 _STILL = 1e-7  # slopes below it are rounding
 _TEXTS_PER_THREAD = 64  # that are worth starting a thread for
@@ -59,13 +58,9 @@ class Machines(NamedTuple):
 def count_classes(
     entries: Entries, texts: NDArray[np.int64], classes: NDArray[np.int64], counts: NDArray[np.uint32]
 ) -> None:
-    """Add to `counts` in how many texts of each class each feature is.
+    """Add to `counts` (F, C) in how many texts of each class each feature is.
 
-    Args:
-        entries: Of N texts.
-        texts: Which text, of each pair of a text and a class that it has, (P,).
-        classes: Which class, (P,).
-        counts: (F, C).
+    There are P pairs of a text and a class that it has: `texts` (P,) and `classes` (P,).
     """
     if native.library() is None:
         for text, target in zip(texts.tolist(), classes.tolist(), strict=True):
@@ -76,13 +71,9 @@ def count_classes(
 
 
 def descend(machines: Machines, entries: Entries, order: NDArray[np.int64], threads: int = 1) -> float:
-    """Coordinate descent over some texts, in their order; alphas, weights and biases move in place.
+    """Coordinate descent over some of the N texts, in their order; alphas, weights and biases move in place.
 
-    Args:
-        machines: They are moved.
-        entries: Of all N texts.
-        order: Which of them, each at most once.
-        threads: Each takes whole parts; the result does not depend on it.
+    Each text is in `order` at most once. Each thread takes whole parts; the result does not depend on their number.
 
     Returns:
         The largest projected gradient that was met.

@@ -10,22 +10,18 @@ Letters: B texts, U distinct words, E numbers in a word vector, H hidden units, 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rubrica.kernels import native
 from rubrica.kernels.border import call
-from rubrica.kernels.recurrent import POOLINGS, Floats, Reading
-from rubrica.kernels.runs import add_gradients, pool_runs
+from rubrica.kernels.recurrent import POOLINGS
+from rubrica.kernels.runs import Floats, Gradients, Reading, add_gradients, pool_runs
 
 
 def make_gates(vectors: Floats, weight: Floats, bias: Floats, *, threads: int = 1) -> Floats:
     """1 - z, z and n of each distinct word, one row each, for `forward`.
 
-    Args:
-        vectors: (U, E).
-        weight: (2 H, E), z before n.
-        bias: (2 H,).
-        threads: How many the native core may use; no result of this module depends on it.
+    Of vectors (U, E), weight (2 H, E), z before n, and bias (2 H,). No result of this module depends on the number of
+    threads that the native core may use.
     """
     hidden = len(bias) // 2
     if not native.computes(vectors.dtype):
@@ -42,15 +38,7 @@ def make_gates(vectors: Floats, weight: Floats, bias: Floats, *, threads: int = 
 def forward(
     reading: Reading, gates: Floats, hidden: int, *, keep: bool = False, threads: int = 1
 ) -> tuple[Floats, Any]:
-    """Features (B, H), and what `backward` needs if `keep` is set.
-
-    Args:
-        reading: The batch.
-        gates: What `make_gates` made of its distinct words.
-        hidden: H.
-        keep: Whether `backward` will be called.
-        threads: See `make_gates`.
-    """
+    """Features (B, H), and what `backward` needs if `keep` is set; `gates` are from `make_gates`, and `hidden` is H."""
     if reading.pooling == "average_max":  # a walk costs little beside the gates: one for each
         average, of_average = forward(reading._replace(pooling="average"), gates, hidden, keep=keep, threads=threads)
         largest, of_largest = forward(reading._replace(pooling="max"), gates, hidden, keep=keep, threads=threads)
@@ -64,7 +52,7 @@ def forward(
     best = np.empty((batch, width), np.int32) if keep else None
     call("mingru_forward",
         POOLINGS.index(reading.pooling), reading.reverse, threads, batch, hidden,
-        reading.rows, reading.starts, reading.lengths, gates, features, walked, best,
+        *reading.tokens, gates, features, walked, best,
     )  # fmt: skip
     return features, (walked, best)
 
@@ -85,18 +73,10 @@ def backward(
     *,
     trains: bool = True,
     threads: int = 1,
-) -> tuple[Floats | None, Floats, Floats]:
-    """Derivatives by `vectors` (None unless `trains`), `weight` and `bias`.
+) -> Gradients:
+    """Derivatives by `vectors` (None unless `trains`), `weight` and `bias`, from `d_features` (B, H).
 
-    Args:
-        reading: That of the forward pass.
-        vectors: (U, E), those that the gates were made of.
-        weight: (2 H, E).
-        gates: Those of the forward pass.
-        kept: What it returned beside the features.
-        d_features: The derivative by the features, (B, H).
-        trains: Whether the vectors want theirs.
-        threads: See `make_gates`.
+    `kept` is what the forward pass returned beside the features; they were made of the arrays before it.
     """
     if reading.pooling == "average_max":
         return add_gradients(d_features, lambda pooling, d_part: backward(
@@ -107,27 +87,16 @@ def backward(
     d_weight, d_bias = np.empty_like(weight), np.empty(len(weight), np.float32)
     call("mingru_backward",
         POOLINGS.index(reading.pooling), reading.reverse, threads, *d_features.shape, *vectors.shape,
-        reading.rows, reading.starts, reading.lengths, vectors, weight, gates, *kept, d_features,
+        *reading.tokens, vectors, weight, gates, *kept, d_features,
         d_vectors, d_weight, d_bias,
     )  # fmt: skip
     return d_vectors, d_weight, d_bias
 
 
-def _steps(reading: Reading) -> list[tuple[NDArray[np.int64], NDArray[np.int32]]]:
-    """For each step, the places of its states among all texts' own, text after text, and their words."""
-    firsts = np.cumsum(reading.lengths) - reading.lengths
-    steps = []
-    for t in range(int(reading.lengths.max(initial=0))):
-        running = reading.lengths > t
-        place = reading.lengths[running] - 1 - t if reading.reverse else t
-        steps.append((firsts[running] + t, reading.rows[reading.starts[running] + place]))
-    return steps
-
-
 def _states_numpy(reading: Reading, gates: Floats) -> Floats:
     """The state after each step, (N, H), text after text."""
     states = np.zeros((int(reading.lengths.sum()), gates.shape[2]), gates.dtype)
-    for t, (places, words) in enumerate(_steps(reading)):
+    for t, (places, words) in enumerate(reading.steps()):
         stay, z, new = gates[words].transpose(1, 0, 2)
         states[places] = z * new
         if t:

@@ -7,22 +7,19 @@ written out by hand (P. Werbos, "Backpropagation through time", Proc. IEEE 78, 1
 plain numpy too, in any float type.
 
 Letters: B texts, U distinct words, E numbers in a word vector, H hidden units, G gates, F features of a text: 2 H where
-average and maximum stand side by side, else H. Texts are walked longest first, so that those still running at step t
-are the first n of them.
+average and maximum stand side by side, else H.
 """
 
 import threading
 from collections import deque
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.kernels import native
 from rubrica.kernels.border import call
-from rubrica.kernels.runs import attend_runs, pool_runs
-
-Floats = NDArray[np.floating[Any]]
+from rubrica.kernels.runs import Floats, Reading, attend_runs, pool_runs
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 CELLS = tuple(GATES)
@@ -30,40 +27,11 @@ _TEXTS = 1024  # whose states the numpy twin holds at a time
 POOLINGS = ("last", "max", "average", "average_max", "attention")
 
 
-class Reading(NamedTuple):
-    """A batch, and how it is read.
-
-    Args:
-        cell: "rnn", "gru" or "lstm".
-        pooling: What is made of the states of a text's own tokens, one of `POOLINGS`; "average_max" is both side by
-            side, "attention" their mean by the softmax over u . h_t with a learned u.
-        rows: Which row of `projected` each token is, int32; a token that is no text's own is never looked at.
-        starts: (B,), where each text's first token stands among them, int64.
-        lengths: (B,), tokens of each text, int64; a text without tokens has features of zeros.
-        reverse: Whether each text is read from its last token to its first.
-    """
-
-    cell: str
-    pooling: str
-    rows: NDArray[np.int32]
-    starts: NDArray[np.int64]
-    lengths: NDArray[np.int64]
-    reverse: bool = False
-
-    def num_features(self, hidden: int) -> int:
-        """F."""
-        return 2 * hidden if self.pooling == "average_max" else hidden
-
-
 def project(cell: str, vectors: Floats, w_ih: Floats, b_ih: Floats, *, threads: int = 1) -> Floats:
     """W_ih x + b_ih of each distinct word, one row each, in whatever order of the units `forward` reads.
 
-    Args:
-        cell: "rnn", "gru" or "lstm".
-        vectors: (U, E).
-        w_ih: (G * H, E).
-        b_ih: (G * H,).
-        threads: How many the native core may use; the result does not depend on it.
+    Of vectors (U, E), w_ih (G * H, E) and b_ih (G * H,). The result does not depend on the number of threads that the
+    native core may use.
     """
     if not native.computes(vectors.dtype):
         return vectors @ w_ih.T + b_ih
@@ -86,14 +54,9 @@ def forward(
 ) -> tuple[Floats, Any]:
     """Features (B, F), and what `backward` needs if `keep` is set.
 
-    Args:
-        reading: The batch.
-        projected: What `project` made of its distinct words.
-        w_hh: (G * H, H).
-        b_hh: (G * H,).
-        u: The attention's vector, (H,), where the pooling is one.
-        keep: Whether `backward` will be called.
-        threads: How many the native core may use; part of what bit-identical gradients depend on.
+    `projected` is what `project` made of the distinct words; the parameters have the shapes (G * H, H) and (G * H,),
+    and u (H,) is the attention's vector, where the pooling is one. The number of threads that the native core may use
+    is part of what bit-identical gradients depend on.
     """
     if not native.computes(projected.dtype):
         assert not keep  # only the native core has a way back
@@ -107,7 +70,7 @@ def forward(
             best = np.empty(call("recurrent_best", batch, hidden), np.int32)
     call("recurrent_forward",
         *_numbers(reading), threads, batch, hidden, len(projected),
-        reading.rows, reading.starts, reading.lengths, projected, w_hh, b_hh, u,
+        *reading.tokens, projected, w_hh, b_hh, u,
         features, saved, best,
     )  # fmt: skip
     return features, (saved, best, threads)
@@ -123,32 +86,25 @@ def backward(
     u: Floats | None = None,
     *,
     trains: bool = True,
-) -> tuple[Floats | None, Floats, Floats, Floats, Floats, Floats | None]:
-    """Derivatives by `vectors` (None unless `trains`), `w_ih`, `b_ih`, `w_hh`, `b_hh` and `u` (None without one).
+) -> list[Floats | None]:
+    """Derivatives by `vectors` (None unless `trains`), `w_ih`, `w_hh`, `b_ih`, `b_hh`, and `u` if there is one.
 
-    Args:
-        reading: That of the forward pass.
-        vectors: (U, E), those that were projected.
-        w_ih: That of the projection.
-        w_hh: That of the forward pass.
-        kept: What the forward pass returned beside the features. It is used up: call this once.
-        d_features: The derivative by the features, (B, F).
-        u: That of the forward pass.
-        trains: Whether the vectors want theirs.
+    `kept` is what the forward pass returned beside the features. It is used up: call this once. The features were made
+    of the arrays before it and of u; `d_features` (B, F) is the derivative by them.
     """
     saved, best, threads = kept
-    d_vectors: Floats | None = np.empty_like(vectors) if trains else None
-    d_w_ih, d_b_ih = np.empty_like(w_ih), np.empty(len(w_ih), np.float32)
-    d_w_hh, d_b_hh = np.empty_like(w_hh), np.empty(len(w_hh), np.float32)
+    d_vectors = np.empty_like(vectors) if trains else None
+    d_w_ih, d_w_hh = np.empty_like(w_ih), np.empty_like(w_hh)
+    d_b_ih, d_b_hh = np.empty(len(w_ih), np.float32), np.empty(len(w_hh), np.float32)
     d_u = None if u is None else np.empty_like(u)
     call("recurrent_backward",
         *_numbers(reading), threads, len(d_features), w_hh.shape[1], *vectors.shape,
-        reading.rows, reading.starts, reading.lengths, vectors, w_ih, w_hh, u, saved, best,
+        *reading.tokens, vectors, w_ih, w_hh, u, saved, best,
         d_features, d_vectors, d_w_ih, d_b_ih, d_w_hh, d_b_hh, d_u,
     )  # fmt: skip
     with _LOCK:
         _SPARE.append(saved)
-    return d_vectors, d_w_ih, d_b_ih, d_w_hh, d_b_hh, d_u
+    return [d_vectors, d_w_ih, d_w_hh, d_b_ih, d_b_hh, *([] if d_u is None else [d_u])]
 
 
 def _numbers(reading: Reading) -> tuple[int, int, bool]:
@@ -173,19 +129,6 @@ def _take(size: int) -> NDArray[np.float32]:
     return whole[-whole.ctypes.data % 64 // 4 :]
 
 
-def _running(lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[int]]:
-    """The texts, longest first, and how many of them run at each step."""
-    order = np.argsort(-lengths, kind="stable")
-    steps = np.arange(int(lengths.max(initial=0)))
-    return order, (len(lengths) - np.searchsorted(lengths[order[::-1]], steps, side="right")).tolist()
-
-
-def _words(reading: Reading, texts: NDArray[np.int64], t: int) -> NDArray[np.int32]:
-    """The rows that these texts read at step t."""
-    steps = reading.lengths[texts] - 1 - t if reading.reverse else t
-    return reading.rows[reading.starts[texts] + steps]
-
-
 def _sigmoid(x: Floats) -> Floats:
     power = np.exp(-np.abs(x))  # no overflow, and near either end what is missing to it keeps its digits
     side = power / (1 + power)
@@ -205,13 +148,12 @@ def _forward_numpy(reading: Reading, projected: Floats, w_hh: Floats, b_hh: Floa
 
 def _states_numpy(reading: Reading, projected: Floats, w_hh: Floats, b_hh: Floats) -> Floats:
     """The state after each step, text after text."""
-    order, running = _running(reading.lengths)
-    firsts, hidden = np.cumsum(reading.lengths) - reading.lengths, w_hh.shape[1]
-    h: Floats = np.zeros((len(order), hidden), projected.dtype)
-    c: Floats = np.zeros_like(h)
+    hidden = w_hh.shape[1]
     states = np.empty((int(reading.lengths.sum()), hidden), projected.dtype)
-    for t, n in enumerate(running):
-        x = projected[_words(reading, order[:n], t)]
+    h: Floats = np.zeros((len(reading.lengths), hidden), projected.dtype)
+    c = h
+    for places, words in reading.steps():
+        n, x = len(places), projected[words]
         gates = h[:n] @ w_hh.T + b_hh
         if reading.cell == "rnn":
             h = np.tanh(x + gates)
@@ -223,5 +165,5 @@ def _states_numpy(reading: Reading, projected: Floats, w_hh: Floats, b_hh: Float
             i, f, g, o = np.split(x + gates, 4, axis=1)
             c = _sigmoid(f) * c[:n] + _sigmoid(i) * np.tanh(g)
             h = _sigmoid(o) * np.tanh(c)
-        states[firsts[order[:n]] + t] = h
+        states[places] = h
     return states

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from rubrica.kernels import native
 from rubrica.kernels.border import call
-
-Floats = NDArray[np.floating[Any]]
+from rubrica.kernels.runs import Floats
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # torch's defaults, which are the paper's
 _PER_THREAD = 1 << 14  # numbers that are worth a second thread
@@ -23,12 +22,8 @@ _PER_THREAD = 1 << 14  # numbers that are worth a second thread
 def distinct(ids: NDArray[np.integer[Any]], vocab_size: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """The distinct ids in the order of their first appearance, (U,), and where each id stands among them.
 
-    Args:
-        ids: Of any shape, each from 0 to `vocab_size` - 1.
-        vocab_size: V.
-
     Raises:
-        IndexError: If an id is out of range.
+        IndexError: If an id, of an array of any shape, is not from 0 to `vocab_size` - 1.
     """
     ids = np.ascontiguousarray(ids, np.int64)
     if native.library() is None:
@@ -47,23 +42,12 @@ def distinct(ids: NDArray[np.integer[Any]], vocab_size: int) -> tuple[NDArray[np
 
 
 def take_words(
-    ids: NDArray[np.int32],
-    starts: NDArray[np.int64],
-    lengths: NDArray[np.int64],
-    table: Floats,
-    *,
-    steps: int = 0,
+    ids: NDArray[np.int32], starts: NDArray[np.int64], lengths: NDArray[np.int64], table: Floats, *, steps: int = 0
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], Floats]:
-    """The distinct words of some texts, where each token stands among them, text after text, and their vectors.
+    """The distinct words of some texts (U,), where each token stands among them, text after text, and their vectors.
 
-    These are (U,), in the order of their first appearance, and (U, E).
-
-    Args:
-        ids: Of many texts; a text is a stretch of them.
-        starts: Where each text of the batch starts, (B,).
-        lengths: Its tokens, (B,).
-        table: (V, E).
-        steps: Texts that are shorter are padded with word 0 to as many tokens.
+    Text i is `ids[starts[i] : starts[i] + lengths[i]]`, its vectors are rows of the table (V, E). Texts shorter than
+    `steps` are padded with word 0.
 
     Raises:
         IndexError: If an id is out of range.
@@ -101,18 +85,10 @@ def adam_rows(
 ) -> None:
     """One step of Adam, in place. Source: D. Kingma and J. Ba, 2015, https://arxiv.org/abs/1412.6980.
 
-    Args:
-        table: (V, E).
-        first: The gradient's running mean, (V, E).
-        second: That of its square, (V, E).
-        words: Distinct rows that have a gradient, (U,).
-        gradient: (U, E).
-        step: Which step of the table this is, counted from 1.
-        lr: Step size.
-        dense: Whether the other rows take their step too, with a gradient of zero, as in Adam's own definition.
-            Without it ("lazy") a row moves only when its word is in the batch.
-        scale: What the gradient is multiplied by first, to clip it.
-        threads: How many the native core may use; the result does not depend on it.
+    The rows `words` (U,) of the table (V, E) have a gradient (U, E), which is multiplied by `scale` first, to clip it.
+    `first` and `second` (V, E) are the running means of the gradient and of its square; steps are counted from 1. With
+    `dense` the other rows take their step too, with a gradient of zero, as in Adam's own definition. Without it a row
+    moves only when its word is in the batch ("lazy"). The result does not depend on the number of threads.
     """
     rows_moved = len(table) if dense else len(words)
     threads = max(1, min(threads, rows_moved * table.shape[1] // _PER_THREAD))

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from rubrica.config.groups import AdamTraining, Training
 from rubrica.corpus.corpus import Split
 from rubrica.errors import ConfigError
+from rubrica.kernels.learn import Lesson
 from rubrica.learning.device_split import MOST_IDS, Batch, DeviceBatch, DeviceSplit
 from rubrica.models.config import Config
 from rubrica.networks.embedding import KernelAdam, TableAdam, clip_scale, uses_kernels
@@ -86,11 +87,10 @@ class KernelBackend(Backend):
         """In one kernel, where there is one for the network and the loss."""
         if isinstance(batch, DeviceBatch) or not (self.network.learns and self.task.loss_in_kernel):
             return super().differentiate(split, batch)
-        return self.network.learn(
-            split.tokens, batch, split.targets[batch], self.adam.arrays, self.adam.gradients,
-            masked=self.masked, smoothing=self.settings.label_smoothing, dropout=self.settings.dropout,
-            text_weights=None if split.weights is None else split.weights[batch],
-        )  # fmt: skip
+        weights = None if split.weights is None else split.weights[batch]
+        settings = self.settings
+        lesson = Lesson(split.targets[batch], self.adam.arrays, self.adam.gradients, settings.label_smoothing, weights)
+        return self.network.learn(split.tokens, batch, lesson, masked=self.masked, dropout=settings.dropout)
 
     def step(self) -> None:
         """See `Backend`."""

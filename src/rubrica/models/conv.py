@@ -12,6 +12,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from rubrica.kernels import windows
+from rubrica.kernels.runs import Reading
 from rubrica.models.family import Floats, Inputs, NetworkFamily, Shapes, Sizes
 from rubrica.models.graph import Graph, add_words, drop_padding, pool
 from rubrica.models.reading import batches, read_words, threads_for, tokens_of
@@ -78,11 +79,12 @@ class Convolutional(NetworkFamily, frozen=True, kw_only=True):
 
     def _read_widths(self, tensors: Tensors, inputs: Inputs) -> Floats:
         vectors, rows, starts, lengths = read_words(tensors, inputs, masked=self.mask_padding)
-        texts, threads = windows.Texts(self.pooling, rows, starts, lengths), threads_for(len(rows))
+        reading, threads = Reading("cnn", self.pooling, rows, starts, lengths), threads_for(len(rows))
         features = []
         for i, places in enumerate(self.kernel_sizes):
-            projected = windows.project(vectors, tensors[f"convs.{i}.weight"], threads=threads)
-            features.append(windows.forward(texts, projected, tensors[f"convs.{i}.bias"], places, threads=threads)[0])
+            weight, bias = (tensors[f"convs.{i}.{name}"] for name in ("weight", "bias"))
+            projected = windows.project(vectors, weight, threads=threads)
+            features.append(windows.forward(reading, projected, bias, places, threads=threads)[0])
         return np.hstack(features)
 
     def add_to_graph(self, graph: Graph) -> str:

@@ -58,7 +58,7 @@ class Disconnected(NetworkFamily, frozen=True, kw_only=True):
             owners = np.repeat(np.arange(len(texts)), counts)
             ends = np.arange(len(owners)) - (np.cumsum(counts) - counts)[owners]
             sizes = np.minimum(ends + 1, self.window)
-            reading = recurrent.Reading("gru", "last", rows, starts[texts][owners] + ends + 1 - sizes, sizes)
+            reading = runs.Reading("gru", "last", rows, starts[texts][owners] + ends + 1 - sizes, sizes)
             states = recurrent.forward(reading, projected, *of_states, threads=threads_for(int(sizes.sum())))[0]
             states = np.maximum(states @ tensors["mlp.weight"].T + tensors["mlp.bias"], 0)
             features[texts] = runs.pool_runs(self.pooling, states, counts)

@@ -53,7 +53,7 @@ class Recurrent(NetworkFamily, frozen=True, kw_only=True):
         vectors, rows, starts, lengths = read_words(tensors, inputs, masked=self.mask_padding)
         threads, parts = threads_for(len(rows)), []
         for i, way in enumerate(self.directions):
-            reading = recurrent.Reading(self.name, self.pooling, rows, starts, lengths, reverse=i == 1)
+            reading = runs.Reading(self.name, self.pooling, rows, starts, lengths, reverse=i == 1)
             u = tensors["attention.weight"][i] if self.pooling == "attention" else None
             of_words = tensors[f"cell.weight_ih_{way}"], tensors[f"cell.bias_ih_{way}"]
             if self.name != "mingru":

@@ -14,15 +14,24 @@ text. Time comes first, as in torch.
 """
 
 import math
+from collections.abc import Collection
+from functools import partial
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from rubrica.networks.bptt import read_texts
-from rubrica.networks.masking import flip_texts
+from rubrica.kernels import recurrent as kernel
+from rubrica.networks import bptt
+from rubrica.networks.by_kernel import Run, as_reading, by_kernel
+from rubrica.networks.embedding import uses_kernels
+from rubrica.networks.masking import Features, Ids, Lengths, Vectors, flip_texts
+from rubrica.networks.pooling import POOLINGS, pool_attention
+
+Gates = Float[Tensor, "B GH"]
+State = Float[Tensor, "B H"]
 
 
 class Recurrent(nn.Module):
@@ -38,6 +47,8 @@ class Recurrent(nn.Module):
 
     name: str
     num_gates: int
+    poolings: Collection[str] = kernel.POOLINGS  # that `pooled_states` knows
+    pooled_states: Run = staticmethod(bptt.pooled_states)
     parameter_names: tuple[str, ...] = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
     def __init__(
@@ -61,7 +72,7 @@ class Recurrent(nn.Module):
         for parameter in self.parameters():
             nn.init.uniform_(parameter, low, high)
 
-    def forward(self, x: Float[Tensor, "T B E"], lengths: Int[Tensor, " B"] | None = None) -> Float[Tensor, "T B DH"]:
+    def forward(self, x: Float[Tensor, "T B E"], lengths: Lengths = None) -> Float[Tensor, "T B DH"]:
         """Return the state at each step, starting from zeros; the two directions' side by side.
 
         Args:
@@ -91,31 +102,40 @@ class Recurrent(nn.Module):
 
     def read(
         self,
-        vectors: Float[Tensor, "U E"],
-        index: Int[Tensor, "B T"],
-        lengths: Int[Tensor, " B"] | None,
+        vectors: Vectors,
+        index: Ids,
+        lengths: Lengths,
         pooling: str,
         attention: Float[Tensor, "D H"] | None = None,
-    ) -> Float[Tensor, "B F"]:
+    ) -> Features:
         """Return what each direction's walk over `vectors[index.t()]` is pooled to, side by side, fast.
 
         Args:
             vectors: Of the words, each once.
             index: Which of them each token is.
-            lengths: Tokens of each text; None reads padding as words.
+            lengths: Tokens of each text.
             pooling: A key of `pooling.POOLINGS`, or "attention".
-            attention: The latter's vector for each direction.
+            attention: The attention's vector for each direction.
         """
-        weights = [self.weights_of(direction) for direction in self.directions]
-        return read_texts(self.name, pooling, vectors, index, lengths, weights, attention)
+        known = pooling in self.poolings and uses_kernels(vectors)
+        reading = as_reading(self.name, pooling, index, lengths) if known else None
+        features, attentions = [], [[]] * len(self.directions) if attention is None else [[u] for u in attention]
+        for i, (direction, u) in enumerate(zip(self.directions, attentions, strict=True)):
+            weights = self.weights_of(direction)
+            if reading is not None:
+                way = reading._replace(reverse=i == 1)
+                features.append(by_kernel(partial(self.pooled_states, way), vectors, *weights, *u))
+                continue
+            tokens = flip_texts(index.t(), lengths) if i else index.t()
+            states = self.fused_states(F.embedding(tokens, vectors), weights)
+            features.append(pool_attention(states, lengths, *u) if u else POOLINGS[pooling](states, lengths))
+        return torch.cat(features, dim=1)
 
-    def step(
-        self,
-        x_gates: Float[Tensor, "B GH"],
-        h_gates: Float[Tensor, "B GH"],
-        h: Float[Tensor, "B H"],
-        carry: Float[Tensor, "B H"],
-    ) -> tuple[Float[Tensor, "B H"], Float[Tensor, "B H"]]:
+    def fused_states(self, x: Float[Tensor, "T B E"], weights: list[Tensor]) -> Float[Tensor, "T B H"]:
+        """Return what `walk` returns, faster."""
+        return bptt.fused_states(self.name, x, weights)
+
+    def step(self, x_gates: Gates, h_gates: Gates, h: State, carry: State) -> tuple[State, State]:
         """One time step: the input's and the last state's part of the gates and that state in, the next state out.
 
         Only the LSTM has a second state to carry; the others pass it on as it is.
@@ -132,13 +152,7 @@ class RNN(Recurrent):
     name = "rnn"
     num_gates = 1
 
-    def step(
-        self,
-        x_gates: Float[Tensor, "B GH"],
-        h_gates: Float[Tensor, "B GH"],
-        h: Float[Tensor, "B H"],
-        carry: Float[Tensor, "B H"],
-    ) -> tuple[Float[Tensor, "B H"], Float[Tensor, "B H"]]:
+    def step(self, x_gates: Gates, h_gates: Gates, h: State, carry: State) -> tuple[State, State]:
         """See `Recurrent.step`."""
         return torch.tanh(x_gates + h_gates), carry
 
@@ -153,13 +167,7 @@ class GRU(Recurrent):
     name = "gru"
     num_gates = 3
 
-    def step(
-        self,
-        x_gates: Float[Tensor, "B GH"],
-        h_gates: Float[Tensor, "B GH"],
-        h: Float[Tensor, "B H"],
-        carry: Float[Tensor, "B H"],
-    ) -> tuple[Float[Tensor, "B H"], Float[Tensor, "B H"]]:
+    def step(self, x_gates: Gates, h_gates: Gates, h: State, carry: State) -> tuple[State, State]:
         """See `Recurrent.step`."""
         x_r, x_z, x_n = x_gates.chunk(3, dim=1)
         h_r, h_z, h_n = h_gates.chunk(3, dim=1)
@@ -179,13 +187,7 @@ class LSTM(Recurrent):
     name = "lstm"
     num_gates = 4
 
-    def step(
-        self,
-        x_gates: Float[Tensor, "B GH"],
-        h_gates: Float[Tensor, "B GH"],
-        h: Float[Tensor, "B H"],
-        carry: Float[Tensor, "B H"],
-    ) -> tuple[Float[Tensor, "B H"], Float[Tensor, "B H"]]:
+    def step(self, x_gates: Gates, h_gates: Gates, h: State, carry: State) -> tuple[State, State]:
         """See `Recurrent.step`; the carry is the cell state c."""
         i, f, g, o = (x_gates + h_gates).chunk(4, dim=1)
         c = torch.sigmoid(f) * carry + torch.sigmoid(i) * torch.tanh(g)

@@ -1,17 +1,18 @@
 """Three convolutions that halve the text each time, pooled over time, one linear layer: the seminar's CNN.
 
-Letters: B texts, T tokens of the longest text, E numbers in a word vector, F filters, C classes.
+Letters: B texts, T tokens of the longest text, E numbers in a word vector, F filters.
 """
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from rubrica.models.conv import Convolutional
 from rubrica.networks.embedding import WordTable
-from rubrica.networks.masking import length_mask
+from rubrica.networks.masking import Features, Ids, Lengths, Vectors, drop_padding
 from rubrica.networks.network import TextNetwork
-from rubrica.networks.pooling import POOLINGS, num_features
+from rubrica.networks.pooling import POOLINGS
 
 NUM_BLOCKS = 3  # the seminar's three; each halves the number of steps
 
@@ -23,43 +24,29 @@ class ConvClassifier(TextNetwork):
     left out of the pooling: a trained model scores a text the same in any batch. (While training, the batch
     statistics of BatchNorm do count those zeros.)
 
-    Args:
-        embedding: Table of word vectors. Whether it trains is for the training to say, never here.
-        num_classes: C, at least 2.
-        num_filters: F, filters of each convolution.
-        pooling: A key of `pooling.POOLINGS` but "last".
+    Arguments as of `make_network`.
     """
 
     sums_in_torch = True
 
-    def __init__(
-        self,
-        embedding: WordTable,
-        num_classes: int,
-        *,
-        num_filters: int = 64,
-        pooling: str = "max",
-    ) -> None:
+    def __init__(self, settings: Convolutional, embedding: WordTable, num_classes: int) -> None:
         super().__init__(embedding)
+        num_filters = settings.hidden_size
         widths = [embedding.weight.shape[1]] + [num_filters] * (NUM_BLOCKS - 1)
         self.convs = nn.ModuleList(nn.Conv1d(width, num_filters, 3, stride=2, padding=1) for width in widths)
         self.norms = nn.ModuleList(nn.BatchNorm1d(num_filters) for _ in widths)
-        self.pool = POOLINGS[pooling]
-        self.head = nn.Linear(num_features(pooling, num_filters), num_classes)
+        self.pool = POOLINGS[settings.pooling]
+        self.head = nn.Linear(settings.num_features, num_classes)
 
-    def forward(
-        self, ids: Int[Tensor, "B T"], lengths: Int[Tensor, " B"] | None, dropout: float = 0.0
-    ) -> Float[Tensor, "B C"]:
-        """Return the logits. Without lengths padding is read as words; `dropout` zeroes that share of the features."""
-        vectors, index = self.embedding(ids)
+    def features(self, vectors: Vectors, index: Ids, lengths: Lengths) -> Features:
+        """See `TextNetwork.features`."""
         x = drop_padding(F.embedding(index, vectors), lengths)  # (B, T, E)
         for conv, norm in zip(self.convs, self.norms, strict=True):
             if lengths is not None:
                 lengths = (lengths + 1) // 2  # a step of two, padded by one on both sides, rounds up
             x = _convolve(conv, x)
             x = drop_padding(F.relu(norm(x.flatten(0, 1))).view_as(x), lengths)
-        features = self.pool(x.transpose(0, 1), lengths)  # the pooling wants (T, B, F)
-        return self.head(F.dropout(features, dropout))
+        return self.pool(x.transpose(0, 1), lengths)  # the pooling wants (T, B, F)
 
 
 def _convolve(conv: nn.Module, x: Float[Tensor, "B T E"]) -> Float[Tensor, "B T2 F"]:
@@ -73,8 +60,3 @@ def _convolve(conv: nn.Module, x: Float[Tensor, "B T E"]) -> Float[Tensor, "B T2
     # The window at step t holds tokens 2t-1, 2t, 2t+1, one behind the other.
     windows = torch.cat([padded[:, k : k + 2 * num_steps - 1 : 2] for k in range(3)], dim=2)  # (B, T2, 3E)
     return F.linear(windows, conv.get_parameter("weight").transpose(1, 2).flatten(1), conv.get_parameter("bias"))
-
-
-def drop_padding(x: Float[Tensor, "B T F"], lengths: Int[Tensor, " B"] | None) -> Float[Tensor, "B T F"]:
-    """Zeros behind each text's end; without lengths all steps are its own."""
-    return x if lengths is None else x * length_mask(lengths, x.shape[1])[..., None]

@@ -68,10 +68,7 @@ class WordTable(nn.Module):
     ) -> tuple[NDArray[np.floating[Any]], NDArray[np.int32], NDArray[np.int64]]:
         """On the CPU: vectors (U, E), which of them stands where, text after text, and the texts' lengths.
 
-        Args:
-            texts: Ids of many texts.
-            rows: Which of them, (B,).
-            masked: Whether a text ends where it ends; else it is padded to the longest.
+        `rows` (B,) are the texts of the batch. Unless they are masked, all are padded to the longest.
         """
         starts, lengths = texts.offsets[rows], texts.lengths_of(rows)
         steps = 0 if masked else max(1, int(lengths.max(initial=0)))
@@ -152,9 +149,8 @@ class KernelAdam:
         numbers = torch.cat([parameter.detach().flatten() for parameter in parameters])
         self.gradient = torch.zeros_like(numbers)
         sizes = [parameter.numel() for parameter in parameters]
-        for parameter, place, gradient in zip(
-            parameters, torch.split(numbers, sizes), torch.split(self.gradient, sizes), strict=True
-        ):
+        places = zip(torch.split(numbers, sizes), torch.split(self.gradient, sizes), strict=True)
+        for parameter, (place, gradient) in zip(parameters, places, strict=True):
             parameter.data, parameter.grad = place.view(parameter.shape), gradient.view(parameter.shape)
         self.arrays = [parameter.detach().numpy() for parameter in parameters]
         self.gradients = [parameter.grad.numpy() for parameter in parameters if parameter.grad is not None]

@@ -6,25 +6,30 @@ Source: L. Feng et al., "Were RNNs all we needed?", 2024 (https://arxiv.org/abs/
 is any real number, not made positive for logarithms as in its appendix B. With no product by the state to wait
 for, all steps can be computed at once (`scan`), and on the CPU the gates are a table with a row a word.
 
-Letters: T steps, B texts, U distinct words, E inputs per step, H hidden units. Time comes first, as in torch.
+Letters: T steps, B texts, E inputs per step, H hidden units. Time comes first, as in torch.
 """
-
-from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from rubrica.kernels import mingru as kernel
 from rubrica.kernels import native
-from rubrica.kernels.recurrent import Reading
-from rubrica.networks.bptt import as_reading
+from rubrica.kernels.runs import Floats, Reading
+from rubrica.networks.by_kernel import WayBack
 from rubrica.networks.cells import Recurrent
-from rubrica.networks.embedding import uses_kernels
-from rubrica.networks.masking import flip_texts
-from rubrica.networks.pooling import POOLINGS, pool_attention
+from rubrica.networks.pooling import POOLINGS
+
+
+def _pooled_states(reading: Reading, keep: bool, x: Floats, weight: Floats, bias: Floats) -> tuple[Floats, WayBack]:
+    """As `bptt.pooled_states`."""
+    threads = native.useful_threads(len(x) * weight.size)
+    gates = kernel.make_gates(x, weight, bias, threads=threads)
+    features, kept = kernel.forward(reading, gates, len(bias) // 2, keep=keep, threads=threads)
+    return features, lambda d_features, trains: kernel.backward(
+        reading, x, weight, gates, kept, d_features, trains=trains, threads=threads
+    )
 
 
 class MinGRU(Recurrent):
@@ -32,6 +37,8 @@ class MinGRU(Recurrent):
 
     name = "mingru"
     num_gates = 2
+    poolings = POOLINGS.keys()
+    pooled_states = staticmethod(_pooled_states)
     parameter_names = ("weight_ih", "bias_ih")
 
     def walk(self, x: Float[Tensor, "T B E"], direction: str) -> Float[Tensor, "T B H"]:
@@ -44,32 +51,10 @@ class MinGRU(Recurrent):
             states.append(h)
         return torch.stack(states)
 
-    def read(
-        self,
-        vectors: Float[Tensor, "U E"],
-        index: Int[Tensor, "B T"],
-        lengths: Int[Tensor, " B"] | None,
-        pooling: str,
-        attention: Float[Tensor, "D H"] | None = None,
-    ) -> Float[Tensor, "B F"]:
-        """See `cells.Recurrent.read`."""
-        features: list[Tensor] = []
-        in_kernel = uses_kernels(vectors) and attention is None
-        reading = as_reading(self.name, pooling, index, lengths) if in_kernel else None
-        for i, direction in enumerate(self.directions):
-            weight, bias = self.weights_of(direction)
-            if reading is not None:
-                way = reading._replace(reverse=i == 1)
-                features.append(_Read.apply(vectors, weight, bias, way))  # type: ignore[no-untyped-call]
-                continue
-            tokens = flip_texts(index.t(), lengths) if i else index.t()
-            z, n = F.linear(F.embedding(tokens, vectors), weight, bias).chunk(2, dim=2)
-            states = scan(torch.sigmoid(-z), torch.sigmoid(z) * n)
-            if attention is None:
-                features.append(POOLINGS[pooling](states, lengths))
-            else:
-                features.append(pool_attention(states, lengths, attention[i]))
-        return torch.cat(features, dim=1)
+    def fused_states(self, x: Float[Tensor, "T B E"], weights: list[Tensor]) -> Float[Tensor, "T B H"]:
+        """See `cells.Recurrent.fused_states`."""
+        z, n = F.linear(x, *weights).chunk(2, dim=2)
+        return scan(torch.sigmoid(-z), torch.sigmoid(z) * n)
 
 
 def scan(a: Float[Tensor, "T B H"], b: Float[Tensor, "T B H"]) -> Float[Tensor, "T B H"]:
@@ -84,24 +69,3 @@ def scan(a: Float[Tensor, "T B H"], b: Float[Tensor, "T B H"]) -> Float[Tensor, 
         a = torch.cat([a[:reach], a[reach:] * a[:-reach]])
         reach *= 2
     return b
-
-
-class _Read(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, vectors: Tensor, weight: Tensor, bias: Tensor, reading: Reading) -> Tensor:
-        x, w, b = (tensor.detach().numpy() for tensor in (vectors, weight, bias))
-        threads = native.useful_threads(len(x) * w.size)
-        gates = kernel.make_gates(x, w, b, threads=threads)
-        features, kept = kernel.forward(reading, gates, len(b) // 2, keep=any(ctx.needs_input_grad), threads=threads)
-        ctx.saved = (reading, x, w, gates, kept, threads)
-        return torch.from_numpy(features)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *d_outputs: Tensor) -> Any:
-        reading, x, w, gates, kept, threads = ctx.saved
-        ctx.saved = None  # the graph may live on
-        trains = ctx.needs_input_grad[0]  # frozen vectors want no gradient
-        d_features = d_outputs[0].contiguous().numpy()
-        gradients = kernel.backward(reading, x, w, gates, kept, d_features, trains=trains, threads=threads)
-        return *(None if g is None else torch.from_numpy(g) for g in gradients), None

@@ -1,30 +1,38 @@
 """What every network has: a table of word vectors, and a way from padded ids to logits.
 
-Letters: B texts, T tokens of the longest text, C classes.
+Letters: B texts, T tokens of the longest text, U distinct words, E numbers in a word vector, F features, C classes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import singledispatch
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+import torch.nn.functional as F
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rubrica.kernels.learn import Lesson
 from rubrica.models.family import NetworkFamily
+from rubrica.networks.bptt import join_weights
+from rubrica.networks.cells import GRU, LSTM, RNN
 from rubrica.networks.embedding import WordTable, uses_kernels
+from rubrica.networks.masking import Features, Ids, Lengths, Vectors
 from rubrica.text.vocab import TokenIds
 
 
 class TextNetwork(nn.Module):
     """A network that reads texts.
 
+    A subclass makes the linear layer `head` and says in `features` what it sees.
+
     Args:
         embedding: Table of word vectors. Whether it trains is decided by `learning/loop.py`, never here.
     """
 
+    head: nn.Linear
     sums_in_torch = False
     """Whether torch does most of the arithmetic on the CPU, so that its threads are worth waking."""
 
@@ -37,30 +45,36 @@ class TextNetwork(nn.Module):
         """Whether `learn` can do a whole update in one kernel."""
         return False
 
-    def forward(
-        self, ids: Int[Tensor, "B T"], lengths: Int[Tensor, " B"] | None, dropout: float = 0.0
-    ) -> Float[Tensor, "B C"]:
+    def forward(self, ids: Ids, lengths: Lengths, dropout: float = 0.0) -> Float[Tensor, "B C"]:
         """Return the logits. Without lengths padding is read as words; `dropout` zeroes that share of the features."""
+        vectors, index = self.embedding(ids)
+        return self.head(F.dropout(self.features(vectors, index, lengths), dropout))
+
+    def features(self, vectors: Vectors, index: Ids, lengths: Lengths) -> Features:
+        """What the head sees of each text; `index` says which of the word vectors each token has."""
         raise NotImplementedError
 
     def learn(
-        self,
-        texts: TokenIds,
-        rows: NDArray[Any],
-        targets: NDArray[Any],
-        weights: Sequence[NDArray[Any]],
-        gradients: Sequence[NDArray[Any]],
-        *,
-        masked: bool,
-        smoothing: float = 0.0,
-        text_weights: NDArray[Any] | None = None,
-        dropout: float = 0.0,
+        self, texts: TokenIds, rows: NDArray[Any], lesson: Lesson, *, masked: bool, dropout: float = 0.0
     ) -> Float[Tensor, "2"]:
-        """Loss, accuracy and all gradients of a batch in one kernel, where `learns` says so."""
+        """Loss and accuracy of a batch on the CPU; its gradients are written by one kernel, where `learns` says so.
+
+        Equal to `forward`, the cross-entropy and `backward`.
+
+        Args:
+            texts: Ids of many texts.
+            rows: Which of them to learn from, (B,).
+            lesson: Their targets, and all parameters but the table with their gradients.
+            masked: Whether texts have lengths; else padding is read as words.
+            dropout: Share of the features that is zeroed, as in `forward` and by the same draws.
+        """
         raise NotImplementedError
 
     def join_weights(self) -> None:
-        """Lay parameters as the accelerator's own layers read them."""
+        """Lay the parameters of recurrent layers as the accelerator's own layers read them."""
+        for layer in self.modules():
+            if isinstance(layer, RNN | GRU | LSTM):
+                join_weights(layer)
 
     @contextmanager
     def torch_threads(self) -> Iterator[None]:

@@ -12,8 +12,5 @@ __all__ = ["TextNetwork", "build_network", "drnn", "recurrent"]
 
 @make_network.register
 def _(settings: Convolutional, embedding: WordTable, num_classes: int) -> TextNetwork:
-    sizes, pooling = {"num_filters": settings.hidden_size}, settings.pooling
-    if settings.kernel_sizes:
-        widths = settings.kernel_sizes
-        return KimClassifier(embedding, num_classes, kernel_sizes=widths, pooling=pooling, **sizes)
-    return ConvClassifier(embedding, num_classes, pooling=pooling, **sizes)
+    network = KimClassifier if settings.kernel_sizes else ConvClassifier
+    return network(settings, embedding, num_classes)

@@ -9,15 +9,15 @@ Letters: T steps, B texts, H numbers per state, F features of a text.
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from rubrica.networks.masking import length_mask
+from rubrica.networks.masking import Lengths, length_mask
 
-Pooling = Callable[[Float[Tensor, "T B H"], Int[Tensor, " B"] | None], Float[Tensor, "B F"]]
+Pooling = Callable[[Float[Tensor, "T B H"], Lengths], Float[Tensor, "B F"]]
 
 
-def pool_last(states: Float[Tensor, "T B H"], lengths: Int[Tensor, " B"] | None) -> Float[Tensor, "B H"]:
+def pool_last(states: Float[Tensor, "T B H"], lengths: Lengths) -> Float[Tensor, "B H"]:
     """The state at each text's last token."""
     if lengths is None:
         return states[-1]
@@ -26,7 +26,7 @@ def pool_last(states: Float[Tensor, "T B H"], lengths: Int[Tensor, " B"] | None)
     return features.masked_fill((lengths == 0)[:, None], 0.0)
 
 
-def pool_max(states: Float[Tensor, "T B H"], lengths: Int[Tensor, " B"] | None) -> Float[Tensor, "B H"]:
+def pool_max(states: Float[Tensor, "T B H"], lengths: Lengths) -> Float[Tensor, "B H"]:
     """The largest value of each unit over the steps."""
     if lengths is None:
         return states.amax(0)
@@ -35,7 +35,7 @@ def pool_max(states: Float[Tensor, "T B H"], lengths: Int[Tensor, " B"] | None) 
     return features.masked_fill((lengths == 0)[:, None], 0.0)
 
 
-def pool_average(states: Float[Tensor, "T B H"], lengths: Int[Tensor, " B"] | None) -> Float[Tensor, "B H"]:
+def pool_average(states: Float[Tensor, "T B H"], lengths: Lengths) -> Float[Tensor, "B H"]:
     """The mean value of each unit over the steps."""
     if lengths is None:
         return states.mean(0)
@@ -43,14 +43,12 @@ def pool_average(states: Float[Tensor, "T B H"], lengths: Int[Tensor, " B"] | No
     return states.masked_fill(padding, 0.0).sum(0) / lengths.clamp(min=1)[:, None]
 
 
-def pool_average_max(states: Float[Tensor, "T B H"], lengths: Int[Tensor, " B"] | None) -> Float[Tensor, "B F"]:
+def pool_average_max(states: Float[Tensor, "T B H"], lengths: Lengths) -> Float[Tensor, "B F"]:
     """The average and the maximum side by side, F = 2 H."""
     return torch.cat([pool_average(states, lengths), pool_max(states, lengths)], dim=1)
 
 
-def pool_attention(
-    states: Float[Tensor, "T B H"], lengths: Int[Tensor, " B"] | None, u: Float[Tensor, " H"]
-) -> Float[Tensor, "B H"]:
+def pool_attention(states: Float[Tensor, "T B H"], lengths: Lengths, u: Float[Tensor, " H"]) -> Float[Tensor, "B H"]:
     """The mean by the softmax of u . h_t over the steps: a text decides which of its states count.
 
     Source: Z. Yang et al., "Hierarchical attention networks for document classification", NAACL 2016, without its
@@ -71,9 +69,4 @@ POOLINGS: dict[str, Pooling] = {
     "average": pool_average,
     "average_max": pool_average_max,
 }
-"""Those without a parameter."""
-
-
-def num_features(pooling: str, hidden_size: int) -> int:
-    """F of states of `hidden_size` numbers."""
-    return 2 * hidden_size if pooling == "average_max" else hidden_size
+"""The poolings without a parameter."""
