@@ -161,8 +161,8 @@ def test_a_bag_of_an_odd_width_comes_back_with_or_without_ngrams(tmp_path, stora
     assert {name: tensor.shape for name, tensor in whole.items()} == shapes_of(config, 3, 2)
     few, many = ["cup", ""], ["cup the", ""] * 20  # of few texts the rows in use are expanded, of many all
     for texts in (few, many):
-        expected = replace(artifact, tensors=whole).ensemble().answer(texts, artifact.vocab)
-        np.testing.assert_allclose(loaded.ensemble().answer(texts, loaded.vocab), expected, atol=0.02)
+        expected = Classifier(replace(artifact, tensors=whole)).logits(texts)
+        np.testing.assert_allclose(Classifier(loaded).logits(texts), expected, atol=0.02)
 
 
 @pytest.mark.parametrize("name", ["cnn", "gru"])

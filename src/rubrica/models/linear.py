@@ -19,7 +19,7 @@ from rubrica.config.groups import DataSettings, DescentTraining, Training
 from rubrica.kernels import native
 from rubrica.kernels.linear import Entries, scores
 from rubrica.kernels.rows import distinct
-from rubrica.models.family import Facts, Family, Floats, Scorer, Shapes, Sizes
+from rubrica.models.family import Facts, Family, Floats, Inputs, Scorer, Shapes, Sizes
 from rubrica.models.storage import Tensors, take_rows
 from rubrica.text.ngrams import Index, Ngrams, features, index_keys
 
@@ -43,6 +43,10 @@ class LinearPart:
     def index(self) -> Index:
         """The keys, ready to be looked up."""
         return index_keys(self.tensors["linear.keys"])
+
+    def answer(self, inputs: Inputs) -> Floats:
+        """The `Scorer` of a linear model."""
+        return logits(self, inputs.texts)
 
 
 class Linear(Family, frozen=True, kw_only=True):
@@ -81,8 +85,7 @@ class Linear(Family, frozen=True, kw_only=True):
 
     def open(self, tensors: Tensors, data: DataSettings) -> Scorer:
         """See `Family.open`; the features are indexed at the first answer."""
-        part = LinearPart(self.ngrams(data), tensors)
-        return lambda inputs: logits(part, inputs.texts)
+        return LinearPart(self.ngrams(data), tensors).answer
 
     def describe(self, facts: Facts) -> str:
         """See `Family.describe`."""
