@@ -285,9 +285,9 @@ def topics_of_one():
 
 
 def test_it_answers_by_thresholds_and_abstains_by_none(model, topics):
-    with pytest.raises(ValueError, match="each by its own threshold"):
+    with pytest.raises(ValueError, match="each label has a threshold"):
         model.predict(["oil"], abstain_below=0.5)
-    with pytest.raises(ValueError, match="each by its own threshold"):
+    with pytest.raises(ValueError, match="each label has a threshold"):
         model.evaluate(topics.splits["test"].texts, topics.splits["test"].labels, abstain_below=0.5)
     one_label = train(topics_of_one(), config=QUICK_BAG)
     with pytest.raises(ValueError, match=r"1\.5 is no probability; give 0 to 1"):

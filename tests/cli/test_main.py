@@ -141,7 +141,7 @@ def test_where_no_label_is_probable_enough_predict_gives_none_and_evaluate_says_
     code, out, _ = run("evaluate", home / "model", home, "--abstain-below", below)
     assert code == 0
     assert f"answered at {below:g} or more: 50.00% of texts" in out
-    assert "accuracy of those answered: 1.0000" in out
+    assert "accuracy on answered texts: 1.0000" in out
     scores = json.loads(run("evaluate", home / "model", home, "--abstain-below", "1", "--json")[1])
     assert (scores["coverage"], scores["answered_accuracy"], scores["accuracy"]) == (0, None, 1)
 

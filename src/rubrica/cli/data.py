@@ -1,4 +1,4 @@
-"""The commands that read alone: `rubrica data` and `rubrica vectors`, and what every command reads its texts by."""
+"""The commands `rubrica data` and `rubrica vectors`, and the flags that tell every command how to read its texts."""
 
 import json
 from collections.abc import Callable
@@ -13,14 +13,16 @@ if TYPE_CHECKING:
 
 def text_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The flags of every command that reads texts."""
-    text = click.option("--text-column", "text_columns", multiple=True, help="Column of the text; several are joined.")
+    text = click.option(
+        "--text-column", "text_columns", multiple=True, help="Column of the text; repeat it to join several."
+    )
     return text(click.option("--delimiter", help="What separates the columns of a CSV file.")(command))
 
 
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The flags of every command that reads texts with labels."""
     label = click.option("--label-column", help="Column of the label.")
-    separator = click.option("--label-separator", default="|", help='Between labels of a text; "" for none.')
+    separator = click.option("--label-separator", default="|", help='What separates several labels; "" for none.')
     return text_options(label(separator(command)))
 
 
@@ -38,7 +40,7 @@ def read_split(data: str, split: str | None, **columns: Any) -> "Examples":
 @click.command()
 @click.argument("data")
 @click.option("--vectors", help="File of word vectors, or a name of `rubrica vectors list`.")
-@click.option("--keep-case", is_flag=True, help="Show ids of the text as written, as the seminar's are.")
+@click.option("--keep-case", is_flag=True, help="Keep capitals, as the seminar does.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @data_options
 def data(data: str, vectors: str | None, keep_case: bool, as_json: bool, **columns: Any) -> None:
@@ -92,7 +94,7 @@ def vectors_get(name: str) -> None:
 @click.option("--epochs", default=5, type=click.IntRange(1, 100_000), help="Passes over the texts.")
 @click.option("--min-count", default=5, type=click.IntRange(1, 2**31 - 1), help="Rarer words get no vector.")
 @click.option("--keep-case", is_flag=True, help="Keep capitals; published vectors mostly have none.")
-@click.option("--seed", default=0xDEAD, type=click.IntRange(0, 2**32 - 1), help="Start of every random draw.")
+@click.option("--seed", default=0xDEAD, type=click.IntRange(0, 2**32 - 1), help="Seed of all random draws.")
 @data_options
 def vectors_train(
     data: str, out: Path, dim: int, epochs: int, min_count: int, keep_case: bool, seed: int, **columns: Any

@@ -76,14 +76,17 @@ rubrica.add_command(vectors)
 
 
 @rubrica.command()
-@click.option("--data", default="ag_news", help="Needs the splits train and test.")
-@click.option("--vectors", default="glove-twitter-50", help="File, or name of `vectors list`.")
-@click.option("--out", help="New folder for what comes out.  [default: runs/seminar or runs/ladder]")
-@click.option("--ladder", is_flag=True, help="Mend its rnn and its gru instead, one fault at a time.")
-@click.option("--seeds", type=click.IntRange(1, 100), help="Trainings of each rung of the ladder.  [default: 5]")
+@click.option("--data", default="ag_news", help="A data set with the splits train and test.")
+@click.option("--vectors", default="glove-twitter-50", help="File, or name of `rubrica vectors list`.")
+@click.option("--out", help="New folder for the results.  [default: runs/seminar or runs/ladder]")
+@click.option("--ladder", is_flag=True, help="Instead, repair the rnn and the gru, one fault at a time.")
+@click.option("--seeds", type=click.IntRange(1, 100), help="How often to train each rung of the ladder.  [default: 5]")
 @data_options
 def seminar(data: str, vectors: str, out: str | None, ladder: bool, seeds: int | None, **columns: Any) -> None:
-    """Run the seminar's five experiments: cnn, rnn, gru, gru-vectors, gru-frozen; or climb the ladder out of them."""
+    """Run the five experiments of the seminar: cnn, rnn, gru, gru-vectors, gru-frozen.
+
+    With --ladder, repair its rnn and its gru one fault at a time, and show what each repair gains.
+    """
     from rubrica.artifact.folder import check_writable
     from rubrica.cli.tables import print_ladder, print_seminar
     from rubrica.data.dataset import read_dataset
@@ -114,18 +117,18 @@ def seminar(data: str, vectors: str, out: str | None, ladder: bool, seeds: int |
 @click.option("--out", required=True, help="New folder for the model.")
 @click.option("--model", type=FamilyName(), help="Which kind of model.  [default: gru]")
 @click.option("--vectors", help="File of word vectors, or a name of `rubrica vectors list`.")
-@click.option("--size", type=click.Choice(["small", "base", "large"]), help="How large a model.  [default: base]")
+@click.option("--size", type=click.Choice(["small", "base", "large"]), help="Size of the model.  [default: base]")
 @click.option("--recipe", help="A recipe's name, a TOML file, or the config.json of a model to repeat.")
 @click.option("--epochs", type=int, help="Passes over the training texts.")
-@click.option("--batch-size", type=int, help="Texts of one update.")
-@click.option("--lr", type=float, help="Adam's step size.")
-@click.option("--seed", type=int, help="Start of every random draw.")
+@click.option("--batch-size", type=int, help="Number of texts in an update.")
+@click.option("--lr", type=float, help="The largest step size.")
+@click.option("--seed", type=int, help="Seed of all random draws.")
+@click.option("--time-budget", type=parse_seconds, metavar="TIME", help="Time to train in, such as 90s, 2m or 1h.")
+@click.option("--class-weight", type=click.Choice(["none", "balanced"]), help="Let all classes count alike, or not.")
+@click.option("--device", help="Where to train: cpu, cuda or auto.")
 @click.option(
-    "--time-budget", type=parse_seconds, metavar="TIME", help="End in 90s, 2m or 1h, with the best that fits."
+    "--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="Change any setting of config.json."
 )
-@click.option("--class-weight", type=click.Choice(["none", "balanced"]), help="Count all classes alike.")
-@click.option("--device", help="cpu, cuda or auto.")
-@click.option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="Any setting of the config.")
 @data_options
 def train(data: str, out: str, vectors: str | None, time_budget: float | None, **flags: Any) -> None:
     """Train a model on DATA (see `rubrica data --help`) and write it to a new folder."""
@@ -189,21 +192,21 @@ def _load(model: str, abstain_below: float | None) -> "Classifier":
 
 
 abstain_option = click.option(
-    "--abstain-below", type=click.FloatRange(0, 1), metavar="P", help="No label where the best is less probable."
+    "--abstain-below", type=click.FloatRange(0, 1), metavar="P", help="Give no label less probable than P."
 )
 
 
 @rubrica.command()
 @click.argument("model")
 @click.argument("data")
-@click.option("--split", help="Which part of DATA.  [default: test, or the only one]")
+@click.option("--split", help="Which split of DATA.  [default: test, or the first one]")
 @abstain_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @data_options
 def evaluate(
     model: str, data: str, split: str | None, abstain_below: float | None, as_json: bool, **columns: Any
 ) -> None:
-    """Score MODEL on DATA: accuracy, macro-F1, per class, confusion."""
+    """Score MODEL on DATA: accuracy, macro-F1, the scores of each class, confusion."""
     from rubrica.cli.tables import print_scores
 
     classifier = _load(model, abstain_below)
@@ -266,13 +269,13 @@ def info(model: str | None, env: bool, as_json: bool) -> None:
 @rubrica.command()
 @click.argument("model")
 @click.option("--out", required=True, help="New folder; with --onnx a new file, NAME.onnx.")
-@click.option("--onnx", is_flag=True, help="An ONNX graph, checked in onnxruntime before it is written.")
-@click.option("--int8", is_flag=True, help="The word table with one byte a number.")
-@click.option("--bf16", is_flag=True, help="All weights with two bytes a number.")
-@click.option("--data", help="Texts with labels, to measure what it costs in accuracy.")
+@click.option("--onnx", is_flag=True, help="Write an ONNX graph; onnxruntime checks its answers first.")
+@click.option("--int8", is_flag=True, help="Store the word table with one byte per number.")
+@click.option("--bf16", is_flag=True, help="Store all weights with two bytes per number.")
+@click.option("--data", help="Texts with labels, to measure the accuracy before and after.")
 @data_options
 def export(model: str, out: str, onnx: bool, int8: bool, bf16: bool, data: str | None, **columns: Any) -> None:
-    """Write MODEL as an ONNX file, or as a folder with smaller weights; print sizes and what they cost."""
+    """Write MODEL as an ONNX file, or as a folder with smaller weights; print sizes and accuracies."""
     if not (onnx or int8 or bf16) or (int8 and bf16):
         raise click.UsageError("give --onnx, --int8 or --bf16; --onnx goes together with one of the others")
     from rubrica.export.shrink import store
@@ -283,12 +286,14 @@ def export(model: str, out: str, onnx: bool, int8: bool, bf16: bool, data: str |
 
 @rubrica.command()
 @click.argument("model")
-@click.option("--max-size", type=parse_size, required=True, metavar="SIZE", help="Of the folder: 2M, 800k, or bytes.")
+@click.option(
+    "--max-size", type=parse_size, required=True, metavar="SIZE", help="At most this size: 2M, 800k or bytes."
+)
 @click.option("--out", required=True, help="New folder for the model.")
-@click.option("--data", help="Texts with labels, to measure what it costs in accuracy.")
+@click.option("--data", help="Texts with labels, to measure the accuracy before and after.")
 @data_options
 def quantize(model: str, max_size: float, out: str, data: str | None, **columns: Any) -> None:
-    """Write MODEL to a folder of at most --max-size, by one-byte rows, fewer words, half-byte rows, in this order."""
+    """Write MODEL to a folder of at most --max-size: with one-byte numbers, fewer words, or half-byte numbers."""
     from rubrica.export.shrink import shrink
 
     _export(model, out, data, lambda artifact: shrink(artifact, max_size), **columns)

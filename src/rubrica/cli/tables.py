@@ -122,7 +122,7 @@ def print_scores(scores: dict[str, Any]) -> None:
         _say("hamming loss", f"{scores['hamming_loss']:.4f}")
     if "coverage" in scores:
         _say(f"answered at {scores['abstain_below']:g} or more", f"{scores['coverage']:.2%} of texts")
-        _say("accuracy of those answered", _figure(scores["answered_accuracy"], ".4f"))
+        _say("accuracy on answered texts", _figure(scores["answered_accuracy"], ".4f"))
     _say("loss", f"{scores['loss']:.4f}")
     _say("texts", f"{scores['texts']:,}")
     _print(classes)

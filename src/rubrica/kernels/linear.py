@@ -22,11 +22,11 @@ _TEXTS_PER_THREAD = 64  # that are worth starting a thread for
 
 
 class Entries(NamedTuple):
-    """The features of N texts: those of text i, and their numbers, are `[places[i] : places[i] + sizes[i]]`.
+    """The features of N texts. Text i has the indices and values `[places[i] : places[i] + sizes[i]]`.
 
     Args:
-        places: Where each text's start, int64, (N,).
-        sizes: How many it has, int32, (N,).
+        places: Where the features of each text start, int64, (N,).
+        sizes: How many features each text has, int32, (N,).
         indices: Features by number, words' before characters'.
         values: TF-IDF, float32.
     """

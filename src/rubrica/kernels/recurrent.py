@@ -1,4 +1,4 @@
-"""RNN, GRU and LSTM over texts of different lengths with their pooling: ids of words in, one row a text out.
+"""RNN, GRU and LSTM over texts of different lengths, with pooling: ids of words in, one row of features per text out.
 
 What the input adds to the gates is the same for every occurrence of a word, so it comes in once per distinct word
 (`projected`) and `rows` says which word stands where. No step is computed for padding. Formulas, gate order and

@@ -24,7 +24,7 @@ class ConvClassifier(TextNetwork):
     left out of the pooling: a trained model scores a text the same in any batch. (While training, the batch
     statistics of BatchNorm do count those zeros.)
 
-    Arguments as of `make_network`.
+    See `make_network` for the arguments.
     """
 
     sums_in_torch = True

@@ -107,7 +107,7 @@ class SeveralLabels(Task):
 
     def check_abstaining(self, below: float | None) -> None:
         if below is not None:
-            raise ValueError("this model gives a text several labels or none, each by its own threshold; leave it out")
+            raise ValueError("this model may give a text no label: each label has a threshold; leave abstain_below out")
 
     def count(self, logits: Floats, targets: Targets, abstain_below: float | None) -> list[Any]:
         """The counts of each label, see `metrics.set_counts`; and how many texts have all labels right."""

@@ -73,7 +73,7 @@ def load_vectors(source: str | Path) -> Vectors:
 
 
 def read_vectors(path: str | Path, *, block_bytes: int = BLOCK_BYTES) -> Vectors:
-    """Word vectors from a file or a folder, past the cache; `block_bytes` as in `read_file`.
+    """Read word vectors from a file or a folder, without the cache; see `read_file` for `block_bytes`.
 
     Raises:
         VectorsError: If it is missing, empty, cut off or of another format, if a number is not finite, or if a word
