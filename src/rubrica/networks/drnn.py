@@ -34,7 +34,7 @@ from rubrica.networks.pooling import POOLINGS
 
 @make_network.register(Disconnected)
 class DisconnectedClassifier(TextNetwork):
-    """Classify a text by what a GRU makes of each K words of it; arguments as of `make_network`."""
+    """Classify a text by what a GRU makes of each K words of it. See `make_network` for the arguments."""
 
     def __init__(self, settings: Disconnected, embedding: WordTable, num_classes: int) -> None:
         super().__init__(embedding)

@@ -30,7 +30,7 @@ from rubrica.networks.pooling import POOLINGS
 
 
 class KimClassifier(TextNetwork):
-    """Classify a text by what its windows of some widths hold; arguments as of `make_network`."""
+    """Classify a text by what its windows of some widths hold. See `make_network` for the arguments."""
 
     def __init__(self, settings: Convolutional, embedding: WordTable, num_classes: int) -> None:
         super().__init__(embedding)

@@ -26,7 +26,7 @@ CELLS: dict[str, type[Recurrent]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM, "ming
 
 @make_network.register(Settings)
 class RecurrentClassifier(TextNetwork):
-    """Classify a text by the states of a recurrent layer; arguments as of `make_network`.
+    """Classify a text by the states of a recurrent layer. See `make_network` for the arguments.
 
     The head sees the features of both directions side by side. With attention each direction has a vector of its own.
     """
@@ -36,7 +36,7 @@ class RecurrentClassifier(TextNetwork):
         self.pooling, hidden_size, dim = settings.pooling, settings.hidden_size, embedding.weight.shape[1]
         self.cell = CELLS[settings.name](dim, hidden_size, bidirectional=settings.bidirectional, init=settings.init)
         directions = len(self.cell.directions)
-        # Its weight, (D, H), is all that is used of it.
+        # Only its weight, (D, H), is used.
         self.attention = nn.Linear(hidden_size, directions, bias=False) if self.pooling == "attention" else None
         self.head = nn.Linear(directions * settings.num_features, num_classes)
 
