@@ -8,8 +8,8 @@ help:
 	@echo "make demo        the seminar's five experiments on the built-in corpus, and three predictions"
 	@echo "make test        the test suite"
 	@echo "make test-numpy  the same without the native core; and the package, installed without a compiler, answers"
-	@echo "make slow        the long proofs: every place of every whole number, and what takes minutes"
-	@echo "make sanitize    the native core under the address and undefined-behaviour sanitizers (GCC)"
+	@echo "make slow        the long proofs: every place of every whole number, all cases of make sanitize"
+	@echo "make sanitize    the native core under the address and undefined-behaviour sanitizers (GCC), a fifth of the cases"
 	@echo "make check       ruff and mypy"
 	@echo "make rooms       draw docs/rooms.svg from the imports"
 	@echo "make clean       remove the environment and everything that was made"
@@ -37,9 +37,10 @@ test-numpy: $(VENV)/.dev
 
 slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto -m slow
+	native/sanitize.sh 1
 
 sanitize: $(VENV)/.dev
-	native/sanitize.sh
+	native/sanitize.sh 0.2
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

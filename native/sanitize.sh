@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Builds the native core with GCC's address and undefined-behaviour sanitizers and runs the kernels' tests on each
 # instruction set that the processor has. An access outside of an array or an overflow stops the run with its line.
+# The argument is the share of the drawn cases that the tests try, from 0 to 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=.venv/bin/python
 place=$PWD/build/sanitized
+export RUBRICA_EXAMPLES=${1:-1}
 
 rm -rf "$place"
 RUBRICA_SANITIZE=1 RUBRICA_KERNELS=native $python -m pip install --quiet --no-deps --target "$place" .

@@ -7,11 +7,13 @@ import hypothesis
 import numpy as np
 import pytest
 
+from cases import examples
+
 # One thread: the tests are small, and torch's results depend on the number.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# A busy machine is no failure.
-hypothesis.settings.register_profile("untimed", deadline=None)
+# A busy machine is no failure. A test says how many cases it draws with `examples`, the others draw 100.
+hypothesis.settings.register_profile("untimed", examples(100), deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from cases import examples
 from ragged import assert_close, attend, native_alone, needs_native, random_texts
 from rubrica.kernels.learn import Lesson, learn
 from rubrica.kernels.recurrent import CELLS, POOLINGS
@@ -99,7 +100,7 @@ CASES = given(
 
 
 @CASES
-@settings(max_examples=50)
+@examples(50)
 @example(cell="gru", pooling="max", lengths=[0], hidden=3, classes=2, settings_=PLAIN)
 @example(cell="lstm", pooling="average", lengths=[12] * 65, hidden=33, classes=4, settings_=PLAIN)
 @example(cell="gru", pooling="average_max", lengths=[12] * 65, hidden=33, classes=4, settings_=PLAIN | {"both": True})

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from cases import examples
 from ragged import (
     assert_nan_stays_nan,
     assert_near,
@@ -75,7 +76,7 @@ CASES = given(
 
 
 @CASES
-@settings(max_examples=80)
+@examples(80)
 @example(pooling="max", lengths=[0], hidden=3, reverse=False)
 @example(pooling="last", lengths=[0, 1], hidden=3, reverse=False)
 @example(pooling="average", lengths=[12] * 33, hidden=33, reverse=True)
@@ -85,7 +86,7 @@ def test_features_and_gradients_equal_autograd(instruction_sets, pooling, length
 
 @needs_native
 @CASES
-@settings(max_examples=40)
+@examples(40)
 @example(pooling="max", lengths=[0], hidden=3, reverse=False)
 @example(pooling="average", lengths=[12] * 33, hidden=33, reverse=True)
 def test_no_bit_depends_on_the_number_of_threads(instruction_sets, pooling, lengths, hidden, reverse):

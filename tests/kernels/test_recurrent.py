@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from cases import examples
 from ragged import (
     assert_close,
     assert_nan_stays_nan,
@@ -86,7 +87,7 @@ CASES = given(
 
 
 @CASES
-@settings(max_examples=40)
+@examples(40)
 @example(cell="gru", pooling="max", lengths=[0], hidden=3, reverse=False)
 @example(cell="lstm", pooling="average", lengths=[0, 0], hidden=17, reverse=True)
 def test_features_and_gradients_equal_autograd(instruction_sets, cell, pooling, lengths, hidden, reverse):
@@ -96,7 +97,7 @@ def test_features_and_gradients_equal_autograd(instruction_sets, cell, pooling, 
 
 @needs_native
 @CASES
-@settings(max_examples=60)
+@examples(60)
 @example(cell="gru", pooling="max", lengths=[0], hidden=3, reverse=False)
 @example(cell="gru", pooling="last", lengths=[1], hidden=64, reverse=True)
 @example(cell="lstm", pooling="average", lengths=[12] * 65, hidden=33, reverse=False)

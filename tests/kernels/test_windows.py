@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from cases import examples
 from ragged import (
     assert_nan_stays_nan,
     assert_near,
@@ -73,7 +74,7 @@ CASES = given(
 
 
 @CASES
-@settings(max_examples=80)
+@examples(80)
 @example(pooling="max", lengths=[0], filters=3, places=2)
 @example(pooling="average", lengths=[0, 1], filters=3, places=4)
 @example(pooling="average", lengths=[12] * 33, filters=33, places=5)
@@ -83,7 +84,7 @@ def test_features_and_gradients_equal_autograd(instruction_sets, pooling, length
 
 @needs_native
 @CASES
-@settings(max_examples=40)
+@examples(40)
 @example(pooling="max", lengths=[0], filters=3, places=2)
 @example(pooling="average", lengths=[12] * 33, filters=33, places=5)
 def test_no_bit_depends_on_the_number_of_threads(instruction_sets, pooling, lengths, filters, places):
