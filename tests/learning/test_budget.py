@@ -9,7 +9,7 @@ import pytest
 import rubrica
 from rubrica.cli.units import parse_seconds
 from rubrica.config.groups import AdamTraining
-from rubrica.learning import loop, members
+from rubrica.learning import loop, members, training
 from rubrica.learning.budget import choose_length, fits_beside
 from rubrica.learning.budget import limit_steps as limit_job
 from rubrica.learning.deadline import Deadline
@@ -174,6 +174,22 @@ def test_a_machine_that_becomes_slower_is_stopped(tiny_news, name, monkeypatch, 
     assert model.artifact.metrics["interrupted"]
     assert model.artifact.metrics["weights"].keys() == ({"bag"} if name == "bag" else {"gru", "linear"})
     assert model.artifact.metrics["test"]["accuracy"] > 0.5
+
+
+def test_a_network_that_the_time_leaves_alone_answers_from_its_folder(tiny_news, tmp_path, monkeypatch):
+    monkeypatch.setattr(members, "fits_beside", lambda job, trial: False)
+    monkeypatch.setattr(members, "limit_steps", lambda job, trial: job.config)
+    monkeypatch.setattr(training, "_SPARE", 0.0)  # no time to train once more either: the settings say so
+    config = changed(make_config(), ["model.hidden_size=16", "training.epochs=1"])
+    model = train(tiny_news, config=config, time_budget=600, out=tmp_path / "model")
+    assert model.artifact.metrics["weights"].keys() == {"gru"}
+    loaded = rubrica.load(tmp_path / "model")
+    assert loaded.config == model.config
+    assert loaded.config.title == "gru"
+    np.testing.assert_array_equal(loaded.predict_proba(["a goal"]), model.predict_proba(["a goal"]))
+    again = train(tiny_news, config=model.config)
+    for name, tensor in model.artifact.tensors.items():
+        np.testing.assert_array_equal(again.artifact.tensors[name], tensor)
 
 
 @pytest.mark.parametrize(("with_linear", "expected"), [(True, "linear"), (False, "bag")])

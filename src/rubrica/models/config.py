@@ -70,7 +70,7 @@ class Config(msgspec.Struct, frozen=True):
     def alone(self, member: Family) -> Self:
         """The settings to train one member of the model by itself."""
         if member is self.model:
-            return msgspec.structs.replace(self, beside=None)
+            return msgspec.structs.replace(self, model=member.alone(), beside=None)
         kept = {key: getattr(self.training, key) for key in ("seed", "storage", "class_weight", "batch_size")}
         return msgspec.structs.replace(self, model=member, beside=None, training=member.training(**kept))
 

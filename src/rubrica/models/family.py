@@ -9,10 +9,10 @@ Letters: N texts, V words, E numbers in a word vector, F features, C classes.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, get_args
 
 import numpy as np
-from msgspec import Meta
+from msgspec import Meta, structs
 from numpy.typing import NDArray
 
 from rubrica.config.groups import AdamTraining, DataSettings, Training
@@ -106,6 +106,10 @@ class Family(Settings, frozen=True, kw_only=True):
         """Whether given word vectors are where its table starts."""
         return False
 
+    def alone(self) -> Self:
+        """The same without a linear model beside it."""
+        return self
+
     def shapes(self, sizes: Sizes) -> Shapes:
         """Name and shape of every tensor, before tables are stored in fewer bytes."""
         raise NotImplementedError
@@ -194,6 +198,10 @@ class NetworkFamily(WordFamily, frozen=True, kw_only=True):
     def stands_alone(self) -> bool:
         """Whether no linear model is trained beside it."""
         return not self.with_linear
+
+    def alone(self) -> Self:
+        """The same without a linear model beside it."""
+        return structs.replace(self, with_linear=False)
 
     @property
     def masks_padding(self) -> bool:
