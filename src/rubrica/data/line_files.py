@@ -6,7 +6,7 @@ strings and integers. Large JSON Lines have the columns that the first stretch n
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -30,18 +30,37 @@ def read_lines(content: Content) -> Iterator[list[str]]:
         yield [_split_labels(line)[1] if _LABEL_PREFIX in line else line for line in lines]
 
 
-def _read_rows(content: Content, _: str, *, parse: Callable[[Path, str, int], dict[str, Any]]) -> Iterator[Table]:
-    """The rows that `parse` makes of a path, a line and its number; a blank line is no row.
+def read_jsonl(content: Content, _: str) -> Iterator[Table]:
+    """The objects of JSON Lines; their keys are the columns, and a blank line is no row.
 
     Raises:
-        DataError: With the first line that is no JSON object, or has no `__label__`.
+        DataError: With the first line that is no JSON object.
     """
     names: list[str] = []
     for first_line, page in content.pages():
         lines = {number: line for number, line in enumerate(page, first_line) if line.strip()}
-        rows = [parse(content.path, line, number) for number, line in lines.items()]
+        rows = [_json_row(content.path, line, number) for number, line in lines.items()]
         names = names or list(dict.fromkeys(chain.from_iterable(rows)))
         columns = {name: [row.get(name) for row in rows] for name in names}
+        yield Table(content.path, columns, row_lines=partial(iter, list(lines)))
+
+
+def read_fasttext(content: Content, _: str) -> Iterator[Table]:
+    """The texts and labels of a fastText file; a blank line is no row.
+
+    Raises:
+        DataError: With the first line that has no `__label__`.
+    """
+    for first_line, page in content.pages():
+        lines = {number: _split_labels(line) for number, line in enumerate(page, first_line) if line.strip()}
+        for number, (labels, _text) in lines.items():
+            if not labels:
+                problem = f"no label, expected {_LABEL_PREFIX}NAME before or after the text"
+                raise DataError(content.path, problem, line=number)
+        columns = {
+            "text": [text for _, text in lines.values()],
+            "label": [labels if len(labels) > 1 else labels[0] for labels, _ in lines.values()],
+        }
         yield Table(content.path, columns, row_lines=partial(iter, list(lines)))
 
 
@@ -62,14 +81,6 @@ def _json_row(path: Path, line: str, number: int) -> dict[str, Any]:
     return row
 
 
-def _fasttext_row(path: Path, line: str, number: int) -> dict[str, Any]:
-    labels, text = _split_labels(line)
-    if not labels:
-        problem = f"no label, expected {_LABEL_PREFIX}NAME before or after the text"
-        raise DataError(path, problem, line=number)
-    return {"text": text, "label": labels if len(labels) > 1 else labels[0]}
-
-
 def _split_labels(line: str) -> tuple[list[str], str]:
     """The labels before and after a fastText line's text, and the text."""
     labels, text = [], line.strip()
@@ -81,9 +92,3 @@ def _split_labels(line: str) -> tuple[list[str], str]:
         labels.append(words[-1])
         text = words[0] if len(words) > 1 else ""
     return [label.removeprefix(_LABEL_PREFIX) for label in labels], text
-
-
-read_jsonl = partial(_read_rows, parse=_json_row)
-"""The objects of JSON Lines; their keys are the columns."""
-read_fasttext = partial(_read_rows, parse=_fasttext_row)
-"""The texts and labels of a fastText file."""
