@@ -52,16 +52,18 @@ def read_fasttext(content: Content, _: str) -> Iterator[Table]:
         DataError: With the first line that has no `__label__`.
     """
     for first_line, page in content.pages():
-        lines = {number: _split_labels(line) for number, line in enumerate(page, first_line) if line.strip()}
-        for number, (labels, _text) in lines.items():
-            if not labels:
+        texts, labels, lines = list[str](), list[str | list[str]](), list[int]()
+        for number, line in enumerate(page, first_line):
+            if not line.strip():
+                continue
+            found, text = _split_labels(line)
+            if not found:
                 problem = f"no label, expected {_LABEL_PREFIX}NAME before or after the text"
                 raise DataError(content.path, problem, line=number)
-        columns = {
-            "text": [text for _, text in lines.values()],
-            "label": [labels if len(labels) > 1 else labels[0] for labels, _ in lines.values()],
-        }
-        yield Table(content.path, columns, row_lines=partial(iter, list(lines)))
+            texts.append(text)
+            labels.append(found if len(found) > 1 else found[0])
+            lines.append(number)
+        yield Table(content.path, {"text": texts, "label": labels}, row_lines=partial(iter, lines))
 
 
 def _json_row(path: Path, line: str, number: int) -> dict[str, Any]:
@@ -88,7 +90,7 @@ def _split_labels(line: str) -> tuple[list[str], str]:
         label, *rest = text.split(maxsplit=1)
         labels.append(label)
         text = rest[0] if rest else ""
-    while (words := text.rsplit(maxsplit=1)) and words[-1].startswith(_LABEL_PREFIX):
+    while _LABEL_PREFIX in text and (words := text.rsplit(maxsplit=1))[-1].startswith(_LABEL_PREFIX):
         labels.append(words[-1])
         text = words[0] if len(words) > 1 else ""
     return [label.removeprefix(_LABEL_PREFIX) for label in labels], text
