@@ -51,7 +51,7 @@ def main() -> None:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": True})
 @click.version_option(__version__, prog_name="rubrica")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but errors.")
+@click.option("-q", "--quiet", is_flag=True, help="Log nothing but errors.")
 @click.pass_context
 def rubrica(context: click.Context, quiet: bool) -> None:
     """Small, fast text classifiers: from a file of texts and labels to one safe folder that answers."""
