@@ -27,7 +27,7 @@ import numpy as np
 from peers import fasttext_train
 from results import write_result
 from rubrica.data.dataset import read_dataset
-from rubrica.data.files import iter_lines
+from rubrica.data.large_files import iter_lines
 from rubrica.learning.train import train
 from rubrica.models.config import load_recipe, make_config
 

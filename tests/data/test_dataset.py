@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from made_files import TINY, class_label, csv_bytes, each_size, jsonl_bytes, parquet_bytes, rows_of, write
 from rubrica.data import csv_files, sources
 from rubrica.data.dataset import Examples, read_dataset, read_texts
-from rubrica.data.files import iter_lines
-from rubrica.data.large_files import Limits, read_content
+from rubrica.data.large_files import Limits, iter_lines, read_content
 from rubrica.data.stored_texts import StoredTexts
 from rubrica.errors import DataError, MissingExtraError
 from rubrica.files import cache_folder

@@ -232,15 +232,16 @@ def predict(model: str, file: str, all_classes: bool, abstain_below: float | Non
 
     FILE holds one text a line (- is standard input), or is a CSV, TSV, JSONL or Parquet file with a text column.
     """
-    from rubrica.data.files import FORMATS, file_suffix, iter_lines
+    from rubrica.data.large_files import iter_lines
 
     classifier = _load(model, abstain_below)
-    if file != "-" and file_suffix(Path(file)) in FORMATS:
+    texts = iter_lines(file)
+    if file != "-":  # late: standard input needs no reader of formats
         from rubrica.data.dataset import read_texts
+        from rubrica.data.files import FORMATS, file_suffix
 
-        texts = iter(read_texts(file, **columns))
-    else:
-        texts = iter_lines(file)
+        if file_suffix(Path(file)) in FORMATS:
+            texts = iter(read_texts(file, **columns))
     for lines in classifier.iter_answers(texts, all_classes=all_classes, abstain_below=abstain_below):
         click.echo(lines)
 

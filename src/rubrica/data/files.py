@@ -7,14 +7,12 @@ A large file has in memory at a time: 16 MB of lines, 4 MB of CSV or its longest
 """
 
 import codecs
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 from rubrica.data.csv_files import read_csv
-from rubrica.data.large_files import Content, Limits, decode, read_content
+from rubrica.data.large_files import Content, Limits, read_content
 from rubrica.data.line_files import read_fasttext, read_jsonl
 from rubrica.data.table import Table, arrow_parts
 from rubrica.errors import ConfigError, DataError, require
@@ -46,24 +44,6 @@ def read_parts(path: Path, delimiter: str | None, limits: Limits) -> Iterator[Ta
             rows += count
     if not rows:
         raise DataError(path, "no rows, only the names of the columns; add texts and labels")
-
-
-def iter_lines(source: Path | str) -> Iterator[str]:
-    r"""Yield one text a line from a UTF-8 file or, for `-`, from stdin as it comes.
-
-    Only `\n` and `\r\n` end a line, and an empty line is a text: n lines in, n answers out.
-
-    Raises:
-        DataError: If there is no such file or a line is not UTF-8.
-    """
-    standard = str(source) == "-"
-    path = "<stdin>" if standard else Path(source).expanduser()
-    try:
-        with nullcontext(sys.stdin.buffer) if standard else Path(path).open("rb") as stream:
-            for number, line in enumerate(stream, 1):
-                yield decode(path, line, number).removesuffix("\n").removesuffix("\r")
-    except OSError as error:
-        raise DataError(path, f"cannot be read ({error.strerror})") from None
 
 
 def file_suffix(path: Path) -> str:

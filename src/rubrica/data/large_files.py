@@ -5,7 +5,9 @@ A mapped file must not become shorter; the system ends a process that reads behi
 
 import codecs
 import mmap
+import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,3 +116,21 @@ def decode(path: Path | str, data: bytes, first_line: int = 1) -> str:
         line = first_line + data.count(b"\n", 0, error.start)
         problem = f"not UTF-8 (byte 0x{data[error.start]:02x}); save the file as UTF-8"
         raise DataError(path, problem, line=line) from None
+
+
+def iter_lines(source: Path | str) -> Iterator[str]:
+    r"""Yield one text a line from a UTF-8 file or, for `-`, from stdin as it comes.
+
+    Only `\n` and `\r\n` end a line, and an empty line is a text: n lines in, n answers out.
+
+    Raises:
+        DataError: If there is no such file or a line is not UTF-8.
+    """
+    standard = str(source) == "-"
+    path = "<stdin>" if standard else Path(source).expanduser()
+    try:
+        with nullcontext(sys.stdin.buffer) if standard else Path(path).open("rb") as stream:
+            for number, line in enumerate(stream, 1):
+                yield decode(path, line, number).removesuffix("\n").removesuffix("\r")
+    except OSError as error:
+        raise DataError(path, f"cannot be read ({error.strerror})") from None

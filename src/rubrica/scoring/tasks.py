@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 
-from rubrica.scoring.several_labels import SeveralLabels
 from rubrica.scoring.task import Task
+
+# `SeveralLabels` is imported where it is needed: most models start without it.
 
 
 def task_of(classes: Sequence[str], *, lists: bool) -> Task:
     """The task of a data set, whose texts have one label each, or lists of them."""
+    from rubrica.scoring.several_labels import SeveralLabels
+
     return SeveralLabels(tuple(classes)) if lists else Task(tuple(classes))
 
 
@@ -19,6 +22,8 @@ def read_task(problem_type: object, classes: Sequence[str], thresholds: object) 
     """
     if problem_type == Task.problem_type and thresholds is None:
         return Task(tuple(classes))
+    from rubrica.scoring.several_labels import SeveralLabels
+
     if problem_type != SeveralLabels.problem_type or not isinstance(thresholds, list):
         raise ValueError(f"problem_type is {problem_type!r:.40} and thresholds {thresholds!r:.40}, which do not fit")
     if len(thresholds) != len(classes) or not all(isinstance(cut, float) and 0 < cut < 1 for cut in thresholds):
