@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
+
+from rubrica.kernels import native
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
 
@@ -25,6 +28,7 @@ def knows_bfloat16(layer):
     return True
 
 
+@pytest.mark.skipif(native.library() is None, reason="no native core, so both sides would be torch")
 def test_the_gpu_benchmark_runs_on_the_cpu_and_writes_nothing(tmp_path, tiny_news):
     train = tiny_news.splits["train"]
     lines = [f'"{label}","{text}"' for label, text in zip(train.labels, train.texts, strict=True)]
