@@ -5,6 +5,7 @@ grows with the number of import lines. No curve runs down: a room imports only r
 """
 
 import ast
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -40,15 +41,13 @@ def read_rooms() -> tuple[dict[str, int], Counter[tuple[str, str]]]:
     return dict(lines), arrows
 
 
-def order(lines: dict[str, int], arrows: Counter[tuple[str, str]]) -> list[str]:
-    """The rooms so that each stands below all that it imports; of several that may come next, the least imported."""
-    done: list[str] = []
-    while len(done) < len(lines):
-        ready = [room for room in lines if room not in done and all(b in done for a, b in arrows if a == room)]
-        if not ready:
-            raise SystemExit(f"a circle among {sorted(set(lines) - set(done))}")
-        done.append(min(ready, key=lambda room: (sum(1 for a, _ in arrows if a == room), room)))
-    return done
+def order(lines: dict[str, int]) -> list[str]:
+    """The rooms in the order of the table in architecture.md."""
+    table = (Path(__file__).parent / "architecture.md").read_text(encoding="utf-8")
+    rooms = re.findall(r"^\| `(\w+)(?:/|\.py)` \|", table, flags=re.MULTILINE)
+    if different := set(rooms) ^ set(lines):
+        raise SystemExit(f"the table of architecture.md and the folder differ in {sorted(different)}")
+    return rooms
 
 
 def draw(lines: dict[str, int], arrows: Counter[tuple[str, str]], rooms: list[str]) -> Figure:
@@ -78,7 +77,7 @@ def main() -> None:
     """Write the drawing."""
     lines, arrows = read_rooms()
     with matplotlib.rc_context({"svg.hashsalt": "rooms", "svg.fonttype": "none"}):
-        draw(lines, arrows, order(lines, arrows)).savefig(OUT, metadata={"Date": None})
+        draw(lines, arrows, order(lines)).savefig(OUT, metadata={"Date": None})
     print(f"wrote {OUT.name}: {len(lines)} rooms, {sum(lines.values()):,} lines, {len(arrows)} arrows")
 
 
