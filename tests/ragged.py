@@ -1,8 +1,8 @@
 """What the tests of kernels over texts of different lengths share.
 
 A case has `features(dtype, threads=1)`, which numpy computes as well; `by_kernel(threads=1, trains=True)`, which needs
-the native core; and `by_autograd()`, the formulas in float64. The last two return the features and then every gradient,
-that of the word vectors first.
+the native core; and `by_autograd()`, the formulas in float64. The last two return the features, then the gradient of
+the word vectors, then every other gradient.
 """
 
 import numpy as np

@@ -250,7 +250,7 @@ def _read_config(path: Path) -> tuple[Config, Task, _ConfigFile]:
 
 
 def _check_tensors(artifact: Artifact, path: Path) -> dict[str, NDArray[Any]]:
-    """The tensors of a file, found to be those of its config, the small ones as float32."""
+    """Check the tensors of a file against its config, and return them with the small ones as float32."""
     tensors, shapes = artifact.tensors, artifact.shapes
     expected = {name: f"{dtype} {shape}" for name, (dtype, shape) in stored_layout(shapes, artifact.storage).items()}
     found = {name: f"{array.dtype.name} {array.shape}".replace("uint16", "bfloat16") for name, array in tensors.items()}

@@ -46,7 +46,7 @@ class Head(NamedTuple):
 def features(tables: Tables, ids: NDArray[np.int32], offsets: NDArray[np.int64]) -> Floats:
     """The mean of the rows of each text, (N, D); zeros for a text without tokens.
 
-    `ids` are those of all texts, one after the other; `offsets` (N + 1,) says where each text starts.
+    `ids` holds the ids of all texts, one text after the other; `offsets` (N + 1,) says where each text starts.
 
     Raises:
         IndexError: If an id has no row.

@@ -1,8 +1,8 @@
-"""The minimal GRU over texts of different lengths with its pooling: ids of words in, one row a text out.
+"""The minimal GRU over texts of different lengths with pooling: ids of words in, one row of features per text out.
 
 Its gates depend on the word alone, so they are made once per distinct word (`make_gates`), and a step is two products
-and a sum. Formulas and parameters are those of `networks/mingru.py`. `native/mingru.cpp` computes it and
-its derivatives in float32; the forward pass stands here in plain numpy too, in any float type.
+and a sum. `networks/mingru.py` has the formulas and the names of the parameters. `native/mingru.cpp` computes the
+features and their derivatives in float32. This module also has the forward pass in plain numpy, in any float type.
 
 Letters: B texts, U distinct words, E numbers in a word vector, H hidden units, N tokens of all texts.
 """

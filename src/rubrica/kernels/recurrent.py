@@ -1,10 +1,10 @@
 """RNN, GRU and LSTM over texts of different lengths, with pooling: ids of words in, one row of features per text out.
 
 What the input adds to the gates is the same for every occurrence of a word, so it comes in once per distinct word
-(`projected`) and `rows` says which word stands where. No step is computed for padding. Formulas, gate order and
-parameters are those of `networks/cells.py`. `native/recurrent.cpp` computes them in float32, and the derivatives,
-written out by hand (P. Werbos, "Backpropagation through time", Proc. IEEE 78, 1990). The forward pass stands here in
-plain numpy too, in any float type.
+(`projected`) and `rows` says which word stands where. No step is computed for padding. `networks/cells.py`
+has the formulas, the order of the gates and the names of the parameters. `native/recurrent.cpp` computes the features
+and their derivatives in float32; the derivatives are written out by hand (P. Werbos, "Backpropagation through time",
+Proc. IEEE 78, 1990). This module also has the forward pass in plain numpy, in any float type.
 
 Letters: B texts, U distinct words, E numbers in a word vector, H hidden units, G gates, F features of a text: 2 H where
 average and maximum stand side by side, else H.

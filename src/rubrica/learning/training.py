@@ -152,7 +152,7 @@ def calibrate(fitted: Fitted, held: HeldOut) -> tuple[float, ...]:
 
 
 def limit_refit(job: Job, took: float) -> Job:
-    """The job; without time to train once more `max_steps` is set, so that whoever repeats it trains once, too."""
+    """Set `max_steps` where there is no time to train once more, so that a repeated run trains once too."""
     if not job.deadline.is_set or job.config.training.max_steps or took <= _SPARE * job.deadline.left:
         return job
     return replace(job, config=job.config.replace(training={"max_steps": job.total_steps}))

@@ -118,7 +118,7 @@ def take_texts(texts: Sequence[str], rows: NDArray[np.int64]) -> list[str]:
 
 
 def _stretches(texts: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
-    """Yield place and texts: as many at a time as `_TEXTS` and `_CHARACTERS` allow, and at least one."""
+    """Yield some texts at a time with the place of the first; `_TEXTS` and `_CHARACTERS` limit how many."""
     first = size = 0
     for place, text in enumerate(texts):
         if place > first and (place - first == _TEXTS or size + len(text) > _CHARACTERS):

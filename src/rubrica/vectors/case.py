@@ -17,9 +17,9 @@ _CASE, _CASES = 1 << 10, 64  # texts of a sample, and how many samples show whet
 def settle_case(settings: DataSettings, vectors: Vectors | None, texts: Sequence[str]) -> DataSettings:
     """The settings with `lowercase` true or false in place of "auto".
 
-    With vectors, texts get the case in which the vectors know more of their tokens; of a large train, samples from
-    start to end are read. Without vectors, or if they know as many tokens in both cases, texts are lower-cased: there
-    are then fewer different words, and each is more frequent.
+    With vectors, texts get the case in which the vectors know more of their tokens. Only samples of a large train are
+    read. Without vectors, or if both cases are equally well known, texts are lower-cased: this leaves fewer different
+    words, and each is more frequent.
     """
     if settings.lowercase != "auto":
         return settings
