@@ -60,6 +60,7 @@ class BuildLibraries(build_ext):
     def finalize_options(self) -> None:  # noqa: D102
         super().finalize_options()
         self.force = True  # the times of the files do not tell that the flags are others
+        self.parallel = self.parallel or True  # a library on each core
 
     def run(self) -> None:  # noqa: D102
         self.failed: dict[str, Exception] = {}

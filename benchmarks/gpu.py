@@ -259,8 +259,9 @@ def check_training(data, device):
 def check_graphs(data, device, name):
     """Losses of graphs against eager's on the same shapes."""
     few = 16  # texts a batch, so that shapes come again with other texts
+    updates = 3 * UPDATES if device.type == "cuda" else UPDATES
     with exact_float32(), accelerators_way(device):
-        eager, graphs = (losses(data, device, way, MULTIPLE, 3 * UPDATES, name, few) for way in ("eager", "graphs"))
+        eager, graphs = (losses(data, device, way, MULTIPLE, updates, name, few) for way in ("eager", "graphs"))
     row = {"network": name, **compare(name, eager, graphs)}
     verdict = "equal" if row["holds"] else "not equal, and not timed"
     print(f"{name:4} losses by graphs off by {row['first_off_by']:.1e}, half of all by at most "

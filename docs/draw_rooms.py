@@ -20,7 +20,7 @@ INK, COLORS = "#1f2328", ("#1f6feb", "#d1570a", "#2da44e", "#8250df", "#bf3989",
 
 
 def room_of(path: Path) -> str:
-    """The first part of a file's place in the package; a package's own face belongs to no room."""
+    """The first part of a file's place in the package."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
@@ -31,7 +31,7 @@ def read_rooms() -> tuple[dict[str, int], Counter[tuple[str, str]]]:
     for path in PACKAGE.rglob("*.py"):
         if path.parent == PACKAGE and path.name.startswith("__"):
             continue
-        source, room = path.read_text(), room_of(path)
+        source, room = path.read_text(encoding="utf-8"), room_of(path)
         lines[room] += source.count("\n")
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("rubrica."):

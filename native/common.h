@@ -29,7 +29,7 @@
 #endif
 
 // No exception crosses the border: an exported function is `RUBRICA_API int64_t name(...) try { ... } RUBRICA_CATCH`, and
-// kernels/native.py raises what the number means.
+// kernels/border.py raises what the number means.
 #define RUBRICA_CATCH                                    \
   catch (const std::bad_alloc&) {                        \
     return rubrica::kOutOfMemory;                        \

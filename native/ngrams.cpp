@@ -1,7 +1,7 @@
 // N-grams of words and of characters: in how many texts each is, and texts to TF-IDF.
 //
 // The features are hashes: a key of 32 bits for each run of 1 .. word_ngrams tokens and of 2 .. char_ngrams characters
-// inside a token, with a mark at both of its ends. `kernels/linear.py` says the same in numpy, and gives the sources.
+// inside a token, with a mark at both of its ends. `text/ngrams.py` says the same in numpy, and gives the sources.
 //
 // Letters: N texts.
 #include <cmath>

@@ -12,7 +12,7 @@ struct Slot {
   int32_t id;
   uint32_t size;
 };
-static_assert(sizeof(Slot) == 16, "kernels/tokens.py allots 16 bytes a slot");
+static_assert(sizeof(Slot) == 16, "text/tokens.py allots 16 bytes a slot");
 
 struct Table {
   Slot* slots;

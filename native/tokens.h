@@ -1,7 +1,7 @@
 // Texts to tokens: Python's `\w+|[^\w\s]+` over UTF-8.
 //
 // What is a word character and what is white space is Python's to say: it comes in as a table by code point
-// (kernels/tokens.py), so this agrees with `re` of the Python that runs, whatever Unicode it knows. ASCII, most of
+// (text/tokens.py), so this agrees with `re` of the Python that runs, whatever Unicode it knows. ASCII, most of
 // most texts, has a table of its own here.
 #pragma once
 

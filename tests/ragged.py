@@ -68,6 +68,19 @@ def assert_no_bit_depends_on_threads(instruction_sets, case):
                 np.testing.assert_array_equal(a, b)
 
 
+def assert_two_runs_are_equal(instruction_sets, case, tolerance):
+    """Near autograd with every number of threads, and the same bits twice."""
+    expected = case.by_autograd()
+    for library in native_alone(instruction_sets):
+        with library:
+            for threads in (1, 2, 3):
+                got = case.by_kernel(threads=threads)
+                assert_close(got, expected, tolerance)
+                for a, b in zip(got, case.by_kernel(threads=threads), strict=True):
+                    assert a.tobytes() == b.tobytes(), "two runs, two results"
+                assert case.by_kernel(threads=threads, trains=False)[1] is None
+
+
 def assert_nan_stays_nan(instruction_sets, case):
     case.vectors[:] = np.nan
     for library in instruction_sets:

@@ -43,4 +43,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "TextClassifier"]  # that one needs scikit-learn, so `from rubrica import *` leaves it out
+    return [*__all__, "TextClassifier"]  # not in __all__: `import *` would need scikit-learn

@@ -13,7 +13,7 @@ from rubrica.kernels import native
 
 
 def describe() -> dict[str, Any]:
-    """What `rubrica info --env` shows, ready for JSON; nothing of it is imported to learn its version."""
+    """What `rubrica info --env` shows, ready for JSON; no library is imported to read its version."""
     return {
         "versions": versions(("rubrica", "numpy", "safetensors", "torch", "pyarrow", "gensim", "datasets")),
         "system": platform.platform(),

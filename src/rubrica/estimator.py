@@ -65,7 +65,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Attributes:
         classes_: The C labels, sorted.
-        classifier_: The trained `rubrica.Classifier`; its `artifact` is what `rubrica.artifact.save_artifact` writes.
+        classifier_: The trained `rubrica.Classifier`; `rubrica.artifact.folder.save_artifact` writes its `artifact`.
     """
 
     def __init__(

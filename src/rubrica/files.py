@@ -58,6 +58,24 @@ def written_whole(path: Path, error: type[FileError] = FileError) -> Iterator[Pa
         raise error(path, f"cannot be written ({reason}); nothing was left behind, give another place") from fault
 
 
+def check_place(path: Path, error: type[FileError] = FileError) -> None:
+    """Make sure that a file or a folder can be written at `path`, before any work is done for it.
+
+    Missing folders above it are made.
+
+    Raises:
+        FileError: Of the class `error`, if it cannot.
+    """
+    from tempfile import TemporaryDirectory  # only those who write need it; it takes 3 ms of a prediction's start
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=path.parent):
+            pass
+    except OSError as fault:
+        raise error(path, f"cannot be written ({fault.strerror}); give another place") from None
+
+
 def _sync(path: Path) -> None:
     if path.is_dir() and not hasattr(os, "O_DIRECTORY"):  # Windows can sync files alone
         return

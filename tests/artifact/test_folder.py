@@ -122,7 +122,7 @@ def test_an_empty_output_folder_is_used(tmp_path):
 
 def test_an_output_folder_below_a_file_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ArtifactError, match="cannot write here"):
+    with pytest.raises(ArtifactError, match="cannot be written"):
         check_writable(tmp_path / "file" / "model")
     with pytest.raises(ArtifactError, match="is a file"):
         check_writable(tmp_path / "file")
@@ -143,7 +143,7 @@ def test_a_read_only_parent_cannot_be_written(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("tempfile.TemporaryDirectory", refuse)  # root may write everywhere
-    with pytest.raises(ArtifactError, match=r"cannot write here \(Permission denied\); give another"):
+    with pytest.raises(ArtifactError, match=r"cannot be written \(Permission denied\); give another"):
         check_writable(tmp_path / "model")
 
 

@@ -152,7 +152,7 @@ def test_the_case_is_kept_where_the_vectors_know_more_words_so(caplog):
 
 
 def test_of_many_texts_some_from_all_over_tell_the_case(monkeypatch):
-    monkeypatch.setattr(case, "_CASE", 2)
-    monkeypatch.setattr(case, "_CASES", 5)
+    monkeypatch.setattr(case, "_SAMPLE_TEXTS", 2)
+    monkeypatch.setattr(case, "_SAMPLES", 5)
     assert not follow_case(DataSettings(), CASED, ["the goal"] * 70 + ["the Cup"] * 30)
     assert follow_case(DataSettings(), CASED, ["the goal"] * 100)

@@ -15,7 +15,7 @@ from made_models import CASES, LABELS, TEXTS, WORDS, make, make_bag
 from rubrica.artifact.folder import Artifact
 from rubrica.errors import ArtifactError, MissingExtraError
 from rubrica.export import onnx as onnx_graph
-from rubrica.export.onnx import TOLERANCE, build_model, check, export_onnx
+from rubrica.export.onnx import TOLERANCE, build_model, check, checked_onnx, write_onnx
 from rubrica.export.shrink import store
 from rubrica.models.config import load_recipe
 from rubrica.models.family import Inputs
@@ -125,7 +125,8 @@ def answer_as_documented():
 @pytest.mark.parametrize("name", ["cnn", "gru"])
 def test_a_program_without_rubrica_gets_the_same_answers_from_the_two_files(tmp_path, name):
     classifier, _ = make(name)
-    vocab, difference = export_onnx(classifier.artifact, tmp_path / "new" / "model.onnx")
+    content, difference = checked_onnx(classifier.artifact, tmp_path / "new" / "model.onnx")
+    vocab = write_onnx(classifier.artifact, tmp_path / "new" / "model.onnx", content)
     assert difference.onnx < TOLERANCE
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["model.onnx", "model.vocab.txt"]
     assert vocab == tmp_path / "new" / "model.vocab.txt"
@@ -141,7 +142,7 @@ def test_a_network_that_multiplies_rounding_is_held_to_what_float32_can(tmp_path
     model = build_network(config.model, torch.randn(len(WORDS), 50), len(LABELS))
     tensors = {name: value.numpy() for name, value in model.state_dict().items()}
     artifact = Artifact(config, task_of(LABELS, lists=False), Vocab(WORDS, 1, False), tensors)
-    _, differences = export_onnx(artifact, tmp_path / "model.onnx")
+    _, differences = checked_onnx(artifact, tmp_path / "model.onnx")
     assert differences.ours > TOLERANCE / 4
     assert 0 < differences.share < 0.1
     wrong = dict(tensors) | {"cell.bias_hh_l0": tensors["cell.bias_hh_l0"] + np.float32(0.001)}
@@ -157,7 +158,7 @@ def test_a_graph_that_answers_differently_is_not_written(tmp_path, monkeypatch, 
     different = build_model(type(artifact)(artifact.config, artifact.task, artifact.vocab, other))
     monkeypatch.setattr(onnx_graph, "build_model", lambda artifact: different)
     with pytest.raises(ArtifactError, match=r"model\.onnx: not written: onnxruntime's answers are off by \d"):
-        export_onnx(artifact, tmp_path / "model.onnx")
+        checked_onnx(artifact, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 
 
@@ -165,7 +166,7 @@ def test_no_number_is_no_answer(tmp_path):
     artifact = make("gru")[0].artifact
     artifact.tensors["head.bias"] = artifact.tensors["head.bias"] * np.float32(np.nan)
     with pytest.raises(ArtifactError, match="answers are off by inf"):
-        export_onnx(artifact, tmp_path / "model.onnx")
+        checked_onnx(artifact, tmp_path / "model.onnx")
 
 
 def test_files_that_are_there_are_left_alone(tmp_path):
@@ -174,11 +175,11 @@ def test_files_that_are_there_are_left_alone(tmp_path):
     (tmp_path / "b.vocab.txt").write_text("precious")
     for name, message in (("a.onnx", "a.onnx: is there already"), ("b.onnx", "b.vocab.txt: is there already")):
         with pytest.raises(ArtifactError, match=re.escape(message)):
-            export_onnx(artifact, tmp_path / name)
+            checked_onnx(artifact, tmp_path / name)
     with pytest.raises(ArtifactError, match=r"ends in \.onnx"):
-        export_onnx(artifact, tmp_path / "model")
+        checked_onnx(artifact, tmp_path / "model")
     with pytest.raises(ArtifactError, match="cannot be written"):
-        export_onnx(artifact, tmp_path / "a.onnx" / "c.onnx")
+        checked_onnx(artifact, tmp_path / "a.onnx" / "c.onnx")
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(
         ["a.onnx", "b.vocab.txt"], "precious"
     )
@@ -187,12 +188,12 @@ def test_files_that_are_there_are_left_alone(tmp_path):
 def test_a_model_beyond_the_limit_of_the_format_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_graph, "_MAX_BYTES", 100)
     with pytest.raises(ArtifactError, match=r"the weights take .* GB, an ONNX file holds 2; quantize the model"):
-        export_onnx(make("gru")[0].artifact, tmp_path / "model.onnx")
+        checked_onnx(make("gru")[0].artifact, tmp_path / "model.onnx")
 
 
 @pytest.mark.parametrize("library", ["onnx", "onnxruntime"])
 def test_without_the_libraries_the_sentence_names_the_extra(tmp_path, monkeypatch, library):
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(MissingExtraError, match=rf"{library} is not installed; run: pip install 'rubrica\[onnx\]'"):
-        export_onnx(make("gru")[0].artifact, tmp_path / "model.onnx")
+        checked_onnx(make("gru")[0].artifact, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cases import examples
-from ragged import assert_close, attend, native_alone, needs_native, random_texts
+from ragged import assert_close, assert_two_runs_are_equal, attend, native_alone, needs_native, random_texts
 from rubrica.kernels.learn import Lesson, learn
 from rubrica.kernels.recurrent import CELLS, POOLINGS
 from rubrica.kernels.runs import Reading
@@ -108,16 +108,7 @@ CASES = given(
 def test_native_equals_autograd_on_every_instruction_set_and_number_of_threads(
     instruction_sets, cell, pooling, lengths, hidden, classes, settings_
 ):
-    case = Case(cell, pooling, lengths, hidden, classes, **settings_)
-    expected = case.by_autograd()
-    for library in native_alone(instruction_sets):
-        with library:
-            for threads in (1, 2, 3):
-                got = case.by_kernel(threads=threads)
-                assert_close(got, expected, 2e-5)
-                for a, b in zip(got, case.by_kernel(threads=threads), strict=True):
-                    assert a.tobytes() == b.tobytes(), "two runs, two results"
-                assert case.by_kernel(threads=threads, trains=False)[1] is None
+    assert_two_runs_are_equal(instruction_sets, Case(cell, pooling, lengths, hidden, classes, **settings_), 2e-5)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 
 from cases import examples
 from ragged import (
-    assert_close,
     assert_nan_stays_nan,
     assert_near,
+    assert_two_runs_are_equal,
     attend,
-    native_alone,
     needs_native,
     random_texts,
     with_gradients,
@@ -105,16 +104,7 @@ def test_features_and_gradients_equal_autograd(instruction_sets, cell, pooling, 
 def test_every_number_of_threads_equals_autograd_and_two_runs_are_equal(
     instruction_sets, cell, pooling, lengths, hidden, reverse
 ):
-    case = Case(cell, pooling, lengths, hidden, gap=2, reverse=reverse)
-    expected = case.by_autograd()
-    for library in native_alone(instruction_sets):
-        with library:
-            for threads in (1, 2, 3):
-                got = case.by_kernel(threads=threads)
-                assert_close(got, expected, 2e-5)
-                for a, b in zip(got, case.by_kernel(threads=threads), strict=True):
-                    assert a.tobytes() == b.tobytes(), "two runs, two results"
-                assert case.by_kernel(threads=threads, trains=False)[1] is None
+    assert_two_runs_are_equal(instruction_sets, Case(cell, pooling, lengths, hidden, gap=2, reverse=reverse), 2e-5)
 
 
 @pytest.mark.parametrize("hidden", [48, 50, 64, 100, 130])

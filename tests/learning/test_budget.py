@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import rubrica
+from interrupts import interrupt
 from rubrica.cli.units import parse_seconds
 from rubrica.config.groups import AdamTraining
 from rubrica.learning import loop, members, training
@@ -224,10 +225,7 @@ def test_without_time_for_a_network_there_is_a_smaller_model(
 
 @pytest.mark.parametrize(("with_linear", "expected"), [(True, "linear"), (False, None)])
 def test_ctrl_c_on_trial_is_meant_for_all_of_it(tiny_news, with_linear, expected, monkeypatch):
-    def interrupted(*args):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(loop, "update", interrupted)
+    interrupt(monkeypatch, loop, "update")
     config = changed(make_config(), [f"model.with_linear={str(with_linear).lower()}"])
     if expected is None:
         with pytest.raises(KeyboardInterrupt):

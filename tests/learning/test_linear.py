@@ -10,6 +10,7 @@ import pytest
 from sklearn.svm import LinearSVC
 
 import rubrica
+from interrupts import interrupt
 from rubrica.artifact.folder import load_artifact, save_artifact
 from rubrica.corpus.corpus import Corpus, Split
 from rubrica.data.dataset import Dataset, Examples
@@ -186,26 +187,14 @@ def test_texts_with_nothing_in_common(texts):
 
 
 def test_ctrl_c_keeps_what_was_learned(tiny_news, monkeypatch):
-    turns = []
-
-    def interrupt(*args):
-        turns.append(args)
-        if len(turns) > 2:
-            raise KeyboardInterrupt
-        return descend(*args)
-
-    descend = linear_training.descend
-    monkeypatch.setattr(linear_training, "descend", interrupt)
+    interrupt(monkeypatch, linear_training, "descend", call=3)
     metrics = train(tiny_news, config=RECIPE).artifact.metrics
     assert metrics["interrupted"]
     assert metrics["test"]["accuracy"] > 0.8
 
 
 def test_ctrl_c_in_the_linear_model_beside_a_network_leaves_it_alone(tiny_news, tiny_vectors, monkeypatch, tmp_path):
-    def interrupt(*args):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(linear_training, "descend", interrupt)
+    interrupt(monkeypatch, linear_training, "descend")
     model = train(tiny_news, vectors=tiny_vectors, out=tmp_path / "model")
     assert model.artifact.metrics["interrupted"]
     assert model.config.title == "linear"

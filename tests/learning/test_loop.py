@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from interrupts import interrupt
 from made_networks import NETWORKS, TORCH_ALONE
 from rubrica.config.groups import AdamTraining
 from rubrica.corpus.corpus import build_corpus
@@ -289,16 +290,7 @@ def test_adversarial_learning_is_the_mean_with_a_moved_table(small, name, there)
 
 def test_ctrl_c_leaves_no_word_moved(small, monkeypatch):
     model, config = make(small, "training.adversarial=1")
-    kind, calls = type(choose_backend(model, config, small.corpus.task)), []
-    original = kind.differentiate
-
-    def interrupted(*args):
-        calls.append(args)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return original(*args)
-
-    monkeypatch.setattr(kind, "differentiate", interrupted)
+    interrupt(monkeypatch, type(choose_backend(model, config, small.corpus.task)), "differentiate", call=2)
     start = compute_logits(model, small.split, np.arange(160), config)
     assert train(small, model, config).interrupted
     np.testing.assert_array_equal(compute_logits(model, small.split, np.arange(160), config), start)

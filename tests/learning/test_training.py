@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import rubrica
+from interrupts import interrupt
 from made_networks import NETWORKS
 from rubrica import files as cache
 from rubrica.corpus import corpus as corpus_module
@@ -211,15 +212,7 @@ def test_interrupted_while_learning_all_of_train_the_first_model_is_kept(tiny_ne
 
 
 def test_ctrl_c_while_all_of_train_is_read_keeps_the_first_model(tiny_news, monkeypatch):
-    original, readings = linear_module._read, []
-
-    def impatient(*args):
-        readings.append(args)
-        if len(readings) == 2:
-            raise KeyboardInterrupt
-        return original(*args)
-
-    monkeypatch.setattr(linear_module, "_read", impatient)
+    interrupt(monkeypatch, linear_module, "_read", call=2)
     metrics = train(tiny_news, config=LINEAR).artifact.metrics
     assert metrics["interrupted"]
     assert "refitted" not in metrics
@@ -300,15 +293,7 @@ def test_a_network_is_compared_with_a_bag_on_the_same_texts(tiny_news, tmp_path)
 
 @pytest.mark.parametrize(("place", "name", "call"), [(bag_module, "train", 1), (training, "hold_out", 2)])
 def test_ctrl_c_in_the_comparison_keeps_the_model_and_leaves_the_bag_out(tiny_news, monkeypatch, place, name, call):
-    original, calls = getattr(place, name), []
-
-    def impatient(*args, **settings):
-        calls.append(args)
-        if len(calls) == call:
-            raise KeyboardInterrupt
-        return original(*args, **settings)
-
-    monkeypatch.setattr(place, name, impatient)
+    calls = interrupt(monkeypatch, place, name, call=call)
     metrics = train(tiny_news, config=changed(QUICK, ["training.epochs=1"])).artifact.metrics
     assert len(calls) == call
     assert "bag" not in metrics
@@ -327,15 +312,7 @@ def test_a_bag_is_trained_without_torch(tmp_path):
 
 
 def test_an_interrupted_bag_keeps_what_it_learned(tiny_news, monkeypatch):
-    original, calls = bag_module.train, []
-
-    def impatient(*args, **settings):
-        calls.append(args)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return original(*args, **settings)
-
-    monkeypatch.setattr(bag_module, "train", impatient)
+    interrupt(monkeypatch, bag_module, "train", call=3)
     metrics = train(tiny_news, config=QUICK_BAG).artifact.metrics
     assert metrics["interrupted"]
     assert metrics["steps"] == 2 * -(-metrics["train_texts"] // QUICK_BAG.training.batch_size)

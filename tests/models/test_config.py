@@ -38,13 +38,15 @@ BAD = [
     ({"training": {"batch_size": -1}}, "training.batch_size is -1; give a whole number from 0"),
     ({"training": {"seed": -1}}, "training.seed is -1; give a whole number from 0"),
     ({"training": {"seed": 2**63}}, "give a whole number from 0 to 9223372036854775807"),
-    ({"training": 3}, "[training] is no table"),
+    ({"training": 3}, "[training] is 3; give a table"),
+    ({"model": {"name": "bag"}, "beside": {"typo": 1}}, "unknown key beside.typo"),
+    ({"beside": {"name": "gru"}}, "beside.name is 'gru'; give 'linear'"),
     (
         {"model": {"name": "transformer"}},
         "model.name is 'transformer'; give one of bag, linear, cnn, rnn, gru, lstm, mingru, drnn",
     ),
     ({"model": {"name": ["gru"]}}, "model.name is ['gru']; give one of bag"),
-    ({"model": {"name": "cnn", "pooling": "last"}}, 'model.pooling is "last"; the cnn pools with'),
+    ({"model": {"name": "cnn", "pooling": "last"}}, 'model.pooling is "last", which a cnn cannot do; give one of max'),
     (
         {"model": {"name": "cnn", "kernel_sizes": [3, 0]}},
         "model.kernel_sizes is (3, 0); give a list of numbers, each a whole",
@@ -57,11 +59,11 @@ BAD = [
     ({"model": {"name": "drnn", "window": 0}}, "model.window is 0; give a whole number from 1 to 1024"),
     (
         {"model": {"name": "cnn", "pooling": "attention"}},
-        'model.pooling is "attention"; the cnn pools with max',
+        'model.pooling is "attention", which a cnn cannot do; give one of max',
     ),
     (
         {"model": {"name": "drnn", "pooling": "attention"}},
-        'model.pooling is "attention"; the drnn pools with last',
+        'model.pooling is "attention", which a drnn cannot do; give one of last',
     ),
     ({"training": {"dropout": 1.0}}, "training.dropout is 1.0; give a number from 0, below 1"),
     ({"model": {"hidden_size": 0}}, "model.hidden_size is 0; give a whole number from 1 to 65536"),

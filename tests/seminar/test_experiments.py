@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import rubrica
+from interrupts import interrupt_training
 from rubrica.cli import main as cli
 from rubrica.errors import DataError, MissingExtraError
 from rubrica.seminar import experiments as seminar
@@ -44,14 +45,7 @@ def test_unknown_words_are_counted_among_the_test_tokens(tiny_news, tiny_vectors
 
 
 def test_ctrl_c_keeps_the_experiments_that_ended(tiny_news, tiny_vectors, tmp_path, monkeypatch):
-    original = seminar.train_corpus
-
-    def impatient(corpus, vectors, config, *, title):
-        artifact = original(corpus, vectors, config, title=title)
-        artifact.metrics["interrupted"] = title == "gru"
-        return artifact
-
-    monkeypatch.setattr(seminar, "train_corpus", impatient)
+    interrupt_training(monkeypatch, seminar, "gru")
     report = run_seminar(tiny_news, tiny_vectors, tmp_path / "out")
     assert [row["experiment"] for row in report["experiments"]] == ["cnn", "rnn"]
     assert report["interrupted"]  # the command ends with 130

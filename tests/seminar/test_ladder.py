@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from interrupts import interrupt, interrupt_training
 from rubrica.cli import main as cli
 from rubrica.errors import MissingExtraError
 from rubrica.learning.train import train_dataset
@@ -108,14 +109,7 @@ def test_the_last_rung_is_what_train_does(tiny_news, tiny_vectors, tmp_path, mon
 
 @pytest.mark.usefixtures("two_rungs")
 def test_ctrl_c_keeps_the_rungs_that_ended(tiny_news, tiny_vectors, tmp_path, monkeypatch, caplog):
-    original = ladder.train_corpus
-
-    def impatient(corpus, vectors, config, *, title):
-        artifact = original(corpus, vectors, config, title=title)
-        artifact.metrics["interrupted"] = title == "gru, case, seed 1"
-        return artifact
-
-    monkeypatch.setattr(ladder, "train_corpus", impatient)
+    interrupt_training(monkeypatch, ladder, "gru, case, seed 1")
     run_ladder(tiny_news, tiny_vectors, tmp_path / "out", seeds=SEEDS[:2])
     written = json.loads((tmp_path / "out" / "ladder.json").read_text())
     assert written["interrupted"]
@@ -137,10 +131,7 @@ def test_a_missing_library_is_named_before_minutes_of_work(tiny_news, tiny_vecto
 
 @pytest.mark.usefixtures("two_rungs")
 def test_ctrl_c_in_the_first_rung_leaves_nothing(tiny_news, tiny_vectors, tmp_path, monkeypatch):
-    def stop(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(ladder, "train_corpus", stop)
+    interrupt(monkeypatch, ladder, "train_corpus")
     with pytest.raises(KeyboardInterrupt):
         run_ladder(tiny_news, tiny_vectors, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -163,14 +154,7 @@ def test_the_command_prints_the_ladders(tiny_vectors, tmp_path, monkeypatch, cap
 
 @pytest.mark.usefixtures("two_rungs")
 def test_ctrl_c_ends_the_command_with_what_is_done(tiny_vectors, tmp_path, monkeypatch, capsys):
-    original = ladder.train_corpus
-
-    def impatient(*args, title, **more):
-        artifact = original(*args, title=title, **more)
-        artifact.metrics["interrupted"] = title.startswith("gru")
-        return artifact
-
-    monkeypatch.setattr(ladder, "train_corpus", impatient)
+    interrupt_training(monkeypatch, ladder, "gru, seminar, seed 57005")
     save_vectors(tiny_vectors, tmp_path / "v.txt")
     arguments = ["seminar", "--ladder", "--seeds", "1", "--data", "mini-news", "--vectors", tmp_path / "v.txt"]
     monkeypatch.setattr(sys, "argv", ["rubrica", *map(str, arguments), "--out", str(tmp_path / "out")])

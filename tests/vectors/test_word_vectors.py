@@ -188,7 +188,7 @@ def test_save_refuses_what_no_reader_could_read(tmp_path):
         with pytest.raises(VectorsError, match="holds a space or a line end"):
             save_vectors(Vectors([word], one, ""), tmp_path / "v.vec")
     (tmp_path / "file").write_text("")
-    with pytest.raises(VectorsError, match=r"cannot be written \(.*\); nothing was left behind, give another place"):
+    with pytest.raises(VectorsError, match=r"cannot be written \(.*\); give another place"):
         save_vectors(Vectors(["a"], one, ""), tmp_path / "file" / "v.vec")
     save_vectors(Vectors(["a"], one, ""), tmp_path / "new" / "v.vec")
     (tmp_path / "folder.vec").mkdir()
@@ -239,7 +239,7 @@ sys.stdout.buffer.write(repr(vectors.words).encode() + vectors.matrix.tobytes())
 
 @pytest.mark.parametrize(("texts", "found"), [([], 0), (["one " * 9], 1), (["all are rare"], 0)])
 def test_too_few_words_are_an_error(texts, found):
-    with pytest.raises(VectorsError, match=f"own texts: {found} words occur 5 times, expected 2 or more"):
+    with pytest.raises(VectorsError, match=f"own texts: {found} words occur 5 times or more, expected 2"):
         train_vectors(texts)
 
 

@@ -11,7 +11,7 @@ from rubrica.scoring.task import Task
 
 
 def model_card(config: Config, task: Task, metrics: Mapping[str, Any], facts: Facts, storage: Storage) -> str:
-    """The text of the card; of the scores it shows the ones on test, else on validation."""
+    """The text of the card; it shows the scores on test, or on validation where there is no test."""
     where = "test" if "test" in metrics else "validation"
     figures = "It was saved without a test or validation split, so there are no scores.\n"
     if scores := metrics.get(where):
@@ -23,7 +23,7 @@ def model_card(config: Config, task: Task, metrics: Mapping[str, Any], facts: Fa
     case = "Texts are lower-cased." if config.data.lowercase else "Case is kept."
     stored = "" if storage == "float32" else f"\nStored as {storage}.\n"
     if storage != config.training.storage:
-        stored += "\nThe scores are those of the model before it was made smaller.\n"
+        stored += "\nThe scores were measured before the model was made smaller.\n"
     return (
         "---\nlibrary_name: rubrica\npipeline_tag: text-classification\n---\n\n"
         f"# {config.title} text classifier\n\nClasses{task.remark}: {', '.join(task.labels)}.\n\n"

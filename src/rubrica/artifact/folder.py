@@ -23,7 +23,7 @@ import json
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -34,11 +34,11 @@ from rubrica.artifact.tensor_file import map_tensors, write_tensors
 from rubrica.config.groups import Storage
 from rubrica.config.schema import describe
 from rubrica.errors import ArtifactError, ConfigError, nearest
-from rubrica.files import written_whole
+from rubrica.files import check_place, written_whole
 from rubrica.models.config import SECTIONS, Config, make_config
 from rubrica.models.family import Facts, Shapes, Sizes
 from rubrica.models.older import FORMAT, upgrade
-from rubrica.models.storage import TABLES, from_bfloat16, stored_layout, take_rows, to_bfloat16
+from rubrica.models.storage import STORAGES, TABLES, from_bfloat16, stored_layout, take_rows, to_bfloat16
 from rubrica.scoring.task import Task
 from rubrica.scoring.tasks import read_task
 from rubrica.text.vocab import Vocab
@@ -114,7 +114,6 @@ class Artifact:
             "model": self.config.title,
             "problem_type": self.task.problem_type,
             "labels": list(self.task.labels),
-            "remark": self.task.remark,
             "thresholds": self.task.thresholds,
             "words": self.num_words,
             "features": self.num_features,
@@ -133,19 +132,15 @@ def check_writable(folder: Path | str) -> Path:
     Raises:
         ArtifactError: If the folder holds something already, or cannot be made.
     """
-    import tempfile  # only those who write need it; it takes 3 ms of a prediction's start
-
     folder = Path(folder)
-    if folder.is_file():
-        raise ArtifactError(folder, "the output folder is a file; give a new folder")
     try:
+        if folder.is_file():
+            raise ArtifactError(folder, "the output folder is a file; give a new folder")
         if folder.is_dir() and any(folder.iterdir()):
             raise ArtifactError(folder, "the output folder is not empty; give a new one, or remove it")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent):
-            pass
     except OSError as error:
-        raise ArtifactError(folder, f"cannot write here ({error.strerror}); give another output folder") from None
+        raise ArtifactError(folder, f"cannot be written ({error.strerror}); give another place") from None
+    check_place(folder, ArtifactError)
     return folder
 
 
@@ -156,26 +151,34 @@ def save_artifact(artifact: Artifact, folder: Path | str) -> Path:
         ArtifactError: If the folder is not empty or cannot be written.
     """
     folder = check_writable(folder)
+    with written_whole(folder, ArtifactError) as part:
+        write_files(artifact, part)
+    return folder
+
+
+def write_files(artifact: Artifact, folder: Path) -> None:
+    """Write the files of a model into a new folder, one after the other; `save_artifact` writes them whole.
+
+    Raises:
+        OSError: If a file cannot be written.
+    """
     config, words = artifact.config, artifact.vocab.words
     facts = Facts(len(words), artifact.num_features, artifact.vectors, config.data.max_length, config.training.epochs)
+    folder.mkdir()
+    narrow = artifact.storage != "float32"
+    tensors = {
+        name: to_bfloat16(tensor) if narrow and tensor.dtype == np.float32 else tensor
+        for name, tensor in artifact.tensors.items()
+    }
+    write_tensors(tensors, folder / "model.safetensors")
+    _write_json(folder / "config.json", _config_json(artifact))
+    (folder / "vocab.txt").write_bytes(artifact.vocab.to_bytes())
+    _write_json(folder / "metrics.json", artifact.metrics)
+    lines = "".join(json.dumps(record, allow_nan=False) + "\n" for record in artifact.history)
+    (folder / "metrics.jsonl").write_text(lines, encoding="utf-8")
     card = model_card(config, artifact.task, artifact.metrics, facts, artifact.storage)
-    with written_whole(folder, ArtifactError) as part:
-        part.mkdir()
-        narrow = artifact.storage != "float32"
-        tensors = {
-            name: to_bfloat16(tensor) if narrow and tensor.dtype == np.float32 else tensor
-            for name, tensor in artifact.tensors.items()
-        }
-        write_tensors(tensors, part / "model.safetensors")
-        _write_json(part / "config.json", _config_json(artifact))
-        # Only "\n" ends a line of vocab.txt, and no word that a text can hold has one in it.
-        (part / "vocab.txt").write_bytes(("\n".join(words) + "\n").encode("utf-8", "surrogatepass"))
-        _write_json(part / "metrics.json", artifact.metrics)
-        lines = "".join(json.dumps(record) + "\n" for record in artifact.history)
-        (part / "metrics.jsonl").write_text(lines, encoding="utf-8")
-        (part / "README.md").write_text(card, encoding="utf-8")
-        _write_json(part / "manifest.json", {name: _sha256(part / name) for name in FILES})
-    return folder
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    _write_json(folder / "manifest.json", {name: _sha256(folder / name) for name in FILES})
 
 
 def load_artifact(folder: Path | str) -> Artifact:
@@ -185,9 +188,9 @@ def load_artifact(folder: Path | str) -> Artifact:
         ArtifactError: If a file is missing, changed or not one of ours.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise ArtifactError(folder, "no such model folder; give the folder that `rubrica train --out` wrote")
     try:
+        if not folder.is_dir():
+            raise ArtifactError(folder, "no such model folder; give the folder that `rubrica train --out` wrote")
         _check_manifest(folder)
         config, task, values = _read_config(folder / "config.json")
         words = _read_text(folder / "vocab.txt", "surrogatepass").split("\n")[:-1]
@@ -231,7 +234,7 @@ def _read_config(path: Path) -> tuple[Config, Task, _ConfigFile]:
     if unknown := sorted(content.keys() - known):
         raise ArtifactError(path, f"unknown key {unknown[0]!r} ({nearest(unknown[0], known)}); leave it out")
     content |= later
-    if (storage := content.get("storage")) not in get_args(Storage):
+    if (storage := content.get("storage")) not in STORAGES:
         raise ArtifactError(path, f"storage is {storage!r:.40}; give {describe(Storage)}")
     try:
         values = msgspec.convert(upgrade(content), _ConfigFile)
@@ -290,7 +293,7 @@ def _sha256(path: Path) -> str:
 
 
 def _write_json(path: Path, value: object) -> None:
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _read_text(path: Path, errors: str = "strict") -> str:

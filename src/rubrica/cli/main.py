@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Everything else is imported by the command that needs it: `rubrica --help` answers before numpy would be loaded.
 
-SILENT = {"predict", "info"}  # commands that log nothing, and start without the library that does
+SILENT = {"predict", "info"}  # commands that log nothing, and so start without `logging`
 
 
 def main() -> None:
@@ -47,6 +47,9 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:  # what the disk says of a path, and nobody has put in better words
+        click.echo(f"error: {error.filename or 'the disk'}: {error.strerror or error}", err=True)
+        sys.exit(1)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": True})
@@ -60,7 +63,7 @@ def rubrica(context: click.Context, quiet: bool) -> None:
     import logging
 
     class Stderr(logging.StreamHandler[Any]):
-        """Writes to the `sys.stderr` of the moment: a running progress bar stands in for it and stays below."""
+        """Writes to the current `sys.stderr`: a running progress bar replaces it, and stays below the log."""
 
         def emit(self, record: logging.LogRecord) -> None:
             self.stream = sys.stderr
@@ -97,14 +100,15 @@ def seminar(data: str, vectors: str, out: str | None, ladder: bool, seeds: int |
     folder = check_writable(out or ("runs/ladder" if ladder else "runs/seminar"))
     inputs = read_dataset(data, **columns), load_vectors(vectors), folder
     require("torch", "train")
-    from rubrica.seminar.experiments import run_seminar
-    from rubrica.seminar.ladder import SEEDS, run_ladder
-
     if ladder:
+        from rubrica.seminar.ladder import SEEDS, run_ladder
+
         report = run_ladder(*inputs, seeds=SEEDS[: seeds or 5])
         print_ladder(report)
         click.echo(f"wrote {folder}/ladder.json and {folder}/ladder.png", err=True)
     else:
+        from rubrica.seminar.experiments import run_seminar
+
         report = run_seminar(*inputs)
         print_seminar(report)
         click.echo(f"wrote {folder}/results.json, {folder}/report.html and {folder}/models/", err=True)
@@ -213,6 +217,8 @@ def evaluate(
     examples = read_split(data, split, **columns)
     try:
         scores = classifier.evaluate(examples.texts, examples.labels, abstain_below=abstain_below).to_json()
+    except RubricaError:
+        raise
     except ValueError as error:
         raise DataError(data, str(error)) from None
     if as_json:
@@ -235,13 +241,15 @@ def predict(model: str, file: str, all_classes: bool, abstain_below: float | Non
     from rubrica.data.large_files import iter_lines
 
     classifier = _load(model, abstain_below)
-    texts = iter_lines(file)
+    texts, in_columns = iter_lines(file), False
     if file != "-":  # late: standard input needs no reader of formats
         from rubrica.data.dataset import read_texts
         from rubrica.data.files import FORMATS, file_suffix
 
-        if file_suffix(Path(file)) in FORMATS:
+        if in_columns := file_suffix(Path(file)) in FORMATS:
             texts = iter(read_texts(file, **columns))
+    if any(columns.values()) and not in_columns:
+        raise click.UsageError(f"--text-column and --delimiter are for files with columns; {file} has a text a line")
     for lines in classifier.iter_answers(texts, all_classes=all_classes, abstain_below=abstain_below):
         click.echo(lines)
 
@@ -258,13 +266,14 @@ def info(model: str | None, env: bool, as_json: bool) -> None:
     from rubrica.cli.tables import print_environment, print_info
     from rubrica.environment import describe
 
-    facts = describe() if model is None else load_artifact(model).facts()
+    artifact = load_artifact(model) if model else None
+    facts = artifact.facts() if artifact else describe()
     if as_json:
         click.echo(json.dumps(facts, ensure_ascii=False))
-    elif env:
-        print_environment(facts)
+    elif artifact:
+        print_info(facts, artifact.task.remark)
     else:
-        print_info(facts)
+        print_environment(facts)
 
 
 @rubrica.command()
@@ -307,6 +316,8 @@ def _export(model: str, out: str, data: str | None, change: "Change", *, onnx: b
     examples = read_split(data, None, **columns) if data else None
     try:
         report = export_model(Path(model), Path(out), change, onnx=onnx, examples=examples)
+    except RubricaError:
+        raise
     except ValueError as error:
         raise DataError(data or model, str(error)) from None
     print_export(report)

@@ -1,7 +1,7 @@
 """What the commands print for a person; rich keeps it plain where the output is no terminal."""
 
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
@@ -9,14 +9,16 @@ from rich.table import Table
 from rich.text import Text
 
 from rubrica.scoring.report import headline
-from rubrica.vectors.hub import KnownVectors
+
+if TYPE_CHECKING:
+    from rubrica.vectors.hub import KnownVectors
 
 _MOST_COLUMNS = 10  # classes whose confusion fits a terminal
 _MISTAKES = 20  # shown of more classes
 
 
 def _table(title: str, *columns: str) -> Table:
-    """A table whose first column is text and whose others are figures; names of the user's are never markup."""
+    """A table whose first column is text and whose others are figures; the user's names are no markup of rich."""
     table = Table(title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for i, column in enumerate(columns):
         table.add_column(Text(column), justify="right" if i else "left")
@@ -66,7 +68,7 @@ def print_overview(facts: dict[str, Any], remark: str) -> None:
         _print(Text(" ".join(example["tokens"]), "dim"), Text(" ".join(map(str, example["ids"])) + "\n", "dim"))
 
 
-def print_vectors_list(known: list[KnownVectors]) -> None:
+def print_vectors_list(known: list["KnownVectors"]) -> None:
     """The gensim list."""
     table = _table("Published word vectors", "name", "words", "numbers", "download, MB", "here")
     for vectors in known:
@@ -170,11 +172,11 @@ def print_export(report: dict[str, Any]) -> None:
         _say("onnxruntime", f"answers are {figures}; see docs/artifact.md")
 
 
-def print_info(facts: dict[str, Any]) -> None:
-    """What `rubrica info` knows of a model."""
+def print_info(facts: dict[str, Any], remark: str) -> None:
+    """What `rubrica info` knows of a model; the remark is the task's."""
     size = f"{facts['parameters']:,} parameters ({facts['storage']}), {facts['model_bytes'] / 1e6:.1f} MB"
     _say("model", f"{facts['model']}, {size}")
-    _say("classes" + facts["remark"], ", ".join(facts["labels"]))
+    _say("classes" + remark, ", ".join(facts["labels"]))
     if facts["words"]:
         _say("words", f"{facts['words']:,} (vectors: {facts['vectors'] or 'none'})")
     if facts["features"]:

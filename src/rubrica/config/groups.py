@@ -39,8 +39,8 @@ class Training(Settings, frozen=True, kw_only=True):
     epochs: Annotated[int, Meta(ge=0, le=100_000)] = 0
     """Passes over train; 0 chooses by the amount of text, see `learning/budget.py`."""
     max_steps: Count = 0
-    """Most updates: the step size falls to 0 with the last of them, and the held-out texts are not learned in the end.
-    0 sets no limit. A training in a given time chooses the number itself."""
+    """Most updates; 0 sets no limit. The step size falls to 0 with the last one, and the held-out texts are not learned
+    in the end. A training in a given time chooses the number itself."""
     batch_size: Annotated[int, Meta(ge=0, le=1 << 20)] = 0
     """Texts of one update; 0 chooses by the amount of text, see `learning/budget.py`."""
     class_weight: Literal["none", "balanced"] = "none"
@@ -51,6 +51,7 @@ class Training(Settings, frozen=True, kw_only=True):
     storage: Storage = "int8"
     """What the tables of the trained model are rounded to before it is scored and saved."""
 
+    needs_torch: ClassVar[bool] = False
     has_steps: ClassVar[bool] = True
     """Whether fewer updates make a complete training, with a step size that falls to 0."""
     least_steps: ClassVar[int] = 0
@@ -99,6 +100,7 @@ class AdamTraining(Training, frozen=True, kw_only=True):
     device: str = "auto"
     """`cpu`, `cuda`, or `auto`: an accelerator if torch sees one."""
 
+    needs_torch: ClassVar[bool] = True
     least_steps: ClassVar[int] = 200
 
     def choose_epochs(self, num_texts: int, batch_size: int) -> int:

@@ -81,5 +81,8 @@ def _alternatives(kind: Any) -> Iterator[str]:
 def _bounds(meta: Meta) -> str:
     """The bounds in words, such as " from 1 to 16" or " above 0"."""
     low = f" from {meta.ge}" if meta.ge is not None else f" above {meta.gt}" if meta.gt is not None else ""
-    high = f" to {meta.le}" if meta.le is not None else f", below {meta.lt}" if meta.lt is not None else ""
-    return low + (", at most" + high[3:] if high.startswith(" to") and not low.startswith(" from") else high)
+    if meta.lt is not None:
+        return f"{low}, below {meta.lt}"
+    if meta.le is None:
+        return low
+    return f"{low} to {meta.le}" if meta.ge is not None else f"{low}, at most {meta.le}"

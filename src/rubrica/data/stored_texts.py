@@ -11,6 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rubrica.errors import require
 from rubrica.files import cache_faults, unnamed_file
 from rubrica.scoring.task import Label
@@ -23,6 +26,15 @@ def stretches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
     """Yield the texts in parts that are small enough to be strings all at once."""
     for first in range(0, len(texts), STRETCH):
         yield texts[first : first + STRETCH]
+
+
+def take_texts(texts: Sequence[str], rows: NDArray[np.int64]) -> list[str]:
+    """The texts of some rows in ascending order; all between are read with them, since texts may lie on disk."""
+    if not len(rows):
+        return []
+    first = int(rows[0])
+    near = texts[first : int(rows[-1]) + 1]
+    return [near[row] for row in (rows - first).tolist()]
 
 
 class StoredTexts(Sequence[str]):

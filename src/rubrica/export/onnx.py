@@ -20,7 +20,7 @@ import numpy as np
 
 from rubrica.artifact.folder import Artifact
 from rubrica.errors import ArtifactError, RubricaError, require
-from rubrica.files import written_whole
+from rubrica.files import check_place, written_whole
 from rubrica.models.family import HEAD, Floats, Inputs
 from rubrica.models.graph import Graph
 from rubrica.models.storage import store_tensors
@@ -94,34 +94,46 @@ def build_model(artifact: Artifact) -> Any:
     return model
 
 
-def export_onnx(artifact: Artifact, path: Path) -> tuple[Path, Differences]:
-    """Write a model as one ONNX file, and its words beside it (`NAME.vocab.txt`), after it passed the check.
-
-    Returns:
-        The file of words, and what the check saw.
+def checked_onnx(artifact: Artifact, path: Path) -> tuple[bytes, Differences]:
+    """A model as the content of an ONNX file, and what the check saw; nothing is written to `path` yet.
 
     Raises:
-        ArtifactError: If the graph answers differently from our own runtime, is too large, or cannot be written.
+        ArtifactError: If the graph answers differently from our own runtime, is too large, or `path` is taken.
         MissingExtraError: If onnx or onnxruntime is not installed.
+        RubricaError: See `build_model`.
     """
-    vocab = path.with_suffix(".vocab.txt")
+    vocab = _words_beside(path)
     if path.suffix != ".onnx":
         raise ArtifactError(path, "give an output file that ends in .onnx")
     if path.exists() or vocab.exists():
         raise ArtifactError(path if path.exists() else vocab, "is there already; give a new file, or remove it")
     if (size := sum(tensor.nbytes for tensor in artifact.tensors.values())) > _MAX_BYTES:
         raise ArtifactError(path, f"the weights take {size / 1e9:.1f} GB, an ONNX file holds 2; quantize the model")
+    check_place(path, ArtifactError)
     content = build_model(artifact).SerializeToString()
     differences = check(artifact, content)
     if not differences.passed:
         found = f"onnxruntime's answers are off by {differences.onnx:.1e} (ours by {differences.ours:.1e})"
         expected = f"expected {TOLERANCE} at most; try another version of onnxruntime"
         raise ArtifactError(path, f"not written: {found}, {expected}")
-    words = ("\n".join(artifact.vocab.words) + "\n").encode("utf-8", "surrogatepass")
-    for target, data in ((vocab, words), (path, content)):  # the model last
-        with written_whole(target, ArtifactError) as part:
-            part.write_bytes(data)
-    return vocab, differences
+    return content, differences
+
+
+def write_onnx(artifact: Artifact, path: Path, content: bytes) -> Path:
+    """Write what `checked_onnx` made, and the words beside it (`NAME.vocab.txt`); returns the file of words.
+
+    Raises:
+        ArtifactError: If a file cannot be written; then neither is there.
+    """
+    vocab = _words_beside(path)
+    with written_whole(path, ArtifactError) as model, written_whole(vocab, ArtifactError) as words:
+        model.write_bytes(content)
+        words.write_bytes(artifact.vocab.to_bytes())
+    return vocab
+
+
+def _words_beside(path: Path) -> Path:
+    return path.with_suffix(".vocab.txt")
 
 
 def check(artifact: Artifact, content: bytes) -> Differences:

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rubrica.artifact.folder import Artifact, check_writable, load_artifact, save_artifact
+from rubrica.artifact.folder import Artifact, check_writable, load_artifact, save_artifact, write_files
 from rubrica.config.groups import Storage
 from rubrica.data.dataset import Examples
 from rubrica.errors import RubricaError
-from rubrica.export.onnx import export_onnx
+from rubrica.export.onnx import checked_onnx, write_onnx
 from rubrica.models.storage import scale_name, store_tensors, take_rows
 from rubrica.predict.classifier import Classifier
 from rubrica.text.vocab import PAD_ID
@@ -49,7 +49,7 @@ def keep_words(artifact: Artifact, count: int) -> Artifact:
 
 
 def keep_features(artifact: Artifact, count: int) -> Artifact:
-    """The model with the `count` features, at least 1, whose largest weights are the largest."""
+    """The model with its `count` strongest features, at least 1; a feature is as strong as its largest weight."""
     weights = take_rows(artifact.tensors, "linear.weight", np.arange(len(artifact.tensors["linear.keys"])))
     kept = np.sort(np.argsort(-np.abs(weights).max(axis=1), kind="stable")[:count])
     tables = [name for name in artifact.tensors if name.startswith("linear.") and name != "linear.bias"]
@@ -68,20 +68,22 @@ def shrink(artifact: Artifact, max_bytes: float) -> Artifact:
         RubricaError: If even the last step leaves it larger; the message says how large.
     """
     words, features = artifact.num_words, artifact.num_features
-    # A bag hashes its n-grams from ids, so those of the words that stay must not change.
+    # A bag hashes its n-grams from ids, so the words that stay must keep their ids.
     bound = artifact.vocab.unknown_id + 1 if artifact.config.model.hashes_ids else 2
     fewest = {"words": min(words, max(_FEWEST, bound)), "features": min(features, _FEWEST)}
     whole = max(words, features)
 
     def cut(stored: Artifact, share: int) -> Artifact:
-        """With `share` of every `whole` words and features."""
+        """Of the words and of the features, `share / whole` stay."""
         kept = keep_features(stored, max(fewest["features"], share * features // whole)) if features else stored
         return keep_words(kept, max(fewest["words"], share * words // whole)) if words else kept
 
     def size_with(stored: Artifact, share: int) -> int:
         return sum(folder_sizes(cut(stored, share)).values())
 
-    steps: tuple[tuple[Storage, int], ...] = (("int8", whole // 2), ("int4", 0))
+    steps: list[tuple[Storage, int]] = [("int8", whole // 2), ("int4", 0)]
+    if artifact.storage == "int4":  # rounded already: one byte a number would only be larger
+        del steps[0]
     size = 0
     for storage, lowest in steps:
         stored = store(artifact, storage)
@@ -101,7 +103,8 @@ def folder_sizes(model: Artifact | Path) -> dict[str, int]:
     if isinstance(model, Path):
         return {path.name: path.stat().st_size for path in sorted(model.iterdir())}
     with tempfile.TemporaryDirectory() as folder:
-        return folder_sizes(save_artifact(model, Path(folder) / "model"))
+        write_files(model, Path(folder) / "model")
+        return folder_sizes(Path(folder) / "model")
 
 
 def export_model(
@@ -122,6 +125,7 @@ def export_model(
         check_writable(out)
     before = load_artifact(folder)
     after = change(before)
+    content, differences = checked_onnx(after, out) if onnx else (b"", None)
     report: dict[str, Any] = {
         "storage": after.storage,
         "words": {"before": before.num_words, "after": after.num_words},
@@ -134,8 +138,8 @@ def export_model(
         scores = [Classifier(artifact).evaluate(examples.texts, examples.labels) for artifact in (before, after)]
         figures = {"before": scores[0].main, "after": scores[1].main}
         report["accuracy"] = {"texts": len(examples.texts), "measure": scores[0].measure} | figures
-    if onnx:
-        vocab, differences = export_onnx(after, out)
+    if differences is not None:
+        vocab = write_onnx(after, out, content)
         report["onnx"] = differences._asdict()
         report["bytes"]["after"] = {path.name: path.stat().st_size for path in (out, vocab)}
     else:

@@ -59,8 +59,7 @@ def _split(examples: Examples, tokens: TokenIds) -> dict[str, Any]:
 
 
 def _example(text: str, label: Label, vocab: Vocab, config: DataSettings) -> dict[str, Any]:
-    tokens = vocab.tokenize(text)[: config.max_length]
-    ids = [vocab.index.get(token, vocab.unknown_id) for token in tokens]
+    tokens, ids = vocab.tokenize(text)[: config.max_length], vocab.encode([text], config.max_length).ids.tolist()
     return {"text": text, "label": label, "tokens": tokens, "ids": ids}
 
 

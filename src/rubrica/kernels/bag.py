@@ -19,7 +19,7 @@ from rubrica.kernels.border import call
 from rubrica.kernels.runs import Floats
 
 MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: neighbouring numbers end up far apart
-_TOKENS_PER_THREAD = 1 << 14  # that are worth starting a thread for
+_TOKENS_PER_THREAD = 1 << 14  # fewer are not worth a thread
 
 
 class Tables(NamedTuple):
@@ -97,7 +97,7 @@ def train(
         lr_end: ... from where it falls linearly to this.
         smoothing: The share of a target that is spread over all answers, from 0 up to, not with, 1.
         weights: What the step of each text is scaled by, (N,).
-        threads: Part of what bit-identical results depend on.
+        threads: How many; the same number gives the same bits.
 
     Returns:
         The weighted mean loss in nats, and the share of texts that were right; each before its own step.
@@ -115,7 +115,7 @@ def train(
         batch_size, lr, lr_end, smoothing, *tables[:2], *head, outcome,
     )  # fmt: skip
     if failed:
-        raise RubricaError(f"the system grants no {threads} threads; set RUBRICA_THREADS=1")
+        raise RubricaError(f"the system did not start {threads} threads; set RUBRICA_THREADS=1")
     return outcome[0] / _total(texts, weights), outcome[1] / max(1, len(texts))
 
 
@@ -127,7 +127,7 @@ def _total(texts: NDArray[np.int64], weights: NDArray[np.float32] | None) -> flo
 def rows_of(
     tables: Tables, ids: NDArray[np.int32], offsets: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Every row of every text, an n-gram's counted on from V, and the text that each belongs to, in its order."""
+    """The rows of all tokens and n-grams, text after text, and the text of each; rows of n-grams count from V on."""
     lengths = np.diff(offsets)
     owners = np.repeat(np.arange(len(lengths)), lengths)
     tokens = ids[offsets[0] : offsets[-1]].astype(np.int64)

@@ -1,7 +1,7 @@
 """The border to the native core: every call is checked against `signatures.py` before it reaches C++.
 
 A wrong dtype, a gap in an array, an array of another size, a read-only array that C++ would write to, or a number out
-of its bounds is an error here. There it would be read as something else, or end the process.
+of its bounds is an error here. C++ would read the wrong memory, or crash.
 """
 
 import ctypes

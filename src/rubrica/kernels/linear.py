@@ -18,7 +18,7 @@ from rubrica.kernels.border import call
 from rubrica.kernels.runs import Floats
 
 _STILL = 1e-7  # slopes below it are rounding
-_TEXTS_PER_THREAD = 64  # that are worth starting a thread for
+_TEXTS_PER_THREAD = 64  # fewer are not worth a thread
 
 
 class Entries(NamedTuple):
@@ -65,7 +65,7 @@ def count_classes(
     if native.library() is None:
         for text, target in zip(texts.tolist(), classes.tolist(), strict=True):
             place = int(entries.places[text])
-            counts[entries.indices[place : place + int(entries.sizes[text])], target] += 1  # each feature is there once
+            np.add.at(counts[:, target], entries.indices[place : place + int(entries.sizes[text])], 1)
         return
     call("linear_count", len(texts), counts.shape[1], texts, classes, *entries[:3], counts)
 

@@ -39,13 +39,13 @@ def forward(
     reading: Reading, gates: Floats, hidden: int, *, keep: bool = False, threads: int = 1
 ) -> tuple[Floats, Any]:
     """Features (B, H), and what `backward` needs if `keep` is set; `gates` are from `make_gates`, and `hidden` is H."""
+    if not native.computes(gates.dtype):
+        found = _states_numpy(reading, gates)
+        return pool_runs(reading.pooling, found, reading.lengths), found
     if reading.pooling == "average_max":  # a walk costs little beside the gates: one for each
         average, of_average = forward(reading._replace(pooling="average"), gates, hidden, keep=keep, threads=threads)
         largest, of_largest = forward(reading._replace(pooling="max"), gates, hidden, keep=keep, threads=threads)
         return np.hstack([average, largest]), {"average": of_average, "max": of_largest}
-    if not native.computes(gates.dtype):
-        found = _states_numpy(reading, gates)
-        return pool_runs(reading.pooling, found, reading.lengths), found
     batch, width = len(reading.lengths), gates.shape[2]
     features = np.empty((batch, hidden), np.float32)
     walked = np.empty((int(reading.lengths.sum()), width), np.float32) if keep else None
@@ -76,7 +76,7 @@ def backward(
 ) -> Gradients:
     """Derivatives by `vectors` (None unless `trains`), `weight` and `bias`, from `d_features` (B, H).
 
-    `kept` is what the forward pass returned beside the features; they were made of the arrays before it.
+    `kept` comes from `forward` with `keep` on the same arrays.
     """
     if reading.pooling == "average_max":
         return add_gradients(d_features, lambda pooling, d_part: backward(

@@ -13,7 +13,7 @@ from pathlib import Path
 from rubrica.errors import ConfigError
 from rubrica.kernels.signatures import MAX_THREADS
 
-VERSION = 6  # that of `rubrica_version` in native/cpu.cpp
+VERSION = 6  # equals `rubrica_version()` in native/cpu.cpp
 _PRODUCTS_PER_THREAD = 5_000_000  # in less time another thread would hardly begin
 FOLDER = Path(__file__).parent
 CHOICES = ("native", "numpy")
@@ -63,19 +63,20 @@ def num_threads() -> int:
     Raises:
         ConfigError: If `RUBRICA_THREADS` or `OMP_NUM_THREADS` is no whole number from 1 to `MAX_THREADS`.
     """
-    # OMP_NUM_THREADS is what people set for torch and numpy, and they mean us too.
+    # OMP_NUM_THREADS is what people set for torch and numpy, and they mean us too. It may be a list, "4,2": the first
+    # number is for threads that no thread has started.
     for name in ("RUBRICA_THREADS", "OMP_NUM_THREADS"):
         if text := os.environ.get(name):
-            if not text.isdecimal() or not 1 <= int(text) <= MAX_THREADS:
+            first = text.partition(",")[0].strip() if name == "OMP_NUM_THREADS" else text
+            if not first.isdecimal() or not 1 <= int(first) <= MAX_THREADS:
                 raise ConfigError(f"{name} is {text!r:.40}; give a whole number from 1 to {MAX_THREADS}")
-            return int(text)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+            return int(first)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MAX_THREADS)
 
 
 def useful_threads(products: int) -> int:
-    """How many threads are worth starting for that many multiplications."""
+    """How many threads are worth starting for a number of multiplications."""
     return max(1, min(num_threads(), products // _PRODUCTS_PER_THREAD))
 
 

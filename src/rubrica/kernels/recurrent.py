@@ -23,7 +23,7 @@ from rubrica.kernels.runs import Floats, Reading, attend_runs, pool_runs
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 CELLS = tuple(GATES)
-_TEXTS = 1024  # whose states the numpy twin holds at a time
+_TEXTS = 1024  # the numpy twin holds the states of this many at a time
 POOLINGS = ("last", "max", "average", "average_max", "attention")
 
 
@@ -89,8 +89,8 @@ def backward(
 ) -> list[Floats | None]:
     """Derivatives by `vectors` (None unless `trains`), `w_ih`, `w_hh`, `b_ih`, `b_hh`, and `u` if there is one.
 
-    `kept` is what the forward pass returned beside the features. It is used up: call this once. The features were made
-    of the arrays before it and of u; `d_features` (B, F) is the derivative by them.
+    `kept` comes from `forward` with `keep` on the same arrays. It is used up: call this once. `d_features` (B, F) is
+    the derivative by the features.
     """
     saved, best, threads = kept
     d_vectors = np.empty_like(vectors) if trains else None
@@ -130,7 +130,7 @@ def _take(size: int) -> NDArray[np.float32]:
 
 
 def _sigmoid(x: Floats) -> Floats:
-    power = np.exp(-np.abs(x))  # no overflow, and near either end what is missing to it keeps its digits
+    power = np.exp(-np.abs(x))  # never overflows, and results near 0 keep their digits
     side = power / (1 + power)
     return np.where(x < 0, side, 1 - side)
 

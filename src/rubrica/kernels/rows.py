@@ -16,7 +16,7 @@ from rubrica.kernels.border import call
 from rubrica.kernels.runs import Floats
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # torch's defaults, which are the paper's
-_PER_THREAD = 1 << 14  # numbers that are worth a second thread
+_PER_THREAD = 1 << 14  # fewer numbers are not worth a thread
 
 
 def distinct(ids: NDArray[np.integer[Any]], vocab_size: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:

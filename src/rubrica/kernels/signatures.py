@@ -5,7 +5,7 @@
     threads                a whole number, of the C type and within the bounds that `NUMBERS` gives its name
     N                      a size: any other name is one, an int64 from 0 to 2^62
     ids:int32              an array of this type, without gaps
-    offsets:int64[N+1]     ... of so many numbers in all, whatever its shape
+    offsets:int64[N+1]     ... with N + 1 numbers, of any shape
     weights:float32[N]?    ... or None
     &means:float32[N*D]    ... that the function writes to
     weights:float32*       a list of arrays

@@ -38,12 +38,12 @@ def forward(
     `projected` is what `project` made of the distinct words, `bias` has (F,) numbers, and `places` is K. The pooling is
     "max", "average" or "average_max".
     """
+    if not native.computes(projected.dtype):
+        return _forward_numpy(reading, projected, bias, places)
     if reading.pooling == "average_max":
         average, _ = forward(reading._replace(pooling="average"), projected, bias, places, threads=threads)
         largest, best = forward(reading._replace(pooling="max"), projected, bias, places, keep=keep, threads=threads)
         return np.hstack([average, largest]), best
-    if not native.computes(projected.dtype):
-        return _forward_numpy(reading, projected, bias, places)
     batch, maximum = len(reading.lengths), reading.pooling == "max"
     features = np.empty((batch, len(bias)), np.float32)
     best = np.empty((batch, projected.shape[1] // places), np.int32) if keep and maximum else None
@@ -66,7 +66,7 @@ def backward(
 ) -> Gradients:
     """Derivatives by `vectors` (None unless `trains`), `weight` and `bias`, from `d_features` (B, F).
 
-    `kept` is what the forward pass returned beside the features; they were made of the arrays before it.
+    `kept` comes from `forward` with `keep` on the same arrays.
     """
     if reading.pooling == "average_max":
         return add_gradients(d_features, lambda pooling, d_part: backward(

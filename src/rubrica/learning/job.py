@@ -122,4 +122,4 @@ class Job:
 
 def all_rows(split: Split) -> Rows:
     """The rows of every text of a split."""
-    return np.arange(len(split.targets))
+    return np.arange(len(split.targets), dtype=np.int64)

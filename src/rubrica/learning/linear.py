@@ -18,12 +18,13 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from rubrica.data.stored_texts import take_texts
 from rubrica.files import make_array
 from rubrica.kernels import native
 from rubrica.kernels.linear import Entries, Machines, count_classes, descend
 from rubrica.learning.job import History, Job, Trained
 from rubrica.learning.progress import Advance, progress_bar
-from rubrica.models.linear import Linear, LinearPart, logits, take_texts
+from rubrica.models.linear import Linear, LinearPart, logits
 from rubrica.scoring.task import Targets, Task
 from rubrica.text.ngrams import DocumentCounter, features, index_keys
 

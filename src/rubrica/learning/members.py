@@ -1,12 +1,16 @@
 """The members of a model, a network and the linear model beside it: each is trained alone, then they are added."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
-from rubrica.config.groups import DescentTraining, SgdTraining
+import numpy as np
+
+from rubrica.config.groups import AdamTraining, DescentTraining, SgdTraining, Training
 from rubrica.corpus.corpus import Split
+from rubrica.data.stored_texts import take_texts
+from rubrica.errors import RubricaError
 from rubrica.learning.bag import train_bag
 from rubrica.learning.budget import Trial, choose_length, fits_beside, limit_steps
 from rubrica.learning.deadline import NEVER
@@ -14,7 +18,6 @@ from rubrica.learning.job import Job, Trained
 from rubrica.learning.linear import train_linear
 from rubrica.models.config import Config
 from rubrica.models.ensemble import Ensemble, weigh
-from rubrica.models.linear import take_texts
 from rubrica.models.storage import store_tensors
 from rubrica.scoring.task import Floats, Rows
 
@@ -35,14 +38,28 @@ class Fitted(NamedTuple):
 
 
 def train_member(job: Job) -> Trained:
-    """Train a single member in the way that its settings name; only `AdamTraining` needs torch."""
-    if isinstance(job.config.training, SgdTraining):
-        return train_bag(job)
-    if isinstance(job.config.training, DescentTraining):
-        return train_linear(job)
+    """Train a single member in the way that its settings name.
+
+    Raises:
+        RubricaError: If a weight is not finite.
+    """
+    trained = _TRAINERS[type(job.config.training)](job)
+    if not all(np.isfinite(tensor).all() for tensor in trained.tensors.values()):
+        raise RubricaError(f"{job.title}: the training diverged; train again with a smaller step size (training.lr)")
+    return trained
+
+
+def _train_network(job: Job) -> Trained:
     from rubrica.learning.network import train_network  # late: it imports torch
 
     return train_network(job)
+
+
+_TRAINERS: dict[type[Training], Callable[[Job], Trained]] = {
+    AdamTraining: _train_network,
+    DescentTraining: train_linear,
+    SgdTraining: train_bag,
+}
 
 
 def train_members(job: Job, *, plan: bool = True) -> Fitted:

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.artifact.folder import Artifact, check_writable, save_artifact
-from rubrica.config.groups import AdamTraining
 from rubrica.corpus.corpus import Corpus, build_corpus
 from rubrica.data.dataset import Dataset, check_trainable, read_dataset
 from rubrica.data.labels import SEPARATOR
@@ -15,7 +14,6 @@ from rubrica.errors import ConfigError, require
 from rubrica.learning.deadline import NEVER, Deadline
 from rubrica.learning.training import baseline_scores, train_corpus
 from rubrica.models.config import Config, make_config
-from rubrica.models.family import WordFamily
 from rubrica.predict.classifier import Classifier
 from rubrica.vectors.case import settle_case
 from rubrica.vectors.own_words import extend_vectors
@@ -87,7 +85,7 @@ def train_dataset(
     Raises:
         RubricaError: If the vectors or the settings cannot be used, or torch is needed and not installed.
     """
-    if isinstance(config.training, AdamTraining):
+    if config.training.needs_torch:
         require("torch", "train")  # before any work is done
     if vectors is not None and not config.model.reads_words:
         raise ConfigError(f"a {config.model.name} model reads no word vectors; leave them out, or take another model")
@@ -102,9 +100,8 @@ def train_dataset(
 
 def prepare_vectors(data: Dataset, vectors: Vectors | None, config: Config) -> tuple[Vectors | None, Config]:
     """The vectors with the words of train that they lack, and the settings with the case of texts settled."""
-    texts, model = data.splits["train"].texts, config.model
+    texts, std = data.splits["train"].texts, config.model.own_words_std
     config = config.replace(data=settle_case(config.data, vectors, texts).to_dict())
-    if vectors is not None and isinstance(model, WordFamily) and model.extend_vectors and model.starts_at_vectors:
-        seed = config.training.seed
-        vectors = extend_vectors(vectors, texts, config.data, std=model.embedding_std, seed=seed)
+    if vectors is not None and std is not None:
+        vectors = extend_vectors(vectors, texts, config.data, std=std, seed=config.training.seed)
     return vectors, config

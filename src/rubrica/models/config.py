@@ -88,19 +88,18 @@ def make_config(**tables: Mapping[str, Any]) -> Config:
     if unknown := [section for section in tables if section not in SECTIONS]:
         raise ConfigError(f"unknown section [{unknown[0]}]; {nearest(unknown[0], SECTIONS)}")
     if broken := [section for section, values in tables.items() if not isinstance(values, Mapping)]:
-        raise ConfigError(f"[{broken[0]}] is no table of keys and values")
+        raise ConfigError(f"[{broken[0]}] is {tables[broken[0]]!r:.60}; give a table of keys and values")
     model = {"name": DEFAULT} | dict(tables.get("model", {}))
     if (name := model["name"]) not in list(FAMILIES):  # a list, since JSON may bring what has no hash
         raise ConfigError(f"model.name is {name!r:.60}; give one of {', '.join(FAMILIES)}")
     family = FAMILIES[name].read(model)
     data = DataSettings.read(family.data_defaults | dict(tables.get("data", {})))
     training = family.training.read(tables.get("training", {}))
-    if family.stands_alone:
-        return Config(data, family, training)
-    try:
-        return Config(data, family, training, Linear.read(tables.get("beside", {})))
+    try:  # checked even where the model stands alone: a wrong key is a slip
+        beside = Linear.read(tables.get("beside", {}))
     except ConfigError as error:
         raise ConfigError(str(error).replace("model.", "beside.")) from None
+    return Config(data, family, training, None if family.stands_alone else beside)
 
 
 def with_known(config: Config, values: Mapping[str, Any]) -> Config:
@@ -129,19 +128,25 @@ def read_recipe(name: str) -> dict[str, Any]:
     if name in FAMILIES:
         return {"model": {"name": name}}
     path = _recipes().get(name, Path(name))
-    if not path.is_file():
-        hint = nearest(name, recipe_names())
-        raise ConfigError(f"recipe {name!r}: neither a file nor a recipe of the package; {hint}")
     try:
         text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        hint = nearest(name, recipe_names())
+        raise ConfigError(f"recipe {name!r:.200}: neither a file nor a recipe of the package; {hint}") from None
+    except OSError as error:
+        raise ConfigError(f"recipe {name!r:.200} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}; give a file in UTF-8") from None
+    try:
         tables = upgrade(json.loads(text)) if path.suffix == ".json" else tomllib.loads(text)
         if path.suffix == ".json":
             tables = {section: tables[section] for section in SECTIONS if section in tables}
         make_config(**tables)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
-    except (TypeError, ValueError) as error:  # neither TOML nor a JSON object
-        raise ConfigError(f"{path}: {error}; give a TOML file with the tables {', '.join(SECTIONS)}") from None
+    except (TypeError, ValueError, RecursionError) as error:  # neither TOML nor a JSON object
+        kind = "the config.json of a model" if path.suffix == ".json" else "a TOML file"
+        raise ConfigError(f"{path}: {error}; give {kind} with the tables {', '.join(SECTIONS)}") from None
     return tables
 
 

@@ -18,7 +18,7 @@ from rubrica.models.recurrent import add_recurrence
 from rubrica.models.storage import Tensors
 from rubrica.text.batching import iter_rows
 
-_TEXTS = 256  # whose windows are read together; more only cost memory
+_TEXTS = 256  # read together; more only cost memory
 
 
 class Disconnected(NetworkFamily, frozen=True, kw_only=True):

@@ -85,7 +85,7 @@ class Family(Settings, frozen=True, kw_only=True):
     hashes_ids: ClassVar[bool] = False
     """Whether n-grams are hashed from ids, so that the ids of a trained model must not change."""
     last_layer: ClassVar[tuple[str, ...]] = HEAD
-    """The tensors that are multiplied where the member's logits get a weight."""
+    """The tensors that are multiplied by the member's weight in the sum of logits."""
     is_baseline: ClassVar[bool] = False
     """Whether it is so simple that no baseline is trained beside it."""
 
@@ -105,6 +105,11 @@ class Family(Settings, frozen=True, kw_only=True):
     def starts_at_vectors(self) -> bool:
         """Whether given word vectors are where its table starts."""
         return False
+
+    @property
+    def own_words_std(self) -> float | None:
+        """Standard deviation of the vectors once words of train are added to them; None where none are added."""
+        return None
 
     def alone(self) -> Self:
         """The same without a linear model beside it."""
@@ -158,6 +163,11 @@ class WordFamily(Family, frozen=True, kw_only=True):
         """Whether given word vectors are where its table starts."""
         return self.embedding == "pretrained"
 
+    @property
+    def own_words_std(self) -> float | None:
+        """See `Family.own_words_std`."""
+        return self.embedding_std if self.extend_vectors and self.starts_at_vectors else None
+
     def describe(self, facts: Facts) -> str:
         """Sentences for the model card."""
         return (
@@ -192,7 +202,9 @@ class NetworkFamily(WordFamily, frozen=True, kw_only=True):
         super().__post_init__()
         if self.pooling in self.unfit:
             fitting = ", ".join(name for name in get_args(Pooling) if name not in self.unfit)
-            raise ConfigError(f'model.pooling is "{self.pooling}"; the {self.name} pools with {fitting}')
+            raise ConfigError(
+                f'model.pooling is "{self.pooling}", which a {self.name} cannot do; give one of {fitting}'
+            )
 
     @property
     def stands_alone(self) -> bool:

@@ -9,7 +9,7 @@ Letters: N texts, F features, C classes.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from msgspec import Meta
@@ -23,7 +23,7 @@ from rubrica.models.family import Facts, Family, Floats, Inputs, Scorer, Shapes,
 from rubrica.models.storage import Tensors, take_rows
 from rubrica.text.ngrams import Index, Ngrams, features, index_keys
 
-_TEXTS, _CHARACTERS = 1 << 10, 1 << 22  # that are numbers at a time; each character has room for some 7, of 8 bytes
+_TEXTS, _CHARACTERS = 1 << 10, 1 << 22  # of a stretch at most; a character becomes some 7 numbers of 8 bytes
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Linear(Family, frozen=True, kw_only=True):
     last_layer: ClassVar[tuple[str, ...]] = ("linear.weight", "linear.bias")
     is_baseline: ClassVar[bool] = True
 
-    name: str = "linear"
+    name: Literal["linear"] = "linear"
     word_ngrams: Annotated[int, Meta(ge=1, le=16)] = 2
     """The longest run of words that is a feature; 1 counts words alone."""
     char_ngrams: Annotated[int, Meta(ge=0, le=16)] = 5
@@ -96,7 +96,7 @@ class Linear(Family, frozen=True, kw_only=True):
 
 
 def logits(part: LinearPart, texts: Sequence[str]) -> Floats:
-    """What the classifier says of each text, (N, C): the distance from a class's plane, beyond 1 where it is sure."""
+    """The signed distance of each text from each class's plane, (N, C); above 1 means sure."""
     tensors, threads = part.tensors, native.num_threads()
     found = np.empty((len(texts), len(tensors["linear.bias"])), np.float32)
     for first, stretch in _stretches(texts):
@@ -106,15 +106,6 @@ def logits(part: LinearPart, texts: Sequence[str]) -> Floats:
             weight, entries = _expand(tensors, entries)
         found[first : first + len(stretch)] = scores(entries, weight, tensors["linear.bias"], threads)
     return np.hstack([-found, found]) if found.shape[1] == 1 else found
-
-
-def take_texts(texts: Sequence[str], rows: NDArray[np.int64]) -> list[str]:
-    """The texts of some rows in ascending order; all between are read with them, since texts may lie on disk."""
-    if not len(rows):
-        return []
-    first = int(rows[0])
-    near = texts[first : int(rows[-1]) + 1]
-    return [near[row] for row in (rows - first).tolist()]
 
 
 def _stretches(texts: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:

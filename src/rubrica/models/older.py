@@ -12,7 +12,7 @@ from rubrica.models.linear import Linear
 FORMAT = 4
 """The first format with a table for each member of a model."""
 
-# A setting that an old folder does not have was not there when it was written. This is what the code did then.
+# Values of settings that older versions did not have: what their code did.
 _BEFORE: dict[str, dict[str, Any]] = {
     "model": {
         "with_linear": False, "bidirectional": False, "embedding_std": 1.0, "extend_vectors": False,
@@ -23,10 +23,6 @@ _BEFORE: dict[str, dict[str, Any]] = {
         "adversarial": 0.0, "storage": "float32",
     },
 }  # fmt: skip
-_KNOWN = {
-    "model": {key for kind in FAMILIES.values() for key in fields_of(kind)},
-    "training": set(fields_of(AdamTraining)),
-}
 
 
 def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,9 +34,13 @@ def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:
     values = {**values}  # a TypeError where it is no mapping
     if values.get("rubrica_format", FORMAT) == FORMAT or not all(isinstance(values.get(key), dict) for key in _BEFORE):
         return values
-    for section, known in _KNOWN.items():
-        if unknown := [key for key in values[section] if key not in known]:
-            raise ConfigError(f"unknown key {section}.{unknown[0]}; {nearest(unknown[0], known)}")
+    known = {
+        "model": {key for kind in FAMILIES.values() for key in fields_of(kind)},
+        "training": set(fields_of(AdamTraining)),
+    }
+    for section, keys in known.items():
+        if unknown := [key for key in values[section] if key not in keys]:
+            raise ConfigError(f"unknown key {section}.{unknown[0]}; {nearest(unknown[0], keys)}")
     model, training = (_BEFORE[section] | values[section] for section in ("model", "training"))
     family = FAMILIES.get(str(model.get("name")))
     if family is None:

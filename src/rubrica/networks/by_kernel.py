@@ -19,11 +19,13 @@ Run = Callable[..., tuple[Floats, WayBack]]
 def as_reading(cell: str, pooling: str, index: Int[Tensor, "B T"], lengths: Lengths) -> Reading:
     """A padded batch as the kernels read it."""
     rows, steps = index.shape
-    known = np.full(rows, steps) if lengths is None else lengths.numpy()
-    return Reading(cell, pooling, index.to(torch.int32).flatten().numpy(), np.arange(rows) * steps, known)
+    known = np.full(rows, steps, np.int64) if lengths is None else lengths.numpy()
+    return Reading(
+        cell, pooling, index.to(torch.int32).flatten().numpy(), np.arange(rows, dtype=np.int64) * steps, known
+    )
 
 
-def by_kernel(run: Run, *tensors: Tensor | None) -> Float[Tensor, "B F"]:
+def by_kernel(run: Run, *tensors: Tensor) -> Float[Tensor, "B F"]:
     """What a kernel makes of tensors on the CPU, with their gradients.
 
     Args:
@@ -36,8 +38,8 @@ def by_kernel(run: Run, *tensors: Tensor | None) -> Float[Tensor, "B F"]:
 
 class _ByKernel(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, run: Run, *tensors: Tensor | None) -> Tensor:
-        arrays = (None if tensor is None else tensor.detach().numpy() for tensor in tensors)
+    def forward(ctx: Any, run: Run, *tensors: Tensor) -> Tensor:
+        arrays = (tensor.detach().numpy() for tensor in tensors)
         features, ctx.way_back = run(any(ctx.needs_input_grad), *arrays)
         return torch.from_numpy(features)
 

@@ -97,7 +97,7 @@ class Recurrent(nn.Module):
         return torch.stack(states)
 
     def weights_of(self, direction: str) -> list[Tensor]:
-        """w_ih (G * H, E), w_hh (G * H, H), b_ih and b_hh (G * H,), those that there are, of "l0" or "l0_reverse"."""
+        """The parameters of a direction, "l0" or "l0_reverse", in the order of `parameter_names`."""
         return [self.get_parameter(f"{name}_{direction}") for name in self.parameter_names]
 
     def read(
@@ -136,7 +136,7 @@ class Recurrent(nn.Module):
         return bptt.fused_states(self.name, x, weights)
 
     def step(self, x_gates: Gates, h_gates: Gates, h: State, carry: State) -> tuple[State, State]:
-        """One time step: the input's and the last state's part of the gates and that state in, the next state out.
+        """One time step: from the gates' parts by the input and by the last state, and this state, to the next state.
 
         Only the LSTM has a second state to carry; the others pass it on as it is.
         """

@@ -45,6 +45,7 @@ class ConvClassifier(TextNetwork):
             if lengths is not None:
                 lengths = (lengths + 1) // 2  # a step of two, padded by one on both sides, rounds up
             x = _convolve(conv, x)
+            norm.train(self.training and len(x) * x.shape[1] > 1)  # a single row has no spread of its own
             x = drop_padding(F.relu(norm(x.flatten(0, 1))).view_as(x), lengths)
         return self.pool(x.transpose(0, 1), lengths)  # the pooling wants (T, B, F)
 

@@ -1,8 +1,8 @@
 """A GRU that starts anew in a window at each word, a linear layer, the maximum over time, one linear layer.
 
 Source: B. Wang, "Disconnected recurrent neural networks for text categorization", ACL 2018
-(https://aclanthology.org/P18-1215). Its state knows the last words alone, as a convolution does, and as far back as a
-recurrent network can use. Departures: the first windows of a text are shorter, the paper fills them with zero vectors;
+(https://aclanthology.org/P18-1215). A state depends on the last K words alone, as in a convolution, but a GRU can use
+their order. Departures: the first windows of a text are shorter, the paper fills them with zero vectors;
 no batch normalization, so that a text's score never depends on others, in training either.
 
 A window is to the recurrent kernel just another text, so it has no code for windows. The states on the way are not

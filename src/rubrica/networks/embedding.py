@@ -26,7 +26,7 @@ from rubrica.text.vocab import TokenIds
 def uses_kernels(tensor: Tensor) -> bool:
     """Whether the kernels of `kernels/` compute with it: float32 on the CPU, where the native core is there.
 
-    Everything else goes the way of accelerators, through torch. The tests send the CPU that way here.
+    Torch computes everything else, as on an accelerator. Tests replace this function to try that way on the CPU.
     """
     return tensor.device.type == "cpu" and tensor.dtype == torch.float32 and native.library() is not None
 
@@ -76,7 +76,7 @@ class WordTable(nn.Module):
         self.words, self.vectors = torch.from_numpy(words), torch.from_numpy(vectors)
         self.vectors.requires_grad_(self.weight.requires_grad)
         read = vectors if self.shift is None else vectors + self.shift.numpy()
-        return read, index, lengths if masked else np.full(len(rows), steps)
+        return read, index, lengths if masked else np.full(len(rows), steps, np.int64)
 
 
 class TableAdam:

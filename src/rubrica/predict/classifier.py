@@ -65,9 +65,10 @@ class Classifier:
                 see `Task.check_abstaining`.
         """
         self.task.check_abstaining(abstain_below)
-        if not len(texts) or len(texts) != len(labels):  # a column of numpy's is neither true nor false
+        if not len(texts) or len(texts) != len(labels):  # a numpy column has no truth value
             raise ValueError(f"{len(texts)} texts and {len(labels)} labels; give as many labels as texts, at least one")
-        return self.task.evaluate(self.logits(texts), self.task.encode(labels), abstain_below)
+        targets = self.task.encode(labels)  # first: a wrong label is found at once
+        return self.task.evaluate(self.logits(texts), targets, abstain_below)
 
     def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unnormalised log-probabilities (N, C), see `Ensemble.logits`.

@@ -73,11 +73,14 @@ def run_seminar(dataset: Dataset, vectors: Vectors, out: str | Path) -> dict[str
     corpus = build_corpus(dataset, vectors, recipes["cnn"].data)  # the five read the same ids
     experiments = []
     for name, recipe in recipes.items():
-        artifact = train_corpus(corpus, vectors, recipe, title=name)
-        if artifact.metrics["interrupted"]:
+        try:
+            artifact = train_corpus(corpus, vectors, recipe, title=name)
+            if artifact.metrics["interrupted"]:
+                raise KeyboardInterrupt
+            save_artifact(artifact, out / "models" / name)
+        except KeyboardInterrupt:
             log.warning("interrupted: %s and what would follow are left out", name)
             break
-        save_artifact(artifact, out / "models" / name)
         experiments.append(_outcome(name, artifact))
     if not experiments:
         raise KeyboardInterrupt  # there is nothing to report

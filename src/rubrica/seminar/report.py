@@ -7,6 +7,7 @@ matplotlib draws the plots as inline SVG; their colours are CSS variables, for t
 Letters: C classes, N test texts.
 """
 
+import html
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -38,14 +39,11 @@ def render_seminar(report: dict[str, Any]) -> str:
     """The whole page as HTML; the same report gives the same bytes.
 
     The report is what `rubrica seminar` measured: `data`, `experiments` in the order they ran, `seed`, `machine`,
-    `versions`, `created`, `seconds`, and if known the `command` that repeats it.
+    `versions`, `created`, `seconds`, and the `command` that repeats it.
 
     Raises:
-        ValueError: If there is no experiment in it.
         MissingExtraError: If matplotlib or Jinja2 is not installed.
     """
-    if not report["experiments"]:
-        raise ValueError("the report holds no experiment; run at least one, e.g. rubrica seminar --help")
     return str(_template().render(facts(report)))
 
 
@@ -67,7 +65,7 @@ def facts(report: dict[str, Any]) -> dict[str, Any]:
     """Everything that the template may speak of: the report, and what follows from it."""
     labels = report["data"]["labels"]
     chance = 1 / len(labels)
-    experiments = [_experiment(raw, index, labels, chance) for index, raw in enumerate(report["experiments"])]
+    experiments = [_experiment(raw, labels, chance) for raw in report["experiments"]]
     named = {experiment["experiment"]: experiment for experiment in experiments}
     truths = np.sum(experiments[0]["confusion"], axis=1)
     curves = [experiment for experiment in experiments if experiment["curve"]["update"]]
@@ -91,13 +89,13 @@ def facts(report: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _experiment(raw: dict[str, Any], index: int, labels: Sequence[str], chance: float) -> dict[str, Any]:
+def _experiment(raw: dict[str, Any], labels: Sequence[str], chance: float) -> dict[str, Any]:
     counts = np.asarray(raw["confusion"], dtype=np.int64)
     answers = counts.sum(axis=0) / max(1, counts.sum())
     favorite, thaw = int(answers.argmax()), raw["thaw_update"]
     return {
         **raw,
-        "slot": COLORS.get(raw["experiment"], index % len(SLOTS)),
+        "slot": COLORS[raw["experiment"]],
         "at_chance": abs(raw["accuracy"] - chance) < AT_CHANCE,
         "one_answer": labels[favorite] if answers[favorite] >= ONE_ANSWER else None,
         "one_answer_share": float(answers[favorite]),
@@ -190,14 +188,13 @@ def _spread(heights: Iterable[float]) -> list[float]:
 
 def _inline(svg: str, prefix: str, description: str) -> str:
     """An SVG file as a part of a page: no prolog, ids of its own, the page's colours, a name for screen readers."""
-    escape = require("markupsafe", "report").escape
     (box,) = re.findall(r'viewBox="([^"]+)"', svg)
     body = re.sub(r"<(metadata|style)\b.*?</\1>", "", svg[svg.index(">", svg.index("<svg")) + 1 :], flags=re.DOTALL)
     body = re.sub(r'(?<=\bid=")|(?<=href="#)|(?<=url\(#)', f"{prefix}-", body)
     body = body.replace(INK, "currentColor")
     for slot, color in enumerate(SLOTS):
         body = body.replace(color, f"var(--slot{slot})")
-    return f'<svg class="plot" viewBox="{box}" role="img" aria-label="{escape(description)}">{body.strip()}'
+    return f'<svg class="plot" viewBox="{box}" role="img" aria-label="{html.escape(description)}">{body.strip()}'
 
 
 def _decimals(number: float | None, digits: int = 3) -> str:

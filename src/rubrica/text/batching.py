@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rubrica.text.vocab import PAD_ID, TokenIds
 
-_SORTED_BATCHES = 50  # that are sorted together: padding falls to 3 %, and 3,200 texts are still well mixed
+_SORTED_BATCHES = 50  # sorted together: padding falls to 3 %, and 3,200 texts are still well mixed
 
 
 def pad_batch(texts: TokenIds, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -22,8 +22,8 @@ from rubrica.kernels.linear import Entries
 from rubrica.text.tokenizer import tokenize
 from rubrica.text.tokens import prepare, unicode_tables
 
-MAX_TOKENS = 1 << 16  # of a text that are read: a long book's first half
-_TEXTS_PER_THREAD = 64  # that are worth starting a thread for
+MAX_TOKENS = 1 << 16  # the rest of a text is not read; these are the first half of a long book
+_TEXTS_PER_THREAD = 64  # fewer are not worth a thread
 _MARK = 0x110000  # stands before and behind a token; no character has this code point
 _MIX, _LAST = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xFF51AFD7ED558CCD)
 _WORD_SEED, _RUN_SEED = np.uint64(0xD6E8FEB86659FD93), np.uint64(0xA0761D6478BD642F)

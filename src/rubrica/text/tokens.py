@@ -26,7 +26,7 @@ from rubrica.text.tokenizer import WHITE_SPACE, WORD, tokenize
 _CODE_POINTS = 0x40000  # the planes that hold letters or white space; a test holds the rest of Unicode to it
 _WORD, _SPACE = 1, 2  # the kinds of native/tokens.cpp; punctuation is 0
 _SPECIAL = ("\u0130", "\u03a3")  # dotted capital I: two characters; capital sigma: its form depends on its place
-_BYTES_PER_THREAD = 1 << 17  # that are worth starting a thread for
+_BYTES_PER_THREAD = 1 << 17  # fewer are not worth a thread
 _SLOT_BYTES = 16
 
 

@@ -72,6 +72,10 @@ class Vocab:
     def _lookup(self) -> tokens.WordIndex | dict[str, int]:
         return tokens.index_words(self.words)
 
+    def to_bytes(self) -> bytes:
+        """The content of `vocab.txt`: only a line feed ends a line, and no word that a text can hold has one in it."""
+        return ("\n".join(self.words) + "\n").encode("utf-8", "surrogatepass")
+
     @classmethod
     def from_vectors(cls, words: Sequence[str], *, lowercase: bool) -> "Vocab":
         """The words of a vectors file in its order; where it has no word `unk`, one more at the end."""

@@ -11,7 +11,7 @@ from rubrica.vectors.word_vectors import Vectors
 
 log = logging.getLogger(__name__)
 
-_CASE, _CASES = 1 << 10, 64  # texts of a sample, and how many samples show whether vectors know capitals
+_SAMPLE_TEXTS, _SAMPLES = 1 << 10, 64  # that show whether vectors know capitals
 
 
 def settle_case(settings: DataSettings, vectors: Vectors | None, texts: Sequence[str]) -> DataSettings:
@@ -28,8 +28,8 @@ def settle_case(settings: DataSettings, vectors: Vectors | None, texts: Sequence
 
 def _knows_more_lowercased(vectors: Vectors, texts: Sequence[str]) -> bool:
     counter = WordCounter(lowercase=False, max_length=1)
-    for first in range(0, len(texts), max(_CASE, len(texts) // _CASES)):
-        counter.add(texts[first : first + _CASE])
+    for first in range(0, len(texts), max(_SAMPLE_TEXTS, len(texts) // _SAMPLES)):
+        counter.add(texts[first : first + _SAMPLE_TEXTS])
     words, counts = counter.words()
     known = set(vectors.words)
     total = max(1, int(counts.sum()))

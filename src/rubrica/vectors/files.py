@@ -212,7 +212,7 @@ def check_finite(matrix: Matrix, words: list[str], path: Path, *, first: int = 0
     """Make sure that all vectors are finite.
 
     Raises:
-        VectorsError: With the first word whose vector is not; `first` words of the file stand before these.
+        VectorsError: Names the first word whose vector is not finite; `first` counts the words of the file before.
     """
     finite = np.isfinite(matrix).all(axis=1)
     if not finite.all():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rubrica.errors import VectorsError, require
+from rubrica.errors import VectorsError
 from rubrica.vectors.files import Table, check_finite
 
 
@@ -20,28 +20,31 @@ def read_model2vec(path: Path) -> Table:
     Raises:
         VectorsError: If a file is missing or does not fit the others.
     """
-    safetensors = require("safetensors", "vectors")
+    from safetensors import SafetensorError, safe_open  # late: texts need no vectors
+
     for name in ("model.safetensors", "tokenizer.json"):
         if not (path / name).is_file():
             raise VectorsError(path, f"the folder has no {name}; expected a model2vec folder, or give a file")
     words = _tokenizer_words(path / "tokenizer.json")
     path = path / "model.safetensors"
     try:
-        with safetensors.safe_open(path, "numpy") as opened:
+        with safe_open(path, "numpy") as opened:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
-    except (safetensors.SafetensorError, TypeError) as error:  # TypeError: a type that numpy lacks
+    except (SafetensorError, TypeError) as error:  # TypeError: a type that numpy lacks
         raise VectorsError(path, f"cannot be read ({error}); download it again") from error
     matrix = tensors.get("embeddings")
     if matrix is None or matrix.ndim != 2:
         raise VectorsError(path, f"tensors {sorted(tensors)}, expected a matrix called 'embeddings'")
     if (rows := tensors.get("mapping")) is not None:
+        if rows.ndim != 1 or rows.dtype.kind not in "iu":
+            raise VectorsError(path, f"'mapping' is {rows.dtype} {rows.shape}, expected a list of whole numbers")
         if rows.size and not 0 <= rows.min() <= rows.max() < len(matrix):
             raise VectorsError(path, f"'mapping' up to {rows.max()} for {len(matrix)} rows; download it again")
         matrix = matrix[rows]
     weights = tensors.get("weights", np.ones(len(matrix), np.float32))
-    if not len(words) == len(matrix) == len(weights):
+    if len(words) != len(matrix) or weights.shape != (len(matrix),):
         raise VectorsError(
-            path, f"{len(matrix)} vectors, {len(weights)} weights, expected {len(words)} as in tokenizer.json"
+            path, f"{len(matrix)} vectors, weights {weights.shape}, expected {len(words)} of each as in tokenizer.json"
         )
     matrix = (matrix * weights[:, None]).astype(np.float32)
     check_finite(matrix, words, path)
@@ -57,6 +60,6 @@ def _tokenizer_words(path: Path) -> list[str]:
             vocab = {token: i for i, (token, _) in enumerate(vocab)}
         words = {i: word for word, i in vocab.items()}
         words |= {token["id"]: token["content"] for token in tokenizer.get("added_tokens") or []}
-        return [words[i] for i in range(len(words))]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return ["".join(words[i]) for i in range(len(words))]  # a TypeError where a word is no string
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise VectorsError(path, f"no vocabulary with ids from 0 on ({error!r}); download it again") from error

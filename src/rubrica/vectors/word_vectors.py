@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from rubrica.errors import FileError, VectorsError, require
-from rubrica.files import cache_folder, content_key, written_whole
+from rubrica.files import cache_folder, check_place, content_key, written_whole
 from rubrica.text.tokenizer import tokenize
 from rubrica.vectors.files import BLOCK_BYTES, Matrix, Table, read_file
 from rubrica.vectors.hub import find_known
@@ -89,14 +89,15 @@ def read_vectors(path: str | Path, *, block_bytes: int = BLOCK_BYTES) -> Vectors
 
 
 def check_savable(path: str | Path) -> Path:
-    """Make sure that the ending of a name says a format, before vectors are made for the file.
+    """Make sure that vectors can be written to a file, before they are made for it.
 
     Raises:
-        VectorsError: If it does not.
+        VectorsError: If the ending of the name says no format, or the file cannot be written.
     """
     path = Path(path).expanduser()
     if path.suffix not in {".txt", ".vec", ".bin"}:
         raise VectorsError(path, f"ending {path.suffix!r}, expected .txt, .vec (text) or .bin (binary)")
+    check_place(path, VectorsError)
     return path
 
 
@@ -155,7 +156,7 @@ def train_vectors(
     source, found = f"{len(sentences)} own texts", len(model.wv)
     if found < 2:
         raise VectorsError(
-            source, f"{found} words occur {min_count} times, expected 2 or more; give more texts or lower min_count"
+            source, f"{found} words occur {min_count} times or more, expected 2; give more texts or lower min_count"
         )
     if found < dim:
         log.warning("%s: only %d words occur %d times, fewer than dim %d", source, found, min_count, dim)
@@ -193,7 +194,7 @@ def _key(path: Path) -> str:
         first = file.read(edge)
         file.seek(max(0, stat.st_size - edge))
         last = file.read(edge)
-    # A larger number here when the same file would give another table.
+    # Raise the number when the same file gives another table.
     return content_key(
         b"vectors 1", os.fsencode(path.resolve()), b"%d %d" % (stat.st_size, stat.st_mtime_ns), first, last
     )
