@@ -12,6 +12,7 @@ import os
 import platform
 import shutil
 import sys
+from copy import copy
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -60,7 +61,7 @@ class BuildLibraries(build_ext):
     def finalize_options(self) -> None:  # noqa: D102
         super().finalize_options()
         self.force = True  # the times of the files do not tell that the flags are others
-        self.parallel = self.parallel or True  # a library on each core
+        self.parallel = self.parallel or ((os.cpu_count() or 1) > 1 and len(LEVELS))  # each has one long file
 
     def run(self) -> None:  # noqa: D102
         self.failed: dict[str, Exception] = {}
@@ -83,7 +84,10 @@ class BuildLibraries(build_ext):
         try:
             if WINDOWS:
                 self._use_clang_cl()
-            super().build_extension(ext)
+            # The libraries are built side by side, from sources of the same names: each has its own object files.
+            alone = copy(self)
+            alone.build_temp = str(Path(self.build_temp, ext.name))
+            super(BuildLibraries, alone).build_extension(ext)
         except (BaseError, CCompilerError, OSError) as error:
             self.failed[ext.name.removeprefix("rubrica.kernels.librubrica-")] = error
             # What an earlier build left there is of other sources.
