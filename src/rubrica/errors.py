@@ -3,10 +3,12 @@
 Arguments of the wrong kind raise plain `ValueError` or `TypeError`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+
+_SHOWN = 20  # names in a message at most
 
 
 class RubricaError(Exception):
@@ -64,9 +66,14 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
     known = list(known)
     close = get_close_matches(word, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known[:_SHOWN])}{_more(known)}"
 
 
 def quote_names(names: Iterable[str]) -> str:
     """Names of columns for a message, each short and on one line; a file without a header may have long ones."""
-    return ", ".join(f'"{" ".join(name.split())[:40]}"' for name in names)
+    names = list(names)
+    return ", ".join(f'"{" ".join(name.split())[:40]}"' for name in names[:_SHOWN]) + _more(names)
+
+
+def _more(names: Sequence[str]) -> str:
+    return f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""

@@ -129,7 +129,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"class_weight is {self.class_weight!r}; give finite weights above 0")
         classes, targets = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
-            raise ValueError(f"y has one class only ({classes[0]!r}); give texts of at least two classes")
+            raise ValueError(f"y has one class only ({classes.tolist()[0]!r}); give texts of at least two classes")
         names = [str(label) for label in classes.tolist()]
         examples = Examples(texts, [names[target] for target in targets.tolist()])
         data = Dataset("X", {"train": examples}, ("text",), "label", task_of(names, lists=False))
@@ -165,8 +165,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if str(self.model) not in recipe_names() and not Path(self.model).suffix:
             raise ConfigError(f"model is {self.model!r:.40}; {nearest(str(self.model), recipe_names())}")
         tables = {section: dict(values) for section, values in read_recipe(str(self.model)).items()}
-        wanted = {"training.class_weight": "balanced"} if self.class_weight == "balanced" else {}
-        for path, value in (wanted | dict(self.settings or {})).items():
+        balanced = {"training.class_weight": "balanced"} if self.class_weight == "balanced" else {}
+        for path, value in (dict(self.settings or {}) | balanced).items():
             section, _, key = str(path).partition(".")
             tables.setdefault(section, {})[key] = _plain(value)
         given = {name: getattr(self, name) for name in _NAMED} | {"seed": self.random_state}

@@ -86,6 +86,14 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
+def user_path(path: str | Path) -> Path:
+    """A path with `~` as the user's folder; another name that begins with `~` stays as it is."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # no user of that name
+        return Path(path)
+
+
 def cache_folder() -> Path:
     """The folder of derived files; it need not exist yet."""
     if path := os.environ.get("RUBRICA_CACHE"):

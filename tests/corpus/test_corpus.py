@@ -7,7 +7,7 @@ import pytest
 
 from rubrica.config.groups import DataSettings
 from rubrica.corpus import corpus as corpus_module
-from rubrica.corpus.corpus import build_corpus, pretrained_table
+from rubrica.corpus.corpus import build_corpus, pretrained_rows
 from rubrica.data import stored_texts
 from rubrica.data.dataset import Dataset, Examples
 from rubrica.files import cache_folder
@@ -105,9 +105,9 @@ def test_without_vectors_the_words_are_those_of_train_alone():
 
 def test_vectors_without_unk_gain_their_mean_as_a_last_row():
     matrix = np.array([[1, 2], [3, 6]], np.float32)
-    table = pretrained_table(Vectors(["a", "b"], matrix, ""))
-    np.testing.assert_array_equal(table, [[1, 2], [3, 6], [2, 4]])
-    assert pretrained_table(Vectors(["unk", "b"], matrix, "")) is matrix
+    table = pretrained_rows(Vectors(["a", "b"], matrix, ""), np.array([2, 1, 0]))
+    np.testing.assert_array_equal(table, [[2, 4], [3, 6], [1, 2]])
+    assert pretrained_rows(Vectors(["unk", "b"], matrix, ""), np.array([1])).tolist() == [[3, 6]]
 
 
 def test_several_labels_are_ones_in_a_row(monkeypatch):

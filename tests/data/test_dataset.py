@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from made_files import TINY, class_label, csv_bytes, each_size, jsonl_bytes, parquet_bytes, rows_of, write
-from rubrica.data import csv_files, sources
+from rubrica.data import csv_files, hub
 from rubrica.data.dataset import Examples, read_dataset, read_texts
 from rubrica.data.large_files import Limits, iter_lines, read_content
 from rubrica.data.stored_texts import StoredTexts
@@ -180,7 +180,7 @@ def test_a_large_hub_data_set_is_taken_in_parts(monkeypatch):
         "train": pa.table({"text": TEXTS, "label": LABELS}),
         "test": pa.table({"text": ["a"] * 5, "label": ["neg"] * 5}),
     }
-    monkeypatch.setattr(sources, "read_hub", lambda name: splits)
+    monkeypatch.setattr(hub, "read_hub", lambda name: splits)
     dataset = read_dataset("some/name", limits=TINY)
     assert rows_of(dataset.splits["train"]) == ROWS
     splits["test"] = pa.table({"text": ["a"] * 5, "label": ["neg"] * 4 + ["new"]})
@@ -190,9 +190,9 @@ def test_a_large_hub_data_set_is_taken_in_parts(monkeypatch):
 
 def test_an_empty_split_of_a_hub_data_set_is_passed_over(monkeypatch):
     rows, none = pa.table({"text": ["a"], "label": ["x"]}), pa.table({"text": [], "label": []})
-    monkeypatch.setattr(sources, "read_hub", lambda name: {"train": rows, "test": none})
+    monkeypatch.setattr(hub, "read_hub", lambda name: {"train": rows, "test": none})
     assert list(read_dataset("some/name").splits) == ["train"]
-    monkeypatch.setattr(sources, "read_hub", lambda name: {"train": none})
+    monkeypatch.setattr(hub, "read_hub", lambda name: {"train": none})
     with pytest.raises(DataError, match="some/name: found no split with rows, expected train and test"):
         read_dataset("some/name")
 

@@ -196,7 +196,7 @@ def test_what_cannot_be_trained_on():
         )
 
     check_trainable(dataset(["a", "b"], train=["a", "b", "b"]))
-    with pytest.raises(DataError, match=r'd: one class only \("a"\), expected at least 2; check column "kind"'):
+    with pytest.raises(DataError, match=r'd: one class only \("a"\), expected at least 2 classes; check column "kind"'):
         check_trainable(dataset(["a"], train=["a", "a"]))
     with pytest.raises(DataError, match='train has no example of "b", "c"'):
         check_trainable(dataset(["a", "b", "c"], train=["a"], test=["b"]))

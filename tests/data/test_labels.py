@@ -97,7 +97,7 @@ def test_train_decides_for_the_other_splits(tmp_path, limits):
         read_dataset(tmp_path / "several", limits=limits)
     write(tmp_path / "one" / "train.csv", "text,label\none,a\ntwo,b\n")
     write(tmp_path / "one" / "test.csv", "text,label\nthree,b\nfour,b|a\n")
-    with pytest.raises(DataError, match="line 3: 2 labels, and each text of train has one"):
+    with pytest.raises(DataError, match=r"line 3: a list of labels \(2\), but each text of train has a single"):
         read_dataset(tmp_path / "one", limits=limits)
 
 

@@ -3,9 +3,9 @@
 Only the rows of words that some text uses are kept. A row that no text uses gets no gradient, and with no gradient
 Adam leaves it where it is, so the rest of a table of a million words changes no result; it only costs time.
 
-Texts are read a stretch at a time, so a data set may be larger than memory, as long as its texts lie elsewhere. What
-every text has (ids, where they start, its class) goes to files that are mapped into memory, once it is large. The
-files vanish with the process.
+Texts are read a stretch at a time, so a data set may be larger than memory, as long as its texts lie elsewhere. Arrays
+with something for each text (ids, offsets, targets) become memory-mapped files once they are large. The files vanish
+with the process.
 
 Letters: N texts, V words in use, W words of the vectors.
 """
@@ -23,9 +23,9 @@ from rubrica.corpus.held_out import text_keys
 from rubrica.data.dataset import Dataset
 from rubrica.data.stored_texts import stretches
 from rubrica.files import cache_faults, make_array, unnamed_file
-from rubrica.scoring.task import Task
+from rubrica.scoring.task import Rows, Task
 from rubrica.text.tokens import WordCounter
-from rubrica.text.vocab import PAD_ID, UNKNOWN, TokenIds, Vocab
+from rubrica.text.vocab import PAD_ID, TokenIds, Vocab
 from rubrica.vectors.case import settle_case
 from rubrica.vectors.word_vectors import Vectors
 
@@ -42,7 +42,7 @@ class Split:
     Args:
         tokens: The ids of N texts.
         targets: Their labels in numbers, see `Task.encode`.
-        texts: As they were read, in memory or not; for models that read characters.
+        texts: The texts themselves, in memory or on disk, for models that read characters.
         weights: How much each counts in training, (N,); None where all count alike.
         keys: The same number for near-duplicates, see `held_out.py`; None where no part of the split is held out.
     """
@@ -140,7 +140,7 @@ def _renumber(ids: NDArray[np.int32], numbers: NDArray[np.int32]) -> None:
 
 
 def _rows_in_use(vocab: Vocab, tokens: Sequence[TokenIds]) -> NDArray[np.int64]:
-    """Ids of padding, of unknown words and of some text; each id in the texts becomes its place among them."""
+    """The ids in use, sorted: padding, the unknown word, and the ids of the texts, which become places among them."""
     used = np.zeros(len(vocab.words), bool)
     used[[PAD_ID, vocab.unknown_id]] = True
     for found in tokens:
@@ -152,8 +152,11 @@ def _rows_in_use(vocab: Vocab, tokens: Sequence[TokenIds]) -> NDArray[np.int64]:
     return np.flatnonzero(used)
 
 
-def pretrained_table(vectors: Vectors) -> NDArray[np.float32]:
-    """The vectors as an embedding table (W, E): where they have no word `unk`, their mean is one more row."""
-    if UNKNOWN in vectors.words:
-        return vectors.matrix
-    return np.vstack([vectors.matrix, vectors.matrix.mean(axis=0, keepdims=True, dtype=np.float64)], dtype=np.float32)
+def pretrained_rows(vectors: Vectors, rows: Rows) -> NDArray[np.float32]:
+    """Rows of the vectors as an embedding table; the row behind the last word, for unknown words, is their mean."""
+    known = rows < len(vectors.words)
+    table = np.empty((len(rows), vectors.dim), np.float32)
+    table[known] = vectors.matrix[rows[known]]
+    if not known.all():
+        table[~known] = vectors.matrix.mean(axis=0, dtype=np.float64)
+    return table

@@ -23,6 +23,7 @@ from rubrica.data.sources import find_splits
 from rubrica.data.stored_texts import CodedLabels, StoredTexts
 from rubrica.data.table import Table
 from rubrica.errors import DataError, quote_names
+from rubrica.files import user_path
 from rubrica.scoring.task import Label, Task
 from rubrica.scoring.tasks import task_of
 
@@ -123,7 +124,7 @@ def read_texts(
     Raises:
         DataError: As in `read_dataset`.
     """
-    path = Path(source).expanduser()
+    path = user_path(source)
     if path.is_dir():
         raise DataError(path, "a folder, expected one file of texts")
     if file_suffix(path) in (".txt", ".ft"):
@@ -181,7 +182,8 @@ def check_trainable(dataset: Dataset) -> None:
     if "train" not in dataset.splits:
         raise DataError(dataset.name, f"no train split, found {', '.join(dataset.splits)}; add train.*")
     if dataset.task.num_classes < 2:
-        problem = f'one class only ("{dataset.task.labels[0]}"), expected at least 2'
+        found = f'one class only ("{dataset.task.labels[0]}")' if dataset.task.labels else "no text has a label"
+        problem = f"{found}, expected at least 2 classes"
         raise DataError(dataset.name, f'{problem}; check column "{dataset.label_column}" or pass --label-column')
     if missing := set(dataset.task.labels).difference(classes_of(dataset.splits["train"].labels)):
         names = quote_names(sorted(missing))

@@ -64,9 +64,8 @@ def check_known(table: Table, labels: list[Label], split: str, task: Task) -> li
         try:
             spelled[label] = task.spell(label)
         except ValueError as error:
-            problem = f"{error}, and each text of train has one"
-            advice = 'correct one of them, or pass --label-separator "" to read labels whole'
-            raise table.error(labels.index(label), f"{problem}; {advice}") from None
+            advice = 'write one label, or pass --label-separator "" to read labels whole'
+            raise table.error(labels.index(label), f"{error}; {advice}") from None
         if strange := [name for name in as_list(label) if name not in classes]:
             problem = f'label "{strange[0]}" of the {split} split does not occur in train'
             advice = "correct it, remove the row, or add such a text to train"

@@ -10,8 +10,13 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rubrica.errors import DataError
+from rubrica.files import user_path
+
+if TYPE_CHECKING:
+    from gzip import GzipFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +82,15 @@ def read_content(path: Path, limits: Limits = USUAL) -> Content:
         FileError: If a large packed file cannot be unpacked into the cache folder.
     """
     import gzip  # not for an answer
-    import shutil
     import zlib
 
-    from rubrica.files import unnamed_file
-
-    packed = path.suffix.lower() == ".gz"
     data: bytes | mmap.mmap
     try:
-        if path.stat().st_size <= limits.large_bytes:
-            data = gzip.decompress(path.read_bytes()) if packed else path.read_bytes()
-        elif packed:
-            with gzip.open(path) as source, unnamed_file() as file:
-                shutil.copyfileobj(source, file, 1 << 20)
-                file.flush()
-                data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if file.tell() else b""
+        if path.suffix.lower() == ".gz":
+            with gzip.open(path) as packed:
+                data = _unpack(packed, limits)
+        elif path.stat().st_size <= limits.large_bytes:
+            data = path.read_bytes()
         else:
             with path.open("rb") as file:
                 data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -100,6 +99,23 @@ def read_content(path: Path, limits: Limits = USUAL) -> Content:
     except OSError as error:
         raise DataError(path, f"cannot be read ({error.strerror})") from None
     return Content(path, data, limits)
+
+
+def _unpack(packed: "GzipFile", limits: Limits) -> bytes | mmap.mmap:
+    """All that a packed file holds; if it is large, as the map of a file in the cache folder."""
+    from rubrica.files import cache_faults, unnamed_file
+
+    data = packed.read(limits.large_bytes + 1)
+    if len(data) <= limits.large_bytes:
+        return data
+    with unnamed_file() as file:
+        while data:
+            with cache_faults():
+                file.write(data)
+            data = packed.read(1 << 20)
+        with cache_faults():
+            file.flush()
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def decode(path: Path | str, data: bytes, first_line: int = 1) -> str:
@@ -127,7 +143,7 @@ def iter_lines(source: Path | str) -> Iterator[str]:
         DataError: If there is no such file or a line is not UTF-8.
     """
     standard = str(source) == "-"
-    path = "<stdin>" if standard else Path(source).expanduser()
+    path = "<stdin>" if standard else user_path(source)
     try:
         with nullcontext(sys.stdin.buffer) if standard else Path(path).open("rb") as stream:
             for number, line in enumerate(stream, 1):

@@ -7,11 +7,10 @@ from itertools import chain
 from pathlib import Path
 
 from rubrica.data.files import FORMATS, file_suffix, read_parts
-from rubrica.data.hub import read_hub
 from rubrica.data.large_files import Limits
-from rubrica.data.mini_news import TOPICS, build_mini_news
 from rubrica.data.table import Table, arrow_parts
 from rubrica.errors import DataError
+from rubrica.files import user_path
 
 SPLITS = ("train", "validation", "test")
 MINI_NEWS = "mini-news"
@@ -28,9 +27,12 @@ def find_splits(source: str | Path, delimiter: str | None, limits: Limits) -> di
         DataError: If nothing is there, or a folder or hub data set has no train split and not exactly one other.
         MissingExtraError: If `datasets` is not installed, for a hub id.
     """
-    name, path = str(source), Path(source).expanduser()
-    if path.exists():
-        return _local_splits(path, delimiter, limits)
+    name, path = str(source), user_path(source)
+    try:
+        if path.exists():
+            return _local_splits(path, delimiter, limits)
+    except OSError as error:
+        raise DataError(name, f"cannot be read ({error.strerror}); check the path and who may read it") from None
     pathlike = isinstance(source, Path) or not _HUB_ID.fullmatch(name) or file_suffix(path) in FORMATS
     if pathlike or ("/" not in name and path.suffix):
         raise DataError(name, f"no such file or folder (looked from {Path.cwd()}); check the spelling")
@@ -74,6 +76,8 @@ def _split_files(folder: Path) -> dict[str, list[Path]]:
 
 
 def _hub_splits(name: str, limits: Limits) -> dict[str, Iterator[Table]]:
+    from rubrica.data.hub import read_hub  # late: a file needs no network
+
     found = {_SPLIT_NAMES.get(split, split): table for split, table in read_hub(name).items() if table.num_rows}
     present = [split for split in SPLITS if split in found]
     if "train" not in found and len(present) != 1:
@@ -83,6 +87,8 @@ def _hub_splits(name: str, limits: Limits) -> dict[str, Iterator[Table]]:
 
 
 def _mini_news() -> dict[str, Iterator[Table]]:
+    from rubrica.data.mini_news import TOPICS, build_mini_news  # late: a file needs no stories
+
     names = {"label": list(TOPICS)}  # not in alphabetical order
     return {
         split: iter([Table(MINI_NEWS, {"text": texts, "label": list(map(TOPICS.index, labels))}, names)])

@@ -1,6 +1,7 @@
 """The columns of a file or of a hub data set, all rows or some of them."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -19,12 +20,21 @@ class Table:
     columns: dict[str, Any]  # by name; lists, or pyarrow columns that become lists when they are asked for
     class_names: dict[str, list[str]] = field(default_factory=dict)  # what the integers of a hub ClassLabel stand for
     row_lines: Callable[[], Iterable[int]] | None = None  # the physical line of every row, where there are lines
-    first_row: int = 0  # how many rows of the file stand before these
+    first_row: int = 0  # rows of the file before the first row here
 
     def values(self, column: str) -> list[Any]:
-        """A column as Python objects."""
+        """A column as Python objects.
+
+        Raises:
+            DataError: If Arrow cannot make objects of it, for instance of bytes that are not UTF-8.
+        """
         values = self.columns[column]
-        return values if isinstance(values, list) else values.to_pylist()
+        if isinstance(values, list):
+            return values
+        try:
+            return list(values.to_pylist())
+        except (ValueError, OverflowError) as error:
+            raise DataError(self.path, f'column "{column}" cannot be read ({error}); write it as strings') from None
 
     def error(self, row: int, problem: str) -> DataError:
         """The error for a row, counted from 0, at its line where there is one."""
@@ -39,7 +49,7 @@ def check_names(path: Path | str, names: list[str]) -> None:
     Raises:
         DataError: If two have the same.
     """
-    if twice := {name for name in names if names.count(name) > 1}:
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise DataError(path, f'two columns are named "{min(twice)}"; rename one of them')
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.config.groups import SgdTraining
-from rubrica.corpus.corpus import Split, pretrained_table
+from rubrica.corpus.corpus import Split, pretrained_rows
 from rubrica.kernels import native
 from rubrica.kernels.bag import Head, Tables, features, train
 from rubrica.learning.job import History, Job, Trained
@@ -113,7 +113,7 @@ def _start(job: Job, generator: np.random.Generator) -> tuple[Tables, Head]:
     assert isinstance(model, Bag)
     dim, num_classes = model.embedding_dim, job.task.num_classes
     if job.start is not None:
-        words: NDArray[np.float32] = pretrained_table(job.start)[corpus.rows]
+        words: NDArray[np.float32] = pretrained_rows(job.start, corpus.rows)
     else:
         words = np.float32(1 / dim) * (2 * generator.random((len(corpus.rows), dim), np.float32) - 1)
         words[[PAD_ID, corpus.vocab.unknown_id]] = 0  # a word that is not known says nothing until it has learned to

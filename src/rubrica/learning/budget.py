@@ -2,8 +2,8 @@
 
 The step size of a network falls to zero with the last update, so their number has to be known at the first one. A short
 trial on the same texts tells how long an update takes; a trial on some of the texts tells how long the linear model
-beside it takes. The chosen number, `training.max_steps`, is kept with the model, so the run can be repeated without a
-clock.
+beside the network takes. The chosen number, `training.max_steps`, is kept with the model, so the run can be repeated
+without a clock.
 
 Two models are not repeated by their settings. One was stopped by the deadline, because the machine became slower than
 it was on trial. The other is a bag that took the place of a network with vectors: it knows the words of the vectors,
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 _BATCH, _SMALL_BATCH, _MANY = 64, 32, 20_000  # texts of an update where there are this many texts; of fewer
 _TRIAL_STEPS = (5, 35)
-_TRIAL_TEXTS = 1024  # neighbours, at two places: texts on disk are read together
+_TRIAL_TEXTS = 1024  # neighbours at two places, as many as `learning.linear` reads together
 _PLANNED = 0.8  # of the time left; the rest is for validation, for saving, and for what else the machine does
 
 Trial = Callable[[Config, Rows], float]

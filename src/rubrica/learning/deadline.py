@@ -13,7 +13,7 @@ class Deadline:
 
     @classmethod
     def after(cls, seconds: float | None) -> "Deadline":
-        """The deadline in so many seconds; None sets none."""
+        """The deadline after some seconds from now; None sets none."""
         return cls() if seconds is None else cls(time.perf_counter() + seconds)
 
     @property
@@ -32,7 +32,7 @@ class Deadline:
         return self.left < 0
 
     def with_reserve(self, share: float, least: float) -> "Deadline":
-        """An earlier one, after this share of the time left, but at least `least` seconds from now; of none, none."""
+        """A deadline after this share of the time left, at least `least` seconds from now; none where there is none."""
         return Deadline(time.perf_counter() + max(least, share * self.left))
 
 

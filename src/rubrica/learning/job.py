@@ -49,7 +49,8 @@ class History:
     def validated(self, title: str, epoch: int, report: Report) -> None:
         """Add the scores on held-out texts after an epoch, and log them."""
         self.record(epoch, validation_loss=report.loss, validation_accuracy=report.main)
-        log.info("%s: epoch %d, validation loss %.4f accuracy %.4f", title, epoch + 1, report.loss, report.main)
+        figures = (report.loss, report.measure, report.main)
+        log.info("%s: epoch %d, validation loss %.4f %s %.4f", title, epoch + 1, *figures)
 
 
 SplitScorer = Callable[[Split, Rows], Floats]
@@ -74,7 +75,7 @@ Judge = Callable[[Trained], Report]
 
 @dataclass(frozen=True)
 class Job:
-    """One training of one member, ready to run.
+    """One training, of a whole model or of one member, ready to run.
 
     Args:
         config: Its epochs and its batch size are chosen.

@@ -5,7 +5,7 @@ feature also counts by what it says about the classes, they are read a third tim
 
 This weight is an idea of F. Debole and F. Sebastiani, "Supervised term weighting for automated text categorization",
 2003, https://doi.org/10.1145/952532.952688. Of their measures it is information gain, but only over the texts that have
-the feature, and beside idf instead of in its place. It is part of `linear.idf`, so an answer does not know it.
+the feature, and beside idf instead of in its place. It is multiplied into `linear.idf`; prediction has no code for it.
 
 Letters: N texts, F features, C classes, P parts of W columns.
 """
@@ -31,7 +31,7 @@ from rubrica.text.ngrams import DocumentCounter, features, index_keys
 log = logging.getLogger(__name__)
 
 MIN_DF = 2  # texts that a feature must be in...
-_FEW = 5000  # ... but of fewer texts than these 1: what is rare there is not noise yet
+_FEW = 5000  # ... but with fewer texts than this, 1 is enough: a rare feature is not noise yet
 MAX_FEATURES = 1 << 20  # more are cut by raising MIN_DF
 _MAX_WEIGHTS = 1 << 25  # features times machines: 128 MB
 _MAX_ENTRIES = 1 << 28  # features of all texts: 2 GB; more texts are not learned from
@@ -173,7 +173,7 @@ def _number(
 def _information(
     task: Task, counts: NDArray[np.uint32], sizes: NDArray[np.uint32], shares: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """What a feature counts, (F,): a little, and the root of the nats that it says about a text's classes.
+    """The factor of each feature by what it says about the classes, (F,): `_FLOOR`, and the root of its nats.
 
     The nats are a divergence, see `Task.divergence`: from the shares of the classes among all texts (C,) to their
     shares among the texts with the feature, as if one more text had it, spread over the classes like all texts. A

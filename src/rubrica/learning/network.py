@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rubrica.corpus.corpus import pretrained_table
+from rubrica.corpus.corpus import pretrained_rows
 from rubrica.learning.backend import choose_device, compute_logits
 from rubrica.learning.job import History, Job, Trained
 from rubrica.learning.loop import fit
@@ -45,7 +45,7 @@ def initial_table(job: Job) -> Float[Tensor, "V E"]:
     """The rows in use of the embedding table before training."""
     corpus, model = job.corpus, job.config.model
     if job.start is not None:
-        return torch.from_numpy(pretrained_table(job.start)[corpus.rows])
+        return torch.from_numpy(pretrained_rows(job.start, corpus.rows))
     assert isinstance(model, NetworkFamily)
     # The whole table is drawn, then the rows in use are taken: these are the very numbers that the seminar's
     # nn.Embedding(W, E) starts from, and every later draw is the same too.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rubrica.artifact.folder import Artifact
-from rubrica.corpus.corpus import Corpus, pretrained_table
+from rubrica.corpus.corpus import Corpus, pretrained_rows
 from rubrica.files import make_array
 from rubrica.learning.job import Job, Trained
 from rubrica.models.storage import store_tensors
@@ -29,7 +29,7 @@ def build_artifact(trained: Trained, job: Job, task: Task, metrics: dict[str, An
         vocab = vocab.take(np.array([PAD_ID, vocab.unknown_id]))  # it looks no word up
     if job.start is not None:
         vocab, rows, places = _all_words(corpus, job.start)
-        table = pretrained_table(job.start)[rows]
+        table = pretrained_rows(job.start, rows)
         table[places] = tensors["embedding.weight"]
         tensors = tensors | {"embedding.weight": table}
     source, storage = Path(job.vectors.source).name if job.vectors else None, config.training.storage

@@ -87,6 +87,9 @@ def train_dataset(
     """
     if config.training.needs_torch:
         require("torch", "train")  # before any work is done
+        from rubrica.learning.backend import choose_device
+
+        choose_device(config.training)
     if vectors is not None and not config.model.reads_words:
         raise ConfigError(f"a {config.model.name} model reads no word vectors; leave them out, or take another model")
     if vectors is not None and not isinstance(vectors, Vectors):

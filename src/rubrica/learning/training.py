@@ -14,6 +14,7 @@ import numpy as np
 from rubrica.artifact.folder import Artifact
 from rubrica.corpus.corpus import Corpus, Split
 from rubrica.corpus.held_out import hold_out
+from rubrica.errors import RubricaError
 from rubrica.files import make_array
 from rubrica.learning.budget import choose_length
 from rubrica.learning.deadline import NEVER, Deadline
@@ -80,8 +81,8 @@ def train_corpus(
         reports["test"] = score(model, task, test, all_rows(test), job.config)
     metrics: dict[str, Any] = {
         "train_texts": len(rows),
-        "steps": model.history.steps,  # of the first member, when it was trained first
-        "train_seconds": model.history.train_seconds,  # of all members, each time
+        "steps": model.history.steps,  # of the network, or of the only member, before the model is trained once more
+        "train_seconds": model.history.train_seconds,  # of all members, once more included
         "interrupted": model.history.interrupted,
         "weights": dict(zip((member.name for member in job.config.members), weights, strict=True)),
     }
@@ -141,7 +142,7 @@ def balanced_weights(task: Task, targets: Targets, rows: Rows) -> Floats:
 
 
 def calibrate(fitted: Fitted, held: HeldOut) -> tuple[float, ...]:
-    """How much each member counts: what makes the held-out texts most likely."""
+    """The weights of the members that make the held-out texts most likely."""
     if not len(held.rows):
         return _UNCALIBRATED if len(fitted.members) > 1 else (1.0,)
     judged = held.rows[:: -(-len(held.rows) // _CALIBRATED)]
@@ -170,6 +171,9 @@ def refit(model: Trained, job: Job, held: HeldOut, weights: tuple[float, ...]) -
         again = train_members(replace(job, rows=everything, judge=None, title=title), plan=False)
     except KeyboardInterrupt:  # while the texts are read
         history.interrupted = True
+        return model, job.rows
+    except RubricaError as error:
+        log.warning("%s; the model that was trained on a part of train is kept", error)
         return model, job.rows
     for member in again.members:
         history.train_seconds += member.history.train_seconds

@@ -92,7 +92,11 @@ class Classifier:
         """Yield lines of JSON for the texts, in their order, some thousand lines in one string.
 
         The texts are read as they come. `all_classes` adds the probability of every class.
+
+        Raises:
+            ValueError: See `Task.check_abstaining`.
         """
+        self.task.check_abstaining(abstain_below)
         texts = iter(texts)
         while chunk := list(islice(texts, self._whole_batches(_READ_AHEAD))):
             lines = self.task.answer_lines(self.logits(chunk), all_classes=all_classes, abstain_below=abstain_below)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rubrica.scoring.task import Floats, Targets, Task
 
 _STEPS = 100  # Newton's; a handful is enough
-_CLOSE = 1e-8  # a step that gains less of the loss is the last
+_CLOSE = 1e-8  # the search ends with a step that lowers the loss by less
 
 
 def fit_weights(
@@ -44,7 +44,7 @@ def fit_weights(
         if not free.any():
             break
         step = np.zeros_like(weights)
-        # A part whose logits are all alike has no curve of its own; a little more makes the system solvable.
+        # A member with constant logits has no curvature; a small ridge keeps the system solvable.
         system = curve[np.ix_(free, free)] + 1e-12 * np.eye(int(free.sum()))
         step[free] = -np.linalg.solve(system, slope[free])
         length = 1.0

@@ -6,7 +6,7 @@ Letters: N texts, C classes, M members of a model.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -59,7 +59,7 @@ class SeveralLabels(Task):
     def encode_into(self, targets: Targets, labels: Sequence[Any], numbers: Mapping[str, int]) -> None:
         targets[:] = 0
         for row, own in zip(targets, labels, strict=True):
-            for label in (own,) if isinstance(own, str) else own:
+            for label in own if isinstance(own, Collection) and not isinstance(own, str) else (own,):
                 row[numbers[label]] = 1
 
     def spell(self, label: Label) -> Label:
@@ -85,7 +85,6 @@ class SeveralLabels(Task):
 
     def decide(self, logits: Floats, abstain_below: float | None = None) -> list[Any]:
         """A list of labels, the most probable first; it may be empty."""
-        self.check_abstaining(abstain_below)
         return [[self.labels[i] for i in places] for places in self._ranked(logits)]
 
     def _ranked(self, logits: Floats) -> list[list[int]]:

@@ -44,7 +44,7 @@ class Task:
     problem_type: ClassVar[str] = "single_label_classification"
     """What `transformers` calls the task in a config.json."""
     remark: ClassVar[str] = ""
-    """What a title says behind "classes"."""
+    """What stands behind the word "classes" in a title."""
     has_confusion: ClassVar[bool] = True
     """Whether each text has one answer, so that there is a confusion matrix."""
     onnx_operator: ClassVar[tuple[str, dict[str, int]]] = ("Softmax", {"axis": 1})
@@ -57,7 +57,7 @@ class Task:
     losses = staticmethod(metrics.cross_entropy)
     """From logits and targets to the loss of each text in nats, (N,)."""
     divergence = staticmethod(metrics.divergence)
-    """Nats that shares of the classes among some texts (F, C) say against their shares among all (C,); (F,)."""
+    """The KL divergence in nats, (F,), of class shares among some texts (F, C) from the shares among all texts (C,)."""
 
     @property
     def num_classes(self) -> int:
@@ -66,7 +66,7 @@ class Task:
 
     @property
     def num_machines(self) -> int:
-        """How many linear machines tell the classes apart; of two classes one does, the second one's."""
+        """How many linear machines tell the classes apart. Two classes need one, the machine of the second class."""
         return 1 if self.num_classes == 2 else self.num_classes
 
     @property
@@ -96,13 +96,13 @@ class Task:
         targets[:] = [numbers[label] for label in map(_only, labels)]
 
     def spell(self, label: Label) -> Label:
-        """A text's labels in the form that the task has for them.
+        """A text's label in the form of this task: a name, or a tuple of names.
 
         Raises:
             ValueError: If there are more than the task allows.
         """
         if not isinstance(label, str):
-            raise ValueError(f"{len(label)} labels")
+            raise ValueError(f"a list of labels ({len(label)}), but each text of train has a single label")
         return label
 
     def class_counts(self, targets: Targets, rows: NDArray[Any] | None = None) -> Rows:

@@ -1,9 +1,9 @@
 """How probable a label must be to be an answer, where a text may have several: found on the validation part.
 
 A label's own best threshold is a guess where few texts have it: of reuters21578's labels two thirds have less than five
-in a tenth of train. So to what a label counts is added what all labels count together, as much as if `SHARED` of
-its texts were theirs, and the threshold is the one with the best F1 of both. A common label follows its own texts, a
-rare one the others. Rules that were tried, and their scores, are in docs/decisions.md.
+in a tenth of train. So each label's counts are mixed with the counts of all labels together, scaled to `SHARED` texts,
+and the threshold is the one with the best F1 on the mixture. A common label follows its own texts, a rare label all
+texts. Rules that were tried, and their scores, are in docs/decisions.md.
 
 Letters: N texts, C classes.
 """
@@ -26,7 +26,7 @@ def tune_thresholds(
     `parts` are probabilities and targets (N, C), some texts at a time.
     """
     steps = len(GRID) + 1
-    tally = np.zeros((2, num_classes * steps))  # how high the probabilities are: of all texts, of those with the label
+    tally = np.zeros((2, num_classes * steps))  # histograms of probabilities: of all texts, of the texts with the label
     for probabilities, targets in parts:
         places = np.searchsorted(GRID, probabilities, side="right") + steps * np.arange(num_classes)
         for counts, chosen in zip(tally, (places.ravel(), places[targets.astype(bool)]), strict=True):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rubrica.data.reachable import is_reachable
 from rubrica.errors import VectorsError, nearest, require
-from rubrica.files import written_whole
+from rubrica.files import user_path, written_whole
 
 BASE_URL = "https://github.com/piskvorky/gensim-data/releases/download"
 
@@ -40,7 +40,7 @@ class KnownVectors:
         """Where the file is, or will be when it is downloaded."""
         # gensim reads the variable once, when it is imported; importing it only to list names would take a second.
         base = os.environ.get("GENSIM_DATA_DIR", "~/gensim-data")
-        return Path(base).expanduser() / self.name / f"{self.name}.gz"
+        return user_path(base) / self.name / f"{self.name}.gz"
 
 
 KNOWN = {

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from rubrica.errors import FileError, VectorsError, require
-from rubrica.files import cache_folder, check_place, content_key, written_whole
+from rubrica.files import cache_folder, check_place, content_key, user_path, written_whole
 from rubrica.text.tokenizer import tokenize
 from rubrica.vectors.files import BLOCK_BYTES, Matrix, Table, read_file
 from rubrica.vectors.hub import find_known
@@ -56,7 +56,7 @@ def load_vectors(source: str | Path) -> Vectors:
         VectorsError: If there is no such file or name, or the file cannot be used.
         MissingExtraError: If a library that reads the format is not installed.
     """
-    path = Path(source).expanduser()
+    path = user_path(source)
     if not path.exists():
         path = find_known(str(source))
     if path.is_dir():  # a folder is fast to read as it is
@@ -80,7 +80,7 @@ def read_vectors(path: str | Path, *, block_bytes: int = BLOCK_BYTES) -> Vectors
             has more or fewer numbers than the others.
         MissingExtraError: If a library that reads the format is not installed.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     with _explained(path):
         words, matrix = read_model2vec(path) if path.is_dir() else read_file(path, block_bytes)
     if not words:
@@ -94,7 +94,7 @@ def check_savable(path: str | Path) -> Path:
     Raises:
         VectorsError: If the ending of the name says no format, or the file cannot be written.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     if path.suffix not in {".txt", ".vec", ".bin"}:
         raise VectorsError(path, f"ending {path.suffix!r}, expected .txt, .vec (text) or .bin (binary)")
     check_place(path, VectorsError)
