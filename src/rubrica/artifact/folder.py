@@ -133,14 +133,11 @@ def check_writable(folder: Path | str) -> Path:
         ArtifactError: If the folder holds something already, or cannot be made.
     """
     folder = Path(folder)
-    try:
-        if folder.is_file():
-            raise ArtifactError(folder, "the output folder is a file; give a new folder")
-        if folder.is_dir() and any(folder.iterdir()):
-            raise ArtifactError(folder, "the output folder is not empty; give a new one, or remove it")
-    except OSError as error:
-        raise ArtifactError(folder, f"cannot be written ({error.strerror}); give another place") from None
     check_place(folder, ArtifactError)
+    if folder.is_file():
+        raise ArtifactError(folder, "the output folder is a file; give a new folder")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise ArtifactError(folder, "the output folder is not empty; give a new one, or remove it")
     return folder
 
 

@@ -7,6 +7,8 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -195,6 +197,15 @@ def _load(model: str, abstain_below: float | None) -> "Classifier":
     return classifier
 
 
+@contextmanager
+def _faults_of(data: str) -> Iterator[None]:
+    """Turn a ValueError about texts and labels into an error that names where they came from."""
+    try:
+        yield
+    except ValueError as error:
+        raise error if isinstance(error, RubricaError) else DataError(data, str(error)) from None
+
+
 abstain_option = click.option(
     "--abstain-below", type=click.FloatRange(0, 1), metavar="P", help="Give no label less probable than P."
 )
@@ -215,12 +226,8 @@ def evaluate(
 
     classifier = _load(model, abstain_below)
     examples = read_split(data, split, **columns)
-    try:
+    with _faults_of(data):
         scores = classifier.evaluate(examples.texts, examples.labels, abstain_below=abstain_below).to_json()
-    except RubricaError:
-        raise
-    except ValueError as error:
-        raise DataError(data, str(error)) from None
     if as_json:
         click.echo(json.dumps(scores, ensure_ascii=False))
     else:
@@ -314,10 +321,6 @@ def _export(model: str, out: str, data: str | None, change: "Change", *, onnx: b
     from rubrica.export.shrink import export_model
 
     examples = read_split(data, None, **columns) if data else None
-    try:
+    with _faults_of(data or model):
         report = export_model(Path(model), Path(out), change, onnx=onnx, examples=examples)
-    except RubricaError:
-        raise
-    except ValueError as error:
-        raise DataError(data or model, str(error)) from None
     print_export(report)

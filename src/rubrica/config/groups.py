@@ -108,7 +108,6 @@ class AdamTraining(Training, frozen=True, kw_only=True):
         return max(3, min(10, round(2000 * batch_size / num_texts)))
 
     def thawed(self) -> Self:
-        """See `Training.thawed`."""
         return structs.replace(self, freeze_steps=0, freeze_epochs=0)
 
 
@@ -138,5 +137,4 @@ class DescentTraining(Training, frozen=True, kw_only=True):
     has_steps: ClassVar[bool] = False
 
     def choose_epochs(self, num_texts: int, batch_size: int) -> int:
-        """See `Training.choose_epochs`."""
         return 20

@@ -112,9 +112,8 @@ def _unpack(packed: "GzipFile", limits: Limits) -> bytes | mmap.mmap:
         while data:
             with cache_faults():
                 file.write(data)
+                file.flush()
             data = packed.read(1 << 20)
-        with cache_faults():
-            file.flush()
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 

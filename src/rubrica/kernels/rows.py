@@ -31,9 +31,7 @@ def distinct(ids: NDArray[np.integer[Any]], vocab_size: int) -> tuple[NDArray[np
             raise IndexError(f"an id is out of 0..{vocab_size - 1}")
         words, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
         order = np.argsort(first)
-        place = np.empty(len(order), np.int32)
-        place[order] = np.arange(len(order), dtype=np.int32)
-        return words[order], place[inverse].reshape(ids.shape)
+        return words[order], np.argsort(order).astype(np.int32)[inverse].reshape(ids.shape)
     words, index = np.empty(ids.size, np.int64), np.empty(ids.shape, np.int32)
     count = call("distinct", ids.size, vocab_size, ids, words, index)
     if count < 0:

@@ -76,11 +76,9 @@ class KernelBackend(Backend):
         self.adam = KernelAdam(self.parameters, self.settings.lr)
 
     def set_lr(self, lr: float) -> None:
-        """See `Backend`."""
         self.table.lr = self.adam.lr = lr
 
     def gradients(self) -> list[Tensor]:
-        """See `Backend`."""
         return [self.adam.gradient, *(vectors.grad for vectors in self.table.trained() if vectors.grad is not None)]
 
     def differentiate(self, split: Split, batch: Rows | DeviceBatch) -> Float[Tensor, "2"]:
@@ -93,7 +91,6 @@ class KernelBackend(Backend):
         return self.network.learn(split.tokens, batch, lesson, masked=self.masked, dropout=settings.dropout)
 
     def step(self) -> None:
-        """See `Backend`."""
         scale = clip_scale(self.gradients(), self.settings.max_grad_norm)
         self.adam.step(scale)
         self.table.step(scale)
@@ -109,7 +106,6 @@ class TorchBackend(Backend):
         self.there: DeviceSplit | None = None
 
     def send(self, split: Split, batches: Sequence[Rows]) -> Iterator[Rows | DeviceBatch]:
-        """See `Backend`."""
         if len(split.tokens.ids) > MOST_IDS:
             return iter(batches)
         if self.there is None:
@@ -119,16 +115,13 @@ class TorchBackend(Backend):
         return self.there.send(batches)
 
     def set_lr(self, lr: float) -> None:
-        """See `Backend`."""
         self.table.lr = self.adam.param_groups[0]["lr"] = lr
 
     def gradients(self) -> list[Tensor]:
-        """See `Backend`."""
         moved = [*self.parameters, *self.table.trained()]
         return [tensor.grad for tensor in moved if tensor.grad is not None]
 
     def step(self) -> None:
-        """See `Backend`."""
         nn.utils.clip_grad_norm_([*self.parameters, *self.table.trained()], self.settings.max_grad_norm)
         self.adam.step()
         self.table.step()

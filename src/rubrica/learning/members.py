@@ -1,13 +1,13 @@
 """The members of a model, a network and the linear model beside it: each is trained alone, then they are added."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from rubrica.config.groups import AdamTraining, DescentTraining, SgdTraining, Training
+from rubrica.config.groups import AdamTraining, DescentTraining, SgdTraining
 from rubrica.corpus.corpus import Split
 from rubrica.data.stored_texts import take_texts
 from rubrica.errors import RubricaError
@@ -55,11 +55,7 @@ def _train_network(job: Job) -> Trained:
     return train_network(job)
 
 
-_TRAINERS: dict[type[Training], Callable[[Job], Trained]] = {
-    AdamTraining: _train_network,
-    DescentTraining: train_linear,
-    SgdTraining: train_bag,
-}
+_TRAINERS = {AdamTraining: _train_network, DescentTraining: train_linear, SgdTraining: train_bag}
 
 
 def train_members(job: Job, *, plan: bool = True) -> Fitted:

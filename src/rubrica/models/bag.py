@@ -42,7 +42,6 @@ class Bag(WordFamily, frozen=True, kw_only=True):
         return self.num_buckets if self.word_ngrams > 1 else 0
 
     def shapes(self, sizes: Sizes) -> Shapes:
-        """See `Family.shapes`."""
         return {
             "embedding.weight": (sizes.vocab_size, self.embedding_dim),
             "ngrams.weight": (self.buckets, self.embedding_dim),

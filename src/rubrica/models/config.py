@@ -130,18 +130,15 @@ def read_recipe(name: str) -> dict[str, Any]:
     path = _recipes().get(name, Path(name))
     try:
         text = path.read_text(encoding="utf-8")
+        tables = upgrade(json.loads(text)) if path.suffix == ".json" else tomllib.loads(text)
+        if path.suffix == ".json":
+            tables = {section: tables[section] for section in SECTIONS if section in tables}
+        make_config(**tables)
     except FileNotFoundError:
         hint = nearest(name, recipe_names())
         raise ConfigError(f"recipe {name!r:.200}: neither a file nor a recipe of the package; {hint}") from None
     except OSError as error:
         raise ConfigError(f"recipe {name!r:.200} cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise ConfigError(f"{path}: {error}; give a file in UTF-8") from None
-    try:
-        tables = upgrade(json.loads(text)) if path.suffix == ".json" else tomllib.loads(text)
-        if path.suffix == ".json":
-            tables = {section: tables[section] for section in SECTIONS if section in tables}
-        make_config(**tables)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     except (TypeError, ValueError, RecursionError) as error:  # neither TOML nor a JSON object

@@ -20,7 +20,7 @@ from rubrica.models.storage import Tensors, take_rows
 from rubrica.text.batching import pad_batch
 
 _BATCH_NORM_EPS = 1e-5  # torch's default, which the networks keep
-_BLOCKS, _PLACES = 3, 3  # the seminar's convolutions, and the places of their windows
+BLOCKS, PLACES = 3, 3  # the seminar's convolutions, and the places of their windows
 
 
 class Convolutional(NetworkFamily, frozen=True, kw_only=True):
@@ -33,13 +33,12 @@ class Convolutional(NetworkFamily, frozen=True, kw_only=True):
     any the network is the seminar's, of three layers."""
 
     def shapes(self, sizes: Sizes) -> Shapes:
-        """See `Family.shapes`."""
         dim, hidden = self.embedding_dim, self.hidden_size
         shapes: Shapes = {"embedding.weight": (sizes.vocab_size, dim)}
         for i, size in enumerate(self.kernel_sizes):
             shapes |= {f"convs.{i}.weight": (hidden, dim, size), f"convs.{i}.bias": (hidden,)}
-        for block, width in enumerate([] if self.kernel_sizes else [dim, hidden, hidden]):
-            shapes |= {f"convs.{block}.weight": (hidden, width, _PLACES), f"convs.{block}.bias": (hidden,)}
+        for block, width in enumerate([] if self.kernel_sizes else [dim, *[hidden] * (BLOCKS - 1)]):
+            shapes |= {f"convs.{block}.weight": (hidden, width, PLACES), f"convs.{block}.bias": (hidden,)}
             shapes |= dict.fromkeys(_norm(block), (hidden,))
         features = self.num_features * (len(self.kernel_sizes) or 1)
         return shapes | {"head.weight": (sizes.num_classes, features), "head.bias": (sizes.num_classes,)}
@@ -60,12 +59,12 @@ class Convolutional(NetworkFamily, frozen=True, kw_only=True):
     def _convolve(self, tensors: Tensors, ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> Floats:
         """The seminar's features (B, F) of ids (B, T)."""
         x: Floats = take_rows(tensors, "embedding.weight", ids) * _real(lengths, ids.shape[1])
-        for block in range(_BLOCKS):
+        for block in range(BLOCKS):
             kernel = tensors[f"convs.{block}.weight"]  # (H, E, 3)
             padded = np.pad(x, ((0, 0), (1, 1), (0, 0)))
             steps = (x.shape[1] + 1) // 2
             # The window at step t holds tokens 2t-1, 2t, 2t+1: one product for each place.
-            pieces = [padded[:, k : k + 2 * steps - 1 : 2] @ kernel[:, :, k].T for k in range(_PLACES)]
+            pieces = [padded[:, k : k + 2 * steps - 1 : 2] @ kernel[:, :, k].T for k in range(PLACES)]
             x = pieces[0] + pieces[1] + pieces[2] + tensors[f"convs.{block}.bias"]
             weight, bias, mean, variance = (tensors[name] for name in _norm(block))
             x = (x - mean) / np.sqrt(variance + np.float32(_BATCH_NORM_EPS))
@@ -88,14 +87,13 @@ class Convolutional(NetworkFamily, frozen=True, kw_only=True):
         return np.hstack(features)
 
     def add_to_graph(self, graph: Graph) -> str:
-        """See `Family.add_to_graph`."""
         x, lengths = add_words(graph, masked=self.mask_padding)
         if self.kernel_sizes:
             return self._add_widths(graph, x, lengths)
-        for block in range(_BLOCKS):
+        for block in range(BLOCKS):
             conv = graph.weights(f"convs.{block}.weight", f"convs.{block}.bias")
             x = graph.add("Transpose", drop_padding(graph, x, lengths), perm=[1, 2, 0])  # (B, E, T)
-            x = graph.add("Conv", x, *conv, kernel_shape=[_PLACES], strides=[2], pads=[1, 1])
+            x = graph.add("Conv", x, *conv, kernel_shape=[PLACES], strides=[2], pads=[1, 1])
             x = graph.add("BatchNormalization", x, *graph.weights(*_norm(block)), epsilon=_BATCH_NORM_EPS)
             x = graph.add("Transpose", graph.add("Relu", x), perm=[2, 0, 1])
             lengths = graph.add("Div", graph.add("Add", lengths, 1), 2)

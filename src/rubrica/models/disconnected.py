@@ -32,7 +32,6 @@ class Disconnected(NetworkFamily, frozen=True, kw_only=True):
     """See `Recurrent.init`."""
 
     def shapes(self, sizes: Sizes) -> Shapes:
-        """See `Family.shapes`."""
         dim, hidden, gates = self.embedding_dim, self.hidden_size, 3 * self.hidden_size
         return {
             "embedding.weight": (sizes.vocab_size, dim),
@@ -65,7 +64,6 @@ class Disconnected(NetworkFamily, frozen=True, kw_only=True):
         return features
 
     def add_to_graph(self, graph: Graph) -> str:
-        """See `Family.add_to_graph`."""
         x, lengths = add_words(graph, masked=self.mask_padding)
         return pool(graph, self._add_windows(graph, x), lengths, self.pooling)
 

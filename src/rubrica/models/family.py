@@ -165,7 +165,6 @@ class WordFamily(Family, frozen=True, kw_only=True):
 
     @property
     def own_words_std(self) -> float | None:
-        """See `Family.own_words_std`."""
         return self.embedding_std if self.extend_vectors and self.starts_at_vectors else None
 
     def describe(self, facts: Facts) -> str:

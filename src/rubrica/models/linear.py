@@ -75,7 +75,6 @@ class Linear(Family, frozen=True, kw_only=True):
         return Ngrams(data.lowercase is not False and not self.keep_case, self.word_ngrams, self.char_ngrams)
 
     def shapes(self, sizes: Sizes) -> Shapes:
-        """See `Family.shapes`."""
         return {
             "linear.keys": (sizes.num_features,),
             "linear.idf": (sizes.num_features,),
@@ -88,7 +87,6 @@ class Linear(Family, frozen=True, kw_only=True):
         return LinearPart(self.ngrams(data), tensors).answer
 
     def describe(self, facts: Facts) -> str:
-        """See `Family.describe`."""
         case = " with their capitals" if self.keep_case else ""
         inside = f" and of 2 to {self.char_ngrams} characters inside a word" if self.char_ngrams > 1 else ""
         features = f"{facts.num_features} weighed features of a text{case}"

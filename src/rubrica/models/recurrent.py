@@ -36,7 +36,6 @@ class Recurrent(NetworkFamily, frozen=True, kw_only=True):
         return ("l0", "l0_reverse") if self.bidirectional else ("l0",)
 
     def shapes(self, sizes: Sizes) -> Shapes:
-        """See `Family.shapes`."""
         gates = _GATES[self.name] * self.hidden_size
         shapes: Shapes = {"embedding.weight": (sizes.vocab_size, self.embedding_dim)}
         for way in self.directions:
@@ -70,7 +69,6 @@ class Recurrent(NetworkFamily, frozen=True, kw_only=True):
         return np.hstack(parts)
 
     def add_to_graph(self, graph: Graph) -> str:
-        """See `Family.add_to_graph`."""
         x, lengths = add_words(graph, masked=self.mask_padding)
         parts = []
         for i, way in enumerate(self.directions):

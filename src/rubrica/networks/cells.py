@@ -153,7 +153,6 @@ class RNN(Recurrent):
     num_gates = 1
 
     def step(self, x_gates: Gates, h_gates: Gates, h: State, carry: State) -> tuple[State, State]:
-        """See `Recurrent.step`."""
         return torch.tanh(x_gates + h_gates), carry
 
 
@@ -168,7 +167,6 @@ class GRU(Recurrent):
     num_gates = 3
 
     def step(self, x_gates: Gates, h_gates: Gates, h: State, carry: State) -> tuple[State, State]:
-        """See `Recurrent.step`."""
         x_r, x_z, x_n = x_gates.chunk(3, dim=1)
         h_r, h_z, h_n = h_gates.chunk(3, dim=1)
         r = torch.sigmoid(x_r + h_r)
@@ -188,7 +186,7 @@ class LSTM(Recurrent):
     num_gates = 4
 
     def step(self, x_gates: Gates, h_gates: Gates, h: State, carry: State) -> tuple[State, State]:
-        """See `Recurrent.step`; the carry is the cell state c."""
+        """The carry is the cell state c."""
         i, f, g, o = (x_gates + h_gates).chunk(4, dim=1)
         c = torch.sigmoid(f) * carry + torch.sigmoid(i) * torch.tanh(g)
         return torch.sigmoid(o) * torch.tanh(c), c

@@ -8,13 +8,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rubrica.models.conv import Convolutional
+from rubrica.models.conv import BLOCKS, PLACES, Convolutional
 from rubrica.networks.embedding import WordTable
 from rubrica.networks.masking import Features, Ids, Lengths, Vectors, drop_padding
 from rubrica.networks.network import TextNetwork
 from rubrica.networks.pooling import POOLINGS
-
-NUM_BLOCKS = 3  # the seminar's three; each halves the number of steps
 
 
 class ConvClassifier(TextNetwork):
@@ -32,14 +30,13 @@ class ConvClassifier(TextNetwork):
     def __init__(self, settings: Convolutional, embedding: WordTable, num_classes: int) -> None:
         super().__init__(embedding)
         num_filters = settings.hidden_size
-        widths = [embedding.weight.shape[1]] + [num_filters] * (NUM_BLOCKS - 1)
-        self.convs = nn.ModuleList(nn.Conv1d(width, num_filters, 3, stride=2, padding=1) for width in widths)
+        widths = [embedding.weight.shape[1]] + [num_filters] * (BLOCKS - 1)
+        self.convs = nn.ModuleList(nn.Conv1d(width, num_filters, PLACES, stride=2, padding=1) for width in widths)
         self.norms = nn.ModuleList(nn.BatchNorm1d(num_filters) for _ in widths)
         self.pool = POOLINGS[settings.pooling]
         self.head = nn.Linear(settings.num_features, num_classes)
 
     def features(self, vectors: Vectors, index: Ids, lengths: Lengths) -> Features:
-        """See `TextNetwork.features`."""
         x = drop_padding(F.embedding(index, vectors), lengths)  # (B, T, E)
         for conv, norm in zip(self.convs, self.norms, strict=True):
             if lengths is not None:
@@ -59,5 +56,5 @@ def _convolve(conv: nn.Module, x: Float[Tensor, "B T E"]) -> Float[Tensor, "B T2
     num_steps = (x.shape[1] + 1) // 2
     padded = F.pad(x, (0, 0, 1, 1))
     # The window at step t holds tokens 2t-1, 2t, 2t+1, one behind the other.
-    windows = torch.cat([padded[:, k : k + 2 * num_steps - 1 : 2] for k in range(3)], dim=2)  # (B, T2, 3E)
+    windows = torch.cat([padded[:, k : k + 2 * num_steps - 1 : 2] for k in range(PLACES)], dim=2)  # (B, T2, 3E)
     return F.linear(windows, conv.get_parameter("weight").transpose(1, 2).flatten(1), conv.get_parameter("bias"))

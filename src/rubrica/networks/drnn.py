@@ -46,7 +46,6 @@ class DisconnectedClassifier(TextNetwork):
         self.head = nn.Linear(settings.num_features, num_classes)
 
     def features(self, vectors: Vectors, index: Ids, lengths: Lengths) -> Features:
-        """See `TextNetwork.features`."""
         rows, steps = index.shape
         ends = torch.arange(steps, device=index.device)
         starts = (ends - self.window + 1).clamp(min=0)

@@ -40,7 +40,6 @@ class KimClassifier(TextNetwork):
         self.head = nn.Linear(settings.num_features * len(sizes), num_classes)
 
     def features(self, vectors: Vectors, index: Ids, lengths: Lengths) -> Features:
-        """See `TextNetwork.features`."""
         if lengths is None:
             lengths = torch.full((len(index),), index.shape[1], device=index.device)
         weights = [(conv.get_parameter("weight"), conv.get_parameter("bias")) for conv in self.convs]

@@ -42,7 +42,6 @@ class MinGRU(Recurrent):
     parameter_names = ("weight_ih", "bias_ih")
 
     def walk(self, x: Float[Tensor, "T B E"], direction: str) -> Float[Tensor, "T B H"]:
-        """See `cells.Recurrent.walk`."""
         z, n = F.linear(x, *self.weights_of(direction)).chunk(2, dim=2)
         z = torch.sigmoid(z)
         h, states = torch.zeros_like(n[0]), []
@@ -52,7 +51,6 @@ class MinGRU(Recurrent):
         return torch.stack(states)
 
     def fused_states(self, x: Float[Tensor, "T B E"], weights: list[Tensor]) -> Float[Tensor, "T B H"]:
-        """See `cells.Recurrent.fused_states`."""
         z, n = F.linear(x, *weights).chunk(2, dim=2)
         return scan(torch.sigmoid(-z), torch.sigmoid(z) * n)
 

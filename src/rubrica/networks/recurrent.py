@@ -46,7 +46,6 @@ class RecurrentClassifier(TextNetwork):
         return self.cell.name in kernel.CELLS and uses_kernels(self.embedding.weight)
 
     def features(self, vectors: Vectors, index: Ids, lengths: Lengths) -> Features:
-        """See `TextNetwork.features`."""
         attention = None if self.attention is None else self.attention.weight
         return self.cell.read(vectors, index, lengths, self.pooling, attention)
 

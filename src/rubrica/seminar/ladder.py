@@ -27,8 +27,6 @@ from rubrica.vectors.word_vectors import Vectors
 
 log = logging.getLogger(__name__)
 
-Corpora = dict[tuple[bool, bool], Corpus]  # keys: lower-cased or not, extended vectors or the user's
-
 
 class Rung(NamedTuple):
     """A fault, and the settings that repair it."""
@@ -109,7 +107,7 @@ def run_ladder(
 
 def _climb_all(dataset: Dataset, vectors: Vectors, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
     """Measure every rung of both ladders; yields each one's part of the report."""
-    corpora: Corpora = {}
+    corpora: dict[tuple[bool, bool], Corpus] = {}  # keys: lower-cased or not, extended vectors or the user's
     for ladder in LADDERS:
         before: list[float] | None = None
         for rung, config in climb(ladder):
@@ -121,7 +119,7 @@ def _climb_all(dataset: Dataset, vectors: Vectors, seeds: Sequence[int]) -> Iter
 
 
 def _measure(
-    dataset: Dataset, vectors: Vectors, config: Config, seeds: Sequence[int], corpora: Corpora, title: str
+    dataset: Dataset, vectors: Vectors, config: Config, seeds: Sequence[int], corpora: dict[Any, Corpus], title: str
 ) -> dict[str, Any]:
     """Accuracy on test and seconds of training for each seed; rungs that read texts alike share a corpus."""
     accuracy, seconds = [], []
