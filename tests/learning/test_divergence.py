@@ -1,0 +1,46 @@
+"""A training that ends in numbers that are not finite."""
+
+import json
+
+import numpy as np
+import pytest
+
+from rubrica.artifact.folder import load_artifact
+from rubrica.errors import RubricaError
+from rubrica.learning import training
+from rubrica.learning.train import train
+from rubrica.models.config import load_recipe, make_config
+from settings import changed
+
+BAG = changed(load_recipe("bag"), ["model.num_buckets=100", "training.epochs=2"])
+
+
+@pytest.mark.filterwarnings("ignore:overflow|invalid value:RuntimeWarning")  # numpy's, on the way there
+def test_it_is_an_error_and_nothing_is_saved(tiny_news, tmp_path):
+    with pytest.raises(RubricaError, match=r"bag: the training diverged; .* smaller step size \(training.lr\)"):
+        train(tiny_news, config=changed(BAG, ["training.lr=1e6"]), out=tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+
+
+def test_in_the_second_training_it_leaves_the_first_model(tiny_news, tmp_path, monkeypatch, caplog):
+    original, calls = training.train_members, []
+
+    def diverged(job, **settings):
+        calls.append(job)
+        if len(calls) == 2:
+            raise RubricaError("bag: the training diverged")
+        return original(job, **settings)
+
+    monkeypatch.setattr(training, "train_members", diverged)
+    model = train(tiny_news, config=BAG, out=tmp_path / "model")
+    assert len(calls) == 2
+    assert "the model that was trained on a part of train is kept" in caplog.text
+    assert model.artifact.metrics["train_texts"] == len(calls[0].rows) < 160
+    assert load_artifact(tmp_path / "model").metrics == json.loads(json.dumps(model.artifact.metrics))
+    assert all(np.isfinite(tensor).all() for tensor in model.artifact.tensors.values())
+
+
+def test_a_device_that_is_not_there_is_found_before_any_work(tiny_news, monkeypatch):
+    monkeypatch.setattr(training, "train_members", None)  # is not reached
+    with pytest.raises(RubricaError, match="training.device is 'cdua'"):
+        train(tiny_news, config=make_config(training={"device": "cdua"}))
