@@ -38,6 +38,13 @@ def rows_of(examples):
     return list(zip(examples.texts, examples.labels, strict=True))
 
 
+def write_splits(folder, dataset):
+    """A folder that is read as this data set."""
+    for split, examples in dataset.splits.items():
+        write(folder / f"{split}.jsonl", jsonl_bytes(rows_of(examples)))
+    return folder
+
+
 # Files of any size are mapped and read in tiny parts, some rows are longer than a block, and every text is stored.
 TINY = Limits(large_bytes=0, stretch_bytes=8, block_bytes=40, part_rows=2)
 

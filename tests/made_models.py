@@ -7,7 +7,8 @@ import torch
 
 from made_networks import CASES as POOLED
 from made_networks import NETWORKS, NOT_LAST
-from rubrica.artifact.folder import FILES, Artifact, _sha256, _write_json
+from rubrica.artifact.folder import FILES, Artifact, _sha256, _write_json, save_artifact
+from rubrica.learning.train import train_dataset
 from rubrica.models.config import make_config
 from rubrica.models.storage import store_table
 from rubrica.networks.networks import build_network
@@ -49,6 +50,14 @@ def make(name, pooling="max", masked=True, both=False, init="torch"):
     return Classifier(Artifact(config, task_of(LABELS, lists=False), Vocab(WORDS, 1, True), tensors)), model
 
 
+def learn(data, config, vectors=None, out=None):
+    """A model as `rubrica.train` makes it, without the bag that it would be compared with."""
+    artifact = train_dataset(data, vectors, config)[1]
+    if out is not None:
+        save_artifact(artifact, out)
+    return Classifier(artifact)
+
+
 def make_bag(word_ngrams, num_buckets=13):
     settings = [f"model.word_ngrams={word_ngrams}", f"model.num_buckets={num_buckets}", "model.embedding_dim=5"]
     config = changed(make_config(), ["model.name=bag", "training.batch_size=64", *settings])
@@ -79,7 +88,8 @@ def make_artifact(name="gru", **settings):
 
 def random_artifact(name, *, lists):
     """A model of a family by its defaults, a network with a linear model beside it."""
-    config = make_config(model={"name": name}, data={"lowercase": True}, training={"batch_size": 32})
+    model = {"name": name} | ({"num_buckets": 99} if name == "bag" else {})
+    config = make_config(model=model, data={"lowercase": True}, training={"batch_size": 32})
     task = task_of(ODD_LABELS, lists=lists)
     task = task.tuned([(np.zeros((1, 3), np.float32), np.array([[1, 0, 1]], np.uint8))]) if lists else task
     vocab = Vocab(["<pad>", "<unk>", "слово", "a", "\u0085"], 1, True)

@@ -9,6 +9,7 @@ import torch
 from click.testing import CliRunner
 
 import rubrica
+from made_models import learn
 from rubrica import files as cache
 from rubrica.artifact.folder import load_artifact
 from rubrica.cli.main import rubrica as command
@@ -31,7 +32,9 @@ QUICK = changed(make_config(),
      "training.lr=0.02", "training.warmup=0.0", "model.with_linear=false",
      "training.label_smoothing=0.0", "training.dropout=0.0", "training.word_dropout=0.0", "training.adversarial=0.0"]
 )  # fmt: skip
-QUICK_BAG = changed(load_recipe("bag"), ["data.min_count=1", "training.epochs=30", "training.label_smoothing=0.0"])
+QUICK_BAG = changed(load_recipe("bag"),
+    ["data.min_count=1", "model.num_buckets=1000", "training.epochs=30", "training.label_smoothing=0.0"]
+)  # fmt: skip
 WORDS = {"oil": ["oil", "crude", "barrel"], "gold": ["gold", "ounce", "mine"], "ship": ["ship", "port", "harbour"]}
 
 
@@ -54,6 +57,11 @@ def topics():
     return Dataset("topics", {"train": examples(240), "test": examples(80)}, (), "", task_of(sorted(WORDS), lists=True))
 
 
+def with_validation(data):
+    """The data with its test split as validation too: no model is trained once more on all of train."""
+    return replace(data, splits=data.splits | {"validation": data.splits["test"]})
+
+
 @pytest.fixture(scope="module")
 def model(topics, tmp_path_factory):
     folder = tmp_path_factory.mktemp("several") / "model"
@@ -66,9 +74,13 @@ def test_every_model_learns_them(topics, name):
     name, beside, _ = name.partition(" beside ")
     beside = str(bool(beside)).lower()
     config = QUICK_BAG if name == "bag" else changed(QUICK, [f"model.name={name}", f"model.with_linear={beside}"])
-    scores = train(topics, config=config).artifact.metrics
+    scores = learn(with_validation(topics), config).artifact.metrics
     assert scores["test"]["micro_f1"] > 0.75, scores["test"]
-    assert set(scores.get("bag", {"test": 0, "validation": 0})) == {"validation", "test"}
+
+
+def test_a_network_is_compared_with_a_bag(topics):
+    config = changed(QUICK, ["model.name=cnn", "training.epochs=1"])
+    assert set(train(with_validation(topics), config=config).artifact.metrics["bag"]) == {"validation", "test"}
 
 
 def test_the_runtime_scores_as_training_did(topics, model):
@@ -267,7 +279,7 @@ def test_balanced_classes_find_more_of_the_rare_one(tiny_news, name):
     test, sure = tiny_news.splits["test"], {}
     rare_ones = [text for text, label in zip(test.texts, test.labels, strict=True) if label == "World"]
     for weight in ("none", "balanced"):
-        model = train(data, config=changed(config, [f"training.class_weight={weight}"]))
+        model = learn(data, changed(config, [f"training.class_weight={weight}"]))
         sure[weight] = model.predict_proba(rare_ones)[:, model.labels.index("World")].mean()
     assert sure["balanced"] > sure["none"]
 

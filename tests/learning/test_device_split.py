@@ -12,6 +12,7 @@ from torch import nn
 
 import rubrica
 from made_networks import CASES, NETWORKS, TORCH_ALONE
+from ragged import needs_native
 from rubrica.corpus.corpus import Split, build_corpus
 from rubrica.learning import backend as backend_module
 from rubrica.learning import loop
@@ -85,11 +86,17 @@ def tolerance(name):
     return 0.03 if name == "cnn" else 1e-3
 
 
-MORE = ["model.bidirectional=true", "training.dropout=0.3", "training.label_smoothing=0.1"]
+MORE = ["model.bidirectional=false", "training.dropout=0.3", "training.label_smoothing=0.1"]
 
 
-@pytest.mark.parametrize("extra", [[], ["model.mask_padding=false"], ["training.dense_updates=true"], MORE])
-@pytest.mark.parametrize(("name", "pooling"), CASES)
+EXTRAS = [
+    *((*case, extra) for case in CASES for extra in ([], ["model.mask_padding=false"])),
+    *((name, "average", extra) for name in NETWORKS for extra in (["training.dense_updates=true"], MORE)),
+]
+
+
+@needs_native
+@pytest.mark.parametrize(("name", "pooling", "extra"), EXTRAS)
 def test_a_training_goes_the_accelerators_way_to_the_same_place(small, request, name, pooling, extra):
     settings = [*NETWORKS[name], f"model.pooling={pooling}", "training.freeze_steps=3", *extra]
     _, kernels, expected = run(small, *settings)

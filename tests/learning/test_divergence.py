@@ -42,5 +42,5 @@ def test_in_the_second_training_it_leaves_the_first_model(tiny_news, tmp_path, m
 
 def test_a_device_that_is_not_there_is_found_before_any_work(tiny_news, monkeypatch):
     monkeypatch.setattr(training, "train_members", None)  # is not reached
-    with pytest.raises(RubricaError, match="training.device is 'cdua'"):
+    with pytest.raises(RubricaError, match=r"training\.device is 'cdua'"):
         train(tiny_news, config=make_config(training={"device": "cdua"}))
