@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from made_files import write_splits
 from rubrica.kernels import native
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
@@ -30,12 +31,10 @@ def knows_bfloat16(layer):
 
 @pytest.mark.skipif(native.library() is None, reason="no native core, so both sides would be torch")
 def test_the_gpu_benchmark_runs_on_the_cpu_and_writes_nothing(tmp_path, tiny_news):
-    train = tiny_news.splits["train"]
-    lines = [f'"{label}","{text}"' for label, text in zip(train.labels, train.texts, strict=True)]
-    (tmp_path / "train.csv").write_text("\n".join(["label,text", *lines]) + "\n")
+    data = write_splits(tmp_path, tiny_news)
     results = SCRIPT.parent / "results"
     before = sorted((path, path.stat().st_mtime_ns) for path in results.iterdir())
-    done = run(tmp_path, "--check-on-cpu")
+    done = run(data, "--check-on-cpu")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("off by") == 11 + 4 + 4
     unknown = [name for name in ("gru", "lstm", "rnn") if not knows_bfloat16(getattr(torch.nn, name.upper()))]

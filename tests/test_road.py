@@ -1,13 +1,12 @@
 """The road of training data, from `rubrica train` to the saved folder: what it becomes, and in which rooms."""
 
-import csv
 import sys
 from itertools import pairwise
 
 import pytest
 
+from made_files import write_splits
 from rubrica.cli import main as cli
-from rubrica.data.mini_news import build_mini_news
 from test_architecture import ROOMS
 
 # What the data becomes on its way, in the room that makes it. Each counts when it appears first: one more epoch
@@ -24,7 +23,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("model", ["bag", "linear", "gru"])
-def test_the_road_climbs_back_at_most_five_times(tmp_path, monkeypatch, model):
+def test_the_road_climbs_back_at_most_five_times(tiny_news, tmp_path, monkeypatch, model):
     made = []
 
     def watch(frame, event, _):
@@ -39,12 +38,9 @@ def test_the_road_climbs_back_at_most_five_times(tmp_path, monkeypatch, model):
             return frame.f_locals["_cls"].__name__
         return type(frame.f_locals.get("self")).__name__
 
-    corpus = build_mini_news()
-    for split, count in (("train", 400), ("test", 100)):
-        with (tmp_path / f"{split}.csv").open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([("text", "label"), *list(zip(*corpus[split], strict=True))[:count]])
-    arguments = ["train", str(tmp_path), "--model", model, "--epochs", "1", "--out", str(tmp_path / "model")]
-    monkeypatch.setattr(sys, "argv", ["rubrica", *arguments, "--set", "data.validation_fraction=0.04"])
+    data = write_splits(tmp_path / "data", tiny_news)
+    arguments = ["train", str(data), "--model", model, "--epochs", "1", "--out", str(tmp_path / "model")]
+    monkeypatch.setattr(sys, "argv", ["rubrica", *arguments, "--set", "data.validation_fraction=0.03"])
     sys.setprofile(watch)
     try:
         cli.main()

@@ -80,6 +80,16 @@ def test_of_two_texts_a_class_every_model_learns_and_says_once_that_it_is_not_ca
     assert ("bag" in model.artifact.metrics) == (with_test and name not in ("bag", "linear"))
 
 
+def test_a_saved_seminar_model_scores_test_as_the_training_did(tiny_news, tiny_vectors, tmp_path):
+    """The other recipes are in the tests of the seminar."""
+    trained = learn(tiny_news, load_recipe("seminar-gru"), tiny_vectors, tmp_path / "model")
+    loaded, test = rubrica.load(tmp_path / "model"), tiny_news.splits["test"]
+    got, expected = loaded.evaluate(test.texts, test.labels).to_json(), trained.artifact.metrics["test"]
+    assert got["confusion"] == expected["confusion"]
+    assert got["loss"] == pytest.approx(expected["loss"], abs=1e-5)
+    assert loaded.config.model.embedding_dim == tiny_vectors.dim
+
+
 @pytest.mark.parametrize("config", [SHORT, QUICK_BAG, LINEAR], ids=["gru", "bag", "linear"])
 def test_the_saved_settings_repeat_the_training(tiny_news, tmp_path, config):
     first = learn(tiny_news, config, out=tmp_path / "model")
@@ -155,7 +165,7 @@ def test_a_validation_split_of_the_data_is_used_as_it_is(tiny_news):
 
 
 def test_a_tenth_of_train_is_held_out_and_then_learned_too(tiny_news, monkeypatch):
-    whole = train(tiny_news, config=LINEAR).artifact
+    whole = learn(tiny_news, LINEAR).artifact
     assert whole.metrics["refitted"]
     assert whole.metrics["train_texts"] == 160
     assert whole.metrics["validation"]["texts"] in range(14, 19)
@@ -166,7 +176,7 @@ def test_a_tenth_of_train_is_held_out_and_then_learned_too(tiny_news, monkeypatc
     np.testing.assert_array_equal(whole.tensors["linear.weight"], expected["linear.weight"])
     np.testing.assert_array_equal(whole.tensors["linear.scale"], expected["linear.scale"])
     monkeypatch.setattr(training, "_NEGLIGIBLE", 1.0)
-    part_of_it = train(tiny_news, config=LINEAR).artifact.metrics
+    part_of_it = learn(tiny_news, LINEAR).artifact.metrics
     assert "refitted" not in part_of_it
     assert part_of_it["train_texts"] + part_of_it["validation"]["texts"] == 160
     assert part_of_it["weights"] == whole.metrics["weights"]
@@ -174,7 +184,7 @@ def test_a_tenth_of_train_is_held_out_and_then_learned_too(tiny_news, monkeypatc
 
 def test_no_more_texts_are_held_out_than_are_of_use(tiny_news, monkeypatch):
     monkeypatch.setattr(training, "_MOST_HELD", 8)
-    assert train(tiny_news, config=LINEAR).artifact.metrics["validation"]["texts"] in range(6, 11)
+    assert learn(tiny_news, LINEAR).artifact.metrics["validation"]["texts"] in range(6, 11)
 
 
 @pytest.mark.parametrize("interrupted", ["gru", "linear"])
@@ -205,7 +215,7 @@ def test_interrupted_while_learning_all_of_train_the_first_model_is_kept(tiny_ne
 
 def test_ctrl_c_while_all_of_train_is_read_keeps_the_first_model(tiny_news, monkeypatch):
     interrupt(monkeypatch, linear_module, "_read", call=2)
-    metrics = train(tiny_news, config=LINEAR).artifact.metrics
+    metrics = learn(tiny_news, LINEAR).artifact.metrics
     assert metrics["interrupted"]
     assert "refitted" not in metrics
     assert metrics["train_texts"] + metrics["validation"]["texts"] == 160
@@ -306,7 +316,7 @@ def test_a_bag_is_trained_without_torch(tiny_news, tmp_path):
 
 def test_an_interrupted_bag_keeps_what_it_learned(tiny_news, monkeypatch):
     interrupt(monkeypatch, bag_module, "train", call=3)
-    metrics = train(tiny_news, config=QUICK_BAG).artifact.metrics
+    metrics = learn(tiny_news, QUICK_BAG).artifact.metrics
     assert metrics["interrupted"]
     assert metrics["steps"] == 2 * -(-metrics["train_texts"] // QUICK_BAG.training.batch_size)
 

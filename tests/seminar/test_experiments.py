@@ -8,6 +8,7 @@ import pytest
 
 import rubrica
 from interrupts import interrupt_training
+from made_files import write_splits
 from rubrica.cli import main as cli
 from rubrica.errors import DataError, MissingExtraError
 from rubrica.seminar import experiments as seminar
@@ -69,11 +70,9 @@ def test_a_library_of_the_page_is_missed_before_minutes_of_work(
 
 
 def test_the_command_prints_one_table(tiny_news, tiny_vectors, tmp_path, monkeypatch, capsys):
-    for split, examples in tiny_news.splits.items():
-        lines = [json.dumps({"text": t, "label": n}) for t, n in zip(examples.texts, examples.labels, strict=True)]
-        (tmp_path / f"{split}.jsonl").write_text("\n".join(lines))
     save_vectors(tiny_vectors, tmp_path / "v.txt")
-    arguments = ["seminar", "--data", tmp_path, "--vectors", tmp_path / "v.txt", "--out", tmp_path / "out"]
+    data = write_splits(tmp_path / "data", tiny_news)
+    arguments = ["seminar", "--data", data, "--vectors", tmp_path / "v.txt", "--out", tmp_path / "out"]
     monkeypatch.setattr(sys, "argv", ["rubrica", *map(str, arguments)])
     cli.main()
     out, err = capsys.readouterr()
