@@ -1,5 +1,6 @@
 """Small data for every test; nothing is downloaded, and no cache of the user is touched."""
 
+import itertools
 import os
 from pathlib import Path
 
@@ -17,9 +18,21 @@ hypothesis.settings.register_profile("untimed", examples(100), deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _caches(tmp_path_factory):
+    """The cache of the fixtures that live longer than a test, and the folder of the tests' own."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("RUBRICA_CACHE", str(folder))
+        yield folder
+
+
+_NUMBERS = itertools.count()
+
+
 @pytest.fixture(autouse=True)
-def _private_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("RUBRICA_CACHE", str(tmp_path_factory.mktemp("cache")))
+def _private_cache(_caches, monkeypatch):
+    monkeypatch.setenv("RUBRICA_CACHE", str(_caches / str(next(_NUMBERS))))
 
 
 @pytest.fixture(scope="session")

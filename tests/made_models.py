@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from made_networks import CASES as POOLED
-from made_networks import NETWORKS, NOT_LAST
+from made_networks import BOTH_WAYS, NETWORKS, NOT_LAST
 from rubrica.artifact.folder import FILES, Artifact, _sha256, _write_json, save_artifact
 from rubrica.learning.train import train_dataset
 from rubrica.models.config import make_config
@@ -19,13 +18,7 @@ from settings import changed, shapes_of
 
 LABELS = ["World", "Sports", "Business"]
 WORDS = ["<pad>", "<unk>", *"abcdefghijklmnop"]
-CASES = [
-    (name, pooling, masked, both)
-    for name, pooling in POOLED
-    for masked in (True, False)
-    for both in (False, True)
-    if not both or name not in ("cnn", "kim", "drnn")
-]
+CASES = [(name, pooling, masked, both) for name, pooling, both in BOTH_WAYS for masked in (True, False)]
 TEXTS = ["a b c", "", "p", "a " * 70, "unknown words only", "c b a . d e f g h", "\0", "é 😀 a"]
 
 

@@ -14,6 +14,9 @@ CASES = [
     if (pooling != "last" or name not in NOT_LAST) and (pooling != "attention" or name not in WITHOUT_ATTENTION)
 ]
 
+BOTH_WAYS = [(*case, both) for case in CASES for both in (False, True) if not both or case[0] not in WITHOUT_ATTENTION]
+"""Each case in one direction of reading, and in both where the network knows two."""
+
 # Where the package asks whether the kernels compute; a test that says no there goes the accelerator's way.
 TORCH_ALONE = ("networks.embedding", "networks.cells", "networks.kim", "networks.drnn")
 TORCH_ALONE += ("networks.recurrent", "networks.network", "learning.backend")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from made_models import ODD_LABELS, ODD_TASK, make_artifact, random_artifact, store_embedding
-from made_networks import CASES, NETWORKS
+from made_networks import BOTH_WAYS, NETWORKS
 from rubrica.artifact.folder import FILES, Artifact, check_writable, load_artifact, save_artifact
 from rubrica.artifact.tensor_file import map_tensors
 from rubrica.errors import ArtifactError
@@ -80,10 +80,9 @@ def test_a_folder_of_any_format_is_saved_in_the_format_of_today_and_answers_alik
         np.testing.assert_allclose(found, list(expected.values()), atol=1e-5)
 
 
-@pytest.mark.parametrize("both", ["false", "true"])
-@pytest.mark.parametrize(("name", "pooling"), CASES)
+@pytest.mark.parametrize(("name", "pooling", "both"), BOTH_WAYS)
 def test_expected_shapes_are_those_of_the_torch_models(name, pooling, both):
-    settings = [*NETWORKS[name], f"model.pooling={pooling}", f"model.bidirectional={both}"]
+    settings = [*NETWORKS[name], f"model.pooling={pooling}", f"model.bidirectional={str(both).lower()}"]
     config = changed(make_artifact(name).config, settings)
     model = build_network(config.model, torch.zeros(5, 3), len(ODD_LABELS))
     shapes = {key: tuple(value.shape) for key, value in model.state_dict().items() if "num_batches" not in key}

@@ -135,6 +135,7 @@ def test_a_batch_moves_rows_and_head_by_torchs_gradients(texts, sizes, batch_siz
         np.testing.assert_allclose(found, expected, atol=1e-10)
 
 
+@needs_native
 @given(
     texts=TEXTS,
     sizes=SIZES.map(lambda sizes: (sizes[0], sizes[1] * 5, *sizes[2:])),  # some vectors of classes

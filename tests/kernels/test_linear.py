@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
 
+from ragged import needs_native
 from rubrica.kernels import linear, native
 from rubrica.kernels.linear import Entries, Machines, count_classes
 from rubrica.text import ngrams as ngrams_module
@@ -81,6 +82,7 @@ def test_a_feature_is_a_run_of_words_or_of_characters(texts, ngrams, threads):
         np.testing.assert_allclose(sorted(value for _, value in row), sorted(expected), rtol=1e-5)
 
 
+@needs_native
 @given(texts=TEXTS, ngrams=NGRAMS, min_df=st.integers(1, 3), threads=st.sampled_from([1, 3]))
 def test_native_reads_as_numpy_does(texts, ngrams, min_df, threads):
     keys, counts, sizes, rows = read(texts, ngrams, threads, min_df)
@@ -153,13 +155,15 @@ def solve(machines, entries, passes, threads=1):
     draw = np.random.default_rng(1)
     for _ in range(passes):
         worst = linear.descend(machines, entries, draw.permutation(len(entries.sizes)), threads)
+        if worst < 2e-7:  # slopes count as rounding from here on
+            break
     return worst
 
 
 @pytest.mark.parametrize("columns", [1, 3, 17])
 def test_the_solution_is_that_of_liblinear(columns):
     dense, wanted, entries, machines = problem(60, 12, columns, 0)
-    assert solve(machines, entries, 1000) < 2e-7  # where slopes count as rounding
+    assert solve(machines, entries, 1000) < 2e-7
     weights = np.concatenate(list(machines.weights), axis=1)[:, :columns]
     biases = machines.biases.reshape(-1)[:columns]
     for column in range(columns):
@@ -169,6 +173,7 @@ def test_the_solution_is_that_of_liblinear(columns):
         np.testing.assert_allclose(biases[column], peer.intercept_[0], atol=1e-5)
 
 
+@needs_native
 @given(seed=st.integers(0, 99), columns=st.sampled_from([1, 2, 3, 6, 16, 20]), threads=st.integers(1, 3))
 def test_native_descends_as_numpy_does(seed, columns, threads):
     _, _, entries, twin = problem(20, 9, columns, seed)
@@ -189,6 +194,7 @@ def test_scores_are_a_product(seed, columns, threads):
     np.testing.assert_allclose(linear.scores(entries, weight, bias, threads), dense @ weight + bias, atol=1e-5)
 
 
+@needs_native
 def test_every_library_of_the_processor_is_one(instruction_sets):
     results = []
     for live in instruction_sets:
@@ -209,6 +215,7 @@ def test_features_of_more_texts_than_wanted_are_the_most_frequent():
     assert sorted(counter.take(9, 3)[1].tolist()) == [1, 2, 3]  # rather those of single texts than none
 
 
+@needs_native
 @given(st.integers(0, 2**32 - 1))
 def test_native_counts_classes_as_numpy_does(seed):
     draw = np.random.default_rng(seed)

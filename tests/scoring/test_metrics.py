@@ -16,6 +16,7 @@ from sklearn.metrics import (
     precision_recall_fscore_support,
 )
 
+from cases import examples
 from rubrica.scoring import metrics
 from rubrica.scoring.report import headline, main_score
 from rubrica.scoring.several_labels import SeveralLabels
@@ -24,6 +25,7 @@ from rubrica.scoring.task import Tally, Task
 LABELS = ("a", "b", "c", "d")
 
 
+@examples(50)
 @given(st.data(), st.integers(1, 40))
 def test_scores_equal_scikit_learn(data, count):
     targets = data.draw(hnp.arrays(np.int64, count, elements=st.integers(0, 3)))
@@ -88,6 +90,7 @@ def test_a_line_of_json_has_the_label_that_is_predicted():
     }
 
 
+@examples(50)
 @given(st.data(), st.integers(1, 40))
 def test_scores_of_sets_equal_scikit_learn(data, count):
     targets = data.draw(hnp.arrays(np.uint8, (count, 4), elements=st.integers(0, 1)))

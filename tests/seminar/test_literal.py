@@ -29,8 +29,8 @@ def make_news(draw, count):
     words = [f"w{i}" for i in range(90)] + ["Capital", "unk", "don't", "3.5%", "café", "—"]
     texts, labels = [], []
     for _ in range(count):
-        # Some texts are longer than the 128 tokens that are kept, one in ten is a single word.
-        length = int(draw.choice([1, 5, 20, 60, 150], p=[0.1, 0.3, 0.4, 0.1, 0.1]))
+        # One text in a hundred is longer than the 128 tokens that are kept, one in ten is a single word.
+        length = int(draw.choice([1, 5, 12, 30, 150], p=[0.1, 0.3, 0.49, 0.1, 0.01]))
         texts.append(" ".join(draw.choice(words, length)))
         labels.append(CLASSES[int(draw.integers(4))])
     return Examples(texts, labels)
