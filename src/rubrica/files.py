@@ -59,9 +59,7 @@ def written_whole(path: Path, error: type[FileError] = FileError) -> Iterator[Pa
 
 
 def check_place(path: Path, error: type[FileError] = FileError) -> None:
-    """Make sure that a file or a folder can be written at `path`, before any work is done for it.
-
-    Missing folders above it are made.
+    """Make the folders above a file or folder, and sure that it can be written, before any work is done for it.
 
     Raises:
         FileError: Of the class `error`, if it cannot.

@@ -64,8 +64,7 @@ def check_known(table: Table, labels: list[Label], split: str, task: Task) -> li
         try:
             spelled[label] = task.spell(label)
         except ValueError as error:
-            advice = 'write one label, or pass --label-separator "" to read labels whole'
-            raise table.error(labels.index(label), f"{error}; {advice}") from None
+            raise table.error(labels.index(label), f'{error}; write one label, or pass --label-separator ""') from None
         if strange := [name for name in as_list(label) if name not in classes]:
             problem = f'label "{strange[0]}" of the {split} split does not occur in train'
             advice = "correct it, remove the row, or add such a text to train"

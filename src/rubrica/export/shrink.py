@@ -81,9 +81,8 @@ def shrink(artifact: Artifact, max_bytes: float) -> Artifact:
     def size_with(stored: Artifact, share: int) -> int:
         return sum(folder_sizes(cut(stored, share)).values())
 
-    steps: list[tuple[Storage, int]] = [("int4", 0)]
-    if artifact.storage != "int4":  # else one byte a number would only be larger
-        steps.insert(0, ("int8", whole // 2))
+    steps: list[tuple[Storage, int]] = [("int8", whole // 2), ("int4", 0)]
+    steps = steps[artifact.storage == "int4" :]  # of 4-bit numbers one byte each would only be larger
     size = 0
     for storage, lowest in steps:
         stored = store(artifact, storage)

@@ -49,8 +49,8 @@ class History:
     def validated(self, title: str, epoch: int, report: Report) -> None:
         """Add the scores on held-out texts after an epoch, and log them."""
         self.record(epoch, validation_loss=report.loss, validation_accuracy=report.main)
-        scores = f"loss {report.loss:.4f} {report.measure} {report.main:.4f}"
-        log.info("%s: epoch %d, validation %s", title, epoch + 1, scores)
+        scores = (report.loss, report.measure, report.main)
+        log.info("%s: epoch %d, validation loss %.4f %s %.4f", title, epoch + 1, *scores)
 
 
 SplitScorer = Callable[[Split, Rows], Floats]
