@@ -130,6 +130,13 @@ def test_predict_reads_a_table_and_shows_all_classes(run, home):
         assert answer["score"] == max(answer["scores"].values())
 
 
+def test_a_wrong_variable_is_no_fault_of_the_data(run, home, monkeypatch):
+    monkeypatch.setenv("RUBRICA_THREADS", "many")
+    code, _, err = run("evaluate", home / "model", home)
+    assert code == 2
+    assert err.startswith("error: RUBRICA_THREADS is 'many'")
+
+
 def test_where_no_label_is_probable_enough_predict_gives_none_and_evaluate_says_what_that_buys(run, home, tmp_path):
     plain = [json.loads(line) for line in run("predict", home / "model", home / "test.csv", "--all")[1].splitlines()]
     middle = sorted(answer["score"] for answer in plain)[14:16]
@@ -300,16 +307,20 @@ def bad_cases(home, tmp):
             2,
             ["a bag has one size; leave --size out"],
         ),
+        (["info", "x" * 300], 1, ["xxx: cannot be read (File name too long)"]),
+        (["train", "x" * 300 + ".csv", *out], 1, ["xxx.csv: cannot be read (File name too long)"]),
+        (["predict", model, tmp / "texts", "--text-column", "text"], 2, ["texts has a text a line"]),
+        (["predict", model, "--delimiter", ";"], 2, ["- has a text a line"]),
         (["bogus"], 2, ["No such command"]),
         ([], 2, ["Usage"]),
     ]
 
 
-@pytest.mark.parametrize("case", range(45))
+@pytest.mark.parametrize("case", range(49))
 def test_what_goes_wrong_is_one_sentence(run, home, tmp_path, monkeypatch, case):
     monkeypatch.setenv("GENSIM_DATA_DIR", str(tmp_path / "gensim-data"))
     cases = bad_cases(home, tmp_path)
-    assert len(cases) == 45
+    assert len(cases) == 49
     arguments, expected_code, sentences = cases[case]
     code, out, err = run(*arguments)
     assert code == expected_code, err

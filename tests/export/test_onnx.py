@@ -169,6 +169,14 @@ def test_no_number_is_no_answer(tmp_path):
         checked_onnx(artifact, tmp_path / "model.onnx")
 
 
+def test_both_files_are_there_or_neither(tmp_path, monkeypatch):
+    artifact = make("gru")[0].artifact
+    monkeypatch.setattr(type(artifact.vocab), "to_bytes", lambda vocab: (tmp_path / "nowhere" / "x").read_bytes())
+    with pytest.raises(ArtifactError, match="cannot be written"):
+        write_onnx(artifact, tmp_path / "model.onnx", b"content")
+    assert not list(tmp_path.iterdir())
+
+
 def test_files_that_are_there_are_left_alone(tmp_path):
     artifact = make("gru")[0].artifact
     (tmp_path / "a.onnx").write_text("precious")

@@ -155,6 +155,11 @@ def test_words_and_features_go_in_equal_shares_and_the_strongest_features_stay(t
     assert scores["before"] == scores["after"] > 0.9
 
 
+def test_a_model_of_4_bits_that_fits_keeps_all_its_words(tmp_path):
+    artifact = store(make_large(), "int4")
+    assert shrink(artifact, size_of(artifact, tmp_path / "model")).vocab.words == artifact.vocab.words
+
+
 def test_a_size_out_of_reach_names_the_least(tmp_path):
     artifact = make_large()
     with pytest.raises(RubricaError, match=r"cannot be made smaller than ([\d,]+) bytes \(1,000 words") as caught:

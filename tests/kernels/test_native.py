@@ -106,6 +106,8 @@ def test_the_number_of_threads_is_that_of_the_variables_or_the_cores(monkeypatch
     assert 1 <= native.num_threads() <= (os.cpu_count() or 1)
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
     assert native.num_threads() == 5
+    monkeypatch.setenv("OMP_NUM_THREADS", "4, 2")  # OpenMP's list: threads, and threads of a thread
+    assert native.num_threads() == 4
     monkeypatch.setenv("RUBRICA_THREADS", "7")
     assert native.num_threads() == 7
     for bad in ("0", "-1", "many"):

@@ -200,6 +200,18 @@ def test_a_missing_recipe_names_the_nearest():
         load_recipe("seminar-grru")
 
 
+@pytest.mark.parametrize("ending", ["json", "toml"])
+def test_a_recipe_that_cannot_be_read_is_one_sentence(tmp_path, ending):
+    path = tmp_path / f"deep.{ending}"
+    path.write_text({"json": "[" * 100_000, "toml": "a = " + "[" * 100_000}[ending])
+    with pytest.raises(ConfigError, match=rf"deep\.{ending}: .*; give .* with the tables data, model"):
+        load_recipe(str(path))
+    with pytest.raises(ConfigError, match="cannot be read: File name too long"):
+        load_recipe(f"{'x' * 300}.{ending}")
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        load_recipe(str(tmp_path))
+
+
 def test_a_recipe_file_may_be_toml_or_the_config_of_a_model(tmp_path):
     toml = tmp_path / "mine.toml"
     toml.write_text("[training]\nepochs = 7\n")

@@ -64,6 +64,15 @@ def test_score_depends_on_neither_batch_nor_padding(name, pooling, bidirectional
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+def test_a_batch_of_a_single_word_is_learned_from(name):
+    """BatchNorm has no spread to divide by."""
+    model = make_model(name).train()
+    model(*padded([1])).sum().backward()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in model.head.parameters())
+    assert all(layer.training for layer in model.modules() if not isinstance(layer, nn.BatchNorm1d))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_without_lengths_padding_is_read_as_words(name):
     model = make_model(name, pooling="average" if name in NOT_LAST else "last").eval()
     ids, _ = padded([2, 9])

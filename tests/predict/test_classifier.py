@@ -87,6 +87,13 @@ def test_what_is_no_list_of_texts_is_refused():
         classifier.predict(["a", None])
 
 
+def test_a_wrong_label_is_found_before_any_text_is_answered(monkeypatch):
+    classifier = make("gru")[0]
+    monkeypatch.setattr(classifier, "logits", None)
+    with pytest.raises(ValueError, match="does not know the label 'Wrold'"):
+        classifier.evaluate(["a"], ["Wrold"])
+
+
 def test_evaluate_counts_what_predict_says():
     classifier, _ = make("gru")
     answers = classifier.predict(TEXTS)
