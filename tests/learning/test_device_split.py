@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import rubrica
+from made_models import learn
 from made_networks import CASES, NETWORKS, TORCH_ALONE
 from ragged import needs_native
 from rubrica.corpus.corpus import Split, build_corpus
@@ -116,7 +117,7 @@ def test_a_model_that_was_judged_on_its_way_is_saved_and_loaded(
     splits = {"train": tiny_news.splits["train"], "validation": tiny_news.splits["test"]}
     config = changed(make_config(), [f"model.name={name}", "training.epochs=3", "training.device=cpu"])
     data = replace(tiny_news, splits=splits)
-    model = rubrica.train(data, config=config, vectors=tiny_vectors, out=tmp_path / "model")
+    model = learn(data, config, tiny_vectors, tmp_path / "model")
     assert [tensor for tensor in model.artifact.tensors if tensor.startswith("embedding.")] == [
         "embedding.weight",
         "embedding.scale",
