@@ -136,7 +136,7 @@ def test_a_training_in_a_given_time_ends_in_it_and_its_settings_repeat_it(tiny_n
     began, seconds = time.perf_counter(), 1.0 if name == "bag" else 60.0
     first = train(tiny_news, config=config, time_budget=seconds, out=tmp_path / "model")
     assert time.perf_counter() - began < 30  # not the hours of all epochs
-    assert first.config.training.max_steps > 0
+    assert 0 < first.config.training.max_steps < (50 if name == "gru" else 900_000)
     assert first.artifact.metrics["steps"] == first.config.training.max_steps
     assert "refitted" not in first.artifact.metrics
     assert "bag" not in first.artifact.metrics

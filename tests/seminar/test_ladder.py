@@ -110,7 +110,7 @@ def test_the_last_rung_is_what_train_does(tiny_news, tiny_vectors, tmp_path, mon
         for section, values in rung.settings.items():
             top.setdefault(section, {}).update(values)
     monkeypatch.setattr(ladder, "RUNGS", (RUNGS[-1]._replace(settings=top),))
-    train = tiny_news.splits["train"]  # so few texts that no seed gets all of test right
+    train = tiny_news.splits["train"]  # so few texts that not every seed gets all of test right
     news = replace(tiny_news, splits=tiny_news.splits | {"train": Examples(train.texts[:24], train.labels[:24])})
     rows = run_ladder(news, tiny_vectors, tmp_path / "out", seeds=(1, 2))["rungs"]
     assert len({accuracy for row in rows for accuracy in row["accuracy"]}) > 1
