@@ -65,9 +65,12 @@ def test_every_family_is_saved_in_format_4_and_comes_back(tmp_path, name, storag
 
 @pytest.mark.parametrize("version", [1, 2, 3, 4])
 def test_a_folder_of_any_format_is_saved_in_the_format_of_today_and_answers_alike(tmp_path, version):
+    """The old folders are kept for ever; a new format gets one of its own. The second is the first one in int8, the
+    third a network and a linear model, whose texts may have several labels."""
     old = OLD / f"artifact-v{version}"
     assert json.loads((old / "config.json").read_text())["rubrica_format"] == version
     loaded = load_artifact(old)
+    assert loaded.task.labels == ("Sports", "Business", "Наука")
     folder = save_artifact(loaded, tmp_path / "model")
     assert json.loads((folder / "config.json").read_text())["rubrica_format"] == 4
     again = load_artifact(folder)

@@ -35,7 +35,7 @@ def rule(text, lowercase):
     return tokenize(text.lower() if lowercase else text)
 
 
-@pytest.fixture(params=[1, 3])
+@pytest.fixture(params=[1, pytest.param(3, marks=needs_native)])  # numpy has one thread
 def _threads(request, monkeypatch):
     monkeypatch.setattr(tokens, "_BYTES_PER_THREAD", 1)
     monkeypatch.setenv("RUBRICA_THREADS", str(request.param))
@@ -85,6 +85,7 @@ def test_of_equal_words_the_last_one_counts():
     assert tokens.encode(["cup"], index, 9, lowercase=False, max_length=1)[0].tolist() == [2]
 
 
+@needs_native
 def test_the_two_ways_are_one(monkeypatch):
     texts = ["Oil prices climb — Ночь", "", "İ Σ"]
     ways = []
