@@ -81,7 +81,8 @@ def run(monkeypatch, *arguments):
 
 @pytest.mark.parametrize("with_linear", [True, False])
 def test_a_new_family_trains_answers_and_is_scored(tiny_news, tmp_path, with_linear):
-    config = make_config(model={"name": "mean", "with_linear": with_linear}, training={"lr": 0.05, "epochs": 20})
+    training = {"lr": 0.05, "epochs": 20, "adversarial": 0.0 if with_linear else 1.5}  # the default takes longer
+    config = make_config(model={"name": "mean", "with_linear": with_linear}, training=training)
     trained = rubrica.train(tiny_news, config=config, out=tmp_path / "model")
     loaded = rubrica.load(tmp_path / "model")
     test = tiny_news.splits["test"]
@@ -97,7 +98,8 @@ def test_a_new_family_trains_answers_and_is_scored(tiny_news, tmp_path, with_lin
 
 def test_a_new_family_goes_through_the_command_line(files, monkeypatch, capsys):
     model = files / "model"
-    run(monkeypatch, "train", files / "news", "--model", "mean", "--epochs", "20", "--lr", "0.05", "--out", model)
+    settings = ["--epochs", "20", "--lr", "0.05", "--set", "training.adversarial=0"]
+    run(monkeypatch, "train", files / "news", "--model", "mean", *settings, "--out", model)
     run(monkeypatch, "evaluate", model, files / "news", "--json")
     assert json.loads(capsys.readouterr().out)["accuracy"] > 0.9
     run(monkeypatch, "info", model, "--json")
