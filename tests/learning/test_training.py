@@ -12,7 +12,7 @@ import rubrica
 from interrupts import interrupt
 from made_files import write_splits
 from made_models import learn
-from made_networks import NETWORKS
+from made_networks import ALONE, NETWORKS
 from rubrica import files as cache
 from rubrica.corpus import corpus as corpus_module
 from rubrica.corpus.corpus import build_corpus
@@ -48,6 +48,7 @@ QUICK = changed(
 
 
 SHORT, ONE = (changed(QUICK, [f"training.epochs={epochs}"]) for epochs in (2, 1))
+ONE_ALONE = changed(ONE, [ALONE])
 LINEAR = load_recipe("linear")
 QUICK_BAG = changed(load_recipe("bag"),
     ["training.epochs=30", "training.lr=1.0", "training.label_smoothing=0.0", "model.num_buckets=1000"]
@@ -104,10 +105,10 @@ def test_untrained_words_of_the_vectors_are_taken_along_unless_no_text_can_hold_
     words = ["<user>", "cup", "Cup", "harbour", "don't", "unk", "oil"]
     matrix = np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32)
     vectors = Vectors(words, matrix, "v")
-    extended = learn(tiny_news, ONE, vectors)
+    extended = learn(tiny_news, ONE_ALONE, vectors)
     assert extended.artifact.vocab.words[:5] == ["<user>", "cup", "harbour", "unk", "oil"]
     assert "planet" in extended.artifact.vocab.words  # of train; the vectors lack it
-    model = learn(tiny_news, changed(ONE, ["model.extend_vectors=false"]), vectors)
+    model = learn(tiny_news, changed(ONE_ALONE, ["model.extend_vectors=false"]), vectors)
     assert model.artifact.vocab.words == ["<user>", "cup", "harbour", "unk", "oil"]
     table = take_rows(model.artifact.tensors, "embedding.weight", np.arange(5))
     stored = store_table({"embedding.weight": matrix[[3, 1]]}, "embedding.weight", "int8")
@@ -237,7 +238,7 @@ def test_the_parts_of_a_model_are_weighed_and_added(tiny_news, tmp_path):
 
 
 def test_metrics_are_written_as_they_went(tiny_news, tmp_path):
-    learn(tiny_news, QUICK, out=tmp_path / "model")
+    learn(tiny_news, changed(QUICK, [ALONE]), out=tmp_path / "model")
     lines = [json.loads(line) for line in (tmp_path / "model" / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "loss" in line] == [1, 50]
     assert [line["epoch"] for line in lines if "validation_loss" in line] == list(range(1, 9))
@@ -245,12 +246,12 @@ def test_metrics_are_written_as_they_went(tiny_news, tmp_path):
 
 def test_vectors_may_be_a_path(tiny_news, tiny_vectors, tmp_path):
     save_vectors(tiny_vectors, tmp_path / "v.txt")
-    model = learn(tiny_news, ONE, tmp_path / "v.txt")
+    model = learn(tiny_news, ONE_ALONE, tmp_path / "v.txt")
     assert model.artifact.vectors == "v.txt"  # a model travels; the folders of this machine stay at home
 
 
 def test_given_vectors_keep_still_at_first(tiny_news, tiny_vectors):
-    frozen = changed(SHORT, ["training.freeze_steps=100000", "training.storage=float32"])
+    frozen = changed(SHORT, [ALONE, "training.freeze_steps=100000", "training.storage=float32"])
     model = learn(tiny_news, frozen, tiny_vectors)
     words = {word: i for i, word in enumerate(model.artifact.vocab.words)}
     here = [(words[word], i) for i, word in enumerate(tiny_vectors.words) if word in words]
@@ -264,10 +265,10 @@ def test_given_vectors_keep_still_at_first(tiny_news, tiny_vectors):
 @pytest.mark.parametrize("with_vectors", [False, True])
 def test_drawn_vectors_never_keep_still(tiny_news, tiny_vectors, with_vectors):
     """Without vectors, and where these only say which words there are."""
-    settings = [f"model.embedding={'random' if with_vectors else 'pretrained'}", "model.with_linear=false"]
+    settings = [f"model.embedding={'random' if with_vectors else 'pretrained'}"]
     vectors = tiny_vectors if with_vectors else None
-    free = learn(tiny_news, changed(ONE, settings), vectors)
-    frozen = learn(tiny_news, changed(ONE, [*settings, "training.freeze_epochs=9"]), vectors)
+    free = learn(tiny_news, changed(ONE_ALONE, settings), vectors)
+    frozen = learn(tiny_news, changed(ONE_ALONE, [*settings, "training.freeze_epochs=9"]), vectors)
     for name, tensor in free.artifact.tensors.items():
         np.testing.assert_array_equal(frozen.artifact.tensors[name], tensor)
 
