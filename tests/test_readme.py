@@ -21,13 +21,13 @@ BIN = Path(sys.executable).parent
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """A folder as the README's reader has it: news.csv and news-test.csv, here with the headlines of Mini News."""
+    """A folder as the README's reader has it: news.csv and news-test.csv, here the first sentences of Mini News."""
     home = tmp_path_factory.mktemp("reader")
     corpus = build_mini_news()
     for split, name, count in (("train", "news.csv", 200), ("test", "news-test.csv", 100)):
-        headlines = [(text.partition(". ")[0], label) for text, label in zip(*corpus[split], strict=True)][:count]
+        rows = [(text.split(" (Wire) - ")[1].split(". ")[0], label) for text, label in zip(*corpus[split], strict=True)]
         with (home / name).open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([("text", "label"), *headlines])
+            csv.writer(file).writerows([("text", "label"), *rows[:count]])
     return home
 
 
