@@ -95,7 +95,7 @@ def test_no_bit_depends_on_the_number_of_threads(instruction_sets, pooling, leng
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_sizes_of_use(instruction_sets, pooling):
-    long = 1500 if pooling == "last" else 400
+    long = 1500 if pooling == "average" else 400  # the most numbers that one sum is rounded over
     case = Case(pooling, [40 - i % 7 for i in range(33)] + [0, long], 100, num_words=150, dim=50)
     assert_near(instruction_sets, case, 1e-4)
 
