@@ -71,7 +71,7 @@ def check_place(path: Path, error: type[FileError] = FileError) -> None:
         with TemporaryDirectory(dir=path.parent):
             pass
     except OSError as fault:
-        raise error(path, f"cannot be written ({fault.strerror}); give another place") from None
+        raise error(path, f"cannot be written ({fault.strerror or fault}); give another place") from None
 
 
 def _sync(path: Path) -> None:
@@ -149,5 +149,5 @@ def cache_faults() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        problem = f"cannot be written ({error.strerror}); make room, or set RUBRICA_CACHE to another folder"
+        problem = f"cannot be written ({error.strerror or error}); make room, or set RUBRICA_CACHE to another folder"
         raise FileError(cache_folder(), problem) from None

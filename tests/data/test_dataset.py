@@ -381,3 +381,14 @@ def test_importing_loads_no_library():
     code = "import sys, rubrica.data; print(sorted({'pyarrow', 'datasets', 'torch', 'numpy'} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_a_fault_without_a_reason_of_the_system_is_named_by_itself(tmp_path, monkeypatch):
+    def broken(path):
+        raise OSError("the stream is gone")
+
+    monkeypatch.setattr(type(tmp_path), "read_bytes", broken)
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\n")
+    with pytest.raises(DataError, match=r"cannot be read \(the stream is gone\)"):
+        read_content(path)

@@ -202,7 +202,7 @@ def load_artifact(folder: Path | str) -> Artifact:
         artifact = Artifact(config, task, vocab, map_tensors(path), metrics, history, values.vectors, values.storage)
         return replace(artifact, tensors=_check_tensors(artifact, path))
     except OSError as error:
-        problem = f"cannot be read ({error.strerror}); check the disk and who may read the folder"
+        problem = f"cannot be read ({error.strerror or error}); check the disk and who may read the folder"
         raise ArtifactError(error.filename or folder, problem) from None
 
 

@@ -97,7 +97,7 @@ def read_content(path: Path, limits: Limits = USUAL) -> Content:
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:  # before OSError, which BadGzipFile is
         raise DataError(path, f"broken gzip file ({error}); compress or download it again") from None
     except OSError as error:
-        raise DataError(path, f"cannot be read ({error.strerror})") from None
+        raise DataError(path, f"cannot be read ({error.strerror or error})") from None
     return Content(path, data, limits)
 
 
@@ -148,4 +148,4 @@ def iter_lines(source: Path | str) -> Iterator[str]:
             for number, line in enumerate(stream, 1):
                 yield decode(path, line, number).removesuffix("\n").removesuffix("\r")
     except OSError as error:
-        raise DataError(path, f"cannot be read ({error.strerror})") from None
+        raise DataError(path, f"cannot be read ({error.strerror or error})") from None

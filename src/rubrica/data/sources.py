@@ -32,7 +32,7 @@ def find_splits(source: str | Path, delimiter: str | None, limits: Limits) -> di
         if path.exists():
             return _local_splits(path, delimiter, limits)
     except OSError as error:
-        raise DataError(name, f"cannot be read ({error.strerror}); check the path and who may read it") from None
+        raise DataError(name, f"cannot be read ({error.strerror or error}); check who may read it") from None
     pathlike = isinstance(source, Path) or not _HUB_ID.fullmatch(name) or file_suffix(path) in FORMATS
     if pathlike or ("/" not in name and path.suffix):
         raise DataError(name, f"no such file or folder (looked from {Path.cwd()}); check the spelling")

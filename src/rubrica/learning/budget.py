@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 _BATCH, _SMALL_BATCH, _MANY = 64, 32, 20_000  # texts of an update where there are this many texts; of fewer
 _TRIAL_STEPS = (5, 35)
-_TRIAL_TEXTS = 1024  # neighbours at two places, as many as `learning.linear` reads together
+_TRIAL_TEXTS = 1024  # of each of two runs of texts; `learning.linear` reads 1,024 texts at a time
 _PLANNED = 0.8  # of the time left; the rest is for validation, for saving, and for what else the machine does
 
 Trial = Callable[[Config, Rows], float]

@@ -138,7 +138,7 @@ def read_recipe(name: str) -> dict[str, Any]:
         hint = nearest(name, recipe_names())
         raise ConfigError(f"recipe {name!r:.200}: neither a file nor a recipe of the package; {hint}") from None
     except OSError as error:
-        raise ConfigError(f"recipe {name!r:.200} cannot be read: {error.strerror}") from None
+        raise ConfigError(f"recipe {name!r:.200} cannot be read: {error.strerror or error}") from None
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     except (TypeError, ValueError, RecursionError) as error:  # neither TOML nor a JSON object

@@ -183,7 +183,7 @@ def _explained(path: Path) -> Iterator[None]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise VectorsError(path, f"the gzip file is cut off or damaged ({error}); download it again") from error
     except OSError as error:
-        raise VectorsError(path, f"cannot be read: {error.strerror}") from error
+        raise VectorsError(path, f"cannot be read: {error.strerror or error}") from error
 
 
 def _key(path: Path) -> str:
