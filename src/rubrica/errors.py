@@ -3,7 +3,7 @@
 Arguments of the wrong kind raise plain `ValueError` or `TypeError`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -66,14 +66,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
     known = list(known)
     close = get_close_matches(word, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known[:_SHOWN])}{_more(known)}"
+    shown = ", ".join(known if len(known) <= _SHOWN else [*known[:_SHOWN], "..."])
+    return f"did you mean {close[0]!r}?" if close else f"known: {shown}"
 
 
 def quote_names(names: Iterable[str]) -> str:
     """Names of columns for a message, each short and on one line; a file without a header may have long ones."""
-    names = list(names)
-    return ", ".join(f'"{" ".join(name.split())[:40]}"' for name in names[:_SHOWN]) + _more(names)
-
-
-def _more(names: Sequence[str]) -> str:
-    return f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    quoted = [f'"{" ".join(name.split())[:40]}"' for name in names]
+    return ", ".join(quoted if len(quoted) <= _SHOWN else [*quoted[:_SHOWN], "..."])

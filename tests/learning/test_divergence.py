@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from rubrica.artifact.folder import load_artifact
+from rubrica.artifact.folder import load_artifact, save_artifact
 from rubrica.errors import RubricaError
 from rubrica.learning import training
 from rubrica.learning.train import train
-from rubrica.models.config import load_recipe, make_config
+from rubrica.models.config import Config, load_recipe, make_config
 from settings import changed
 
 BAG = changed(load_recipe("bag"), ["model.num_buckets=100", "training.epochs=2"])
@@ -38,6 +38,25 @@ def test_in_the_second_training_it_leaves_the_first_model(tiny_news, tmp_path, m
     assert model.artifact.metrics["train_texts"] == len(calls[0].rows) < 160
     assert load_artifact(tmp_path / "model").metrics == json.loads(json.dumps(model.artifact.metrics))
     assert all(np.isfinite(tensor).all() for tensor in model.artifact.tensors.values())
+
+
+@pytest.mark.filterwarnings("ignore:overflow|invalid value:RuntimeWarning")
+def test_a_bag_for_comparison_that_diverges_leaves_the_model(tiny_news, tmp_path, monkeypatch, caplog):
+    original = Config.baseline
+    monkeypatch.setattr(Config, "baseline", lambda config: changed(original(config), ["training.lr=1e6"]))
+    config = changed(make_config(), ["model.name=cnn", "model.with_linear=false", "training.epochs=1"])
+    model = train(tiny_news, config=config, out=tmp_path / "model")
+    assert "bag" not in model.artifact.metrics
+    assert "no bag to compare with: bag, for comparison: the training diverged" in caplog.text
+    assert load_artifact(tmp_path / "model").metrics["test"]["texts"] == 40
+
+
+def test_a_score_that_is_not_finite_is_not_written(tiny_news, tmp_path):
+    artifact = train(tiny_news, config=BAG).artifact
+    artifact.metrics["test"]["loss"] = np.nan
+    with pytest.raises(RubricaError, match="a score is not finite: the training diverged"):
+        save_artifact(artifact, tmp_path / "model")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_device_that_is_not_there_is_found_before_any_work(tiny_news, monkeypatch):

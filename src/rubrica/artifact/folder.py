@@ -33,7 +33,7 @@ from rubrica.artifact.card import model_card
 from rubrica.artifact.tensor_file import map_tensors, write_tensors
 from rubrica.config.groups import Storage
 from rubrica.config.schema import describe
-from rubrica.errors import ArtifactError, ConfigError, nearest
+from rubrica.errors import ArtifactError, ConfigError, RubricaError, nearest
 from rubrica.files import check_place, written_whole
 from rubrica.models.config import SECTIONS, Config, make_config
 from rubrica.models.family import Facts, Shapes, Sizes
@@ -158,6 +158,7 @@ def write_files(artifact: Artifact, folder: Path) -> None:
 
     Raises:
         OSError: If a file cannot be written.
+        RubricaError: If a score is not finite.
     """
     config, words = artifact.config, artifact.vocab.words
     facts = Facts(len(words), artifact.num_features, artifact.vectors, config.data.max_length, config.training.epochs)
@@ -171,7 +172,7 @@ def write_files(artifact: Artifact, folder: Path) -> None:
     _write_json(folder / "config.json", _config_json(artifact))
     (folder / "vocab.txt").write_bytes(artifact.vocab.to_bytes())
     _write_json(folder / "metrics.json", artifact.metrics)
-    lines = "".join(json.dumps(record, allow_nan=False) + "\n" for record in artifact.history)
+    lines = "".join(_to_json(record) + "\n" for record in artifact.history)
     (folder / "metrics.jsonl").write_text(lines, encoding="utf-8")
     card = model_card(config, artifact.task, artifact.metrics, facts, artifact.storage)
     (folder / "README.md").write_text(card, encoding="utf-8")
@@ -290,7 +291,14 @@ def _sha256(path: Path) -> str:
 
 
 def _write_json(path: Path, value: object) -> None:
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    path.write_text(_to_json(value, indent=2) + "\n", encoding="utf-8")
+
+
+def _to_json(value: object, indent: int | None = None) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False)
+    except ValueError:
+        raise RubricaError("a score is not finite: the training diverged; train with a smaller step size") from None
 
 
 def _read_text(path: Path, errors: str = "strict") -> str:

@@ -102,7 +102,7 @@ def checked_onnx(artifact: Artifact, path: Path) -> tuple[bytes, Differences]:
         MissingExtraError: If onnx or onnxruntime is not installed.
         RubricaError: See `build_model`.
     """
-    vocab = _words_beside(path)
+    vocab = path.with_suffix(".vocab.txt")
     if path.suffix != ".onnx":
         raise ArtifactError(path, "give an output file that ends in .onnx")
     if path.exists() or vocab.exists():
@@ -125,15 +125,11 @@ def write_onnx(artifact: Artifact, path: Path, content: bytes) -> Path:
     Raises:
         ArtifactError: If a file cannot be written; then neither is there.
     """
-    vocab = _words_beside(path)
+    vocab = path.with_suffix(".vocab.txt")
     with written_whole(path, ArtifactError) as model, written_whole(vocab, ArtifactError) as words:
         model.write_bytes(content)
         words.write_bytes(artifact.vocab.to_bytes())
     return vocab
-
-
-def _words_beside(path: Path) -> Path:
-    return path.with_suffix(".vocab.txt")
 
 
 def check(artifact: Artifact, content: bytes) -> Differences:

@@ -169,11 +169,9 @@ def refit(model: Trained, job: Job, held: HeldOut, weights: tuple[float, ...]) -
     title = f"{job.title}, on all of train"
     try:
         again = train_members(replace(job, rows=everything, judge=None, title=title), plan=False)
-    except KeyboardInterrupt:  # while the texts are read
-        history.interrupted = True
-        return model, job.rows
-    except RubricaError as error:
-        log.warning("%s; the model that was trained on a part of train is kept", error)
+    except (KeyboardInterrupt, RubricaError) as error:  # while the texts are read; or the training diverged
+        history.interrupted = isinstance(error, KeyboardInterrupt)
+        log.warning("%s; the model that was trained on a part of train is kept", str(error) or "interrupted")
         return model, job.rows
     for member in again.members:
         history.train_seconds += member.history.train_seconds
@@ -201,14 +199,15 @@ def iter_scored(model: Trained, split: Split, rows: Rows, config: Config) -> Ite
 def baseline_scores(corpus: Corpus, artifact: Artifact) -> dict[str, Any]:
     """The main scores of a bag on the same texts, for `metrics.json`: what a model has to be better than.
 
-    Ctrl-C leaves the comparison out, not the model.
+    Ctrl-C and a bag that diverges leave the comparison out, not the model.
     """
     config = artifact.config.baseline()
     if "validation" not in artifact.metrics:
         config = config.replace(data={"validation_fraction": 0.0})
     try:
         metrics = train_corpus(corpus, None, config, title=f"{config.model.name}, for comparison").metrics
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, RubricaError) as error:
+        log.warning("no bag to compare with: %s", str(error) or "interrupted")
         return {}
     scores = {name: main_score(metrics[name]) for name in ("validation", "test") if name in metrics}
     return {} if metrics["interrupted"] else {BASELINE: scores}

@@ -34,11 +34,8 @@ def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:
     values = {**values}  # a TypeError where it is no mapping
     if values.get("rubrica_format", FORMAT) == FORMAT or not all(isinstance(values.get(key), dict) for key in _BEFORE):
         return values
-    known = {
-        "model": {key for kind in FAMILIES.values() for key in fields_of(kind)},
-        "training": set(fields_of(AdamTraining)),
-    }
-    for section, keys in known.items():
+    of_models = {key for kind in FAMILIES.values() for key in fields_of(kind)}
+    for section, keys in {"model": of_models, "training": {*fields_of(AdamTraining)}}.items():
         if unknown := [key for key in values[section] if key not in keys]:
             raise ConfigError(f"unknown key {section}.{unknown[0]}; {nearest(unknown[0], keys)}")
     model, training = (_BEFORE[section] | values[section] for section in ("model", "training"))

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rubrica.artifact.folder import Artifact, check_writable, save_artifact
-from rubrica.config.groups import AdamTraining, DataSettings
+from rubrica.config.groups import DataSettings
 from rubrica.corpus.corpus import Corpus, build_corpus
 from rubrica.data.dataset import Dataset, check_trainable
 from rubrica.environment import processor, versions
@@ -129,8 +129,7 @@ def check_scorable(dataset: Dataset) -> None:
 
 
 def _outcome(name: str, artifact: Artifact) -> dict[str, Any]:
-    test, training = artifact.metrics["test"], artifact.config.training
-    assert isinstance(training, AdamTraining)
+    test, training = artifact.metrics["test"], artifact.config.to_dict()["training"]
     curve = [record for record in artifact.history if "loss" in record]
     return {
         "experiment": name,
@@ -145,7 +144,7 @@ def _outcome(name: str, artifact: Artifact) -> dict[str, Any]:
             shown: [record[key] for record in curve]
             for shown, key in (("update", "step"), ("loss", "loss"), ("accuracy", "accuracy"))
         },
-        "thaw_update": training.freeze_steps or None,
+        "thaw_update": training["freeze_steps"] or None,
     }
 
 
