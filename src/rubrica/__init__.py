@@ -6,7 +6,8 @@ model = rubrica.load("news-model")            # needs no torch
 model.predict(["Oil prices fall"])            # ["Business"]
 model.predict_proba(["Oil prices fall"])      # (1, C) float32, columns as in model.labels
 
-model = rubrica.train("news.csv", out="news-model")   # needs rubrica[train]
+model = rubrica.train("news.csv")             # needs rubrica[train]; or a DataFrame, or texts and labels
+model.save("news-model")
 """
 
 from typing import TYPE_CHECKING, Any
@@ -14,19 +15,28 @@ from typing import TYPE_CHECKING, Any
 from rubrica.errors import RubricaError
 
 if TYPE_CHECKING:
+    from rubrica.data.dataset import Dataset, read_dataset
     from rubrica.estimator import TextClassifier as TextClassifier
     from rubrica.learning.train import train
     from rubrica.models.config import Config, load_recipe, make_config
     from rubrica.predict.classifier import Classifier, load
+    from rubrica.vectors.word_vectors import Vectors, load_vectors
 
 __version__ = "0.1.0"
-__all__ = ["load", "train", "Classifier", "Config", "make_config", "load_recipe", "RubricaError", "__version__"]
+__all__ = [
+    "Classifier", "Config", "Dataset", "RubricaError", "Vectors", "__version__",
+    "load", "load_recipe", "load_vectors", "make_config", "read_dataset", "train",
+]  # fmt: skip
 
 # What is heavy (numpy, torch) is imported at its first use.
 _LATE = {
     "load": "rubrica.predict.classifier",
     "Classifier": "rubrica.predict.classifier",
     "train": "rubrica.learning.train",
+    "Dataset": "rubrica.data.dataset",
+    "read_dataset": "rubrica.data.dataset",
+    "Vectors": "rubrica.vectors.word_vectors",
+    "load_vectors": "rubrica.vectors.word_vectors",
     "TextClassifier": "rubrica.estimator",
     "Config": "rubrica.models.config",
     "load_recipe": "rubrica.models.config",

@@ -17,10 +17,13 @@ from hypothesis import strategies as st
 from made_files import TINY, class_label, csv_bytes, each_size, jsonl_bytes, parquet_bytes, rows_of, write
 from rubrica.data import csv_files, hub
 from rubrica.data.dataset import Examples, read_dataset, read_texts
+from rubrica.data.dialect import Dialect
 from rubrica.data.large_files import Limits, iter_lines, read_content
 from rubrica.data.stored_texts import StoredTexts
 from rubrica.errors import DataError, MissingExtraError
 from rubrica.files import cache_folder
+from rubrica.scoring.label_names import spell
+from rubrica.text.strings import as_text
 
 TEXTS = [
     "null",
@@ -38,6 +41,8 @@ TEXTS = [
 LABELS = ["pos", "neg", "pos", "neg", "pos", "neg", "pos", "neg", "pos", "neg", "pos"]
 ROWS = list(zip(TEXTS, LABELS, strict=True))
 
+
+COMMAS = Dialect(",", quotes=True, skipped=0, header=True)
 
 # Every format
 
@@ -77,16 +82,28 @@ def test_every_format_gives_the_same_rows(tmp_path, name, limits):
 
 @pytest.mark.parametrize("name", ["a.txt", "a.ft", "a.txt.gz"])
 @each_size
-def test_fasttext_labels_stand_before_or_after_the_text(tmp_path, name, limits):
-    data = "__label__x  two  words \r\n\n\u2028__label__y a\u2028b\nlast __label__x\n__label__y\n".encode()
+def test_fasttext_labels_stand_anywhere_in_the_line(tmp_path, name, limits):
+    lines = [
+        "__label__x  two  words \r",
+        "",
+        "\v__label__y a\u2028b",
+        "last __label__x",
+        "__label__y",
+        "a __label__x\tb__label__y",
+    ]
+    data = "".join(line + "\n" for line in lines).encode()
     path = write(tmp_path / name, gzip.compress(data) if name.endswith("gz") else data)
-    expected = [("two  words", "x"), ("a\u2028b", "y"), ("last", "x"), ("", "y")]
+    expected = [("two  words", "x"), ("a\u2028b", "y"), ("last", "x"), ("", "y"), ("a b__label__y", "x")]
     assert rows_of(read_dataset(path, limits=limits).splits["train"]) == expected
-    assert list(read_texts(path, limits=limits)) == ["two  words", "", "a\u2028b", "last", ""]
+    assert list(read_texts(path, limits=limits)) == ["two  words", "", "a\u2028b", "last", "", "a b__label__y"]
 
 
-cells = st.text(st.characters(codec="utf-8"), max_size=20)
-labels = st.text(st.characters(codec="utf-8", exclude_characters="|"), min_size=1, max_size=5).filter(str.strip)
+cells = st.text(st.characters(codec="utf-8"), max_size=20).map(as_text)
+labels = (
+    st.text(st.characters(codec="utf-8", exclude_characters="|[](){}"), min_size=1, max_size=5)
+    .filter(str.strip)
+    .map(spell)
+)
 row_lists = st.lists(st.tuples(cells, labels), min_size=1, max_size=6)
 
 
@@ -125,7 +142,7 @@ def test_a_large_csv_is_the_small_one(folder, rows, quoting, stretch):
 def test_the_slow_pass_sees_the_same_records_in_stretches(folder, text, stretch):
     path = write(folder / "a.csv", text)
     small, large = read_content(path), read_content(path, replace(TINY, stretch_bytes=stretch))
-    assert list(csv_files._iter_records(large, ",")) == list(csv_files._iter_records(small, ","))
+    assert list(csv_files._iter_records(large, COMMAS)) == list(csv_files._iter_records(small, COMMAS))
 
 
 @settings(deadline=None, max_examples=50)
@@ -262,7 +279,8 @@ def test_joined_columns_leave_out_what_is_empty(tmp_path):
         ([1.0, 0.0, 2.0], ["1", "0", "2"], ["0", "1", "2"]),
         ([True, False, True], ["true", "false", "true"], ["false", "true"]),
         (["10", "9", "x"], ["10", "9", "x"], ["10", "9", "x"]),
-        (["b", "a", " c"], ["b", "a", " c"], [" c", "a", "b"]),
+        (["b", "a", " c"], ["b", "a", "c"], ["a", "b", "c"]),
+        ([0.5, 2.0, 1e20], ["0.5", "2", "1e+20"], ["0.5", "1e+20", "2"]),
     ],
 )
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])

@@ -82,7 +82,7 @@ def test_lists_of_the_integers_of_a_hub_have_its_names(tmp_path, limits):
     assert list(dataset.splits["train"].labels) == [("a",), (), ("z", "a"), ("z",)]
     assert list(dataset.task.labels) == ["z", "a"]
     columns["label"] = pa.array([[1], [2], [0], [0]])
-    with pytest.raises(DataError, match=r"row 2: found 2 in .label., expected a class of 0 to 1"):
+    with pytest.raises(DataError, match=r"row 2: column .label.: found 2, expected a class of 0 to 1"):
         read_dataset(write(tmp_path / "b.parquet", parquet_bytes(columns, metadata)), limits=limits)
 
 

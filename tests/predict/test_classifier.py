@@ -81,8 +81,8 @@ def test_what_is_no_list_of_texts_is_refused():
     classifier, _ = make("gru")
     with pytest.raises(TypeError, match=r"texts is one string \('a fine film'\.\.\.\); pass a list"):
         classifier.predict("a fine film")
-    with pytest.raises(TypeError, match="text 1 is NoneType, expected a string"):
-        classifier.predict(["a", None])
+    with pytest.raises(TypeError, match=r"text 1 is b'a' \(bytes\), expected a string"):
+        classifier.predict(["a", b"a"])
 
 
 def test_a_wrong_label_is_found_before_any_text_is_answered(monkeypatch):

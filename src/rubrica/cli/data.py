@@ -11,19 +11,33 @@ if TYPE_CHECKING:
     from rubrica.data.dataset import Examples
 
 
+_TEXT_OPTIONS = (
+    click.option("--text-column", "text_columns", multiple=True, help="Column of the text; repeat it to join several."),
+    click.option("--delimiter", help="What separates the columns of a CSV file.  [default: found]"),
+    click.option("--columns", help="Names of the columns where the first line is data, such as label,text."),
+    click.option("--no-header", "header", flag_value=False, default=True, help="The first line is data."),
+    click.option("--no-quotes", "quotes", flag_value=False, default=None, help="Quotes are plain characters."),
+    click.option("--encoding", help="Encoding of the file, such as cp1251.  [default: UTF-8]"),
+    click.option("--label-prefix", default="__label__", help="What begins a label in a fastText file."),
+)
+_LABEL_OPTIONS = (
+    click.option("--label-column", multiple=True, help="Column of the label; several, with commas, hold 0 or 1 each."),
+    click.option("--label-separator", default="|", help='What separates several labels; "" for none.'),
+)
+
+
 def text_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The flags of every command that reads texts."""
-    text = click.option(
-        "--text-column", "text_columns", multiple=True, help="Column of the text; repeat it to join several."
-    )
-    return text(click.option("--delimiter", help="What separates the columns of a CSV file.")(command))
+    """The flags of every command that reads texts: parts of a `Layout`."""
+    for option in reversed(_TEXT_OPTIONS):
+        command = option(command)
+    return command
 
 
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The flags of every command that reads texts with labels."""
-    label = click.option("--label-column", help="Column of the label.")
-    separator = click.option("--label-separator", default="|", help='What separates several labels; "" for none.')
-    return text_options(label(separator(command)))
+    """The flags of every command that reads texts with labels: parts of a `Layout`."""
+    for option in reversed(_LABEL_OPTIONS):
+        command = option(command)
+    return text_options(command)
 
 
 def read_split(data: str, split: str | None, **columns: Any) -> "Examples":
@@ -46,8 +60,8 @@ def read_split(data: str, split: str | None, **columns: Any) -> "Examples":
 def data(data: str, vectors: str | None, keep_case: bool, as_json: bool, **columns: Any) -> None:
     """Show what is in DATA: splits, classes, texts, tokens, ids, unknown words.
 
-    DATA is a CSV, TSV, JSONL, Parquet or fastText file, a folder of train.* and test.*, a Hugging Face hub id, or
-    mini-news.
+    DATA is a CSV, TSV, JSON, JSONL, Parquet or fastText file, perhaps packed (.gz, .bz2, .xz, .zst, .zip), a folder of
+    train.* and test.*, a Hugging Face hub id, or mini-news.
     """
     from rubrica.cli.tables import print_overview
     from rubrica.config.groups import DataSettings

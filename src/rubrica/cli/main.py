@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,8 +140,9 @@ def train(data: str, out: str, vectors: str | None, time_budget: float | None, *
     """Train a model on DATA (see `rubrica data --help`) and write it to a new folder."""
     from rubrica.artifact.folder import check_writable
     from rubrica.data.dataset import read_dataset
+    from rubrica.data.layout import Layout
 
-    columns = {name: flags.pop(name) for name in ("text_columns", "label_column", "delimiter", "label_separator")}
+    columns = {name: flags.pop(name) for name in Layout.__dataclass_fields__}
     config = _read_settings(**flags)
     check_writable(out)
     began = time.perf_counter()
@@ -243,22 +244,29 @@ def evaluate(
 def predict(model: str, file: str, all_classes: bool, abstain_below: float | None, **columns: Any) -> None:
     """Label each text of FILE: one JSON object a line, in order.
 
-    FILE holds one text a line (- is standard input), or is a CSV, TSV, JSONL or Parquet file with a text column.
+    FILE is a CSV, TSV, JSON, JSONL or Parquet file with a text column, or holds one text a line: a .txt, a file
+    without a suffix, or - for standard input. It may be packed, and hold fastText's labels, which are passed over.
     """
-    from rubrica.data.large_files import iter_lines
-
     classifier = _load(model, abstain_below)
-    texts, in_columns = iter_lines(file), False
-    if file != "-":  # late: standard input needs no reader of formats
-        from rubrica.data.dataset import read_texts
-        from rubrica.data.files import FORMATS, file_suffix
-
-        if in_columns := file_suffix(Path(file)) in FORMATS:
-            texts = iter(read_texts(file, **columns))
-    if any(columns.values()) and not in_columns:
-        raise click.UsageError(f"--text-column and --delimiter are for files with columns; {file} has a text a line")
-    for lines in classifier.iter_answers(texts, all_classes=all_classes, abstain_below=abstain_below):
+    for lines in classifier.iter_answers(_texts(file, **columns), all_classes=all_classes, abstain_below=abstain_below):
         click.echo(lines)
+
+
+def _texts(file: str, **columns: Any) -> "Iterable[str]":
+    """The texts of a file, or the lines of standard input or of a file without a suffix as they come."""
+    if file != "-" and (Path(file).suffix or columns["columns"] or not columns["header"] or columns["delimiter"]):
+        from rubrica.data.dataset import read_texts  # late: standard input needs no reader of formats
+
+        return read_texts(file, **columns)
+    from rubrica.data.large_files import iter_lines
+    from rubrica.data.line_files import label_splitter
+
+    for name in ("text_columns", "columns", "delimiter", "quotes"):
+        if columns[name]:
+            flag = name.rstrip("s").replace("_", "-")
+            raise click.UsageError(f"--{flag} is for files with columns; {file} has a text a line")
+    split = label_splitter(columns["label_prefix"])
+    return (split(line)[1] for line in iter_lines(file, columns["encoding"]))
 
 
 @rubrica.command()

@@ -1,13 +1,17 @@
 """Which columns are the text and the label, and the texts of a table."""
 
+import logging
 from collections.abc import Iterable, Sequence
-from types import NoneType
+from typing import Any
 
+from rubrica.data.layout import Layout
 from rubrica.data.table import Table
 from rubrica.errors import DataError, nearest, quote_names
+from rubrica.text.strings import as_text, as_texts, is_missing
 
 TEXT_COLUMNS = (
-    "text", "sentence", "review", "comment", "message", "question", "query", "tweet", "document", "текст",
+    "text", "sentence", "review", "comment", "message", "question", "query", "tweet", "document", "utterance",
+    "comment_text", "review_text", "текст", "сообщение", "отзыв", "комментарий", "вопрос",
 )  # fmt: skip
 """Names of a column that is the text, best first."""
 
@@ -16,85 +20,137 @@ TEXT_PARTS = ("title", "headline", "subject", "заголовок", "description
 
 LABEL_COLUMNS = (
     "label", "labels", "category", "class", "target", "topic", "rubric", "sentiment", "intent", "class index",
-    "coarse_label", "label_text", "рубрика", "метка", "класс", "категория",
+    "coarse_label", "label_text", "рубрика", "метка", "класс", "категория", "тема", "тональность",
 )  # fmt: skip
 """Names of the column of labels, best first."""
 
 
-def find_columns(
-    table: Table, text_columns: str | Sequence[str], label_column: str | None, *, labeled: bool = True
-) -> tuple[tuple[str, ...], str]:
-    """The names of the columns of the text, and of the column of the label.
+log = logging.getLogger(__name__)
 
-    They are the ones that the user gives; empty text columns and a label column None are found by name. Where the
-    table need not be labeled, the label's column may be "".
+_LOOKED_AT = 1000  # rows that tell what a column without a name is
+
+
+def find_columns(table: Table, layout: Layout, *, labeled: bool = True) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of the columns of the text, and of the labels.
+
+    They are the ones that the user gives; the others are found by name. Where the columns have no names, the values
+    tell. Where the table need not be labeled, there may be no column of labels.
 
     Raises:
         DataError: If a given column is missing, or none is found.
     """
-    wanted = (text_columns,) if isinstance(text_columns, str) else text_columns
-    texts = tuple(find_named(table, name) for name in wanted)
-    label = "" if label_column is None else find_named(table, label_column)
-    others = [name for name in table.columns if name != label]
-    texts = texts or _present(TEXT_COLUMNS, others)[:1] or _present(TEXT_PARTS, others)
+    texts = tuple(name for wanted in layout.texts for name in find_named(table, wanted))
+    labels = tuple(name for wanted in layout.labels for name in find_named(table, wanted))
+    if not layout.header and not layout.names and labeled and not (texts and labels):
+        return _by_values(table, texts, labels)
+    others = [name for name in table.columns if name not in labels]
+    texts = texts or _present(table, TEXT_COLUMNS, others)[:1] or _present(table, TEXT_PARTS, others)
     others = [name for name in others if name not in texts]
-    if not label and (known := _present(LABEL_COLUMNS, others)):
-        label = known[0]
-        others.remove(label)
+    if not labels and (labels := _present(table, LABEL_COLUMNS, others)[:1]):
+        others.remove(labels[0])
     if len(table.columns) == 2 and len(others) == 1:
-        texts, label = texts or (others[0],), label or others[0]
+        texts, labels = texts or (others[0],), labels or (others[0],)
     if not texts:
         raise _no_column(table, "texts", "--text-column")
-    if labeled and not label:
-        raise _no_column(table, "labels", "--label-column")
-    return texts, label
+    if labeled and not labels:
+        raise _no_column(table, "labels", "--label-column", others)
+    return texts, labels
 
 
-def find_named(table: Table, wanted: str) -> str:
-    """The column that the user names, in any case.
+def find_named(table: Table, wanted: str) -> tuple[str, ...]:
+    """The column that the user names, in any case; or several with commas between their names.
 
     Raises:
         DataError: If there is none.
     """
     if wanted in table.columns:
-        return wanted
-    if found := _present([wanted.strip().lower()], table.columns):
-        return found[0]
+        return (wanted,)
+    if found := _present(table, [wanted.strip().lower()], table.columns):
+        return found[:1]
+    if "," in wanted:
+        return tuple(name for part in wanted.split(",") for name in find_named(table, part.strip()))
     raise DataError(table.path, f'no column "{wanted}"; {nearest(wanted, table.columns)}')
 
 
 def read_column_texts(table: Table, columns: Sequence[str]) -> list[str]:
-    """The text of each row: its columns joined with a space, without the empty ones.
+    """The text of each row: its columns joined with a space, without the empty ones; "" where all are empty.
 
     Raises:
-        DataError: If a column is missing, or a row has no text or something else in its place.
+        DataError: If a column is missing, or a row has something else than a text.
     """
-    columns = [find_named(table, column) for column in columns]
+    columns = [name for column in columns for name in find_named(table, column)]
     texts, *more = [_strings(table, column) for column in columns]
     if more:
-        rows = zip(texts, *more, strict=True)
-        texts = [None if row.count(None) == len(row) else " ".join(filter(None, row)) for row in rows]
-    if None in texts:
-        raise table.error(texts.index(None), f"no text in {quote_names(columns)}; add one or remove the row")
-    return texts  # type: ignore[return-value]
+        texts = [" ".join(filter(None, row)) for row in zip(texts, *more, strict=True)]
+    return texts
 
 
-def _strings(table: Table, column: str) -> list[str | None]:
+def _strings(table: Table, column: str) -> list[str]:
     values = table.values(column)
-    if not set(map(type, values)) <= {str, NoneType}:
-        values = [None if value != value else value for value in values]  # nan, of pandas
+    try:
+        return as_texts(values)
+    except TypeError:
         for row, value in enumerate(values):
-            if not isinstance(value, str | None):
-                raise table.error(row, f'found {value!r:.40} in "{column}", expected a text')
-    return values
+            try:
+                as_text(value)
+            except TypeError as error:
+                raise table.error(row, f'found {error} in "{column}", expected a text') from None
+        raise
 
 
-def _present(known: Iterable[str], names: Iterable[str]) -> tuple[str, ...]:
-    """The names of columns that are known, in the order of the known ones."""
-    by_key = {name.strip().lower(): name for name in names}
-    return tuple(by_key[key] for key in known if key in by_key)
+def _present(table: Table, known: Iterable[str], names: Iterable[str]) -> tuple[str, ...]:
+    """The names of columns that are known, in the order of the known ones.
+
+    Raises:
+        DataError: If two columns have one known name, in capitals and small letters.
+    """
+    by_key: dict[str, list[str]] = {}
+    for name in names:
+        by_key.setdefault(name.strip().lower(), []).append(name)
+    found = [by_key[key] for key in known if key in by_key]
+    if twice := next((same for same in found[:1] if len(same) > 1), None):
+        problem = f"two columns are named alike ({quote_names(twice)})"
+        raise DataError(table.path, f"{problem}; rename one, or pass --text-column and --label-column")
+    return tuple(same[0] for same in found)
 
 
-def _no_column(table: Table, kind: str, option: str) -> DataError:
-    advice = f"pass {option} (or --delimiter), and if the first line is not the names of the columns, add them"
+def _by_values(
+    table: Table, texts: tuple[str, ...], labels: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns of a file without names: the label repeats most often, and the text has most of the letters.
+
+    Raises:
+        DataError: If the values do not tell.
+    """
+    values = {name: table.values(name)[:_LOOKED_AT] for name in table.columns}
+    kinds = {name: len(set(map(str, column))) for name, column in values.items() if name not in texts}
+    fewest = min(kinds.values(), default=0)
+    found = labels or tuple(name for name, count in kinds.items() if count == fewest)
+    sizes = {name: sum(map(len, map(str, values[name]))) for name in values if name not in found}
+    largest = max(sizes.values(), default=0)
+    long = texts or tuple(name for name, size in sizes.items() if size * 4 > largest)
+    if len(found) != 1 or not long or (not labels and 2 * fewest > len(next(iter(values.values()))) > 2):
+        advice = "name the columns: --columns label,text"
+        raise DataError(table.path, f"{len(values)} columns without names, and their values do not tell; {advice}")
+    log.info(
+        "%s: column %s is read as the label and %s as the text; pass --columns to say otherwise",
+        table.path, found[0], ", ".join(long),
+    )  # fmt: skip
+    return long, found
+
+
+def indicators(table: Table, names: Iterable[str]) -> list[str]:
+    """The columns that hold nothing but 0 and 1, in their first rows."""
+    first = {name: set(map(_plain, table.values(name)[:_LOOKED_AT])) for name in names}
+    return [name for name, found in first.items() if found and found <= {"0", "1"}]
+
+
+def _plain(value: Any) -> str:
+    return "" if is_missing(value) else str(value).strip().removesuffix(".0")
+
+
+def _no_column(table: Table, kind: str, option: str, others: Sequence[str] = ()) -> DataError:
+    advice = f"pass {option} (or --delimiter), or --columns label,text to name them if the first line is data"
+    if len(ones := indicators(table, others)) > 1:
+        advice = f"for the labels of its columns of 0 and 1 pass --label-column {','.join(ones)}"
     return DataError(table.path, f"no column for {kind}; columns are {quote_names(table.columns)}; {advice}")

@@ -9,52 +9,59 @@ from io import BytesIO, TextIOWrapper
 from itertools import islice
 from typing import Any
 
+from rubrica.data.dialect import Dialect, column_names, find_dialect
 from rubrica.data.large_files import Content
+from rubrica.data.layout import Layout
 from rubrica.data.table import Table, check_names
 from rubrica.errors import DataError, quote_names, require
 
 _LONGEST_ROW = 1 << 30  # bytes; pyarrow counts them in 32 bits
 
 
-def read_csv(content: Content, delimiter: str) -> Iterator[Table]:
-    """The rows below the first line, which names the columns.
+def read_csv(content: Content, layout: Layout, usual: str) -> Iterator[Table]:
+    """The rows of a file; `usual` is the delimiter that a file of this suffix mostly has.
 
     Raises:
         DataError: With the line of the first fault.
     """
+    dialect = find_dialect(content, layout, usual)
     pa = require("pyarrow", "data")
     path, data = content.path, content.data
     rows, waiting = 0, None
     try:
-        _, header, _ = next(_iter_records(content, delimiter))
-        check_names(path, header)
-        for part in _parts(content, delimiter, header):
+        _, first, _ = next(_iter_records(content, dialect))
+        names = column_names(content, layout, first, header=dialect.header)
+        check_names(path, names)
+        for part in _parts(content, dialect, first):
             if waiting is not None:
                 yield waiting
-            columns = dict(zip(header, part.columns, strict=True))
-            waiting = Table(path, columns, row_lines=partial(_row_lines, content, delimiter, rows))
+            columns = dict(zip(names, part.columns, strict=True))
+            waiting = Table(path, columns, row_lines=partial(_row_lines, content, dialect, rows))
             rows += len(part)
     except (UnicodeDecodeError, pa.ArrowInvalid) as error:
         first_line = str(error).strip().partition("\n")[0]
-        fault = _find_fault(content, delimiter)
+        fault = _find_fault(content, dialect)
         raise fault or DataError(path, f"no CSV that can be read ({first_line})") from None
     if waiting is not None:
         # pyarrow takes the end of the file for a missing last quote; then the file ends in the last field as read.
-        last = waiting.columns[header[-1]][-1].as_py() if rows else ""
+        last = waiting.columns[names[-1]][-1].as_py() if rows else ""
         tail = b'"' + last.replace('"', '""').encode()
-        if data[-len(tail) :] == tail and (fault := _find_fault(content, delimiter)):
+        if dialect.quotes and data[-len(tail) :] == tail and (fault := _find_fault(content, dialect)):
             raise fault
         yield waiting
 
 
-def _parts(content: Content, delimiter: str, header: list[str]) -> Iterator[Any]:
+def _parts(content: Content, dialect: Dialect, first: list[str]) -> Iterator[Any]:
     """All rows as one pyarrow table, which all threads read, or the rows of a large file as many small tables."""
     pa, pa_csv = require("pyarrow", "data"), require("pyarrow.csv", "data")
-    kinds = pa_csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()))
-    parse = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+    names = None if dialect.header else [str(place) for place in range(len(first))]
+    kinds = pa_csv.ConvertOptions(column_types=dict.fromkeys(names or first, pa.string()))
+    quote = '"' if dialect.quotes else False
+    parse = pa_csv.ParseOptions(delimiter=dialect.delimiter, quote_char=quote, newlines_in_values=dialect.quotes)
 
     def read(block_bytes: int) -> Iterable[Any]:
-        options = pa_csv.ReadOptions(block_size=block_bytes), parse, kinds
+        reading = pa_csv.ReadOptions(block_size=block_bytes, column_names=names, skip_rows=dialect.skipped)
+        options = reading, parse, kinds
         source = pa.BufferReader(pa.py_buffer(content.data))
         return pa_csv.open_csv(source, *options) if content.is_large else [pa_csv.read_csv(source, *options)]
 
@@ -77,7 +84,7 @@ def _parts(content: Content, delimiter: str, header: list[str]) -> Iterator[Any]
 # The slow pass
 
 
-def _find_fault(content: Content, delimiter: str) -> DataError | None:
+def _find_fault(content: Content, dialect: Dialect) -> DataError | None:
     """The first byte that is not UTF-8, else the quote that never closes, else the first row of another width."""
     names, fault = list[str](), None
     try:
@@ -85,10 +92,13 @@ def _find_fault(content: Content, delimiter: str) -> DataError | None:
             pass
     except DataError as error:
         return error
-    for line, fields, open_quote in _iter_records(content, delimiter):
+    for line, fields, open_quote in _iter_records(content, dialect):
         names = names or fields
         if open_quote is not None:
-            problem = 'a quote opens here and never closes; close it, or write a quote inside a text as ""'
+            advice = (
+                'close it, write a quote inside a text as "", or pass --no-quotes where quotes are plain characters'
+            )
+            problem = f"a quote opens here and never closes; {advice}"
             return DataError(content.path, problem, line=open_quote)
         if fault is None and len(fields) != len(names):
             found = "1 column" if len(fields) == 1 else f"{len(fields)} columns"
@@ -97,12 +107,12 @@ def _find_fault(content: Content, delimiter: str) -> DataError | None:
     return fault
 
 
-def _row_lines(content: Content, delimiter: str, first_row: int) -> Iterator[int]:
+def _row_lines(content: Content, dialect: Dialect, first_row: int) -> Iterator[int]:
     """The line where each row starts, from a given row on; the names of the columns are no row."""
-    return (line for line, _, _ in islice(_iter_records(content, delimiter), 1 + first_row, None))
+    return (line for line, _, _ in islice(_iter_records(content, dialect), dialect.header + first_row, None))
 
 
-def _iter_records(content: Content, delimiter: str) -> Iterator[tuple[int, list[str], int | None]]:
+def _iter_records(content: Content, dialect: Dialect) -> Iterator[tuple[int, list[str], int | None]]:
     r"""Yield the line of each record, its fields, and the line of a quote in it that never closes.
 
     The records are the ones that pyarrow sees: a blank line is none, and a `\r` alone ends a record but no line.
@@ -110,20 +120,26 @@ def _iter_records(content: Content, delimiter: str) -> Iterator[tuple[int, list[
     import csv
 
     line = 1  # the next one
+    skipped = dialect.skipped
     inside = unfinished = False  # whether a record has begun, and whether the file ends in it
 
     def lines() -> Iterator[str]:
-        nonlocal line, inside, unfinished
+        nonlocal line, skipped, inside, unfinished
         for stretch in content.stretches():
             encoding = "utf-8-sig" if line == 1 else "utf-8"
             for text in TextIOWrapper(BytesIO(stretch), encoding, newline=""):
-                inside = True
                 line += text.endswith("\n")
+                if skipped:
+                    skipped -= 1
+                    continue
+                inside = True
                 yield text
         unfinished = inside
 
-    rows = csv.reader(lines(), delimiter=delimiter)
-    start, limit = line, csv.field_size_limit(_LONGEST_ROW)  # 128 KB is its default
+    rows = csv.reader(
+        lines(), delimiter=dialect.delimiter, quoting=csv.QUOTE_MINIMAL if dialect.quotes else csv.QUOTE_NONE
+    )
+    start, limit = line + skipped, csv.field_size_limit(_LONGEST_ROW)  # 128 KB is its default
     try:
         for fields in rows:
             if fields:

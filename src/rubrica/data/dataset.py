@@ -1,11 +1,11 @@
-"""Data sets as lists of texts and labels: from a file, a folder, the Hugging Face hub, or `mini-news`.
+"""Data sets as lists of texts and labels: from files, the Hugging Face hub, `mini-news`, or Python's own objects.
 
-A local path always wins over a name. Formats are known by suffix: CSV and TSV (quoted as in RFC 4180; the first line
-must name the columns, so the original AG News CSV needs a line `label,title,description` at its top), JSON Lines,
-Parquet, and fastText's `__label__x text`; all but Parquet also with `.gz`. Everything is UTF-8. A folder holds
-`train.*`, `test.*` and perhaps `validation.*`, each as one file or in the shards that `hf download` brings.
+A local path always wins over a name. Formats are known by suffix, see `files.FORMATS`. A folder holds `train.*`,
+`test.*` and perhaps `validation.*`, each as one file or in the shards that `hf download` brings.
 
-Nothing is guessed from values: in a CSV the texts `null`, `NA` and `1.0` are texts.
+Every way in gives tables; from there on there is one road, so the same data is the same data set whatever it came in
+as. Nothing is guessed from values: in a CSV the texts `null`, `NA` and `1.0` are texts. All of it with examples:
+docs/data.md.
 """
 
 import logging
@@ -13,19 +13,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from rubrica.data.columns import find_columns, read_column_texts
-from rubrica.data.files import file_suffix, read_parts
-from rubrica.data.labels import SEPARATOR, as_list, check_known, classes_of, read_labels
-from rubrica.data.large_files import USUAL, Limits, read_content
-from rubrica.data.line_files import read_lines
+from rubrica.data.files import read_parts, reader_of
+from rubrica.data.labels import as_list, check_known, classes_of, hint, read_labels
+from rubrica.data.large_files import USUAL, Limits, read_text
+from rubrica.data.layout import SEPARATOR, Layout
+from rubrica.data.line_files import read_fasttext, read_lines
+from rubrica.data.objects import GIVEN, column_of, label_columns
 from rubrica.data.sources import find_splits
 from rubrica.data.stored_texts import CodedLabels, StoredTexts
 from rubrica.data.table import Table
 from rubrica.errors import DataError, quote_names
 from rubrica.files import user_path
+from rubrica.scoring.label_names import spell
 from rubrica.scoring.task import Label, Task
 from rubrica.scoring.tasks import task_of
+from rubrica.text.strings import as_texts
 
 log = logging.getLogger(__name__)
 
@@ -64,89 +69,123 @@ class Dataset:
     task: Task
 
 
-def read_dataset(
-    source: str | Path,
-    *,
-    text_columns: str | Sequence[str] = (),
-    label_column: str | None = None,
-    delimiter: str | None = None,
-    label_separator: str = SEPARATOR,
-    limits: Limits = USUAL,
-) -> Dataset:
+def read_dataset(source: Any, *, limits: Limits = USUAL, **layout: Any) -> Dataset:
     """Read a data set, whatever it is kept in.
 
     Args:
-        source: A file (one split, named train), a folder, `mini-news`, or a hub id: `ag_news`, `owner/name` or
-            `owner/name:config`.
-        text_columns: Columns to join with a space, empty ones left out; found by name where not given.
-        label_column: Found by name where not given; of two columns the one that is not the text.
-        delimiter: Of CSV and TSV files, one ASCII character; by default a comma or a tab, by suffix.
-        label_separator: Between several labels of a text that are one string; an empty one reads labels whole.
+        source: A path of a file (one split, named train) or a folder, `mini-news`, or a hub id: `ag_news`, `owner/name`
+            or `owner/name:config`. Or Python's own: a DataFrame, a pyarrow table, a `Dataset`, a list of dicts, a dict
+            of columns; a dict of them by the names of splits.
         limits: How much is in memory at a time.
+        layout: What the user says about it, see `Layout`: `text_columns`, `label_column`, `label_separator`, `columns`,
+            `header`, `delimiter`, `quotes`, `encoding`, `label_prefix`.
 
     Raises:
         DataError: If it is not there or cannot be used; with the path and, where there is one, the line.
         MissingExtraError: If pyarrow (or datasets, for a hub id) is not installed.
-        ConfigError: If the delimiter is not one character.
+        ConfigError: If a part of the layout cannot be one.
+        TypeError: If the source is no table, or the layout has no part of this name.
     """
-    name, splits, task = str(source), dict[str, Examples](), None
-    texts_from, labels_from = tuple[str, ...](), ""
-    for split, tables in find_splits(source, delimiter, limits).items():
+    given = Layout(**layout)
+    name = str(source) if isinstance(source, str | Path) else GIVEN
+    return _read(name, find_splits(source, given, limits), given, limits)
+
+
+def read_pairs(texts: Any, labels: Any, *, label_separator: str = SEPARATOR) -> Dataset:
+    """A data set of train alone, from texts and their labels in any of Python's columns.
+
+    Args:
+        texts: A list, a NumPy array, a column of pandas, polars, pyarrow or `datasets`, anything that gives strings.
+        labels: The label of each text; or its labels as a list or set; or a matrix of 0 and 1, a column for each label.
+        label_separator: Stands between several labels in one string; an empty one reads labels whole.
+
+    Raises:
+        DataError: If a text has no label.
+        TypeError: If they are no columns.
+        ValueError: If there is not one label for each text.
+    """
+    texts_found, named = list(column_of(texts)), label_columns(labels)
+    count = len(next(iter(named.values()), ()))
+    if not texts_found or len(texts_found) != count:
+        raise ValueError(f"{len(texts_found)} texts and {count} labels; give a label for each text, at least one")
+    name = "text" if "text" not in named else "the text"
+    table = Table(GIVEN, {name: texts_found} | {label: list(column) for label, column in named.items()})
+    layout = Layout(text_columns=(name,), label_column=tuple(named), label_separator=label_separator)
+    return _read(GIVEN, {"train": iter([table])}, layout, USUAL)
+
+
+def _read(name: str, found: dict[str, Iterator[Table]], layout: Layout, limits: Limits) -> Dataset:
+    """The data set in tables of rows, by split; train decides about columns and classes."""
+    splits, task = dict[str, Examples](), None
+    texts_from, labels_from = tuple[str, ...](), tuple[str, ...]()
+    for split, tables in found.items():
         first = next(tables)
         if task is None:
-            texts_from, labels_from = find_columns(first, text_columns, label_column)
-        elif labels_from in first.class_names and all(value == -1 for value in first.values(labels_from)):
+            texts_from, labels_from = find_columns(first, layout)
+        elif _is_secret(first, labels_from):
             # A hub keeps the labels of some test splits secret.
             log.warning("%s: the %s split has no labels and is left out", first.path, split)
             continue
-        rows = _iter_rows(chain([first], tables), texts_from, labels_from, label_separator, split, task)
+        rows = _iter_rows(chain([first], tables), texts_from, labels_from, layout.label_separator, split, task)
         texts, labels = _gather(rows, limits)
         if task is None:
             lists = any(isinstance(label, tuple) for label in set(labels))
-            task = task_of(first.class_names.get(labels_from) or classes_of(labels), lists=lists)
+            names = next((first.class_names[column] for column in labels_from if column in first.class_names), None)
+            task = task_of([spell(label) for label in names] if names else classes_of(labels), lists=lists)
             if lists:
                 labels = type(labels)(map(as_list, labels))
-                _explain_lists(name, labels, label_separator)
+                _explain_lists(name, labels, layout.label_separator if len(labels_from) == 1 else "")
+            elif found_hint := hint(labels):
+                log.warning("%s: %s", name, found_hint)
         splits[split] = Examples(texts, labels)
     assert task is not None  # there is at least one split
-    return Dataset(name, splits, texts_from, labels_from, task)
+    return Dataset(name, splits, texts_from, ", ".join(labels_from), task)
 
 
-def read_texts(
-    source: str | Path,
-    *,
-    text_columns: str | Sequence[str] = (),
-    delimiter: str | None = None,
-    limits: Limits = USUAL,
-) -> Sequence[str]:
+def read_texts(source: str | Path, *, limits: Limits = USUAL, **layout: Any) -> Sequence[str]:
     """Read the texts of one file, to predict them. Labels may be there or not; in a `.txt` a line is a text.
 
     Raises:
         DataError: As in `read_dataset`.
     """
-    path = user_path(source)
+    path, given = user_path(source), Layout(**layout)
     if path.is_dir():
         raise DataError(path, "a folder, expected one file of texts")
-    if file_suffix(path) in (".txt", ".ft"):
-        parts = read_lines(read_content(path, limits))
+    if reader_of(path, given) is read_fasttext:
+        parts: Iterator[list[str]] = map(as_texts, read_lines(read_text(path, limits, given.encoding), given))
     else:
-        tables = read_parts(path, delimiter, limits)
+        tables = read_parts(path, given, limits)
         first = next(tables)
-        columns, _ = find_columns(first, text_columns, None, labeled=False)
+        columns, _ = find_columns(first, given, labeled=False)
         parts = (read_column_texts(table, columns) for table in chain([first], tables))
     texts, _ = _gather(((part, []) for part in parts), limits)
     return texts
 
 
+def _is_secret(table: Table, labels_from: tuple[str, ...]) -> bool:
+    return any(
+        column in table.class_names and all(value == -1 for value in table.values(column)) for column in labels_from
+    )
+
+
 def _iter_rows(
-    tables: Iterable[Table], texts_from: Sequence[str], labels_from: str, separator: str, split: str, task: Task | None
+    tables: Iterable[Table],
+    texts_from: Sequence[str],
+    labels_from: tuple[str, ...],
+    separator: str,
+    split: str,
+    task: Task | None,
 ) -> Iterator[tuple[list[str], list[Label]]]:
     """Yield the texts and labels of each table; behind train, `task` says which labels there may be."""
     for table in tables:
         labels = read_labels(table, labels_from, separator)
         if task is not None:
             labels = check_known(table, labels, split, task)
-        yield read_column_texts(table, texts_from), labels
+        texts = read_column_texts(table, texts_from)
+        if empty := texts.count(""):
+            place = str(table.error(texts.index(""), "an empty text"))
+            log.warning("%s%s", place, f" (and {empty - 1} more)" if empty > 1 else "")
+        yield texts, labels
 
 
 def _gather(
@@ -167,10 +206,8 @@ def _gather(
 
 def _explain_lists(name: str, labels: Iterable[Label], separator: str) -> None:
     example = next((found for found in labels if len(found) > 1), ("a", "b"))
-    log.info(
-        '%s: each text may have several labels, as %s; pass --label-separator "" where "%s" is part of a label',
-        name, quote_names(example), separator or SEPARATOR,
-    )  # fmt: skip
+    advice = f'; pass --label-separator "" where "{separator}" is part of a label' if separator else ""
+    log.info("%s: each text may have several labels, as %s%s", name, quote_names(example), advice)
 
 
 def check_trainable(dataset: Dataset) -> None:

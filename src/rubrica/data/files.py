@@ -1,58 +1,88 @@
-"""Files of texts and labels as columns: CSV, TSV, JSON Lines, Parquet, fastText, and all but Parquet as `.gz`.
+"""Files of texts and labels as columns, by suffix; packed in any way of `packed.py`.
 
 A file is read once: all of it, or in parts of some thousand rows if it is larger than 64 MB. The fast reader says
 whether it is sound; only if it is not does a slow pass over the same bytes look for the line of the fault.
 
-A large file has in memory at a time: 16 MB of lines, 4 MB of CSV or its longest row, 16,384 rows of Parquet.
+A large file has in memory at a time: 16 MB of lines, 4 MB of CSV or its longest row, 16,384 rows of Parquet. One array
+of JSON is in memory as text.
 """
 
 import codecs
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rubrica.data.csv_files import read_csv
-from rubrica.data.large_files import Content, Limits, read_content
-from rubrica.data.line_files import read_fasttext, read_jsonl
+from rubrica.data.json_files import read_json
+from rubrica.data.large_files import Content, Limits, read_content, read_text
+from rubrica.data.layout import Layout
+from rubrica.data.line_files import read_fasttext
+from rubrica.data.packed import OPENERS, packing_faults, zip_member
 from rubrica.data.table import Table, arrow_parts
-from rubrica.errors import ConfigError, DataError, require
+from rubrica.errors import DataError, require
+
+Reader = Callable[[Content, Layout], Iterator[Table]]
+"""Reads a file as tables, in one or in parts."""
 
 
-def read_parts(path: Path, delimiter: str | None, limits: Limits) -> Iterator[Table]:
-    """Read a file whose suffix is in `FORMATS`, in one part or, if it is large, in many that have rows each.
-
-    The delimiter is for CSV and TSV; None is a comma or a tab, by suffix.
+def read_parts(path: Path, layout: Layout, limits: Limits) -> Iterator[Table]:
+    """Read a file in one part or, if it is large, in many that have rows each.
 
     Raises:
         DataError: If it cannot be read, has no rows, or is not what its suffix says.
-        ConfigError: If the delimiter is not one ASCII character.
     """
-    if delimiter == r"\t":  # what a shell leaves of it
-        delimiter = "\t"
-    if delimiter is not None and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n'):
-        raise ConfigError(f"delimiter is {delimiter!r}, expected one ASCII character, not a quote or a line end")
-    suffix = file_suffix(path)
-    if suffix not in FORMATS:
-        raise DataError(path, f'unknown format "{path.suffix}", expected one of {", ".join(FORMATS)}')
-    content = read_content(path, limits)
+    read = reader_of(path, layout)
+    is_text = read is not _read_parquet
+    content = read_text(path, limits, layout.encoding) if is_text else read_content(path, limits)
     if not any(stretch.removeprefix(codecs.BOM_UTF8).strip() for stretch in content.stretches()):
         raise DataError(path, "empty file, expected texts and labels")
     rows = 0
-    for table in FORMATS[suffix](content, delimiter or ("\t" if suffix == ".tsv" else ",")):
+    for table in read(content, layout):
         if count := len(next(iter(table.columns.values()), ())):
             yield replace(table, first_row=rows)
             rows += count
     if not rows:
-        raise DataError(path, "no rows, only the names of the columns; add texts and labels")
+        advice = "add texts and labels, or pass --columns if the only line is a row"
+        raise DataError(path, f"no rows, only the names of the columns; {advice}")
+
+
+def reader_of(path: Path, layout: Layout) -> Reader:
+    """What reads a file: by its suffix; a file of lines has columns where the user says so.
+
+    Raises:
+        DataError: If the suffix is unknown, or a zip archive cannot be read.
+    """
+    suffix = file_suffix(path)
+    found = FORMATS.get(suffix)
+    if layout.is_delimited and found in (None, read_fasttext):
+        return partial(read_csv, usual="\t")
+    if found is None:
+        named = f'unknown format "{suffix}"' if suffix else "no suffix that says the format"
+        advice = "if its lines hold columns, pass --columns with their names, such as --columns label,text"
+        raise DataError(path, f"{named}, expected one of {', '.join(FORMATS)}; {advice}")
+    return found
 
 
 def file_suffix(path: Path) -> str:
-    """The suffix in lower case that says the format; `.csv` for `a.CSV.gz`."""
-    inner = Path(path.name.lower().removesuffix(".gz")).suffix
-    return inner if inner != ".parquet" else path.suffix.lower()
+    """The suffix in lower case that says the format; `.csv` for `a.CSV.gz`, and for `a.zip` with `a.csv` inside.
+
+    Raises:
+        DataError: If a zip archive cannot be read.
+    """
+    last = path.suffix.lower()
+    if last not in OPENERS:
+        return last
+    inner = Path(path.stem).suffix.lower()
+    if last == ".zip" and inner not in FORMATS and path.is_file():
+        try:
+            return Path(zip_member(path)).suffix.lower()
+        except packing_faults() as error:
+            raise DataError(path, f"broken .zip file ({error}); compress or download it again") from None
+    return inner
 
 
-def _read_parquet(content: Content, _: str) -> Iterator[Table]:
+def _read_parquet(content: Content, layout: Layout) -> Iterator[Table]:
     pa, parquet = require("pyarrow", "data"), require("pyarrow.parquet", "data")
     path = content.path
     try:
@@ -65,13 +95,14 @@ def _read_parquet(content: Content, _: str) -> Iterator[Table]:
         raise DataError(path, f"broken Parquet file ({found}); write or download it again") from None
 
 
-FORMATS: dict[str, Callable[[Content, str], Iterator[Table]]] = {
-    ".csv": read_csv,
-    ".tsv": read_csv,
-    ".jsonl": read_jsonl,
-    ".ndjson": read_jsonl,
+FORMATS: dict[str, Reader] = {
+    ".csv": partial(read_csv, usual=","),
+    ".tsv": partial(read_csv, usual="\t"),
+    ".json": read_json,
+    ".jsonl": read_json,
+    ".ndjson": read_json,
     ".parquet": _read_parquet,
     ".txt": read_fasttext,
     ".ft": read_fasttext,
 }
-"""How to read a file, by suffix; the second argument is the delimiter of CSV and TSV."""
+"""How to read a file, by suffix."""

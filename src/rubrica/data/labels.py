@@ -1,43 +1,66 @@
-"""Labels as they stand in a column: a name for each text, or a tuple of names.
+"""Labels as they stand in a column: a name for each text, or a tuple of names; `spell` says what the names are.
 
-A column gives a text several labels as a list (JSON Lines, Parquet, hub), as several `__label__` of a fastText line, or
-as one string `a|b`. One list of any length, or one such string, makes the data set multi-label. An empty list is a text
-without a label; an empty string is an error.
+A column gives a text several labels as a list (JSON, Parquet, hub), as several `__label__` of a fastText line, as one
+string `a|b`, or as a list that was written as a string, `['a', 'b']`. One list of any length, or one such string, makes
+the data set multi-label. So do several columns of 0 and 1, one for each label. An empty list is a text without a label;
+an empty string is an error.
 """
 
+import ast
 import re
 from collections.abc import Iterable
 from typing import Any
 
 from rubrica.data.columns import find_named
 from rubrica.data.table import Table
+from rubrica.scoring.label_names import spell
 from rubrica.scoring.task import Label, Task
 
-SEPARATOR = "|"
-"""The mark between labels in one string."""
+_GAP = re.compile(r"""(['"])\s+(?=['"])""")  # numpy writes no commas between strings
 
 
-def read_labels(table: Table, column: str, separator: str) -> list[Label]:
+def read_labels(table: Table, columns: tuple[str, ...], separator: str) -> list[Label]:
     """The label of each row, a string; a tuple of strings for a row with a list.
 
-    The name of the column may be in any case. An empty separator reads every string whole.
+    The name of a column may be in any case. An empty separator reads every string whole.
 
     Raises:
         DataError: If there is no such column, or a row has no label or something that is none.
     """
-    column = find_named(table, column)
-    names = table.class_names.get(column)
-    values = table.values(column)
+    columns = tuple(name for column in columns for name in find_named(table, column))
+    if len(columns) > 1:
+        return _read_indicators(table, columns)
+    names = table.class_names.get(columns[0])
+    values = table.values(columns[0])
     different = dict.fromkeys(values) if set(map(type, values)) == {str} else values  # each string is read once
     labels: list[Label] = []
     for value in different:
         try:
-            labels.append(_read_label(value, column, names, separator))
+            labels.append(_read_label(value, names, separator))
         except ValueError as error:
-            raise table.error(values.index(value), str(error)) from None
+            if str(error) != "no label":
+                raise table.error(values.index(value), f'column "{columns[0]}": {error}') from None
+            raise table.error(values.index(value), f'no label in "{columns[0]}"; add one or remove the row') from None
     if different is values:
         return labels
     return list(map(dict(zip(different, labels, strict=True)).__getitem__, values))
+
+
+def _read_indicators(table: Table, columns: tuple[str, ...]) -> list[Label]:
+    """The names of the columns that hold 1 in each row."""
+    labels = [spell(column) for column in columns]
+    rows = []
+    for column in columns:
+        values = table.values(column)
+        known = dict.fromkeys(values)
+        for value in known:
+            try:
+                known[value] = {"0": False, "1": True, "false": False, "true": True}[spell(value)]
+            except (ValueError, KeyError):
+                problem = f'found {value!r:.40} in "{column}", expected 0 or 1 in each of several columns of labels'
+                raise table.error(values.index(value), problem) from None
+        rows.append([known[value] for value in values])
+    return [tuple(label for label, there in zip(labels, row, strict=True) if there) for row in zip(*rows, strict=True)]
 
 
 def as_list(label: Label) -> tuple[str, ...]:
@@ -72,31 +95,57 @@ def check_known(table: Table, labels: list[Label], split: str, task: Task) -> li
     return [spelled[label] for label in labels]
 
 
-def _read_label(value: Any, column: str, names: list[str] | None, separator: str) -> Label:
-    if isinstance(value, list):
-        return tuple(dict.fromkeys(_name(part, column, names) for part in value))
-    if names is not None or not isinstance(value, str) or not separator or separator not in value:
-        return _name(value, column, names)
-    parts = tuple(dict.fromkeys(map(str.strip, value.split(separator))))
-    if "" in parts:
+def _read_label(value: Any, names: list[str] | None, separator: str) -> Label:
+    if isinstance(value, str) and names is None and separator:
+        if (found := _list_in(value)) is not None:
+            value = found
+        elif separator in value:
+            return _split(value, separator)
+    if isinstance(value, list | tuple | set | frozenset) or len(getattr(value, "shape", ())) == 1:
+        parts = sorted(value, key=str) if isinstance(value, set | frozenset) else list(value)
+        return tuple(dict.fromkeys(_name(part, names) for part in parts))
+    return _name(value, names)
+
+
+def _split(value: str, separator: str) -> Label:
+    parts = value.split(separator)
+    if not all(map(str.strip, parts)):
         advice = f'remove a "{separator}", or pass --label-separator "" if it is part of the label'
         raise ValueError(f'an empty label in "{value:.40}"; {advice}')
-    return parts
+    return tuple(dict.fromkeys(map(spell, parts)))
 
 
-def _name(value: Any, column: str, names: list[str] | None) -> str:
-    """A label as the user would write it."""
-    expected = "a label: a string or an integer"
-    if value is None or value != value or (isinstance(value, str) and not value.strip()):
-        raise ValueError(f'no label in "{column}"; add one or remove the row')
-    if names is not None:
-        if isinstance(value, int) and value in range(len(names)) and names[value].strip():
-            return names[value]
-        expected = f"a class of 0 to {len(names) - 1}"
-    elif isinstance(value, bool):
-        return str(value).lower()
-    elif isinstance(value, str | int):
-        return str(value)
-    elif isinstance(value, float) and value.is_integer():  # pandas makes floats of integers when one of them is missing
-        return str(int(value))
-    raise ValueError(f'found {value!r:.40} in "{column}", expected {expected}')
+def _list_in(text: str) -> list[Any] | None:
+    """The list that a program wrote as a string, such as `['a', 'b']`; None where a string is none."""
+    text = text.strip()
+    if text[:1] + text[-1:] not in ("[]", "{}", "()"):
+        return None
+    try:
+        found = ast.literal_eval(_GAP.sub(r"\1, ", text))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+    if text == "{}" or not isinstance(found, list | tuple | set):
+        return None
+    parts = sorted(found, key=str) if isinstance(found, set) else list(found)
+    return parts if all(isinstance(part, str | int | float) for part in parts) else None
+
+
+def _name(value: Any, names: list[str] | None) -> str:
+    """A label's name; the integers of a hub stand for the names that it gives."""
+    if names is None:
+        return spell(value)
+    spelled = spell(value)
+    if spelled.isdecimal() and int(spelled) in range(len(names)) and names[int(spelled)].strip():
+        return spell(names[int(spelled)])
+    raise ValueError(f"found {value!r:.40}, expected a class of 0 to {len(names) - 1}")
+
+
+def hint(labels: Iterable[Label]) -> str | None:
+    """What the names of the labels may mean, where most of them hold a comma or a semicolon."""
+    names = {label for label in labels if isinstance(label, str)}
+    for mark in (";", ","):
+        holding = [name for name in names if mark in name]
+        if len(names) > 1 and 2 * len(holding) > len(names):
+            advice = f'pass --label-separator "{mark}" if it stands between several labels'
+            return f'labels such as "{min(holding):.40}" hold a "{mark}"; {advice}'
+    return None

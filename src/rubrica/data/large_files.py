@@ -6,17 +6,15 @@ A mapped file must not become shorter; the system ends a process that reads behi
 import codecs
 import mmap
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO
 
 from rubrica.errors import DataError
 from rubrica.files import user_path
-
-if TYPE_CHECKING:
-    from gzip import GzipFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,50 +73,86 @@ class Content:
 
 
 def read_content(path: Path, limits: Limits = USUAL) -> Content:
-    """The content of a file, unpacked if its name ends in `.gz`.
+    """The content of a file, unpacked if its suffix is in `packed.OPENERS`.
 
     Raises:
         DataError: If the file cannot be read or unpacked.
         FileError: If a large packed file cannot be unpacked into the cache folder.
     """
-    import gzip  # not for an answer
-    import zlib
+    from rubrica.data.packed import OPENERS, packing_faults  # not for an answer
 
     data: bytes | mmap.mmap
+    suffix = path.suffix.lower()
     try:
-        if path.suffix.lower() == ".gz":
-            with gzip.open(path) as packed:
-                data = _unpack(packed, limits)
+        if suffix in OPENERS:
+            with OPENERS[suffix](path) as packed:
+                data = _gather(_pieces(packed, limits), limits)
         elif path.stat().st_size <= limits.large_bytes:
             data = path.read_bytes()
         else:
             with path.open("rb") as file:
                 data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:  # before OSError, which BadGzipFile is
-        raise DataError(path, f"broken gzip file ({error}); compress or download it again") from None
-    except OSError as error:
-        raise DataError(path, f"cannot be read ({error.strerror or error})") from None
+    except DataError:
+        raise
+    except packing_faults() as error:
+        if suffix in OPENERS and getattr(error, "strerror", None) is None:
+            problem = f"broken {suffix} file ({str(error).partition(chr(10))[0]}); compress or download it again"
+            raise DataError(path, problem) from None
+        raise DataError(path, f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
     return Content(path, data, limits)
 
 
-def _unpack(packed: "GzipFile", limits: Limits) -> bytes | mmap.mmap:
-    """All that a packed file holds; if it is large, as the map of a file in the cache folder."""
+def read_text(path: Path, limits: Limits = USUAL, encoding: str | None = None) -> Content:
+    r"""The content of a text file in UTF-8 with lines that end in `\n`, whatever its encoding and its ends of lines.
+
+    Raises:
+        DataError: As in `read_content`; or if the bytes are not in this encoding, with the line.
+    """
+    from rubrica.data.encodings import encoding_of, iter_utf8, parts_of, unmarked
+
+    content = read_content(path, limits)
+    data = content.data
+    found = encoding_of(data[:4], encoding)
+    if encoding is None and found is None and (wide := unmarked(data[:256])):
+        raise DataError(path, f"looks like UTF-16 without its mark; pass --encoding {wide}", line=1)
+    if found is not None:
+        data = _gather(iter_utf8(path, parts_of(data), found), limits)
+    if data.find(b"\n") < 0 <= data.find(b"\r"):  # of a Macintosh before 2001, and some programs of today
+        data = _gather((part.replace(b"\r", b"\n") for part in parts_of(data)), limits)
+    return replace(content, data=data)
+
+
+def _pieces(packed: IO[bytes], limits: Limits) -> Iterator[bytes]:
+    """All that a packed file holds, first as much as is read at once."""
+    yield packed.read(limits.large_bytes + 1)
+    while data := packed.read(1 << 20):
+        yield data
+
+
+def _gather(pieces: Iterable[bytes], limits: Limits) -> bytes | mmap.mmap:
+    """All pieces in one; if they are large, as the map of a file in the cache folder."""
     from rubrica.files import cache_faults, unnamed_file
 
-    data = packed.read(limits.large_bytes + 1)
-    if len(data) <= limits.large_bytes:
-        return data
+    pieces, first, size = iter(pieces), list[bytes](), 0
+    for piece in pieces:
+        first.append(piece)
+        if (size := size + len(piece)) > limits.large_bytes:
+            break
+    else:
+        return b"".join(first)
     with unnamed_file() as file:
-        while data:
+        for piece in chain(first, pieces):
             with cache_faults():
-                file.write(data)
-                file.flush()
-            data = packed.read(1 << 20)
+                file.write(piece)
+        with cache_faults():
+            file.flush()
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def decode(path: Path | str, data: bytes, first_line: int = 1) -> str:
+def decode(path: Path | str, data: bytes, first_line: int = 1, *, lenient: bool = False) -> str:
     """Bytes of a file as text, without the byte order mark that some programs put at its start.
+
+    A lenient reading puts a mark in the place of a byte that is not UTF-8.
 
     Raises:
         DataError: If the bytes are not UTF-8, with the line.
@@ -126,26 +160,45 @@ def decode(path: Path | str, data: bytes, first_line: int = 1) -> str:
     if first_line == 1:
         data = data.removeprefix(codecs.BOM_UTF8)
     try:
-        return data.decode()
+        return data.decode(errors="replace" if lenient else "strict")
     except UnicodeDecodeError as error:
+        from rubrica.data.encodings import propose
+
         line = first_line + data.count(b"\n", 0, error.start)
-        problem = f"not UTF-8 (byte 0x{data[error.start]:02x}); save the file as UTF-8"
+        advice = f"pass --encoding {propose(data, error.start)}, or save the file as UTF-8"
+        problem = f"not UTF-8 (byte 0x{data[error.start]:02x}); {advice}"
         raise DataError(path, problem, line=line) from None
 
 
-def iter_lines(source: Path | str) -> Iterator[str]:
-    r"""Yield one text a line from a UTF-8 file or, for `-`, from stdin as it comes.
+def iter_lines(source: Path | str, encoding: str | None = None) -> Iterator[str]:
+    r"""Yield one text a line from a file or, for `-`, from stdin as it comes.
 
     Only `\n` and `\r\n` end a line, and an empty line is a text: n lines in, n answers out.
 
     Raises:
-        DataError: If there is no such file or a line is not UTF-8.
+        DataError: If there is no such file or a line is not in its encoding.
     """
+    from rubrica.data.encodings import encoding_of, iter_utf8
+
     standard = str(source) == "-"
     path = "<stdin>" if standard else user_path(source)
     try:
         with nullcontext(sys.stdin.buffer) if standard else Path(path).open("rb") as stream:
-            for number, line in enumerate(stream, 1):
+            start = stream.readline()
+            lines: Iterator[bytes] = chain([start] if start else [], stream)
+            if (found := encoding_of(start, encoding)) is not None:
+                lines = _whole_lines(iter_utf8(path, lines, found))
+            for number, line in enumerate(lines, 1):
                 yield decode(path, line, number).removesuffix("\n").removesuffix("\r")
     except OSError as error:
         raise DataError(path, f"cannot be read ({error.strerror or error})") from None
+
+
+def _whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    r"""Pieces of UTF-8 as lines with their `\n`; a piece may end anywhere."""
+    rest = b""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from (line + b"\n" for line in lines)
+    if rest:
+        yield rest

@@ -1,64 +1,48 @@
-r"""Files with a row on each line: JSON Lines and fastText's `__label__x text`.
+r"""Files with a text on each line, and fastText's labels among its words: `__label__x a text`.
 
-Python's `json` reads JSON Lines: pyarrow would turn texts that look like dates into dates, and refuse a column of
-strings and integers. Large JSON Lines have the columns that the first stretch names.
+As in fastText, a word that begins with the prefix is a label, wherever it stands, and only its own white space parts
+words: a space, `\t`, `\v`, `\f`, `\r` and the zero byte. So a label may hold a no-break space.
 """
 
-import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import chain
-from pathlib import Path
-from typing import Any
 
 from rubrica.data.large_files import Content
+from rubrica.data.layout import Layout
 from rubrica.data.table import Table
 from rubrica.errors import DataError
 
-_LABEL_PREFIX = "__label__"
-_SURROGATE = re.compile("[\ud800-\udfff]")  # half a pair; two halves are one character
+_SPACE = " \t\v\f\r\0"
 
 
-def read_lines(content: Content) -> Iterator[list[str]]:
+def read_lines(content: Content, layout: Layout) -> Iterator[list[str]]:
     """The texts of a plain or fastText file, one a line, in stretches; as in fastText, labels are passed over.
 
     Raises:
-        DataError: If the file is not UTF-8.
+        DataError: If the file is not in its encoding.
     """
+    split = label_splitter(layout.label_prefix)
     for _, lines in content.pages():
-        yield [_split_labels(line)[1] if _LABEL_PREFIX in line else line for line in lines]
+        yield [split(line)[1] for line in lines]
 
 
-def read_jsonl(content: Content, _: str) -> Iterator[Table]:
-    """The objects of JSON Lines; their keys are the columns, and a blank line is no row.
-
-    Raises:
-        DataError: With the first line that is no JSON object.
-    """
-    names: list[str] = []
-    for first_line, page in content.pages():
-        lines = {number: line for number, line in enumerate(page, first_line) if line.strip()}
-        rows = [_json_row(content.path, line, number) for number, line in lines.items()]
-        names = names or list(dict.fromkeys(chain.from_iterable(rows)))
-        columns = {name: [row.get(name) for row in rows] for name in names}
-        yield Table(content.path, columns, row_lines=partial(iter, list(lines)))
-
-
-def read_fasttext(content: Content, _: str) -> Iterator[Table]:
+def read_fasttext(content: Content, layout: Layout) -> Iterator[Table]:
     """The texts and labels of a fastText file; a blank line is no row.
 
     Raises:
-        DataError: With the first line that has no `__label__`.
+        DataError: With the first line without a label.
     """
+    split = label_splitter(layout.label_prefix)
     for first_line, page in content.pages():
         texts, labels, lines = list[str](), list[str | list[str]](), list[int]()
         for number, line in enumerate(page, first_line):
             if not line.strip():
                 continue
-            found, text = _split_labels(line)
+            found, text = split(line)
             if not found:
-                problem = f"no label, expected {_LABEL_PREFIX}NAME before or after the text"
+                advice = "pass --label-prefix if labels begin otherwise, or --columns label,text if lines hold columns"
+                problem = f"no label, expected {layout.label_prefix}NAME among the words; {advice}"
                 raise DataError(content.path, problem, line=number)
             texts.append(text)
             labels.append(found if len(found) > 1 else found[0])
@@ -66,31 +50,13 @@ def read_fasttext(content: Content, _: str) -> Iterator[Table]:
         yield Table(content.path, {"text": texts, "label": labels}, row_lines=partial(iter, lines))
 
 
-def _json_row(path: Path, line: str, number: int) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        found = f"bad JSON at column {error.colno} ({error.msg})"
-        raise DataError(path, f"{found}, expected one object a line", line=number) from None
-    except (ValueError, RecursionError) as error:  # an integer of 5,000 digits, a thousand brackets
-        raise DataError(path, f"bad JSON ({error}), expected one object a line", line=number) from None
-    if not isinstance(row, dict):
-        found = type(row).__name__
-        raise DataError(path, f'found a {found}, expected an object such as {{"text": ...}}', line=number)
-    if "\\u" in line and _SURROGATE.search(json.dumps(row, ensure_ascii=False)):
-        problem = "half a surrogate pair among the \\u escapes; write the character itself"
-        raise DataError(path, problem, line=number)
-    return row
+def label_splitter(prefix: str) -> Callable[[str], tuple[list[str], str]]:
+    """A function from a line to its labels without the prefix, and its text; a line without labels stays as it is."""
+    label = re.compile(rf"(?<![^{_SPACE}]){re.escape(prefix)}([^{_SPACE}]*)[{_SPACE}]*")
 
+    def split(line: str) -> tuple[list[str], str]:
+        if prefix not in line or not (found := label.findall(line)):
+            return [], line
+        return found, label.sub("", line).strip(_SPACE + "\n")
 
-def _split_labels(line: str) -> tuple[list[str], str]:
-    """The labels before and after a fastText line's text, and the text."""
-    labels, text = [], line.strip()
-    while text.startswith(_LABEL_PREFIX):
-        label, *rest = text.split(maxsplit=1)
-        labels.append(label)
-        text = rest[0] if rest else ""
-    while _LABEL_PREFIX in text and (words := text.rsplit(maxsplit=1))[-1].startswith(_LABEL_PREFIX):
-        labels.append(words[-1])
-        text = words[0] if len(words) > 1 else ""
-    return [label.removeprefix(_LABEL_PREFIX) for label in labels], text
+    return split

@@ -18,7 +18,10 @@ def is_reachable(url: str, seconds: float = 3.0) -> bool:  # a slow mobile netwo
     parts = urlsplit(url)
     if (proxy := getproxies().get(parts.scheme)) and not proxy_bypass(parts.hostname or ""):
         parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-    address = (parts.hostname or "", parts.port or {"http": 80}.get(parts.scheme, 443))
+    try:
+        address = (parts.hostname or "", parts.port or {"http": 80}.get(parts.scheme, 443))
+    except ValueError:  # the port is none
+        return False
     connected = Event()
 
     def connect() -> None:

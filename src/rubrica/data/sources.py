@@ -1,13 +1,16 @@
-"""Where a data set lies: a file, a folder with a file a split, the Hugging Face hub, or `mini-news`."""
+"""Where a data set lies: a file, a folder with a file a split, the Hugging Face hub, `mini-news`, or in objects."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from rubrica.data.files import FORMATS, file_suffix, read_parts
 from rubrica.data.large_files import Limits
+from rubrica.data.layout import Layout
+from rubrica.data.objects import tables_of
 from rubrica.data.table import Table, arrow_parts
 from rubrica.errors import DataError
 from rubrica.files import user_path
@@ -20,17 +23,20 @@ _SHARD = re.compile(r"(?P<split>[a-z]+)(-\d+-of-(?P<count>\d+)(-[0-9a-f]+)?)?")
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?(:[\w.-]+)?")
 
 
-def find_splits(source: str | Path, delimiter: str | None, limits: Limits) -> dict[str, Iterator[Table]]:
+def find_splits(source: Any, layout: Layout, limits: Limits) -> dict[str, Iterator[Table]]:
     """The splits of a data set by name, at least one, in the order of `SPLITS`: the tables of each, at least one.
 
     Raises:
         DataError: If nothing is there, or a folder or hub data set has no train split and not exactly one other.
         MissingExtraError: If `datasets` is not installed, for a hub id.
+        TypeError: If an object is no table.
     """
+    if not isinstance(source, str | Path):
+        return _objects(source, limits)
     name, path = str(source), user_path(source)
     try:
         if path.exists():
-            return _local_splits(path, delimiter, limits)
+            return _local_splits(path, layout, limits)
     except OSError as error:
         raise DataError(name, f"cannot be read ({error.strerror or error}); check who may read it") from None
     pathlike = isinstance(source, Path) or not _HUB_ID.fullmatch(name) or file_suffix(path) in FORMATS
@@ -39,7 +45,30 @@ def find_splits(source: str | Path, delimiter: str | None, limits: Limits) -> di
     return _mini_news() if name == MINI_NEWS else _hub_splits(name, limits)
 
 
-def _local_splits(path: Path, delimiter: str | None, limits: Limits) -> dict[str, Iterator[Table]]:
+def _objects(source: Any, limits: Limits) -> dict[str, Iterator[Table]]:
+    """The splits of a mapping of them, such as a `DatasetDict`; any other table is train."""
+    if not isinstance(source, Mapping) or not source or not set(map(str, source)) <= set(_SPLIT_NAMES):
+        return {"train": tables_of(source, limits)}
+    named = _by_split("the given data", source)
+    return {split: tables_of(named[split], limits) for split in SPLITS if split in named}
+
+
+def _by_split(place: str, parts: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a data set by the names that splits have here; others stay as they are called.
+
+    Raises:
+        DataError: If two parts are one split.
+    """
+    named: dict[str, Any] = {}
+    for name, part in parts.items():
+        split = _SPLIT_NAMES.get(name, name)
+        if split in named:
+            raise DataError(place, f"two parts are the {split} split ({', '.join(parts)}); leave one out")
+        named[split] = part
+    return named
+
+
+def _local_splits(path: Path, layout: Layout, limits: Limits) -> dict[str, Iterator[Table]]:
     files = _split_files(path) if path.is_dir() else {"train": [path]}
     if not files:  # `hf download` keeps the files of a data set one folder deeper
         folders = [folder for folder in sorted(path.iterdir()) if folder.is_dir()]
@@ -51,7 +80,7 @@ def _local_splits(path: Path, delimiter: str | None, limits: Limits) -> dict[str
         present = ", ".join(f"{split}.*" for split in files) or "neither"
         formats = " ".join(FORMATS)
         raise DataError(path, f"found {present}, expected train.* and test.* in one of the formats {formats}")
-    read = partial(read_parts, delimiter=delimiter, limits=limits)
+    read = partial(read_parts, layout=layout, limits=limits)
     return {split: chain.from_iterable(map(read, files[split])) for split in SPLITS if split in files}
 
 
@@ -78,7 +107,7 @@ def _split_files(folder: Path) -> dict[str, list[Path]]:
 def _hub_splits(name: str, limits: Limits) -> dict[str, Iterator[Table]]:
     from rubrica.data.hub import read_hub  # late: a file needs no network
 
-    found = {_SPLIT_NAMES.get(split, split): table for split, table in read_hub(name).items() if table.num_rows}
+    found = _by_split(name, {split: table for split, table in read_hub(name).items() if table.num_rows})
     present = [split for split in SPLITS if split in found]
     if "train" not in found and len(present) != 1:
         names = f"splits {', '.join(found)}" if found else "no split with rows"

@@ -14,7 +14,10 @@ from rubrica.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Some rows of one file, or of one split of a hub data set. Every way in gives its rows as tables."""
+    """Some rows of a file, of a split of a hub data set, or of Python's objects. Every way in gives its rows as tables.
+
+    A label or a text becomes a string in one place, whatever table it stands in: see `labels.py` and `columns.py`.
+    """
 
     path: Path | str  # the file or the hub id, for messages
     columns: dict[str, Any]  # by name; lists, or pyarrow columns that become lists when they are asked for

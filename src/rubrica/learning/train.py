@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.artifact.folder import Artifact, check_writable, save_artifact
 from rubrica.corpus.corpus import Corpus, build_corpus
-from rubrica.data.dataset import Dataset, check_trainable, read_dataset
-from rubrica.data.labels import SEPARATOR
+from rubrica.data.dataset import Dataset, check_trainable, read_dataset, read_pairs
 from rubrica.errors import ConfigError, require
 from rubrica.learning.deadline import NEVER, Deadline
 from rubrica.learning.training import baseline_scores, train_corpus
@@ -21,40 +21,40 @@ from rubrica.vectors.word_vectors import Vectors, load_vectors
 
 
 def train(
-    data: str | Path | Dataset,
+    data: Any,
+    labels: Any = None,
     *,
     out: str | Path | None = None,
     config: Config | None = None,
     vectors: str | Path | Vectors | None = None,
     time_budget: float | None = None,
-    text_columns: tuple[str, ...] = (),
-    label_column: str | None = None,
-    label_separator: str = SEPARATOR,
+    **layout: Any,
 ) -> Classifier:
     """Train on a data set and save the model.
 
     Args:
-        data: A file, a folder, a hub id or `mini-news`, see `read_dataset`.
+        data: A path, a hub id, `mini-news`, a table such as a DataFrame, or a `Dataset`, see `read_dataset`. With
+            `labels`, the texts: a list, an array, a column, anything that gives strings.
+        labels: The label of each text; or a list or set of its labels; or a matrix of 0 and 1, a column for each label.
         out: The new model folder; None saves nothing.
         config: The settings, see `make_config`; None takes the defaults.
         vectors: A file of word vectors, or a downloaded name of the gensim list.
         time_budget: Seconds from now on in which the training should end. Where time is too short for the whole
             training, it does less, see `learning/budget.py`; no bag is trained for comparison.
-        text_columns: The columns that hold the text, where their names do not tell.
-        label_column: The column that holds the label.
-        label_separator: What stands between several labels in one string; an empty one reads labels whole.
+        layout: How to read the data, such as `text_columns`, `label_column`, `encoding`: see `Layout`.
 
     Returns:
         The model, ready to answer. `artifact.metrics` holds its scores on validation and test, and a bag's.
 
     Raises:
         RubricaError: If the data, the vectors, the settings or the output folder cannot be used.
+        TypeError: If the texts, the labels or the table are none.
+        ValueError: If there is not one label for each text.
     """
     deadline = Deadline.after(time_budget)
     if out is not None:
         check_writable(out)  # before minutes of work, not after
-    if not isinstance(data, Dataset):
-        data = read_dataset(data, text_columns=text_columns, label_column=label_column, label_separator=label_separator)
+    data = _dataset(data, labels, layout)
     check_trainable(data)
     corpus, artifact = train_dataset(data, vectors, config or make_config(), deadline=deadline)
     scored = artifact.metrics.keys() & {"validation", "test"}
@@ -64,6 +64,16 @@ def train(
     if out is not None:
         save_artifact(artifact, out)
     return Classifier(artifact)
+
+
+def _dataset(data: Any, labels: Any, layout: dict[str, Any]) -> Dataset:
+    if labels is not None:
+        return read_pairs(data, labels, **layout)
+    if not isinstance(data, Dataset):
+        return read_dataset(data, **layout)
+    if layout:
+        raise TypeError(f"{', '.join(layout)}: the data set is read already; pass them to read_dataset")
+    return data
 
 
 def train_dataset(

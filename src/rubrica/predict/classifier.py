@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rubrica.artifact.folder import Artifact, load_artifact
+from rubrica.artifact.folder import Artifact, check_writable, load_artifact, save_artifact
+from rubrica.data.objects import column_of
 from rubrica.models.ensemble import Ensemble
 from rubrica.scoring.report import Report
 from rubrica.scoring.task import Floats
+from rubrica.text.strings import as_texts
 
 _AT_A_TIME = 1 << 16  # texts that are numbers in memory at once, about
 _READ_AHEAD = 4096  # texts that `iter_answers` reads before it answers the first, about
@@ -40,18 +42,36 @@ class Classifier:
         """The C class names, in the order of the columns of `predict_proba`."""
         return list(self.task.labels)
 
-    def predict(self, texts: Sequence[str], *, abstain_below: float | None = None) -> list[Any]:
+    def predict(self, texts: Any, *, k: int | None = None, abstain_below: float | None = None) -> list[Any]:
         """The most probable label of each text, in order; where a text may have several, a list, best first.
 
-        The answer is None where no label has at least the probability `abstain_below`, from 0 to 1.
+        Args:
+            texts: A list, a NumPy array, a column of pandas, polars, pyarrow or `datasets`, or anything that gives
+                strings one by one.
+            k: Gives the k most probable labels of each text in a list, best first.
+            abstain_below: The answer is None where no label has at least this probability, from 0 to 1.
 
         Raises:
-            ValueError: See `Task.check_abstaining`.
+            TypeError: If the texts are one string, a table of several columns, or hold something else than texts.
+            ValueError: If k is below 1, or given with `abstain_below`; see `Task.check_abstaining`.
         """
         self.task.check_abstaining(abstain_below)
-        return self.task.decide(self.logits(texts), abstain_below)
+        if k is None:
+            return self.task.decide(self.logits(texts), abstain_below)
+        if k < 1 or abstain_below is not None:
+            raise ValueError(f"k is {k}, expected at least 1" if k < 1 else "give k or abstain_below, one of the two")
+        best = np.argsort(-self.logits(texts), axis=1, kind="stable")[:, :k]
+        return [[self.task.labels[place] for place in row] for row in best.tolist()]
 
-    def predict_proba(self, texts: Sequence[str]) -> Floats:
+    def save(self, folder: str | Path) -> None:
+        """Write the model to a new folder, for `load`.
+
+        Raises:
+            ArtifactError: If the folder holds files already, or cannot be written.
+        """
+        save_artifact(self.artifact, check_writable(folder))
+
+    def predict_proba(self, texts: Any) -> Floats:
         """Probabilities (N, C), one row per text, in order; where a text may have several labels, of each by itself."""
         return self.task.probabilities(self.logits(texts))
 
@@ -70,20 +90,18 @@ class Classifier:
         targets = self.task.encode(labels)  # first: a wrong label is found at once
         return self.task.evaluate(self.logits(texts), targets, abstain_below)
 
-    def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def logits(self, texts: Any) -> NDArray[np.float32]:
         """Unnormalised log-probabilities (N, C), see `Ensemble.logits`.
 
         Raises:
-            TypeError: If `texts` is one string, or holds something else than strings.
+            TypeError: As in `predict`.
         """
-        if isinstance(texts, str):
-            raise TypeError(f"texts is one string ({texts[:20]!r}...); pass a list: [text]")
-        if wrong := [i for i, text in enumerate(texts) if not isinstance(text, str)]:
-            raise TypeError(f"text {wrong[0]} is {type(texts[wrong[0]]).__name__}, expected a string")
+        texts = column_of(texts)
         stretch = self._whole_batches(_AT_A_TIME)
         found = [np.zeros((0, self.task.num_classes), np.float32)]
         for first in range(0, len(texts), stretch):
-            found.append(self._ensemble.answer(texts[first : first + stretch], self.artifact.vocab))
+            strings = as_texts(texts[first : first + stretch], first)
+            found.append(self._ensemble.answer(strings, self.artifact.vocab))
         return np.concatenate(found)
 
     def iter_answers(

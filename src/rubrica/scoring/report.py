@@ -67,6 +67,10 @@ class Report:
         """The value of `measure`."""
         return main_score(vars(self))
 
+    def __getitem__(self, name: str) -> Any:
+        """A score by its name in the JSON, as in `report["accuracy"]`."""
+        return self.to_json()[name]
+
     def to_json(self) -> dict[str, Any]:
         """What `rubrica evaluate --json` prints."""
         values = vars(self) | {"per_class": [row._asdict() for row in self.per_class]}

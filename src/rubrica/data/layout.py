@@ -1,0 +1,88 @@
+"""What the user says about a data set: which columns to read, and how its files are written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rubrica.errors import ConfigError
+
+LABEL_PREFIX = "__label__"
+SEPARATOR = "|"
+"""The mark between labels in one string."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    r"""How to read a data set; what is left out is found by its names or its first lines, see docs/data.md.
+
+    Args:
+        text_columns: The columns of the text, joined with a space without the empty ones.
+        label_column: The column of the label. Several columns of 0 and 1 are one label each, of which a text may have
+            several.
+        label_separator: Stands between several labels in one string; an empty one reads labels whole.
+        columns: The names of the columns of a file whose first line is data: a list, or one string `label,text`.
+        header: False where the first line is data; the columns are then called 1, 2, 3.
+        delimiter: Separates the columns of a line: one ASCII character; `\t` is a tab.
+        quotes: False where a quote is a plain character. None finds out in files parted by tabs; else a field may
+            stand in quotes.
+        encoding: The encoding of a text file, such as cp1251; None is UTF-8, or UTF-16 or UTF-32 with their mark.
+        label_prefix: Begins a label in a fastText file.
+
+    Raises:
+        ConfigError: If the delimiter, the encoding or the prefix cannot be one.
+    """
+
+    text_columns: str | Sequence[str] = ()
+    label_column: str | Sequence[str] | None = None
+    label_separator: str = SEPARATOR
+    columns: str | Sequence[str] | None = None
+    header: bool = True
+    delimiter: str | None = None
+    quotes: bool | None = None
+    encoding: str | None = None
+    label_prefix: str = LABEL_PREFIX
+
+    def __post_init__(self) -> None:
+        mark = self.mark
+        if mark is not None and (len(mark) != 1 or not mark.isascii() or mark in '"\r\n'):
+            raise ConfigError(f"delimiter is {mark!r}, expected one ASCII character, not a quote or a line end")
+        if self.encoding is not None:
+            try:
+                b"".decode(self.encoding)
+            except (LookupError, ValueError):
+                advice = "give a name that Python knows, such as utf-8, cp1252, cp1251 or shift_jis"
+                raise ConfigError(f"encoding is {self.encoding!r}; {advice}") from None
+        if not self.label_prefix or len(self.label_prefix.split()) != 1:
+            raise ConfigError(f"label_prefix is {self.label_prefix!r}, expected characters without a space")
+
+    @property
+    def mark(self) -> str | None:
+        """The delimiter; a tab also where a shell leaves two characters of it."""
+        return "\t" if self.delimiter == r"\t" else self.delimiter
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns of a file without a header, as far as they are given."""
+        given = self.columns.split(",") if isinstance(self.columns, str) else self.columns
+        return [name.strip() for name in given or ()]
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The wanted columns of the text; none finds them by name."""
+        return as_names(self.text_columns)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The wanted columns of the labels; none finds one by name."""
+        return as_names(self.label_column)
+
+    @property
+    def is_delimited(self) -> bool:
+        """Whether the user says that lines hold columns."""
+        return bool(self.columns) or not self.header or self.delimiter is not None
+
+
+def as_names(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    """One name, several, or none as a tuple."""
+    if not given:
+        return ()
+    return (given,) if isinstance(given, str) else tuple(given)

@@ -1,0 +1,124 @@
+"""Python's objects as tables and columns: lists, NumPy, pandas, polars, pyarrow, `datasets`, dicts.
+
+No library is imported: an object is known by the methods that it has.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from rubrica.data.large_files import Limits
+from rubrica.data.table import Table, arrow_parts
+from rubrica.errors import DataError, quote_names
+
+GIVEN = "the given data"
+"""What messages call data that has no path."""
+
+
+def tables_of(source: Any, limits: Limits) -> Iterator[Table]:
+    """A table of Python's objects: a DataFrame, a pyarrow table, a `Dataset`, a dict of columns, or dicts, a row each.
+
+    Raises:
+        DataError: If it has no rows, or two columns of one name.
+        TypeError: If it is no table.
+    """
+    if hasattr(source, "with_format") and hasattr(source, "features"):  # a Dataset
+        if hasattr(source, "num_rows"):
+            metadata = source.features.arrow_schema.metadata  # the names of classes
+            source = source.with_format("arrow")[:].replace_schema_metadata(metadata)
+        else:  # one that is read as it comes
+            source = list(source)
+    if hasattr(source, "schema") and hasattr(source, "to_pydict") and hasattr(source, "slice"):  # pyarrow
+        if not source.num_rows:
+            raise DataError(GIVEN, "no rows; give texts and labels")
+        yield from arrow_parts(GIVEN, source, limits)
+        return
+    columns = columns_of(source)
+    lengths = {name: len(column) for name, column in columns.items()}
+    if not any(lengths.values()):
+        raise DataError(GIVEN, "no rows; give texts and labels")
+    if len(set(lengths.values())) > 1:
+        raise DataError(GIVEN, f"columns of different lengths ({lengths}); give each column a value for every row")
+    yield Table(GIVEN, columns)
+
+
+def columns_of(source: Any) -> dict[str, list[Any]]:
+    """The columns of a table by name, as lists.
+
+    Raises:
+        DataError: If two columns have one name.
+        TypeError: If it is no table.
+    """
+    if hasattr(source, "iloc") and getattr(source, "ndim", 0) == 2:  # pandas; two columns may have one name
+        names = [str(name) for name in source.columns]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise DataError(GIVEN, f'two columns are named "{min(twice)}"; rename one of them')
+        return {name: source.iloc[:, place].tolist() for place, name in enumerate(names)}
+    if hasattr(source, "to_dict") and hasattr(source, "get_column"):  # polars
+        return {str(name): source.get_column(name).to_list() for name in source.columns}
+    if isinstance(source, Mapping):
+        return {str(name): list(column_of(column)) for name, column in source.items()}
+    if isinstance(source, Iterable) and not isinstance(source, str | bytes):
+        rows = list(source)
+        if rows and all(isinstance(row, Mapping) for row in rows):
+            keys = dict.fromkeys(name for row in rows for name in row)
+            return {str(key): [row.get(key) for row in rows] for key in keys}
+    found = type(source).__name__
+    raise TypeError(f"found a {found} without labels; pass train(texts, labels), a table with columns, or a path")
+
+
+def column_of(values: Any, kind: str = "text") -> Sequence[Any]:
+    """A column as a sequence of Python's own values; `kind` says what it holds, for messages.
+
+    A sequence of texts that lies on the disk stays there. A table of one column is this column.
+
+    Raises:
+        TypeError: If it is one string, no column, or a table of several columns.
+    """
+    if isinstance(values, str | bytes):
+        raise TypeError(f"{kind}s is one string ({values[:20]!r}...); pass a list: [{kind}]")
+    if hasattr(values, "columns") or hasattr(values, "column_names"):  # a table
+        names = [str(name) for name in getattr(values, "column_names", getattr(values, "columns", ()))]
+        if len(names) != 1:
+            advice = f"pass one column, for example table[{names[0]!r}]" if names else "pass a list"
+            raise TypeError(f"{kind}s is a table of {len(names)} columns ({quote_names(names)}); {advice}")
+        if hasattr(values, "iloc"):
+            return column_of(values.iloc[:, 0])
+        return column_of(values[names[0]])
+    shape: tuple[int, ...] = getattr(values, "shape", (0,))
+    if len(shape) == 2 and shape[1] == 1 and hasattr(values, "ravel"):
+        values = values.ravel()
+    elif len(shape) != 1:
+        raise TypeError(f"{kind}s have shape {tuple(shape)}, expected one dimension; pass one column of the table")
+    for name in ("tolist", "to_pylist", "to_list"):  # of NumPy and pandas, pyarrow, polars
+        if hasattr(values, name):
+            return list(getattr(values, name)())
+    if isinstance(values, Mapping | set | frozenset) or not isinstance(values, Iterable):
+        raise TypeError(f"{kind}s is {values!r:.40} ({type(values).__name__}), expected a list of {kind}s")
+    if isinstance(values, Sequence) and not (values and isinstance(values[0], Mapping)):
+        return values
+    items = list(values)
+    if items and all(isinstance(item, Mapping) for item in items):
+        names = list(dict.fromkeys(name for item in items for name in item))
+        if len(names) != 1:
+            raise TypeError(f"{kind}s are dicts of {quote_names(map(str, names))}; pass one column, a list of {kind}s")
+        return [item.get(names[0]) for item in items]
+    return items
+
+
+def label_columns(labels: Any) -> Mapping[str, Sequence[Any]]:
+    """The labels of some texts as columns: one, or of a matrix of 0 and 1 (or a table of them) a column for each label.
+
+    Raises:
+        TypeError: If they are no column and no matrix.
+        ValueError: If a matrix holds something else than 0 and 1.
+    """
+    if hasattr(labels, "toarray"):  # a sparse matrix
+        labels = labels.toarray()
+    if hasattr(labels, "iloc") and getattr(labels, "ndim", 0) == 2 and labels.shape[1] > 1:
+        return columns_of(labels)
+    if hasattr(labels, "get_column") and len(labels.columns) > 1:
+        return columns_of(labels)
+    shape: tuple[int, ...] = getattr(labels, "shape", ())
+    if len(shape) == 2 and shape[1] > 1 and hasattr(labels, "tolist"):
+        return {str(place): labels[:, place].tolist() for place in range(shape[1])}
+    return {"label": column_of(labels, "label")}
