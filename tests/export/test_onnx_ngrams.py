@@ -93,6 +93,11 @@ def test_the_short_program_gets_the_same_answers(tmp_path, monkeypatch):
     np.testing.assert_allclose(names["probabilities"], expected, rtol=0, atol=1e-5)
 
 
+def test_one_string_is_not_a_list_of_texts():
+    with pytest.raises(TypeError, match="texts is one string"):
+        onnx_inputs(steady("linear"), "a cup of tea")
+
+
 @examples(60)
 @given(st.lists(st.text(), max_size=4), st.booleans(), st.integers(1, 4), st.integers(0, 6))
 def test_ngrams_are_counted_as_documented(texts, lowercase, word_ngrams, char_ngrams):

@@ -32,6 +32,7 @@ from rubrica.models.ensemble import Ensemble
 from rubrica.models.family import Floats, GraphInputs, Inputs
 from rubrica.models.graph import Graph
 from rubrica.models.storage import WHOLE, store_tensors
+from rubrica.predict.classifier import check_texts
 from rubrica.text.batching import pad_batch
 from rubrica.text.ngrams import CHARACTERS, Counts
 from rubrica.text.tokenizer import TOKEN_PATTERN
@@ -97,9 +98,13 @@ def build_model(artifact: Artifact) -> Any:
 def onnx_inputs(artifact: Artifact, texts: Sequence[str]) -> GraphInputs:
     """Turn N texts into the inputs of the model's ONNX file.
 
-    session = onnxruntime.InferenceSession("model.onnx")
-    (probabilities,) = session.run(["probabilities"], onnx_inputs(rubrica.load("model").artifact, texts))
+        session = onnxruntime.InferenceSession("model.onnx")
+        (probabilities,) = session.run(["probabilities"], onnx_inputs(rubrica.load("model").artifact, texts))
+
+    Raises:
+        TypeError: See `check_texts`.
     """
+    check_texts(texts)
     inputs: GraphInputs = {}
     for member in artifact.config.members:
         inputs |= member.graph_inputs(texts, artifact.vocab, artifact.config.data)

@@ -74,12 +74,9 @@ class Classifier:
         """Unnormalised log-probabilities (N, C), see `Ensemble.logits`.
 
         Raises:
-            TypeError: If `texts` is one string, or holds something else than strings.
+            TypeError: See `check_texts`.
         """
-        if isinstance(texts, str):
-            raise TypeError(f"texts is one string ({texts[:20]!r}...); pass a list: [text]")
-        if wrong := [i for i, text in enumerate(texts) if not isinstance(text, str)]:
-            raise TypeError(f"text {wrong[0]} is {type(texts[wrong[0]]).__name__}, expected a string")
+        check_texts(texts)
         stretch = self._whole_batches(_AT_A_TIME)
         found = [np.zeros((0, self.task.num_classes), np.float32)]
         for first in range(0, len(texts), stretch):
@@ -106,6 +103,18 @@ class Classifier:
         """About `count` texts: where padding is read as words, the training batch is part of the result."""
         batch_size = self.config.training.batch_size
         return batch_size * max(1, count // batch_size)
+
+
+def check_texts(texts: Sequence[str]) -> None:
+    """Make sure that these are strings in a list or an array.
+
+    Raises:
+        TypeError: If `texts` is one string, or holds something else than strings.
+    """
+    if isinstance(texts, str):
+        raise TypeError(f"texts is one string ({texts[:20]!r}...); pass a list: [text]")
+    if wrong := [i for i, text in enumerate(texts) if not isinstance(text, str)]:
+        raise TypeError(f"text {wrong[0]} is {type(texts[wrong[0]]).__name__}, expected a string")
 
 
 def load(folder: str | Path) -> Classifier:
