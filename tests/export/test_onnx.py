@@ -3,7 +3,6 @@
 import re
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -11,6 +10,7 @@ import onnxruntime
 import pytest
 import torch
 
+from documented import as_documented
 from made_models import CASES, LABELS, TEXTS, WORDS, make, make_bag
 from rubrica.artifact.folder import Artifact
 from rubrica.errors import ArtifactError, MissingExtraError
@@ -23,6 +23,8 @@ from rubrica.models.storage import STORAGES
 from rubrica.networks.networks import build_network
 from rubrica.scoring.tasks import task_of
 from rubrica.text.vocab import TokenIds, Vocab
+
+NAMES = ["model.onnx", "model.vocab.txt"]
 
 
 def session_of(artifact):
@@ -112,25 +114,14 @@ def test_a_smaller_table_is_small_in_the_graph_and_answers_alike(name, storage):
     assert [len(table.raw_data) for table in tables] == [len(WORDS) * 5 * number]
 
 
-def answer_as_documented():
-    """The program of docs/artifact.md: numpy, re and onnxruntime, nothing of ours."""
-    text = (Path(__file__).parents[2] / "docs" / "artifact.md").read_text(encoding="utf-8")
-    (program,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    assert "rubrica" not in program
-    names = {}
-    exec(program, names)
-    return names["answer"]
-
-
 @pytest.mark.parametrize("name", ["cnn", "gru"])
 def test_a_program_without_rubrica_gets_the_same_answers_from_the_two_files(tmp_path, name):
     classifier, _ = make(name)
     content, difference = checked_onnx(classifier.artifact, tmp_path / "new" / "model.onnx")
-    vocab = write_onnx(classifier.artifact, tmp_path / "new" / "model.onnx", content)
+    files = write_onnx(classifier.artifact, tmp_path / "new" / "model.onnx", content)
     assert difference.onnx < TOLERANCE
-    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["model.onnx", "model.vocab.txt"]
-    assert vocab == tmp_path / "new" / "model.vocab.txt"
-    labels, probabilities = answer_as_documented()(str(tmp_path / "new" / "model.onnx"), TEXTS)
+    assert sorted((tmp_path / "new").iterdir()) == files == [tmp_path / "new" / name for name in NAMES]
+    labels, probabilities = as_documented().answer(str(tmp_path / "new" / "model.onnx"), TEXTS)
     assert labels == classifier.predict(TEXTS)
     np.testing.assert_allclose(probabilities, classifier.predict_proba(TEXTS), atol=1e-5)
 

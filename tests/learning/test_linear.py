@@ -16,8 +16,7 @@ from rubrica.artifact.folder import load_artifact, save_artifact
 from rubrica.corpus.corpus import Corpus, Split
 from rubrica.data.dataset import Dataset, Examples
 from rubrica.data.stored_texts import StoredTexts
-from rubrica.errors import ArtifactError, ConfigError, RubricaError
-from rubrica.export.onnx import build_model
+from rubrica.errors import ArtifactError, ConfigError
 from rubrica.export.shrink import store
 from rubrica.learning import linear as linear_training
 from rubrica.learning.job import Job
@@ -261,8 +260,6 @@ def test_tensors_of_another_shape_are_refused(tiny_news, tmp_path):
 def test_what_it_cannot_do_it_says(tiny_news, tiny_vectors):
     with pytest.raises(ConfigError, match="reads no word vectors"):
         train(tiny_news, config=RECIPE, vectors=tiny_vectors)
-    with pytest.raises(RubricaError, match="no ONNX form"):
-        build_model(train(tiny_news, config=RECIPE).artifact)
     for name in ("linear", "gru"):  # which has a linear model beside it
         section = "model" if name == "linear" else "beside"
         for setting in ("cost=0", "char_ngrams=17", "word_ngrams=17"):

@@ -138,9 +138,8 @@ def export_model(
         figures = {"before": scores[0].main, "after": scores[1].main}
         report["accuracy"] = {"texts": len(examples.texts), "measure": scores[0].measure} | figures
     if differences is not None:
-        vocab = write_onnx(after, out, content)
+        report["bytes"]["after"] = {path.name: path.stat().st_size for path in write_onnx(after, out, content)}
         report["onnx"] = differences._asdict()
-        report["bytes"]["after"] = {path.name: path.stat().st_size for path in (out, vocab)}
     else:
         report["bytes"]["after"] = folder_sizes(save_artifact(after, out))
     return report

@@ -118,7 +118,7 @@ def join(fitted: Fitted, weights: Sequence[float]) -> Trained:
     job, members = fitted
     tensors = weigh(job.config, [member.tensors for member in members], weights)
     stored = store_tensors(tensors, job.config.training.storage)
-    ensemble = Ensemble(job.config, stored, job.task.num_classes)
+    ensemble = Ensemble(job.config, stored)
 
     def logits(split: Split, rows: Rows) -> Floats:
         tokens = split.tokens.take(rows) if ensemble.reads_words else None

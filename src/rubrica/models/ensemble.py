@@ -6,13 +6,14 @@ Letters: N texts, C classes.
 """
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.models.config import Config
-from rubrica.models.family import Inputs
+from rubrica.models.family import Floats, Inputs
 from rubrica.models.storage import Tensors
 from rubrica.text.vocab import TokenIds, Vocab
 
@@ -20,13 +21,13 @@ from rubrica.text.vocab import TokenIds, Vocab
 class Ensemble:
     """The members of a model, ready to answer; their tables are as they are stored."""
 
-    def __init__(self, config: Config, tensors: Tensors, num_classes: int) -> None:
+    def __init__(self, config: Config, tensors: Tensors) -> None:
         self.reads_words = any(member.reads_words for member in config.members)
         self.reads_texts = not all(member.reads_words for member in config.members)
         self._scorers = [member.open(tensors, config.data) for member in config.members]
-        self._config, self._num_classes = config, num_classes
+        self._config = config
 
-    def logits(self, texts: Sequence[str], tokens: TokenIds | None) -> NDArray[np.float32]:
+    def logits(self, texts: Sequence[str], tokens: TokenIds | None) -> Floats:
         """Unnormalised log-probabilities (N, C) of N texts.
 
         A model that masks its padding scores each text by itself. One that reads padding as words, as the seminar's
@@ -36,13 +37,13 @@ class Ensemble:
             texts: Their characters; none where `reads_texts` is false.
             tokens: Their ids; None where `reads_words` is false.
         """
-        inputs = Inputs(tokens, texts, self._config.training.batch_size)
-        total = np.zeros((len(texts if tokens is None else tokens), self._num_classes), np.float32)
-        for scorer in self._scorers:
-            total += scorer(inputs)
-        return total
+        return self.sum(Inputs(tokens, texts, self._config.training.batch_size))
 
-    def answer(self, texts: Sequence[str], vocab: Vocab) -> NDArray[np.float32]:
+    def sum(self, inputs: Inputs) -> Floats:
+        """The logits (N, C) of all members together."""
+        return reduce(np.add, [scorer(inputs) for scorer in self._scorers])
+
+    def answer(self, texts: Sequence[str], vocab: Vocab) -> Floats:
         """`logits` of texts that are not numbered yet."""
         return self.logits(texts, vocab.encode(texts, self._config.data.max_length) if self.reads_words else None)
 

@@ -20,7 +20,9 @@ from rubrica.config.schema import Settings
 from rubrica.errors import ConfigError, RubricaError
 from rubrica.models.graph import Graph
 from rubrica.models.storage import Tensors
-from rubrica.text.vocab import TokenIds
+from rubrica.text.batching import pad_batch
+from rubrica.text.ngrams import Counts
+from rubrica.text.vocab import TokenIds, Vocab
 
 Floats = NDArray[np.floating[Any]]
 Shapes = dict[str, tuple[int, ...]]
@@ -50,7 +52,12 @@ class Inputs(NamedTuple):
     """Their characters."""
     batch_size: int
     """Texts of a batch. It decides the answers of a network that reads padding as words."""
+    counts: Counts | None = None
+    """Their n-grams, where they are counted already and come in place of the characters."""
 
+
+GraphInputs = dict[str, NDArray[np.int64]]
+"""The inputs of an ONNX graph by name."""
 
 Scorer = Callable[[Inputs], Floats]
 """One member of a model with its weights: texts in, logits (N, C) out."""
@@ -130,6 +137,29 @@ class Family(Settings, frozen=True, kw_only=True):
     def features(self, tensors: Tensors, inputs: Inputs) -> Floats:
         """What the head sees of N texts, (N, F)."""
         raise NotImplementedError
+
+    def graph_inputs(self, texts: Sequence[str], vocab: Vocab, data: DataSettings) -> GraphInputs:
+        """What its ONNX nodes are given for N texts."""
+        tokens = vocab.encode(texts, data.max_length)
+        ids, lengths = pad_batch(tokens, np.arange(len(tokens)))
+        return {"ids": ids, "lengths": lengths}
+
+    def graph_settings(self, vocab: Vocab, data: DataSettings) -> dict[str, Any]:
+        """What another program needs to know to make `graph_inputs`, ready for JSON."""
+        return {
+            "lowercase": vocab.lowercase,
+            "max_length": data.max_length,
+            "unknown_id": vocab.unknown_id,
+            "mask_padding": self.masks_padding,
+        }
+
+    def add_logits(self, graph: Graph) -> str:
+        """Add the ONNX nodes from `graph_inputs` to logits; returns the name of the last one.
+
+        Raises:
+            RubricaError: If the family has no ONNX form.
+        """
+        return graph.add("Gemm", self.add_to_graph(graph), *graph.weights(*HEAD), transB=1)
 
     def add_to_graph(self, graph: Graph) -> str:
         """Add the ONNX nodes from ids to features; returns the name of the last one.

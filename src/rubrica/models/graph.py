@@ -26,6 +26,7 @@ class Graph:
     def __init__(self, onnx: Any, tensors: Tensors) -> None:
         self.onnx, self.tensors = onnx, tensors
         self.nodes: list[Any] = []
+        self.inputs: dict[str, list[str]] = {}
         self.constants: dict[str, Any] = {}
 
     def add(self, operator: str, *inputs: str | int | float | list[int], **attributes: Any) -> str:
@@ -34,6 +35,11 @@ class Graph:
         given = [value if isinstance(value, str) else self.constant(str(value), value) for value in inputs]
         self.nodes.append(self.onnx.helper.make_node(operator, given, list(names), **attributes))
         return names[-1]
+
+    def input(self, name: str, *shape: str) -> str:
+        """Whole numbers that the graph is given; the sizes in `shape` have names, and fit whatever comes."""
+        self.inputs[name] = list(shape)
+        return name
 
     def constant(self, name: str, values: NDArray[Any] | list[int] | int | float) -> str:
         """A tensor that is part of the graph."""
@@ -68,14 +74,15 @@ def look_up(graph: Graph, name: str, rows: str) -> str:
 
 
 def add_words(graph: Graph, *, masked: bool = True) -> tuple[str, str]:
-    """The vectors (T, B, E) of the graph's input `ids`, time first, and how many steps each text has, (B,).
+    """The vectors (T, B, E) of the input `ids`, time first, and how many steps each text has, (B,), from `lengths`.
 
     Where padding is read as words, every text is as long as the longest.
     """
-    x = graph.add("Transpose", look_up(graph, "embedding.weight", "ids"), perm=[1, 0, 2])
+    ids, lengths = graph.input("ids", "batch", "length"), graph.input("lengths", "batch")
+    x = graph.add("Transpose", look_up(graph, "embedding.weight", ids), perm=[1, 0, 2])
     if masked:
-        return x, "lengths"
-    return x, graph.add("Expand", count_steps(graph, x), graph.add("Shape", "lengths"))
+        return x, lengths
+    return x, graph.add("Expand", count_steps(graph, x), graph.add("Shape", lengths))
 
 
 def count_steps(graph: Graph, x: str) -> str:

@@ -35,7 +35,7 @@ class Classifier:
 
     def __init__(self, artifact: Artifact) -> None:
         self.artifact, self.task, self.config = artifact, artifact.task, artifact.config
-        self._ensemble = Ensemble(artifact.config, artifact.tensors, artifact.task.num_classes)
+        self._ensemble = Ensemble(artifact.config, artifact.tensors)
 
     @property
     def labels(self) -> list[str]:

@@ -29,6 +29,11 @@ _MIX, _LAST = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xFF51AFD7ED558CCD)
 _WORD_SEED, _RUN_SEED = np.uint64(0xD6E8FEB86659FD93), np.uint64(0xA0761D6478BD642F)
 _CHAR_SEED, _HALF = np.uint64(0xE7037ED1A0B428DB), np.uint64(32)
 
+CHARACTERS = 1 << 32
+"""Is added to the key of a run of characters where both blocks of a text stand in one row, see `Counts`."""
+
+_Block = tuple[NDArray[np.uint32], NDArray[np.int64]]  # the different keys of a block, and how often each occurs
+
 
 class Ngrams(NamedTuple):
     """Which features a text has.
@@ -60,6 +65,19 @@ class Index(NamedTuple):
     numbers: NDArray[np.int32] | None
 
 
+class Counts(NamedTuple):
+    """The n-grams of N texts before any of them is looked up: what an ONNX graph is given.
+
+    Args:
+        keys: The different n-grams of each text in any order, (N, K): the key of a run of words, or the key of a run of
+            characters plus `CHARACTERS`.
+        counts: How often each occurs, (N, K); 0 fills a row up.
+    """
+
+    keys: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+
 class DocumentCounter:
     """Counts in how many texts each feature is; the counts do not depend on how many threads share the work."""
 
@@ -75,7 +93,7 @@ class DocumentCounter:
         sizes = np.empty(len(texts), np.int64)
         if native.library() is None:
             for i, text in enumerate(texts):
-                blocks = [found for found, _ in _blocks(text, self.ngrams)]
+                blocks = [keys for keys, _ in _blocks(text, self.ngrams)]
                 sizes[i] = sum(map(len, blocks))
                 for found in blocks:
                     self._counter.update(found.tolist())
@@ -137,7 +155,7 @@ def features(
     room for all features of each text.
     """
     if native.library() is None:
-        return _features_numpy(texts, ngrams, index, idf, into)
+        return _weigh_blocks([_blocks(text, ngrams) for text in texts], index, idf, into)
     data, starts, ends, _ = prepare(texts, ngrams.lowercase)
     if into is None:  # a token of L characters has at most char_ngrams * L runs inside it
         into = _room((ends - starts) * (ngrams.word_ngrams + (ngrams.char_ngrams if ngrams.char_ngrams > 1 else 0)))
@@ -149,12 +167,32 @@ def features(
     return into
 
 
-def _room(sizes: NDArray[np.int64]) -> Entries:
+def count_ngrams(texts: Sequence[str], ngrams: Ngrams) -> Counts:
+    """Count the n-grams of N texts; K is at least 1."""
+    rows = []
+    for text in texts:
+        (words, times), (characters, more) = _blocks(text, ngrams)
+        rows.append((np.concatenate([words, characters + np.int64(CHARACTERS)]), np.concatenate([times, more])))
+    counts = Counts(*np.zeros((2, len(rows), max([1, *(len(keys) for keys, _ in rows)])), np.int64))
+    for i, row in enumerate(rows):
+        for padded, values in zip(counts, row, strict=True):
+            padded[i, : len(values)] = values
+    return counts
+
+
+def weigh_counts(counts: Counts, index: Index, idf: NDArray[np.floating[Any]]) -> Entries:
+    """TF-IDF of n-grams that are counted already, as `features` makes it of texts, in the precision of `idf`."""
+    rows = []
+    for keys, times in zip(*counts, strict=True):
+        blocks = [(times > 0) & here for here in (keys < CHARACTERS, keys >= CHARACTERS)]
+        rows.append([((keys[here] % CHARACTERS).astype(np.uint32), times[here]) for here in blocks])
+    return _weigh_blocks(rows, index, idf)
+
+
+def _room(sizes: NDArray[np.int64], dtype: Any = np.float32) -> Entries:
     """Room for `sizes` features of each text."""
     total = int(sizes.sum())
-    return Entries(
-        np.cumsum(sizes) - sizes, sizes.astype(np.int32), np.empty(total, np.uint32), np.empty(total, np.float32)
-    )
+    return Entries(np.cumsum(sizes) - sizes, sizes.astype(np.int32), np.empty(total, np.uint32), np.empty(total, dtype))
 
 
 def _step(hashes: Any, following: Any) -> Any:
@@ -169,8 +207,8 @@ def _keys_of(hashes: NDArray[np.uint64]) -> NDArray[np.uint32]:
     return ((_fold(hashes) * _LAST) >> _HALF).astype(np.uint32)
 
 
-def _blocks(text: str, ngrams: Ngrams) -> list[tuple[NDArray[np.uint32], NDArray[np.int64]]]:
-    """The different keys of a text's words, and of its characters, and how often each occurs."""
+def _blocks(text: str, ngrams: Ngrams) -> list[_Block]:
+    """The block of a text's words, and of its characters."""
     tokens = tokenize(text.lower() if ngrams.lowercase else text)[:MAX_TOKENS]
     lengths = np.array([len(token) for token in tokens], np.int64)
     ends = np.cumsum(lengths + 2)
@@ -196,22 +234,22 @@ def _blocks(text: str, ngrams: Ngrams) -> list[tuple[NDArray[np.uint32], NDArray
     return [np.unique(np.concatenate([none, *found]), return_counts=True) for found in (runs, inside)]
 
 
-def _features_numpy(
-    texts: Sequence[str], ngrams: Ngrams, index: Index, idf: NDArray[np.float32], into: Entries | None
+def _weigh_blocks(
+    texts: Sequence[Sequence[_Block]], index: Index, idf: NDArray[np.floating[Any]], into: Entries | None = None
 ) -> Entries:
     rows: list[list[NDArray[Any]]] = []
-    for text in texts:
+    for blocks in texts:
         parts = []
-        for keys, counts in _blocks(text, ngrams):
+        for keys, counts in blocks:
             places = np.searchsorted(index.keys, keys)
             known = np.searchsorted(index.keys, keys, "right") > places
             found = places[known] if index.numbers is None else index.numbers[places[known]]
-            values = idf[found] * (1 + np.log(counts[known])).astype(np.float32)
+            values = idf[found] * (1 + np.log(counts[known])).astype(idf.dtype)
             norm = np.sqrt(np.sum(np.square(values, dtype=np.float64)))
-            parts.append((found, values / np.float32(norm) if norm > 0 else values))
+            parts.append((found, values / idf.dtype.type(norm) if norm > 0 else values))
         rows.append([np.concatenate(arrays) for arrays in zip(*parts, strict=True)])
     sizes = np.array([len(found) for found, _ in rows], np.int64)
-    into = into or _room(sizes)
+    into = into or _room(sizes, idf.dtype)
     into.sizes[:] = sizes
     for place, (found, values) in zip(into.places.tolist(), rows, strict=True):
         into.indices[place : place + len(found)] = found
