@@ -10,11 +10,12 @@ import numpy as np
 import pandas
 import pyarrow
 import pytest
+import scipy.sparse
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.metrics import accuracy_score, log_loss
-from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
+from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold, cross_val_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import estimator_checks, get_tags
@@ -319,25 +320,23 @@ def test_calibrated(news, test_news, ensemble):
     ("texts", "labels", "weights", "error", "match"),
     [
         ("one text", ["a"], None, TypeError, "pass a list"),
-        (["x", "y"], "ab", None, TypeError, "list of labels"),
-        (iter(["x"]), ["a"], None, TypeError, "pass a list"),
-        ({"x": 1}, ["a"], None, TypeError, "pass a list"),
+        (["x", "y"], "ab", None, TypeError, "labels is one string"),
+        (3, ["a"], None, TypeError, "expected a list of texts"),
+        ({"x": 1}, ["a"], None, TypeError, "expected a list of texts"),
         ([], [], None, ValueError, "found 0 texts"),
         (["x", "y"], ["a"], None, ValueError, "found 2 texts and 1 labels"),
-        (["x", None], ["a", "b"], None, ValueError, r"text 1 is missing \(None\)"),
-        (["x", float("nan")], ["a", "b"], None, ValueError, r"text 1 is missing \(nan\)"),
-        (pandas.Series(["x", pandas.NA], dtype="string"), ["a", "b"], None, ValueError, "text 1 is missing"),
-        (["x", 3], ["a", "b"], None, TypeError, r"text 1 is 3 \(int\), expected a string"),
+        (["x", [3]], ["a", "b"], None, TypeError, r"text 1 is \[3\] \(list\), expected a string"),
         (["x", b"y"], ["a", "b"], None, TypeError, "expected a string"),
-        (np.array([["x"], ["y"]]), ["a", "b"], None, ValueError, r"shape \(2, 1\)"),
-        (pandas.DataFrame({"text": ["x", "y"]}), ["a", "b"], None, ValueError, "one column"),
+        (np.array([["x", "y"]]), ["a", "b"], None, ValueError, r"shape \(1, 2\)"),
+        (pandas.DataFrame({"text": ["x"], "id": [1]}), ["a"], None, TypeError, "pass one column"),
         (["x", "y"], None, None, ValueError, "requires y to be passed, but the target y is None"),
         (["x", "y"], ["a", None], None, ValueError, "label 1 is missing"),
         (["x", "y"], ["a", float("nan")], None, ValueError, "label 1 is missing"),
         (["x", "y"], ["a", "a"], None, ValueError, "one class only"),
         (["x", "y"], ["a", "b"], [1, 0], ValueError, "one class only"),
         (["x", "y"], [0.5, 1.5], None, ValueError, "Unknown label type"),
-        (["x", "y"], [[0, 1], [1, 1]], None, ValueError, "1d array"),
+        (["x", "y"], np.array([[0, 1], [1, 2]]), None, ValueError, "a matrix of 0 and 1"),
+        (["x", "y"], pandas.DataFrame([[0, 1], [1, 2]]), None, ValueError, "y holds 2"),
         (["x", "y"], ["a", "b"], [1], ValueError, r"sample_weight.shape is \(1,\), expected \(2,\)"),
         (["x", "y"], ["a", "b"], [1, -1], ValueError, "negative"),
         (["x", "y"], ["a", "b"], [1, float("nan")], ValueError, "NaN"),
@@ -376,9 +375,52 @@ def test_other_faults(news):
         with pytest.raises(NotFittedError):
             getattr(TextClassifier(), method)(["x"])
     model = clone(LINEAR).fit(*news)
-    with pytest.raises(ValueError, match="text 0 is missing"):
-        model.predict([None])
+    with pytest.raises(TypeError, match=r"text 0 is b'a' .bytes., expected a string"):
+        model.predict([b"a"])
     with pytest.raises(TypeError, match="pass a list"):
         model.predict_proba("one text")
     with pytest.warns(DataConversionWarning):
         assert same_model(model, clone(LINEAR).fit(news[0], news[1][:, None]))
+
+
+# Several labels of a text
+
+
+COLOURS = {"red": ["rose", "ruby"], "green": ["leaf", "moss"], "blue": ["sky", "sea"]}
+SETS = [{"red"}, {"green", "blue"}, {"blue"}, {"red", "green"}, set(), {"red", "green", "blue"}] * 12
+TEXTS = [" ".join(COLOURS[colour][turn % 2] for colour in sorted(found)) or "grey" for turn, found in enumerate(SETS)]
+MATRIX = np.array([[name in found for name in sorted(COLOURS)] for found in SETS], int)
+
+
+@pytest.mark.parametrize("model", ["linear", "bag"])
+def test_several_labels_come_back_in_the_form_in_which_they_came(model):
+    forms = {
+        "lists": [sorted(found) for found in SETS],
+        "sets": SETS,
+        "matrix": MATRIX,
+        "booleans": MATRIX.astype(bool),
+        "rows": MATRIX.tolist(),
+        "sparse": scipy.sparse.csr_matrix(MATRIX),
+        "frame": pandas.DataFrame(MATRIX, columns=sorted(COLOURS)),
+    }
+    fitted = {name: TextClassifier(model).fit(TEXTS, y) for name, y in forms.items()}
+    assert fitted["frame"].classes_.tolist() == fitted["lists"].classes_.tolist() == sorted(COLOURS)
+    assert fitted["matrix"].classes_.tolist() == [0, 1, 2]
+    p = fitted["matrix"].predict_proba(TEXTS)
+    for name, estimator in fitted.items():
+        np.testing.assert_array_equal(estimator.predict_proba(TEXTS), p)
+        found = estimator.predict(TEXTS)
+        if name in ("lists", "sets"):
+            found = [[name in row for name in sorted(COLOURS)] for row in found]
+        np.testing.assert_array_equal(found, MATRIX)
+        assert estimator.score(TEXTS, forms[name]) == 1.0
+    assert cross_val_score(TextClassifier(model), TEXTS, MATRIX, cv=3).mean() > 0.8
+    assert cross_val_score(TextClassifier(model), TEXTS, forms["lists"], cv=KFold(3)).mean() > 0.8
+
+
+def test_weights_and_several_labels():
+    dropped = np.array([float("green" not in found) for found in SETS])
+    model = TextClassifier("linear", class_weight="balanced").fit(TEXTS, [sorted(found) for found in SETS], dropped)
+    assert model.classes_.tolist() == ["blue", "red"]
+    with pytest.raises(ValueError, match="only 'balanced' is known"):
+        TextClassifier("linear", class_weight={"red": 2}).fit(TEXTS, MATRIX)

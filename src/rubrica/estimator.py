@@ -7,7 +7,8 @@ and what has two dimensions is refused.
 Letters: N texts, C classes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,17 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.data.dataset import Dataset, Examples
+from rubrica.data.labels import as_list
+from rubrica.data.objects import column_of, label_columns
 from rubrica.errors import ConfigError, nearest, require
 from rubrica.learning.train import train_dataset
 from rubrica.models.config import Config, make_config, read_recipe, recipe_names, with_known
 from rubrica.models.families import DEFAULT
 from rubrica.predict.classifier import Classifier
 from rubrica.scoring.tasks import task_of
+from rubrica.text.strings import as_texts, is_missing
 from rubrica.vectors.word_vectors import Vectors
 
 require("sklearn", "sklearn")
 
 from sklearn.base import BaseEstimator, ClassifierMixin  # noqa: E402 (after the sentence that says what to install)
+from sklearn.metrics import accuracy_score  # noqa: E402
 from sklearn.utils.class_weight import compute_sample_weight  # noqa: E402
 from sklearn.utils.multiclass import check_classification_targets  # noqa: E402
 from sklearn.utils.validation import check_is_fitted, column_or_1d  # noqa: E402
@@ -64,8 +69,9 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         settings: All other settings by name, as in `{"model.pooling": "max"}`; a parameter above wins over its own.
 
     Attributes:
-        classes_: The C labels, sorted.
-        classifier_: The trained `rubrica.Classifier`; `rubrica.artifact.folder.save_artifact` writes its `artifact`.
+        classes_: The C labels, sorted; of a matrix its columns.
+        classifier_: The trained `rubrica.Classifier`; its `save` writes a model folder.
+        multilabel_: How y gave several labels a text, "matrix" or "lists"; None for one label.
     """
 
     def __init__(
@@ -100,62 +106,90 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.string = True
         tags.input_tags.one_d_array = True
         tags.input_tags.two_d_array = False
+        tags.classifier_tags.multi_label = True
         return tags
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on texts; what was learned before is forgotten.
 
         Args:
-            X: N texts: a list, a NumPy array, a column of pandas or pyarrow.
-            y: The label of each: strings, integers or booleans.
+            X: N texts: a list, a NumPy array, a column of pandas, polars or pyarrow.
+            y: The label of each: strings, integers or booleans. Or several labels of each: a matrix of 0 and 1, or a
+                list or set of labels for each text.
             sample_weight: How much each text counts in training, at least 0; a text of weight 0 is left out. The scale
                 has no effect: weights are divided by their mean.
 
         Raises:
-            TypeError: If X holds something else than strings.
-            ValueError: If X and y do not fit each other, hold nothing, gaps, or one class only; for a bad setting.
+            TypeError: If X holds something else than texts.
+            ValueError: If X and y do not fit each other, hold nothing, or one class only; for a bad setting.
         """
         config = self._config()
-        texts, labels = _check_texts(X), _check_labels(y)
-        if not texts or len(texts) != len(labels):
-            raise ValueError(f"found {len(texts)} texts and {len(labels)} labels; give a label for each, at least one")
-        weights = _check_weights(sample_weight, len(texts))
-        if not weights.all():
-            kept = np.flatnonzero(weights)
-            texts, labels, weights = [texts[row] for row in kept.tolist()], labels[kept], weights[kept]
-        by_class = None if self.class_weight == "balanced" else self.class_weight  # that is a setting, see `_config`
-        weights = weights * compute_sample_weight(by_class, labels)
-        if not (np.isfinite(weights).all() and (weights > 0).all()):
-            raise ValueError(f"class_weight is {self.class_weight!r}; give finite weights above 0")
-        classes, targets = np.unique(labels, return_inverse=True)
-        if len(classes) < 2:
-            raise ValueError(f"y has one class only ({classes.tolist()[0]!r}); give texts of at least two classes")
-        names = [str(label) for label in classes.tolist()]
-        examples = Examples(texts, [names[target] for target in targets.tolist()])
-        data = Dataset("X", {"train": examples}, ("text",), "label", task_of(names, lists=False))
+        texts, targets = as_texts(column_of(X)), _Targets(y)
+        if not texts or len(texts) != len(targets.labels):
+            raise ValueError(f"found {len(texts)} texts and {len(targets.labels)} labels; give a label for each text")
+        weights = self._weights(sample_weight, targets)
+        kept = np.flatnonzero(weights)
+        labels = [targets.labels[row] for row in kept.tolist()]
+        names = targets.names_of(labels)
+        if len(names) < 2:
+            raise ValueError(f"y has one class only ({', '.join(names)}); give texts of at least two classes")
+        examples = Examples([texts[row] for row in kept.tolist()], labels)
+        data = Dataset("X", {"train": examples}, ("text",), "label", task_of(names, lists=targets.several))
+        weights = weights[kept]
         counts = None if weights.min() == weights.max() else (weights / weights.mean()).astype(np.float32)
         _, artifact = train_dataset(data, self.vectors, config, counts)
         self.classifier_ = Classifier(artifact)
-        self.classes_ = classes
+        self.classes_ = targets.classes[[targets.names.index(name) for name in names]]
+        self.multilabel_ = targets.form
         return self
 
-    def predict(self, X: Any) -> NDArray[Any]:
-        """The most probable label of each text, (N,).
-
-        Raises:
-            NotFittedError: Before `fit`.
-        """
-        places = self.predict_proba(X).argmax(axis=1)  # first, since `classes_` is there only after `fit`
-        return self.classes_[places]
-
-    def predict_proba(self, X: Any) -> NDArray[np.float32]:
-        """Probabilities (N, C), columns as in `classes_`.
+    def predict(self, X: Any) -> Any:
+        """The most probable label of each text, (N,); of several labels a matrix (N, C) or lists, as y was in `fit`.
 
         Raises:
             NotFittedError: Before `fit`.
         """
         check_is_fitted(self)
-        return self.classifier_.predict_proba(_check_texts(X))
+        logits = self.classifier_.logits(X)
+        if self.multilabel_ is None:
+            return self.classes_[logits.argmax(axis=1)]
+        places = {name: place for place, name in enumerate(self.classifier_.labels)}
+        rows = [[places[label] for label in found] for found in self.classifier_.task.decide(logits)]
+        if self.multilabel_ == "lists":
+            return [self.classes_[row].tolist() for row in rows]
+        return _matrix(rows, len(places))
+
+    def predict_proba(self, X: Any) -> NDArray[np.float32]:
+        """Probabilities (N, C), columns as in `classes_`; of several labels, each by itself.
+
+        Raises:
+            NotFittedError: Before `fit`.
+        """
+        check_is_fitted(self)
+        return self.classifier_.predict_proba(X)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """The accuracy; of several labels the share of texts whose labels are all right."""
+        found = self.predict(X)
+        if self.multilabel_ == "lists":  # scikit-learn compares matrices alone
+            known = {label: place for place, label in enumerate(sorted({*chain(*found, *y)}, key=str))}
+            y, found = (_matrix([[known[label] for label in row] for row in rows], len(known)) for rows in (y, found))
+        return float(accuracy_score(y, found, sample_weight=sample_weight))
+
+    def _weights(self, sample_weight: Any, targets: "_Targets") -> NDArray[np.float64]:
+        """What each text counts, (N,); 0 where it is left out."""
+        weights = _check_weights(sample_weight, len(targets.labels))
+        if self.class_weight in (None, "balanced"):  # "balanced" is a setting, see `_config`
+            return weights
+        if targets.several:
+            raise ValueError(
+                f"class_weight is {self.class_weight!r}; of several labels a text, only 'balanced' is known"
+            )
+        kept = np.flatnonzero(weights)
+        weights[kept] *= compute_sample_weight(self.class_weight, targets.given[kept])
+        if not (np.isfinite(weights).all() and (weights[kept] > 0).all()):
+            raise ValueError(f"class_weight is {self.class_weight!r}; give finite weights above 0")
+        return weights
 
     def _config(self) -> Config:
         if not isinstance(self.model, str | Path):
@@ -179,41 +213,76 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _items(values: Any, kind: str, advice: str) -> list[Any]:
-    """The items of a column as Python's own; the advice is for an item that is missing."""
-    if isinstance(values, str | bytes | Mapping | set) or not hasattr(values, "__len__"):
-        raise TypeError(f"{kind}s is {values!r:.40}, expected a list of {kind}s; pass a list, or a column of a table")
-    shape = getattr(values, "shape", (0,))
-    if len(shape) != 1:
-        raise ValueError(f"{kind}s have shape {tuple(shape)}, expected one dimension; pass one column of the table")
-    for name in ("tolist", "to_pylist", "to_list"):  # of NumPy and pandas, pyarrow, polars
-        if hasattr(values, name):
-            values = getattr(values, name)()
-    items = list(values)
-    for place, item in enumerate(items):
-        # None, NaN, or what pandas writes for them.
-        if item is None or (not isinstance(item, str) and str(item) in ("nan", "NaN", "NaT", "<NA>")):
-            raise ValueError(f"{kind} {place} is missing ({item}); {advice}, or remove the row")
-    return items
+class _Targets:
+    """What `fit` was given as y.
+
+    Attributes:
+        form: None where a text has one label; else "matrix" or "lists".
+        classes: Every label once, as it was given, sorted; the columns of a matrix.
+        names: The same as strings.
+        labels: The label of each text by its name; of several, a tuple.
+        given: y as an array, where a text has one label.
+    """
+
+    def __init__(self, y: Any) -> None:
+        if y is None:
+            raise ValueError(
+                "TextClassifier requires y to be passed, but the target y is None; give a label for each text"
+            )
+        columns = label_columns(y)
+        self.form = "matrix" if len(columns) > 1 else None
+        if self.form:
+            named = getattr(y, "columns", None)
+            self.classes = np.arange(len(columns)) if named is None else np.array(list(named))
+            self.names = list(map(str, self.classes.tolist()))
+            self.labels = [_ones(row, self.names) for row in zip(*columns.values(), strict=True)]
+            return
+        (values,) = columns.values()
+        for place, value in enumerate(values):
+            if is_missing(value):
+                raise ValueError(f"label {place} is missing ({value}); give one, or remove the row")
+        if any(isinstance(value, list | tuple | set | frozenset) for value in values):
+            self.form = "lists"
+            self._read_lists(values)
+            return
+        self.given: NDArray[Any] = column_or_1d(y, warn=True) if hasattr(y, "shape") else np.asarray(values)
+        if len(self.given):
+            check_classification_targets(self.given)
+        self.classes, targets = np.unique(self.given, return_inverse=True)
+        self.names = [str(label) for label in self.classes.tolist()]
+        self.labels = [self.names[target] for target in targets.tolist()]
+
+    def _read_lists(self, values: Sequence[Any]) -> None:
+        rows = [value if isinstance(value, list | tuple | set | frozenset) else (value,) for value in values]
+        every = sorted({label for row in rows for label in row}, key=lambda label: (str(type(label)), label))
+        self.classes, self.names = np.array(every), list(map(str, every))
+        self.labels = [tuple(dict.fromkeys(map(str, sorted(row, key=str)))) for row in rows]
+
+    @property
+    def several(self) -> bool:
+        """Whether a text may have several labels."""
+        return self.form is not None
+
+    def names_of(self, labels: list[Any]) -> list[str]:
+        """The classes that some texts have, in the order of the columns; of a matrix all columns."""
+        if self.form == "matrix":
+            return self.names
+        there = {name for label in labels for name in as_list(label)}
+        return [name for name in self.names if name in there]
 
 
-def _check_texts(X: Any) -> list[str]:
-    texts = _items(X, "text", "write an empty string")
-    for place, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise TypeError(f"text {place} is {text!r:.40} ({type(text).__name__}), expected a string")
-    return texts
+def _ones(row: Sequence[Any], names: list[str]) -> tuple[str, ...]:
+    if strange := [value for value in row if value not in (0, 1)]:
+        raise ValueError(f"y holds {strange[0]!r:.40}, expected a matrix of 0 and 1")
+    return tuple(name for name, value in zip(names, row, strict=True) if value)
 
 
-def _check_labels(y: Any) -> NDArray[Any]:
-    if y is None:
-        raise ValueError("TextClassifier requires y to be passed, but the target y is None; give a label for each text")
-    if len(getattr(y, "shape", (0,))) == 1:  # scikit-learn explains the others, and takes a single column
-        _items(y, "label", "give one")
-    labels: NDArray[Any] = column_or_1d(y, warn=True)
-    if len(labels):
-        check_classification_targets(labels)
-    return labels
+def _matrix(rows: list[list[int]], columns: int) -> NDArray[np.int64]:
+    """Ones at the given places of each row."""
+    matrix = np.zeros((len(rows), columns), np.int64)
+    for line, places in zip(matrix, rows, strict=True):
+        line[places] = 1
+    return matrix
 
 
 def _check_weights(sample_weight: Any, count: int) -> NDArray[np.float64]:

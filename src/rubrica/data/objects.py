@@ -73,6 +73,7 @@ def column_of(values: Any, kind: str = "text") -> Sequence[Any]:
 
     Raises:
         TypeError: If it is one string, no column, or a table of several columns.
+        ValueError: If it is an array of several columns.
     """
     if isinstance(values, str | bytes):
         raise TypeError(f"{kind}s is one string ({values[:20]!r}...); pass a list: [{kind}]")
@@ -88,7 +89,7 @@ def column_of(values: Any, kind: str = "text") -> Sequence[Any]:
     if len(shape) == 2 and shape[1] == 1 and hasattr(values, "ravel"):
         values = values.ravel()
     elif len(shape) != 1:
-        raise TypeError(f"{kind}s have shape {tuple(shape)}, expected one dimension; pass one column of the table")
+        raise ValueError(f"{kind}s have shape {tuple(shape)}, expected one dimension; pass one column of the table")
     for name in ("tolist", "to_pylist", "to_list"):  # of NumPy and pandas, pyarrow, polars
         if hasattr(values, name):
             return list(getattr(values, name)())
@@ -120,5 +121,17 @@ def label_columns(labels: Any) -> Mapping[str, Sequence[Any]]:
         return columns_of(labels)
     shape: tuple[int, ...] = getattr(labels, "shape", ())
     if len(shape) == 2 and shape[1] > 1 and hasattr(labels, "tolist"):
-        return {str(place): labels[:, place].tolist() for place in range(shape[1])}
+        labels = labels.tolist()
+        if not _is_matrix(labels):
+            raise ValueError(f"labels have shape {tuple(shape)}; give one a text, or a matrix of 0 and 1")
+    if _is_matrix(labels):
+        return {str(place): list(column) for place, column in enumerate(zip(*labels, strict=True))}
     return {"label": column_of(labels, "label")}
+
+
+def _is_matrix(labels: Any) -> bool:
+    """Whether labels are rows of 0 and 1, at least two in each; as in scikit-learn, lists of them are a matrix too."""
+    if not isinstance(labels, list | tuple) or not labels:
+        return False
+    widths = {len(row) if isinstance(row, list | tuple) else 0 for row in labels}
+    return len(widths) == 1 and min(widths) > 1 and all(value in (0, 1) for row in labels for value in row)
