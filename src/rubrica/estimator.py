@@ -134,7 +134,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if len(names) < 2:
             raise ValueError(f"y has one class only ({', '.join(names)}); give texts of at least two classes")
         examples = Examples([texts[row] for row in kept.tolist()], labels)
-        data = Dataset("X", {"train": examples}, ("text",), "label", task_of(names, lists=targets.several))
+        data = Dataset("X", {"train": examples}, ("text",), "label", task_of(names, lists=targets.is_multilabel))
         weights = weights[kept]
         counts = None if weights.min() == weights.max() else (weights / weights.mean()).astype(np.float32)
         _, artifact = train_dataset(data, self.vectors, config, counts)
@@ -181,7 +181,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         weights = _check_weights(sample_weight, len(targets.labels))
         if self.class_weight in (None, "balanced"):  # "balanced" is a setting, see `_config`
             return weights
-        if targets.several:
+        if targets.is_multilabel:
             raise ValueError(
                 f"class_weight is {self.class_weight!r}; of several labels a text, only 'balanced' is known"
             )
@@ -259,7 +259,7 @@ class _Targets:
         self.labels = [tuple(dict.fromkeys(map(str, sorted(row, key=str)))) for row in rows]
 
     @property
-    def several(self) -> bool:
+    def is_multilabel(self) -> bool:
         """Whether a text may have several labels."""
         return self.form is not None
 
