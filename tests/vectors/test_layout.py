@@ -29,6 +29,11 @@ def read(folder, content):
     return read_vectors(path)
 
 
+@pytest.mark.parametrize("after_word", ["\t", "  "])
+def test_a_byte_order_mark_is_no_part_of_the_first_word(tmp_path, after_word):
+    assert read(tmp_path, "\ufeff" + lines(after_word)).words == WORDS
+
+
 ALIGNED = "".join(f"{w:>14} {' '.join(f'{x:8.3f}' for x in r)}\n" for w, r in zip(WORDS, ROWS, strict=True))
 
 

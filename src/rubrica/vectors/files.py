@@ -66,6 +66,8 @@ def _read_text(file: IO[bytes], layout: Layout, path: Path, block_bytes: int) ->
     words: list[str] = []
     parts = [np.empty((0, dim), np.float32)]
     while block := file.read(block_bytes) + file.readline():
+        if line == 1 and (layout.has_runs or layout.separator == b"\t"):  # gensim, which keeps it, cannot read these
+            block = block.removeprefix(_BOM)
         if layout.has_runs:
             block = re.sub(rb"(?m)^ ", b"", re.sub(rb"[ \t]+", b" ", block))
         some, part = _parse_fast(block, dim, layout.separator) or _parse_carefully(block, layout, line, path)
