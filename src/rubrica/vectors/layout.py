@@ -24,7 +24,7 @@ _MAX_DIM = 100_000  # nobody publishes so long vectors; a larger number in a hea
 _TAIL_BYTES = 200  # of a line: the last few numbers, which tell their form
 _HEADER = re.compile(rb"(?:\xef\xbb\xbf)?(\d{1,12})[ \t]+(\d{1,12})\s*")
 # At least three bytes: the first bytes of a float32 often look like "5\n", and hardly ever like "0.5\n".
-_NUMBERS = re.compile(rb"[-+.eE0-9naif \t]{3,}")
+_NUMBERS = re.compile(rb"[-+.eE0-9naif ]{3,}")
 _AS_TEXT = "save a line for each word: the word and its numbers, parted by spaces"
 
 # What other files begin with, and what to do with each.
@@ -101,10 +101,9 @@ def find_layout(head: bytes, path: Path) -> Layout:
     count, dim = int(header[1]), int(header[2])
     if not 1 <= dim <= _MAX_DIM:
         raise VectorsError(path, f"{dim} numbers a word, expected 1 to {_MAX_DIM}", line=1)
-    if not _is_text(rest.partition(b"\n")[0], dim):
-        return Layout(dim, count=count, is_text=False)
     separator, has_runs = _find_separator(sample, dim)
-    return Layout(dim, count=count, separator=separator, has_runs=has_runs)
+    is_text = separator == b"\t" or has_runs or _is_text(rest.partition(b"\n")[0], dim)
+    return Layout(dim, count=count, is_text=is_text, separator=separator, has_runs=has_runs)
 
 
 def split_line(line: bytes, separator: bytes) -> list[bytes]:
@@ -152,7 +151,7 @@ def _find_separator(sample: list[bytes], dim: int | None) -> tuple[bytes, bool]:
         # A word before the tab that ends in a number was ended by a space, and the number is a part of the vector.
         if word and cut and all(map(_is_number, cut)) and not _numbers_at_end(word.split(b" ")):
             tabs += 1
-        elif not plain and (b"  " in line or b"\t" in line):
+        elif not plain and (b"  " in line or b"\t" in line) and _numbers_at_end(line.split()):
             runs += 1
     if 2 * tabs > len(sample):
         return b"\t", False
@@ -178,7 +177,7 @@ def _is_number(field: bytes) -> bool:
 
 def _is_text(line: bytes, dim: int) -> bool:
     """Whether the first line below a header is text, perhaps with a fault, and not a binary record."""
-    numbers = re.split(rb"[ \t]", line.rstrip())[1:]
+    numbers = line.rstrip().split(b" ")[1:]
     tail = b" ".join(numbers)
     enough = len(numbers) >= dim > 1 and tail.isascii() and tail.decode("ascii").isprintable()
     blank = not line.strip(b"\r\n")  # a space is an empty word, whose first number may begin like a line end
