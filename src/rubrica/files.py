@@ -66,6 +66,7 @@ def check_place(path: Path, error: type[FileError] = FileError) -> None:
     """
     from tempfile import TemporaryDirectory  # only those who write need it; it takes 3 ms of a prediction's start
 
+    _check_home(path, error)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=path.parent):
@@ -92,11 +93,25 @@ def user_path(path: str | Path) -> Path:
         return Path(path)
 
 
+def _check_home(path: Path, error: type[FileError] = FileError) -> None:
+    """Make sure that no folder is made for a `~` or `~name` above a path that `user_path` knows no folder for."""
+    first, *rest = path.parts or ("",)
+    if rest and first.startswith("~") and not Path(first).exists():
+        raise error(path, f"there is no home folder {first}; give the full path")
+
+
 def cache_folder() -> Path:
-    """The folder of derived files; it need not exist yet."""
+    """The folder of derived files; it need not exist yet.
+
+    Raises:
+        FileError: If it would lie in the home folder of nobody.
+    """
     if path := os.environ.get("RUBRICA_CACHE"):
-        return Path(path)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rubrica"
+        folder = user_path(path)
+    else:
+        folder = user_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "rubrica"
+    _check_home(folder)
+    return folder
 
 
 def content_key(*parts: bytes) -> str:

@@ -144,6 +144,8 @@ def test_the_case_is_kept_where_the_vectors_know_more_words_so(caplog):
     lower = replace(CASED, words=["the", "cup", "bank", "goal", "unk"], source="lower")
     assert follow_case(DataSettings(), lower, TEXTS)
     assert "lower: knows 66.7% of train's tokens as written, 100.0% lower-cased; texts are lower-cased" in caplog.text
+    apart = replace(CASED, words=["the", "cup", "E\u0301cole", "goal", "unk"])
+    assert not follow_case(DataSettings(), apart, ["the \u00c9cole"])
     assert follow_case(DataSettings(), CASED, ["the goal", ""])  # alike
     assert follow_case(DataSettings(), CASED, [""])
     assert follow_case(DataSettings(), None, TEXTS)

@@ -102,14 +102,14 @@ def test_the_saved_settings_repeat_the_training(tiny_news, tmp_path, config):
 
 
 def test_untrained_words_of_the_vectors_are_taken_along_unless_no_text_can_hold_them(tiny_news, tmp_path):
-    words = ["<user>", "cup", "Cup", "harbour", "don't", "unk", "oil"]
-    matrix = np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32)
+    words = ["<user>", "cup", "Cup", "harbour", "don't", "unk", "oil", "quai\u0308"]
+    matrix = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
     vectors = Vectors(words, matrix, "v")
     extended = learn(tiny_news, ONE_ALONE, vectors)
-    assert extended.artifact.vocab.words[:5] == ["<user>", "cup", "harbour", "unk", "oil"]
+    assert extended.artifact.vocab.words[:6] == ["<user>", "cup", "harbour", "unk", "oil", "qua\u00ef"]
     assert "planet" in extended.artifact.vocab.words  # of train; the vectors lack it
     model = learn(tiny_news, changed(ONE_ALONE, ["model.extend_vectors=false"]), vectors)
-    assert model.artifact.vocab.words == ["<user>", "cup", "harbour", "unk", "oil"]
+    assert model.artifact.vocab.words == ["<user>", "cup", "harbour", "unk", "oil", "qua\u00ef"]
     table = take_rows(model.artifact.tensors, "embedding.weight", np.arange(5))
     stored = store_table({"embedding.weight": matrix[[3, 1]]}, "embedding.weight", "int8")
     harbour, cup = take_rows(stored, "embedding.weight", np.arange(2))

@@ -1,5 +1,7 @@
 """Words to ids."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -29,6 +31,26 @@ def test_vectors_without_unk_get_one_more_word_at_the_end():
     vocab = Vocab.from_vectors(["the", "cup"], lowercase=True)
     assert vocab.words == ["the", "cup", "unk"]
     assert vocab.encode(["The unknown"], 128).ids.tolist() == [0, 2]
+
+
+COMPOSED, APART = "\u00f1and\u00fa", "n\u0303andu\u0301"  # ñandú in NFC and in NFD
+HALF_APART = "n\u0303and\u00fa"
+
+
+def test_words_of_vectors_that_are_written_apart_are_found_by_composed_texts():
+    vocab = Vocab.from_vectors(["the", APART, "unk", "e\u0301"], lowercase=True)
+    assert vocab.words == ["the", COMPOSED, "unk", "\u00e9"]
+    assert vocab.encode([f"{COMPOSED.upper()} the \u00e9"], 128).ids.tolist() == [1, 0, 3]
+
+
+@pytest.mark.parametrize("words", list(permutations([COMPOSED, APART, HALF_APART])))
+def test_the_first_of_words_that_become_equal_is_found_and_all_keep_their_place(words):
+    given = ["the", *words, "unk"]
+    vocab = Vocab.from_vectors(given, lowercase=False)
+    assert vocab.encode([COMPOSED], 128).ids.tolist() == [1]
+    assert vocab.index[COMPOSED] == 1
+    assert sorted(vocab.words) == sorted(given)
+    assert given == ["the", *words, "unk"]  # the caller's list stays
 
 
 def test_words_of_texts_come_by_frequency_after_padding_and_unknown():

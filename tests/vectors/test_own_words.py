@@ -47,6 +47,12 @@ def test_case_is_what_the_config_says():
     assert "Playing" in kept.words
 
 
+def test_a_word_that_the_file_writes_apart_is_not_lacked():
+    words = Vectors(["u\u0308ber", "the"], np.random.default_rng(0).normal(size=(2, 4)).astype(np.float32), "apart")
+    made = extend_vectors(words, ["\u00fcber the \u00fcber"], DataSettings(min_count=1), std=1, seed=0)
+    assert made.words == words.words
+
+
 def test_vectors_that_are_all_alike_stay_finite():
     same = Vectors(["a", "b"], np.ones((2, 3), np.float32), "same")
     assert np.isfinite(extend_vectors(same, ["a c c"], DataSettings(), std=0.1, seed=0).matrix).all()

@@ -34,7 +34,7 @@ from rubrica.artifact.tensor_file import map_tensors, write_tensors
 from rubrica.config.groups import Storage
 from rubrica.config.schema import describe
 from rubrica.errors import ArtifactError, ConfigError, RubricaError, nearest
-from rubrica.files import check_place, written_whole
+from rubrica.files import check_place, user_path, written_whole
 from rubrica.models.config import SECTIONS, Config, make_config
 from rubrica.models.family import Facts, Shapes, Sizes
 from rubrica.models.older import FORMAT, upgrade
@@ -132,7 +132,7 @@ def check_writable(folder: Path | str) -> Path:
     Raises:
         ArtifactError: If the folder holds something already, or cannot be made.
     """
-    folder = Path(folder)
+    folder = user_path(folder)
     check_place(folder, ArtifactError)
     if folder.is_file():
         raise ArtifactError(folder, "the output folder is a file; give a new folder")
@@ -185,7 +185,7 @@ def load_artifact(folder: Path | str) -> Artifact:
     Raises:
         ArtifactError: If a file is missing, changed or not one of ours.
     """
-    folder = Path(folder)
+    folder = user_path(folder)
     try:
         if not folder.is_dir():
             raise ArtifactError(folder, "no such model folder; give the folder that `rubrica train --out` wrote")

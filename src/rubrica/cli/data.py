@@ -117,7 +117,7 @@ def vectors_train(
     from rubrica.data.dataset import read_dataset
     from rubrica.vectors.word_vectors import check_savable, save_vectors, train_vectors
 
-    check_savable(out)
+    out = check_savable(out)
     dataset = read_dataset(data, **columns)
     texts = next(iter(dataset.splits.values())).texts
     made = train_vectors(texts, dim=dim, epochs=epochs, min_count=min_count, lowercase=not keep_case, seed=seed)

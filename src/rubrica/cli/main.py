@@ -32,6 +32,9 @@ SILENT = {"predict", "info"}  # commands that log nothing, and so start without 
 
 def main() -> None:
     """Run the command line; every error that a user can cause is one sentence."""
+    from rubrica.cli.console import make_printable
+
+    make_printable()
     try:
         rubrica(prog_name="rubrica", standalone_mode=False)
     except click.ClickException as error:

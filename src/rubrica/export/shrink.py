@@ -23,6 +23,7 @@ from rubrica.config.groups import Storage
 from rubrica.data.dataset import Examples
 from rubrica.errors import RubricaError
 from rubrica.export.onnx import checked_onnx, write_onnx
+from rubrica.files import user_path
 from rubrica.models.storage import scale_name, store_tensors, take_rows
 from rubrica.predict.classifier import Classifier
 from rubrica.text.vocab import PAD_ID
@@ -120,6 +121,7 @@ def export_model(
         ValueError: If the examples cannot be scored, see `Classifier.evaluate`.
         ArtifactError: If the model cannot be read or the new one cannot be written.
     """
+    folder, out = user_path(folder), user_path(out)
     if not onnx:
         check_writable(out)
     before = load_artifact(folder)

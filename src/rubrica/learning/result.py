@@ -50,10 +50,10 @@ def with_all_words(corpus: Corpus, vectors: Vectors) -> Corpus:
 
 def _all_words(corpus: Corpus, vectors: Vectors) -> tuple[Vocab, Rows, Rows]:
     """The words that a text holds or may yet hold, their rows among the vectors, and the places of the words in use."""
-    words, lowercase = vectors.words, corpus.vocab.lowercase
+    lowercase = corpus.vocab.lowercase
+    vocab, file_size = Vocab.from_vectors(vectors.words, lowercase=lowercase), len(vectors.words)
     keep = np.zeros(corpus.table_size, bool)
-    keep[: len(words)] = [is_token(word) and (not lowercase or word == word.lower()) for word in words]
+    keep[:file_size] = [is_token(word) and (not lowercase or word == word.lower()) for word in vocab.words[:file_size]]
     keep[corpus.rows] = True
     rows = np.flatnonzero(keep)
-    vocab = Vocab.from_vectors(words, lowercase=lowercase).take(rows)
-    return vocab, rows, np.searchsorted(rows, corpus.rows)
+    return vocab.take(rows), rows, np.searchsorted(rows, corpus.rows)

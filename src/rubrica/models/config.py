@@ -19,6 +19,7 @@ import msgspec
 
 from rubrica.config.groups import DataSettings, Training
 from rubrica.errors import ConfigError, nearest
+from rubrica.files import user_path
 from rubrica.models.families import BASELINE, DEFAULT, FAMILIES
 from rubrica.models.family import Family, Shapes, Sizes
 from rubrica.models.linear import Linear
@@ -127,7 +128,7 @@ def read_recipe(name: str) -> dict[str, Any]:
 
     if name in FAMILIES:
         return {"model": {"name": name}}
-    path = _recipes().get(name, Path(name))
+    path = _recipes().get(name, user_path(name))
     try:
         text = path.read_text(encoding="utf-8")
         tables = upgrade(json.loads(text)) if path.suffix == ".json" else tomllib.loads(text)

@@ -6,6 +6,7 @@ is the first word of the file, as in the seminar; in one made from texts it is `
 Letters: N texts, V words.
 """
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -78,8 +79,8 @@ class Vocab:
 
     @classmethod
     def from_vectors(cls, words: Sequence[str], *, lowercase: bool) -> "Vocab":
-        """The words of a vectors file in its order; where it has no word `unk`, one more at the end."""
-        words = list(words)
+        """The words of a vectors file in its order, in NFC; where it has no word `unk`, one more at the end."""
+        words = compose_words(words)
         if UNKNOWN not in words:
             words.append(UNKNOWN)
         return cls(words, words.index(UNKNOWN), lowercase)
@@ -117,3 +118,24 @@ class Vocab:
         """The vocabulary of some rows alone, which must hold row 0 (it pads) first and the unknown word."""
         unknown_id = int(np.flatnonzero(rows == self.unknown_id)[0])
         return Vocab([self.words[row] for row in rows], unknown_id, self.lowercase)
+
+
+def compose_words(words: Sequence[str]) -> list[str]:
+    """The words in NFC, as texts are; the first of words that become equal gets the name.
+
+    Each word keeps its place, since its place is its row of the vectors. So a later word gets the spelling of the
+    first, which is not NFC and which no text holds.
+    """
+    words = list(words)
+    # Most words are ASCII, which is NFC; the rest need a look at each of their characters.
+    others = [i for i, word in enumerate(words) if not word.isascii() and not unicodedata.is_normalized("NFC", word)]
+    names = [unicodedata.normalize("NFC", words[i]) for i in others]
+    wanted = set(names)
+    place = {word: i for i, word in enumerate(words) if word in wanted}
+    for i, name in zip(others, names, strict=True):
+        later = place.get(name)
+        if later is None or later > i:
+            if later is not None:
+                words[later] = words[i]
+            words[i], place[name] = name, i
+    return words

@@ -7,6 +7,7 @@ from msgspec import structs
 
 from rubrica.config.groups import DataSettings
 from rubrica.text.tokens import WordCounter
+from rubrica.text.vocab import compose_words
 from rubrica.vectors.word_vectors import Vectors
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ def _knows_more_lowercased(vectors: Vectors, texts: Sequence[str]) -> bool:
     for first in range(0, len(texts), max(_SAMPLE_TEXTS, len(texts) // _SAMPLES)):
         counter.add(texts[first : first + _SAMPLE_TEXTS])
     words, counts = counter.words()
-    known = set(vectors.words)
+    known = set(compose_words(vectors.words))
     total = max(1, int(counts.sum()))
     written = int(counts[[word in known for word in words]].sum()) / total
     lowered = int(counts[[word.lower() in known for word in words]].sum()) / total

@@ -1,29 +1,32 @@
 """Files of word vectors in three formats, each read into words and a matrix.
 
-The content tells the format, never the name, and any file may be gzipped:
+The content tells the format, never the name (`layout.py`), and any file may be packed (`archives.py`):
 
-* GloVe text: a line is a word and its numbers, parted by spaces (https://nlp.stanford.edu/projects/glove/).
+* GloVe text: a line is a word and its numbers, parted by spaces (https://nlp.stanford.edu/projects/glove/). Also
+  with a tab after the word, tabs between the numbers, or several spaces, as other programs write it.
 * word2vec and fastText text: the same below a line "V E"; lines may end in a space.
 * word2vec binary: the line "V E", then each word, a space and E little-endian float32 (Mikolov's `word2vec.c`).
 
 Words, order and values equal what gensim's `KeyedVectors.load_word2vec_format` reads, bit for bit. Departures: a word
-may hold spaces (some words of GloVe 840B do; gensim fails), and inf, nan and a wrong width are errors with a line
-number. Reading is our own because it is 16 times as fast as gensim's (`benchmarks/vectors_read.py`).
+may hold spaces (some words of GloVe 840B do; gensim fails), a tab ends a word where most lines have one before their
+numbers, and inf, nan and a wrong width are errors with a line number. Reading is our own because it is 16 times as
+fast as gensim's (`benchmarks/vectors_read.py`).
 
 Letters: V words, E numbers of a word.
 """
 
-import gzip
 import logging
 import re
-from io import BufferedIOBase
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from rubrica.errors import VectorsError, require
+from rubrica.vectors.archives import open_unpacked
+from rubrica.vectors.layout import HEAD_BYTES, Layout, find_layout, split_line
 
 log = logging.getLogger(__name__)
 
@@ -35,17 +38,9 @@ Table = tuple[list[str], Matrix]
 # Files go through memory in blocks: large enough to keep two cores busy, small enough that a block which needs the
 # slow, careful reading costs a fraction of a second.
 BLOCK_BYTES = 8 << 20
-_MAX_DIM = 100_000  # nobody publishes so long vectors; a larger number in a header is broken or hostile
 _FLOAT32_INF = 2.0**128 - 2.0**103  # this number and all above it become inf in float32
 _BOM = b"\xef\xbb\xbf"
-_HEADER = re.compile(rb"(?:\xef\xbb\xbf)?(\d{1,12}) (\d{1,12})\s*")
-# At least three bytes: the first bytes of a float32 often look like "5\n", and hardly ever like "0.5\n".
-_NUMBERS = re.compile(rb"[-+.eE0-9naif ]{3,}")
-_FOREIGN = {
-    b"PK\x03\x04": "a zip archive; unpack it and give the file inside",
-    b"\xba\x16\x4f\x2f": "a fastText model; give the .vec file that fastText wrote beside it",
-    b"\x80": "a Python pickle, which may run code when opened; save it with KeyedVectors.save_word2vec_format",
-}
+_SPACE_IN_WORD = re.compile(rb"^[^\t\n]* ", re.MULTILINE)
 
 
 def read_file(path: Path, block_bytes: int = BLOCK_BYTES) -> Table:
@@ -53,50 +48,32 @@ def read_file(path: Path, block_bytes: int = BLOCK_BYTES) -> Table:
 
     Raises:
         VectorsError: If the content has another format, or is cut off.
-        OSError, EOFError, zlib.error: If the disk or the gzip stream fails.
+        OSError: If the disk fails.
     """
-    with path.open("rb") as file:
-        is_gzip = file.read(2) == b"\x1f\x8b"
-    with gzip.open(path) if is_gzip else path.open("rb") as file:
-        first = file.readline()
-        if not first:
-            raise VectorsError(path, "the file is empty; expected a word and its numbers on each line")
-        for magic, what in _FOREIGN.items():
-            if first.startswith(magic):
-                raise VectorsError(path, what)
-        if header := _HEADER.fullmatch(first):
-            count, dim = int(header[1]), int(header[2])
-            if not 1 <= dim <= _MAX_DIM:
-                raise VectorsError(path, f"{dim} numbers a word, expected 1 to {_MAX_DIM}", line=1)
-            second = file.readline()
-            read = _read_text if _is_text(second, dim) else _read_binary
-            return read(file, second, dim, count, path, block_bytes)
-        dim = len(first.rstrip().split(b" ")) - 1
-        if dim < 1:
-            raise VectorsError(path, "one column, expected a word and its numbers, parted by spaces", line=1)
-        return _read_text(file, first, dim, None, path, block_bytes)
+    with open_unpacked(path) as file:
+        layout = find_layout(file.read(HEAD_BYTES) + file.readline(), path)
+    with open_unpacked(path) as file:  # not every packed file can be wound back
+        if layout.count is not None:
+            file.readline()
+        read = _read_text if layout.is_text else _read_binary
+        return read(file, layout, path, block_bytes)
 
 
-def _is_text(line: bytes, dim: int) -> bool:
-    """Whether the first line below a header is text, perhaps with a fault, and not a binary record."""
-    numbers = line.rstrip().split(b" ")[1:]
-    tail = b" ".join(numbers)
-    enough = len(numbers) >= dim > 1 and tail.isascii() and tail.decode("ascii").isprintable()
-    blank = not line.strip(b"\r\n")  # a space is an empty word, whose first number may begin like a line end
-    return blank or enough or _NUMBERS.fullmatch(tail) is not None
-
-
-def _read_text(file: BufferedIOBase, start: bytes, dim: int, count: int | None, path: Path, block_bytes: int) -> Table:
-    """Read all lines; `start` is the first, and `count` the number of words that a header gives."""
-    line, why = (1, "as in line 1") if count is None else (2, "as the header says")
+def _read_text(file: IO[bytes], layout: Layout, path: Path, block_bytes: int) -> Table:
+    """Read all lines below the header."""
+    dim, count = layout.dim, layout.count
+    line = 1 if count is None else 2
     words: list[str] = []
     parts = [np.empty((0, dim), np.float32)]
-    while block := start + file.read(block_bytes) + file.readline():
-        some, part = _parse_fast(block, dim) or _parse_carefully(block, dim, line, why, path)
+    while block := file.read(block_bytes) + file.readline():
+        if line == 1 and (layout.has_runs or layout.separator == b"\t"):  # gensim, which keeps it, cannot read these
+            block = block.removeprefix(_BOM)
+        if layout.has_runs:
+            block = re.sub(rb"(?m)^ ", b"", re.sub(rb"[ \t]+", b" ", block))
+        some, part = _parse_fast(block, dim, layout.separator) or _parse_carefully(block, layout, line, path)
         words += some
         parts.append(part)
         line += block.count(b"\n")
-        start = b""
     if count is not None and len(words) < count:
         raise VectorsError(path, f"{len(words)} words, the header says {count}; the file is cut off, download it again")
     if count is not None and len(words) > count:
@@ -104,18 +81,24 @@ def _read_text(file: BufferedIOBase, start: bytes, dim: int, count: int | None, 
     return words[:count], np.concatenate(parts)[:count]
 
 
-def _parse_fast(block: bytes, dim: int) -> Table | None:
+def _parse_fast(block: bytes, dim: int, separator: bytes = b" ") -> Table | None:
     """Read lines all at once, or None where one of them is out of the ordinary."""
     pyarrow, csv = require("pyarrow", "data"), require("pyarrow.csv", "data")
     lines = block.count(b"\n") + (not block.endswith(b"\n"))
-    if block.endswith(b" \n"):  # the lines of word2vec and fastText; to pyarrow the space begins one more column
-        block = block.replace(b" \n", b"\n")
+    # A tab after each word and spaces between its numbers; where a word holds a space, they cannot become tabs.
+    if separator == b"\t" and b" " in block and not _SPACE_IN_WORD.search(block):
+        block = block.replace(b" ", b"\t")
+    # So end the lines of word2vec and fastText; to pyarrow the space begins one more column.
+    if block.endswith(separator + b"\n"):
+        block = block.replace(separator + b"\n", b"\n")
     numbers = [str(i) for i in range(dim)]
     try:
         table = csv.read_csv(
             pyarrow.BufferReader(block),
             csv.ReadOptions(column_names=["word", *numbers], block_size=1 << 20),
-            csv.ParseOptions(delimiter=" ", quote_char=False, escape_char=False, ignore_empty_lines=False),
+            csv.ParseOptions(
+                delimiter=separator.decode(), quote_char=False, escape_char=False, ignore_empty_lines=False
+            ),
             csv.ConvertOptions(
                 # float64 first, because gensim rounds twice, and our numbers equal gensim's.
                 column_types={"word": pyarrow.string(), **dict.fromkeys(numbers, pyarrow.float64())},
@@ -136,23 +119,27 @@ def _parse_fast(block: bytes, dim: int) -> Table | None:
     return table.column(0).to_pylist(), np.ascontiguousarray(columns.T)  # (V, E)
 
 
-def _parse_carefully(block: bytes, dim: int, line: int, why: str, path: Path) -> Table:
+def _parse_carefully(block: bytes, layout: Layout, line: int, path: Path) -> Table:
     """Read line by line: a word may hold spaces, and an error names the first wrong line."""
+    dim, separator = layout.dim, layout.separator
     lines = block.rstrip(b"\r\n").split(b"\n") if block.strip() else []
     words: list[str] = []
     matrix = np.empty((len(lines), dim), np.float32)
     for row, text in enumerate(lines):
-        fields = text.rstrip().split(b" ")
+        fields = split_line(text, separator)
+        if b"" in fields[1:][-dim:] and len(cut := text.rsplit(None, dim)) > dim:  # several spaces part two numbers
+            fields = [*cut[0].split(b" "), *cut[1:]]
         extra = len(fields) - 1 - dim
         # Surplus fields belong to the word, unless the last of them is one more number.
-        if extra < 0 or (extra > 0 and _is_number(fields[extra])):
-            raise VectorsError(path, f"{len(fields) - 1} numbers, expected {dim} {why}", line=line + row)
+        if extra < 0 or any(_is_number(field) for field in b" ".join(fields[1 : extra + 1]).split()[-1:]):
+            problem = f"{len(fields) - 1} numbers, expected {dim} {layout.why}"
+            raise VectorsError(path, problem, line=line + row)
         for field in fields[extra + 1 :]:
             if not _is_number(field):
                 shown = field.decode(errors="backslashreplace")
                 raise VectorsError(path, f"{shown!r}, expected a finite number", line=line + row)
         try:
-            words.append(b" ".join(fields[: extra + 1]).decode())
+            words.append(separator.join(fields[: extra + 1]).decode())
         except UnicodeDecodeError as error:
             raise VectorsError(path, f"not UTF-8 ({error}); convert the file", line=line + row) from error
         matrix[row] = [float(field) for field in fields[extra + 1 :]]
@@ -167,12 +154,13 @@ def _is_number(field: bytes) -> bool:
         return False
 
 
-def _read_binary(file: BufferedIOBase, start: bytes, dim: int, count: int, path: Path, block_bytes: int) -> Table:
-    """Read the records below the header; `start` holds the first bytes of them."""
+def _read_binary(file: IO[bytes], layout: Layout, path: Path, block_bytes: int) -> Table:
+    """Read the records below the header."""
+    dim, count = layout.dim, layout.count or 0
     size = 4 * dim
     words: list[str] = []
     parts = [np.empty((0, dim), np.float32)]
-    rest, chunk = start, b"more"
+    rest, chunk = b"", b"more"
     while len(words) < count and chunk:
         chunk = file.read(block_bytes)
         block, at = rest + chunk, 0
@@ -203,7 +191,7 @@ def _read_binary(file: BufferedIOBase, start: bytes, dim: int, count: int, path:
             f"word {len(words) + 1} of {count} ({word[:40].decode(errors='replace')!r}): {len(numbers)} bytes, "
             f"expected {size}; the file is cut off, download it again",
         )
-    if (rest + file.read(block_bytes)).strip():  # reading on also makes gzip check its sum
+    if (rest + file.read(block_bytes)).strip():  # reading on also makes an archive check its sum
         log.warning("%s: more than the %d words of the header; the rest is left out", path, count)
     return words, np.concatenate(parts)
 

@@ -16,6 +16,7 @@ import numpy as np
 from rubrica.config.groups import DataSettings
 from rubrica.data.stored_texts import stretches
 from rubrica.text.tokens import WordCounter
+from rubrica.text.vocab import compose_words
 from rubrica.vectors.word_vectors import Vectors
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ def extend_vectors(vectors: Vectors, texts: Sequence[str], config: DataSettings,
     counter = WordCounter(lowercase=config.lowercase is not False, max_length=1)
     for stretch in stretches(texts):
         counter.add(stretch)
-    index = {word: i for i, word in enumerate(vectors.words)}
+    index = {word: i for i, word in enumerate(compose_words(vectors.words))}
     found, counts = counter.words()
     frequent = (word for word, count in zip(found, counts.tolist(), strict=True) if count >= config.min_count)
     own = [word for word in frequent if word not in index]

@@ -1,0 +1,124 @@
+"""Packed files of vectors: each program's, whole, cut and damaged."""
+
+import bz2
+import gzip
+import io
+import lzma
+import zipfile
+
+import numpy as np
+import pyarrow
+import pytest
+
+from rubrica.errors import VectorsError
+from rubrica.vectors.word_vectors import read_vectors
+
+TEXT = b"3 2\nsun 1 2\nmoon 3 4.5\nstar -5e-1 6\n"
+BINARY = b"3 2\n" + b"".join(
+    word + b" " + np.array(row, "<f4").tobytes()
+    for word, row in ((b"sun", [1, 2]), (b"moon", [3, 4.5]), (b"star", [-0.5, 6]))
+)
+
+
+def zipped(*files):
+    """A zip archive of files, each a name and its content."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as opened:
+        for name, content in files:
+            opened.writestr(zipfile.ZipInfo(name), content)
+    return archive.getvalue()
+
+
+def zstd(content):
+    packed = pyarrow.BufferOutputStream()
+    with pyarrow.CompressedOutputStream(packed, "zstd") as opened:
+        opened.write(content)
+    return packed.getvalue().to_pybytes()
+
+
+PACK = {
+    "gzip": lambda content: gzip.compress(content, mtime=0),
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    "zstd": zstd,
+    "zip": lambda content: zipped(("folder/", b""), ("folder/v.txt", content), ("__MACOSX/._v.txt", b"x")),
+}
+every_packer = pytest.mark.parametrize("packer", PACK)
+
+
+def write(folder, content):
+    path = folder / "vectors"  # whose name says nothing
+    path.write_bytes(content)
+    return path
+
+
+@every_packer
+@pytest.mark.parametrize("content", [TEXT, TEXT[4:], BINARY], ids=["header", "text", "binary"])
+@pytest.mark.parametrize("block_bytes", [1, 8 << 20])
+def test_a_packed_file_is_read(tmp_path, packer, content, block_bytes):
+    vectors = read_vectors(write(tmp_path, PACK[packer](content)), block_bytes=block_bytes)
+    assert vectors.words == ["sun", "moon", "star"]
+    np.testing.assert_array_equal(vectors.matrix, [[1, 2], [3, 4.5], [-0.5, 6]])
+
+
+@every_packer
+def test_more_than_a_head_is_read(tmp_path, packer):
+    lines = b"".join(b"w%d %d 0.5\n" % (i, i) for i in range(20_000))
+    vectors = read_vectors(write(tmp_path, PACK[packer](lines)))
+    np.testing.assert_array_equal(vectors.matrix[:, 0], np.arange(20_000))
+
+
+@every_packer
+@pytest.mark.parametrize("content", [TEXT, BINARY], ids=["text", "binary"])
+def test_every_cut_of_a_packed_file_is_an_error(tmp_path, packer, content):
+    packed = PACK[packer](content)
+    for size in range(len(packed)):
+        with pytest.raises(VectorsError) as caught:
+            read_vectors(write(tmp_path, packed[:size]))
+        # Of fewer bytes nobody can tell that they are packed.
+        assert size < 10 or f"the {packer} file is cut off or damaged" in str(caught.value)
+
+
+@pytest.mark.parametrize("packer", ["gzip", "bzip2", "xz", "zip"])  # a zstd file has no sum to check
+def test_any_damage_of_a_packed_file_is_an_error_or_harmless(tmp_path, packer):
+    whole = PACK[packer](TEXT)
+    for at in range(len(whole)):
+        for change in (0x01, 0x80, 0xFF):
+            damaged = bytearray(whole)
+            damaged[at] ^= change
+            try:
+                vectors = read_vectors(write(tmp_path, bytes(damaged)))
+            except VectorsError:
+                continue
+            assert vectors.words == ["sun", "moon", "star"]
+            np.testing.assert_array_equal(vectors.matrix, [[1, 2], [3, 4.5], [-0.5, 6]])
+
+
+def test_a_packed_file_inside_a_packed_file_is_named(tmp_path):
+    with pytest.raises(VectorsError, match="a bzip2 file inside an archive; unpack it once"):
+        read_vectors(write(tmp_path, gzip.compress(bz2.compress(TEXT))))
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ([("v.50d.txt", TEXT), ("v.100d.txt", TEXT)], r"a zip archive of v\.50d\.txt, v\.100d\.txt, expected one file"),
+        ([(f"{i}", TEXT) for i in range(9)], r"a zip archive of 0, 1, 2, 3, 4, \.\.\., expected one file"),
+        ([], "a zip archive of no files, expected one file"),
+        ([("v.txt", b"")], "the file is empty"),
+    ],
+)
+def test_a_zip_archive_without_just_one_file_is_named(tmp_path, files, message):
+    with pytest.raises(VectorsError, match=message):
+        read_vectors(write(tmp_path, zipped(*files)))
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"), [(6, 1, "with a password"), (8, 99, "an uncommon kind .*; unpack it yourself")]
+)
+def test_a_zip_archive_that_python_cannot_unpack_is_named(tmp_path, place, value, message):
+    archive = bytearray(zipped(("v.txt", TEXT)))
+    entry = archive.index(b"PK\x01\x02")
+    archive[place] = archive[entry + place + 2] = value  # of the file, and of the list of files
+    with pytest.raises(VectorsError, match=message):
+        read_vectors(write(tmp_path, bytes(archive)))
