@@ -44,6 +44,7 @@ def warn_unknown(
         unknown: The unknown labels.
         fate: What becomes of one text, and of several.
     """
+    count = int(texts.sum())
     alike = {name: resembling(name, task.labels) for name in unknown[:_NAMED]}
     named = [
         f"{quote_names([name])}{f', did you mean {quote_names([near])}?' if near else ''}"
@@ -51,6 +52,6 @@ def warn_unknown(
     ]
     log.warning(
         "%s: %s of %s texts %s that the model does not know (%s%s); %s",
-        place, f"{texts.sum():,}", f"{len(texts):,}", "has a label" if texts.sum() == 1 else "have labels",
-        "; ".join(named), "; ..." if len(unknown) > _NAMED else "", fate[int(texts.sum() > 1)],
+        place, f"{count:,}", f"{len(texts):,}", "has a label" if count == 1 else "have labels",
+        "; ".join(named), "; ..." if len(unknown) > _NAMED else "", fate[count > 1],
     )  # fmt: skip
