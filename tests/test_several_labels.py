@@ -141,12 +141,26 @@ def test_lines_of_json(model, every):
 
 def test_evaluate_takes_one_label_for_a_set_and_knows_its_limits(model, tiny_news):
     assert model.evaluate(["oil crude barrel"], ["oil"]) == model.evaluate(["oil crude barrel"], [["oil"]])
-    with pytest.raises(ValueError, match="does not know the label 'iol'"):
-        model.evaluate(["a"], [["oil", "iol"]])
     single = train(tiny_news, config=changed(load_recipe("bag"), ["training.epochs=1"]))
-    with pytest.raises(ValueError, match="a text has 2 labels, and the model gives one"):
+    with pytest.raises(ValueError, match="label 0: a text has 2 labels, and the model gives one"):
         single.evaluate(["a"], [("World", "Sports")])
     assert single.artifact.task.thresholds is None
+
+
+def test_an_unknown_label_beside_known_ones_counts_as_wrong(model, caplog):
+    texts, labels = ["oil crude barrel", "gold ounce mine"], [["oil", "iol"], ["gold", "lead"]]
+    found = model.evaluate(texts, labels, name="metals.csv")
+    assert caplog.messages == [
+        "metals.csv: 2 of 2 texts have labels that the model does not know "
+        '("iol", did you mean "oil"?; "lead"); they count as wrong'
+    ]
+    known = model.evaluate(texts, [own[:1] for own in labels])
+    assert known.subset_accuracy == 1
+    assert found.subset_accuracy == 0
+    assert found.loss == known.loss
+    assert found.hamming_loss == 2 / 10
+    assert found.macro_f1 == 2 / 4
+    assert [(row.label, row.recall, row.texts) for row in found.per_class[3:]] == [("iol", 0, 1), ("lead", 0, 1)]
 
 
 def test_ids_in_a_file_and_scores_in_stretches_change_nothing(topics, model, monkeypatch):

@@ -60,14 +60,19 @@ def require(module: str, extra: str) -> ModuleType:
         raise MissingExtraError(f"{library} is not installed; run: pip install 'rubrica[{extra}]'") from None
 
 
+def resembling(word: str, known: Iterable[str]) -> str | None:
+    """The known word that this one may be a misspelling of."""
+    from difflib import get_close_matches  # only on the way to a message
+
+    return next(iter(get_close_matches(word, list(known), n=1)), None)
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint for a word that is not among the known ones: the nearest, else all of them."""
-    from difflib import get_close_matches  # only on the way to an error
-
     known = list(known)
-    close = get_close_matches(word, known, n=1)
+    close = resembling(word, known)
     shown = ", ".join(known if len(known) <= _SHOWN else [*known[:_SHOWN], "..."])
-    return f"did you mean {close[0]!r}?" if close else f"known: {shown}"
+    return f"did you mean {close!r}?" if close else f"known: {shown}"
 
 
 def quote_names(names: Iterable[str]) -> str:

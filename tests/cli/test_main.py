@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -82,6 +83,45 @@ def test_evaluate_prints_a_table_or_one_json_object(run, home):
     assert (scores["accuracy"], scores["macro_f1"], scores["texts"]) == (1.0, 1.0, 30)
     assert scores["loss"] < 0.5
     assert json.loads(run("evaluate", home / "model", home, "--split", "train", "--json")[1])["texts"] == 120
+
+
+def test_a_label_that_the_model_does_not_know_stops_nothing(run, home, tmp_path):
+    rows = (home / "test.csv").read_text(encoding="utf-8").splitlines()
+    data = tmp_path / "d"
+    data.mkdir()
+    (data / "test.csv").write_text("\n".join([*rows[:5], "sea,a ship"]) + "\n", encoding="utf-8")
+    (data / "validation.csv").write_text("\n".join([*rows, "sea,a ship"]) + "\n", encoding="utf-8")
+    shutil.copy(home / "train.csv", data)
+    warned = '1 of 5 texts has a label that the model does not know ("sea"); it counts as wrong'
+    code, out, err = run("evaluate", home / "model", data / "test.csv")
+    assert (code, err) == (0, f"{data / 'test.csv'}: {warned}\n")
+    assert "accuracy: 0.8000" in out
+    code, out, err = run("evaluate", home / "model", data, "--json")
+    assert (code, err, json.loads(out)["accuracy"]) == (0, f"{data}: {warned}\n", 0.8)
+    code, _, err = run("train", data, "--model", "linear", "--out", tmp_path / "m")
+    assert code == 0, err
+    assert err.count("does not know") == 2
+    assert f"{data} (test): {warned}" in err
+    assert '(validation): 1 of 31 texts has a label that the model does not know ("sea"); it is left out of' in err
+    assert "test: accuracy 0.8000" in err
+    metrics = rubrica.load(tmp_path / "m").artifact.metrics
+    assert (metrics["validation"]["texts"], metrics["test"]["texts"], metrics["train_texts"]) == (30, 5, 120)
+    assert ["sea", "0", "1", "1"] in [line.split() for line in run("data", data)[1].splitlines()]
+    code, out, err = run("quantize", home / "model", "--max-size", "9M", "--out", tmp_path / "q", "--data", data)
+    assert (code, err.count(warned)) == (0, 1), err
+    assert "80.00% before, 80.00% after" in out
+
+
+def test_where_no_label_is_known_there_is_no_loss_to_print(run, home, tmp_path):
+    (tmp_path / "sea.csv").write_text("label,text\nsea,a ship\nfish,a cod\n")
+    code, out, err = run("evaluate", home / "model", tmp_path / "sea.csv")
+    assert (code, "loss: -\n" in out, "accuracy: 0.0000" in out, "nan" in out) == (0, True, True, False)
+    assert "2 of 2 texts have labels" in err
+    assert '"loss": null' in run("evaluate", home / "model", tmp_path / "sea.csv", "--json")[1]
+    (tmp_path / "train.csv").write_bytes((home / "train.csv").read_bytes())
+    (tmp_path / "sea.csv").rename(tmp_path / "test.csv")
+    assert run("train", tmp_path, "--model", "linear", "--out", tmp_path / "m")[0] == 0
+    assert rubrica.load(tmp_path / "m").artifact.metrics["test"]["loss"] is None
 
 
 def test_evaluate_shows_labels_as_they_are_and_of_many_classes_the_mistakes(run, tmp_path):
@@ -247,7 +287,8 @@ def bad_cases(home, tmp):
     split = tmp / "split"
     split.mkdir()
     (split / "train.csv").write_text("label,text\na,b\nb,c\n")
-    (split / "test.csv").write_text("label,text\na,b\nz,c\n")
+    (split / "test.csv").write_text("label,text\na,b\na|b,c\n")
+    (tmp / "two.csv").write_text("label,text\na,b\na|b,c\n")
     (tmp / "broken.txt").write_text("the 1 2 3\ncup 1 x 3\n")
     (tmp / "narrow.txt").write_text("the 1 2 3\ncup 1 2\n")
     (tmp / "short.bin").write_bytes(b"2 3\nthe " + np.ones(3, np.float32).tobytes() + b"cup \0\0")
@@ -261,7 +302,7 @@ def bad_cases(home, tmp):
         (["train", home, "--text-column", "body", *out], 1, ["train.csv", "body", "label, text"]),
         (["train", tmp / "ragged.csv", *out], 1, ["ragged.csv line 3: 3 columns, expected 2", "--delimiter"]),
         (["train", tmp / "latin.csv", *out], 1, ["latin.csv line 3", "UTF-8"]),
-        (["train", tmp / "split", *out], 1, ["test.csv", "line 3", '"z"']),
+        (["train", tmp / "split", *out], 1, ["test.csv line 3", "a list of labels (2)"]),
         (["train", tmp / "one.csv", *out], 1, ["one.csv", "one class only", "--label-column"]),
         (["train", home, "--vectors", tmp / "broken.txt", *out], 1, ["broken.txt line 2"]),
         (["train", home, "--vectors", tmp / "narrow.txt", *out], 1, ["narrow.txt line 2"]),
@@ -278,7 +319,7 @@ def bad_cases(home, tmp):
         (["train", home, "--model", "bert", *out], 2, ["--model", "bert"]),
         (["train", home], 2, ["--out"]),
         (["evaluate", tmp / "none", home], 1, ["none", "no such model folder"]),
-        (["evaluate", model, tmp / "one.csv"], 1, ["one.csv", "does not know the label 'a'"]),
+        (["evaluate", model, tmp / "two.csv"], 1, ["two.csv: label 1: a text has 2 labels"]),
         (["evaluate", model, home, "--split", "dev"], 2, ["--split dev", "train, test"]),
         (["predict", model, tmp / "texts"], 1, ["texts line 2", "UTF-8"]),
         (["predict", model, home / "test.csv", "--abstain-below", "80"], 2, ["--abstain-below", "80", "0<=x<=1"]),
@@ -293,7 +334,7 @@ def bad_cases(home, tmp):
         (["export", model, "--int8", "--bf16", *out], 2, ["give --onnx, --int8 or --bf16"]),
         (["export", tmp / "none", "--int8", *out], 1, ["none", "no such model folder"]),
         (["export", model, "--int8", "--out", tmp / "full"], 1, ["full", "not empty"]),
-        (["export", model, "--int8", "--data", tmp / "one.csv", *out], 1, ["one.csv", "does not know the label 'a'"]),
+        (["export", model, "--int8", "--data", tmp / "two.csv", *out], 1, ["two.csv: label 1: a text has 2 labels"]),
         (["export", model, "--onnx", *out], 1, ["new", "ends in .onnx"]),
         (["quantize", model, "--max-size", "2T", *out], 2, ["'--max-size': '2T' is no size", "2M"]),
         (["quantize", model, "--max-size", "1k", *out], 1, ["cannot be made smaller than", "1,000 were asked for"]),

@@ -201,8 +201,7 @@ def test_a_large_hub_data_set_is_taken_in_parts(monkeypatch):
     dataset = read_dataset("some/name", limits=TINY)
     assert rows_of(dataset.splits["train"]) == ROWS
     splits["test"] = pa.table({"text": ["a"] * 5, "label": ["neg"] * 4 + ["new"]})
-    with pytest.raises(DataError, match='some/name: row 5: label "new" of the test split'):
-        read_dataset("some/name", limits=TINY)
+    assert list(read_dataset("some/name", limits=TINY).splits["test"].labels) == ["neg"] * 4 + ["new"]
 
 
 def test_an_empty_split_of_a_hub_data_set_is_passed_over(monkeypatch):

@@ -6,8 +6,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from made_files import class_label, csv_bytes, each_size, parquet_bytes, write
-from rubrica.data.dataset import Dataset, Examples, check_trainable, read_dataset, read_texts
+from made_files import class_label, csv_bytes, each_size, jsonl_bytes, parquet_bytes, write
+from rubrica.data.dataset import Dataset, Examples, check_trainable, leave_out_unknown, read_dataset, read_texts
 from rubrica.errors import DataError
 from rubrica.scoring.tasks import task_of
 
@@ -174,22 +174,45 @@ def test_a_faulty_folder(tmp_path, files, what):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "where"),
+    ("name", "content"),
     [
-        ("test.csv", csv_bytes([("x\ny", "pos"), ("b", "new")]), " line 4"),
-        ("valid.jsonl", b'\n{"text": "a", "label": "new"}\n', " line 2"),
-        ("test.parquet", parquet_bytes({"text": ["a"], "label": ["new"]}), ": row 1"),
-        ("dev.txt", b"__label__pos a\n__label__new b\n", " line 2"),
+        ("test.csv", csv_bytes([("x\ny", "pos"), ("b", "odd"), ("c", "ngg"), ("d", "odd")])),
+        ("valid.jsonl", jsonl_bytes([("x\ny", "pos"), ("b", "odd"), ("c", "ngg"), ("d", "odd")])),
+        ("test.parquet", parquet_bytes({"text": ["x", "b", "c", "d"], "label": ["pos", "odd", "ngg", "odd"]})),
+        ("dev.txt", b"__label__pos a\n__label__odd b\n__label__ngg c\n__label__odd d\n"),
     ],
 )
 @each_size
-def test_a_label_that_train_does_not_have(tmp_path, name, content, where, limits):
+def test_a_label_that_train_does_not_have(tmp_path, name, content, limits, caplog):
     write(tmp_path / "train.csv", csv_bytes([("no", "neg"), ("yes", "pos")]))
-    path = write(tmp_path / name, content)
-    with pytest.raises(DataError, match="does not occur in train") as caught:
-        read_dataset(tmp_path, limits=limits)
+    write(tmp_path / name, content)
+    read = read_dataset(tmp_path, limits=limits)
     split = "test" if "test" in name else "validation"
-    assert str(caught.value).startswith(f'{path}{where}: label "new" of the {split} split')
+    assert list(read.splits[split].labels) == ["pos", "odd", "ngg", "odd"]
+    found = leave_out_unknown(read)
+    fate = "they count as wrong" if split == "test" else "they are left out of validation"
+    assert caplog.messages == [
+        f"{tmp_path} ({split}): 3 of 4 texts have labels that the model does not know "
+        f'("ngg", did you mean "neg"?; "odd"); {fate}'
+    ]
+    assert list(found.splits[split].labels) == (["pos", "odd", "ngg", "odd"] if split == "test" else ["pos"])
+    kept = len(found.splits[split].texts)
+    assert list(found.splits[split].texts) == list(read.splits[split].texts)[:kept]
+    assert type(found.splits[split].texts) is type(read.splits[split].texts)
+    assert found.splits["train"] is read.splits["train"]
+
+
+def test_a_validation_split_without_a_known_label_is_none():
+    sets = {"train": [("a",), ("b", "c")], "validation": [("a", "x"), ("y",)], "test": [("z",), ()]}
+    splits = {name: Examples(["t"] * 2, labels) for name, labels in sets.items()}
+    found = leave_out_unknown(Dataset("d", splits, (), "", task_of("abc", lists=True)))
+    assert list(found.splits) == ["train", "test"]
+
+
+def test_so_many_unknown_labels_are_no_labels():
+    splits = {"train": Examples(["t"] * 2, ["a", "b"]), "test": Examples(["t"] * 1001, list(map(str, range(1001))))}
+    with pytest.raises(DataError, match=r"d \(test\): 1,001 labels that the model does not know .* are labels"):
+        leave_out_unknown(Dataset("d", splits, (), "", task_of("ab", lists=False)))
 
 
 def test_what_cannot_be_trained_on():

@@ -220,14 +220,25 @@ def test_the_report_counts_bytes_words_and_answers(tmp_path):
     assert sum(report["bytes"]["after"].values()) <= 30_000
 
 
+def test_an_unknown_label_counts_as_wrong_and_is_named_once(tmp_path, caplog):
+    folder, texts = save_artifact(make_large(), tmp_path / "model"), ["w1", "w2", "w3"]
+    labels = Classifier(load_artifact(folder)).predict(texts)
+    examples = Examples(texts, [*labels[:2], "Weather"])
+    report = export_model(folder, tmp_path / "out", lambda artifact: artifact, examples=examples, name="new.csv")
+    assert (report["accuracy"]["before"], report["accuracy"]["after"]) == (2 / 3, 2 / 3)
+    assert [message for message in caplog.messages if "Weather" in message] == [
+        'new.csv: 1 of 3 texts has a label that the model does not know ("Weather"); it counts as wrong'
+    ]
+
+
 def test_a_failure_leaves_nothing(tmp_path):
     folder = save_artifact(make_large(), tmp_path / "model")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "precious").write_text("")
     with pytest.raises(ArtifactError, match="not empty"):
         export_model(folder, tmp_path / "full", lambda artifact: artifact)
-    with pytest.raises(ValueError, match="does not know the label 'Sport'"):
-        export_model(folder, tmp_path / "new", lambda artifact: artifact, examples=Examples(["a"], ["Sport"]))
+    with pytest.raises(ValueError, match="a text has 2 labels, and the model gives one"):
+        export_model(folder, tmp_path / "new", lambda artifact: artifact, examples=Examples(["a"], [("World", "b")]))
     with pytest.raises(RubricaError, match="cannot be made smaller"):
         export_model(folder, tmp_path / "new", lambda artifact: shrink(artifact, 1))
     assert {path.name for path in tmp_path.iterdir()} == {"model", "full"}

@@ -1,7 +1,9 @@
 """Answers without torch equal torch's, in any order and any company."""
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ from made_models import CASES, LABELS, TEXTS, make
 from made_networks import NETWORKS
 from rubrica.artifact.folder import save_artifact
 from rubrica.models.family import Inputs
+from rubrica.predict.classifier import Classifier
+from rubrica.scoring.task import Task
 from rubrica.text.batching import pad_batch
 
 
@@ -88,8 +92,10 @@ def test_what_is_no_list_of_texts_is_refused():
 def test_a_wrong_label_is_found_before_any_text_is_answered(monkeypatch):
     classifier = make("gru")[0]
     monkeypatch.setattr(classifier, "logits", None)
-    with pytest.raises(ValueError, match="does not know the label 'Wrold'"):
-        classifier.evaluate(["a"], ["Wrold"])
+    with pytest.raises(ValueError, match="label 1: a text has 2 labels, and the model gives one"):
+        classifier.evaluate(["a", "b"], ["World", ("World", "Sports")])
+    with pytest.raises(ValueError, match="label 1: no label"):
+        classifier.evaluate(["a", "b"], ["World", None])
 
 
 def test_evaluate_counts_what_predict_says():
@@ -100,14 +106,72 @@ def test_evaluate_counts_what_predict_says():
     assert classifier.evaluate(np.array(TEXTS, object), np.array(answers)).to_json() == scores
     wrong = [LABELS[(LABELS.index(answer) + 1) % 3] for answer in answers]
     assert classifier.evaluate(TEXTS, wrong).to_json()["accuracy"] == 0
-    with pytest.raises(ValueError, match=r"does not know the label 'Sport'; did you mean 'Sports'\?"):
-        classifier.evaluate(["a"], ["Sport"])
-    with pytest.raises(ValueError, match="does not know the label 3; known: "):
-        classifier.evaluate(["a"], [3])
     with pytest.raises(ValueError, match="1 texts and 2 labels"):
         classifier.evaluate(["a"], LABELS[:2])
     with pytest.raises(ValueError, match="at least one"):
         classifier.evaluate([], [])
+
+
+def test_a_label_that_the_model_does_not_know_counts_as_wrong(caplog):
+    classifier, _ = make("gru")
+    answers = classifier.predict(TEXTS)
+    known = classifier.evaluate(TEXTS[1:], answers[1:])
+    assert not caplog.messages
+    found = classifier.evaluate(TEXTS, ["Sport", *answers[1:]])
+    assert caplog.messages == [
+        'the given data: 1 of 8 texts has a label that the model does not know ("Sport", did you mean "Sports"?); '
+        "it counts as wrong"
+    ]
+    assert (found.accuracy, found.loss) == (7 / 8, known.loss)
+    assert found.per_class[3] == ("Sport", 0, 0, 0, 1)
+    assert [row[3] for row in found.confusion] == [0] * 4
+    assert sum(found.confusion[3]) == 1
+
+
+def test_where_the_model_knows_no_label_there_are_scores_and_no_loss(caplog):
+    classifier, _ = make("gru")
+    found = classifier.evaluate(TEXTS, range(8), abstain_below=0.3).to_json()
+    assert (found["accuracy"], found["macro_f1"], found["loss"]) == (0, 0, None)
+    assert caplog.messages == [
+        "the given data: 8 of 8 texts have labels that the model does not know "
+        '("0"; "1"; "2"; "3"; "4"; ...); they count as wrong'
+    ]
+    json.dumps(found, allow_nan=False)
+    with pytest.raises(
+        ValueError, match=r'1,001 labels that the model does not know \("0", "1", "10", ...\); check that'
+    ):
+        classifier.evaluate(["a"] * 1001, range(1001))
+
+
+@pytest.mark.parametrize(
+    ("labels", "column"),
+    [
+        (["1", "2", "true"], [1, 2, True]),
+        (["1", "2", "true"], ["1.0", " 2\n", "TRUE"]),
+        (["1", "2", "true"], np.array([1, 2, 1], np.int8)),
+        (["1.0", " 2", "True"], [1.0, "2", np.True_]),  # of a model from before
+        (["1.0", "1", "True"], ["1.0", 1, "true"]),
+        (["\u00e9", "2", ""], ["e\u0301", 2.0, ""]),
+    ],
+)
+def test_a_label_may_have_any_spelling(labels, column, caplog):
+    task = Task(tuple(labels))
+    place = [0, 1, 0] if isinstance(column, np.ndarray) else [0, 1, 2]
+    assert task.encode(column).tolist() == place
+    classifier = make("gru")[0]
+    named = Classifier(replace(classifier.artifact, task=task))
+    assert named.evaluate(["a", "b", "c"], column) == named.evaluate(["a", "b", "c"], [labels[i] for i in place])
+    assert not caplog.messages
+
+
+def test_a_column_of_labels_may_be_of_any_library():
+    pandas, pa = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
+    (classifier, _), texts, labels = make("gru"), ["a b c", "p", "a"], ["Business", "World", "World"]
+    plain = classifier.evaluate(texts, labels)
+    for column in (pandas.Series, pa.array, np.array, tuple):
+        assert classifier.evaluate(column(texts), column(labels)) == plain
+    with pytest.raises(TypeError, match="labels is one string"):
+        classifier.evaluate(["a"], "World")
 
 
 NO_TORCH = """

@@ -23,26 +23,32 @@ from rubrica.scoring.several_labels import SeveralLabels
 from rubrica.scoring.task import Tally, Task
 
 LABELS = ("a", "b", "c", "d")
+UNKNOWN = ("y", "z")  # labels of texts that the model does not know
 
 
 @examples(50)
 @given(st.data(), st.integers(1, 40))
 def test_scores_equal_scikit_learn(data, count):
-    targets = data.draw(hnp.arrays(np.int64, count, elements=st.integers(0, 3)))
+    unknown = data.draw(st.sampled_from([(), UNKNOWN[:1], UNKNOWN]))
+    every = [*LABELS, *unknown]
+    targets = data.draw(hnp.arrays(np.int64, count, elements=st.integers(0, len(every) - 1)))
     logits = data.draw(hnp.arrays(np.float32, (count, 4), elements=st.floats(-9, 9, width=32)))
-    got = Task(LABELS).evaluate(logits, targets).to_json()
+    got = Task(LABELS).evaluate(logits, targets, unknown=unknown).to_json()
     predictions = logits.argmax(axis=1)
     assert got["accuracy"] == pytest.approx(accuracy_score(targets, predictions))
-    present = sorted({*targets, *predictions})
-    macro = f1_score(targets, predictions, labels=present, average="macro", zero_division=0)
-    assert got["macro_f1"] == pytest.approx(macro)
-    assert got["confusion"] == confusion_matrix(targets, predictions, labels=range(4)).tolist()
-    expected = precision_recall_fscore_support(targets, predictions, labels=range(4), zero_division=0)
+    assert got["macro_f1"] == pytest.approx(f1_score(targets, predictions, average="macro", zero_division=0))
+    assert got["confusion"] == confusion_matrix(targets, predictions, labels=range(len(every))).tolist()
+    expected = precision_recall_fscore_support(targets, predictions, labels=range(len(every)), zero_division=0)
+    assert [row["label"] for row in got["per_class"]] == every
     for i, row in enumerate(got["per_class"]):
-        assert row["label"] == LABELS[i]
         assert [row["precision"], row["recall"], row["f1"], row["texts"]] == pytest.approx([e[i] for e in expected])
-    probabilities = metrics.softmax(logits.astype(np.float64))
-    assert got["loss"] == pytest.approx(log_loss(targets, probabilities, labels=range(4)), abs=1e-9)
+    known = targets < 4
+    if known.any():
+        probabilities = metrics.softmax(logits[known].astype(np.float64))
+        assert got["loss"] == pytest.approx(log_loss(targets[known], probabilities, labels=range(4)), abs=1e-9)
+    else:
+        assert got["loss"] is None
+    json.dumps(got, allow_nan=False)
 
 
 def test_softmax_and_loss_do_not_overflow():
@@ -60,6 +66,24 @@ def test_a_short_last_batch_weighs_as_much_as_a_full_one():
     report = tally.report(batch_size=2).to_json()
     assert report["mean_batch_loss"] == pytest.approx((losses[:2].mean() + losses[2]) / 2)
     assert "mean_batch_loss" not in tally.report().to_json()
+
+
+def test_a_text_of_an_unknown_label_has_no_loss():
+    logits, targets = np.float64([[0, 1], [1, 0], [3, 0], [0, 0]]), np.array([0, 2, 2, 2])
+    tally = Tally(Task(("a", "b")), 4, unknown=("c",))
+    tally.add(logits[:1], targets[:1])
+    tally.add(logits[1:], targets[1:])
+    loss = pytest.approx(metrics.cross_entropy(logits[:1], targets[:1])[0])
+    report = tally.report(batch_size=2)  # the second batch has no loss
+    assert (report.loss, report.mean_batch_loss, report.main) == (loss, loss, 0)
+    nothing = Task(("a", "b")).evaluate(logits[1:], targets[1:], 0.9, ["c"])
+    assert (nothing.loss, nothing.main, nothing.macro_f1, nothing.abstaining) == (None, 0, 0, (0.9, 1 / 3, 0))
+
+
+def test_a_loss_that_is_no_number_is_not_passed_over():
+    tally = Tally(Task(("a", "b")), 2)
+    tally.add(np.float64([[np.nan, 1], [1, 0]]), np.array([0, 1]))
+    assert np.isnan(tally.report().loss)
 
 
 def test_abstaining_leaves_out_the_least_sure():
@@ -93,21 +117,25 @@ def test_a_line_of_json_has_the_label_that_is_predicted():
 @examples(50)
 @given(st.data(), st.integers(1, 40))
 def test_scores_of_sets_equal_scikit_learn(data, count):
-    targets = data.draw(hnp.arrays(np.uint8, (count, 4), elements=st.integers(0, 1)))
+    unknown = data.draw(st.sampled_from([(), UNKNOWN[:1], UNKNOWN]))
+    every = [*LABELS, *unknown]
+    targets = data.draw(hnp.arrays(np.uint8, (count, len(every)), elements=st.integers(0, 1)))
     logits = data.draw(hnp.arrays(np.float32, (count, 4), elements=st.floats(-9, 9, width=32)))
     thresholds = [0.5, 0.3, 0.9, 0.02]
-    got = SeveralLabels(LABELS, tuple(thresholds)).evaluate(logits, targets).to_json()
+    got = SeveralLabels(LABELS, tuple(thresholds)).evaluate(logits, targets, unknown=unknown).to_json()
     probabilities = 1 / (1 + np.exp(-logits.astype(np.float64)))
     answers = metrics.chosen(logits, thresholds)
     far = np.abs(probabilities - thresholds) > 1e-6
     np.testing.assert_array_equal(answers[far], (probabilities >= thresholds)[far])
+    answers = np.hstack([answers, np.zeros((count, len(unknown)), bool)])
     assert got["subset_accuracy"] == pytest.approx(accuracy_score(targets, answers))
     assert got["hamming_loss"] == pytest.approx(hamming_loss(targets, answers))
     assert got["micro_f1"] == pytest.approx(f1_score(targets, answers, average="micro", zero_division=0))
-    occur = np.flatnonzero(targets.any(axis=0))
-    macro = f1_score(targets, answers, labels=occur, average="macro", zero_division=0) if len(occur) else 0
+    seen = np.flatnonzero(targets.any(axis=0) | answers.any(axis=0))
+    macro = f1_score(targets, answers, labels=seen, average="macro", zero_division=0) if len(seen) else 0
     assert got["macro_f1"] == pytest.approx(macro)
     expected = precision_recall_fscore_support(targets, answers, zero_division=0)
+    assert [row["label"] for row in got["per_class"]] == every
     for i, row in enumerate(got["per_class"]):
         assert [row["precision"], row["recall"], row["f1"], row["texts"]] == pytest.approx([e[i] for e in expected])
     losses = [log_loss(targets[:, i], probabilities[:, i], labels=[0, 1]) for i in range(4)]

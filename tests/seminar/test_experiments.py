@@ -59,6 +59,12 @@ def test_test_is_needed(tiny_news, tiny_vectors, tmp_path):
         run_seminar(tiny_news, tiny_vectors, tmp_path / "out")
 
 
+def test_the_labels_of_test_are_those_of_train(tiny_news, tiny_vectors, tmp_path):
+    tiny_news.splits["test"].labels[3] = "Weather"
+    with pytest.raises(DataError, match=r"\(test\): the model does not know the label 'Weather'"):
+        run_seminar(tiny_news, tiny_vectors, tmp_path / "out")
+
+
 @pytest.mark.parametrize("library", ["matplotlib", "jinja2"])
 def test_a_library_of_the_page_is_missed_before_minutes_of_work(
     tiny_news, tiny_vectors, tmp_path, monkeypatch, library

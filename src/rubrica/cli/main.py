@@ -231,7 +231,8 @@ def evaluate(
     classifier = _load(model, abstain_below)
     examples = read_split(data, split, **columns)
     with _faults_of(data):
-        scores = classifier.evaluate(examples.texts, examples.labels, abstain_below=abstain_below).to_json()
+        report = classifier.evaluate(examples.texts, examples.labels, abstain_below=abstain_below, name=data)
+    scores = report.to_json()
     if as_json:
         click.echo(json.dumps(scores, ensure_ascii=False))
     else:
@@ -333,5 +334,5 @@ def _export(model: str, out: str, data: str | None, change: "Change", *, onnx: b
 
     examples = read_split(data, None, **columns) if data else None
     with _faults_of(data or model):
-        report = export_model(Path(model), Path(out), change, onnx=onnx, examples=examples)
+        report = export_model(Path(model), Path(out), change, onnx=onnx, examples=examples, name=data or model)
     print_export(report)

@@ -42,7 +42,7 @@ def print_overview(facts: dict[str, Any], remark: str) -> None:
     """What `overview.describe` found; the remark is the task's."""
     splits, unknown = facts["splits"], facts["unknown"]
     rows = _table(facts["name"], "class", *splits)
-    for label in facts["labels"]:
+    for label in dict.fromkeys([*facts["labels"], *(label for split in splits.values() for label in split["labels"])]):
         rows.add_row(Text(label), *(f"{split['labels'].get(label, 0):,}" for split in splits.values()))
     rows.add_section()
     rows.add_row("texts", *(f"{split['rows']:,}" for split in splits.values()))
@@ -125,7 +125,7 @@ def print_scores(scores: dict[str, Any]) -> None:
     if "coverage" in scores:
         _say(f"answered at {scores['abstain_below']:g} or more", f"{scores['coverage']:.2%} of texts")
         _say("accuracy on answered texts", _figure(scores["answered_accuracy"], ".4f"))
-    _say("loss", f"{scores['loss']:.4f}")
+    _say("loss", _figure(scores["loss"], ".4f"))
     _say("texts", f"{scores['texts']:,}")
     _print(classes)
     if "confusion" not in scores:  # there is none where a text may have more than one answer

@@ -45,6 +45,7 @@ class Split:
         texts: The texts themselves, in memory or on disk, for models that read characters.
         weights: How much each counts in training, (N,); None where all count alike.
         keys: The same number for near-duplicates, see `held_out.py`; None where no part of the split is held out.
+        unknown: The labels that train lacks, see `Task.encode_all`.
     """
 
     tokens: TokenIds
@@ -52,6 +53,7 @@ class Split:
     texts: Sequence[str] = ()
     weights: NDArray[np.float32] | None = None
     keys: NDArray[np.int64] | None = None
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +100,11 @@ def build_corpus(dataset: Dataset, vectors: Vectors | None, config: DataSettings
     if vectors is not None:
         rows = _rows_in_use(vocab, list(tokens.values()))
         vocab = vocab.take(rows)
-    splits = {
-        name: Split(tokens[name], dataset.task.encode(examples.labels), examples.texts)
-        for name, examples in dataset.splits.items()
-    }
+    splits = {}
+    for name, examples in dataset.splits.items():
+        labels, task = examples.labels, dataset.task
+        targets, unknown = (task.encode(labels), ()) if name == first else task.encode_all(labels)
+        splits[name] = Split(tokens[name], targets, examples.texts, unknown=unknown)
     if "train" in splits and "validation" not in splits and config.validation_fraction:
         splits["train"] = replace(splits["train"], keys=text_keys(len(texts["train"]), stretches(texts["train"])))
     return Corpus(vocab, rows, table_size, dataset.task, splits)

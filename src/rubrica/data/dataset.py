@@ -10,14 +10,14 @@ docs/data.md.
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, replace
+from itertools import chain, compress
 from pathlib import Path
 from typing import Any
 
 from rubrica.data.columns import find_columns, read_column_texts
 from rubrica.data.files import read_parts, reader_of
-from rubrica.data.labels import as_list, check_known, classes_of, hint, read_labels
+from rubrica.data.labels import as_list, classes_of, hint, like_train, read_labels
 from rubrica.data.large_files import USUAL, Limits, read_text
 from rubrica.data.layout import SEPARATOR, Layout
 from rubrica.data.line_files import read_fasttext, read_lines
@@ -30,6 +30,7 @@ from rubrica.files import user_path
 from rubrica.scoring.label_names import spell
 from rubrica.scoring.task import Label, Task
 from rubrica.scoring.tasks import task_of
+from rubrica.scoring.unknown_labels import LEFT_OUT, WRONG, warn_unknown
 from rubrica.text.strings import as_texts
 
 log = logging.getLogger(__name__)
@@ -126,7 +127,7 @@ def _read(name: str, found: dict[str, Iterator[Table]], layout: Layout, limits: 
             # A hub keeps the labels of some test splits secret.
             log.warning("%s: the %s split has no labels and is left out", first.path, split)
             continue
-        rows = _iter_rows(chain([first], tables), texts_from, labels_from, layout.label_separator, split, task)
+        rows = _iter_rows(chain([first], tables), texts_from, labels_from, layout.label_separator, task)
         texts, labels = _gather(rows, limits)
         if task is None:
             lists = any(isinstance(label, tuple) for label in set(labels))
@@ -173,14 +174,13 @@ def _iter_rows(
     texts_from: Sequence[str],
     labels_from: tuple[str, ...],
     separator: str,
-    split: str,
     task: Task | None,
 ) -> Iterator[tuple[list[str], list[Label]]]:
-    """Yield the texts and labels of each table; behind train, `task` says which labels there may be."""
+    """Yield the texts and labels of each table; behind train, `task` says what form the labels have."""
     for table in tables:
         labels = read_labels(table, labels_from, separator)
         if task is not None:
-            labels = check_known(table, labels, split, task)
+            labels = like_train(table, labels, task)
         texts = read_column_texts(table, texts_from)
         if empty := texts.count(""):
             place = str(table.error(texts.index(""), "an empty text"))
@@ -225,3 +225,35 @@ def check_trainable(dataset: Dataset) -> None:
     if missing := set(dataset.task.labels).difference(classes_of(dataset.splits["train"].labels)):
         names = quote_names(sorted(missing))
         raise DataError(dataset.name, f"train has no example of {names}; add some or drop the class")
+
+
+def leave_out_unknown(dataset: Dataset) -> Dataset:
+    """The data set without the validation texts whose labels train lacks, since they cannot choose anything.
+
+    It warns of them, and of such texts of test, which count as wrong.
+
+    Raises:
+        DataError: If the labels cannot be scored, see `Task.encode_all`.
+    """
+    task, splits = dataset.task, dict(dataset.splits)
+    for name, fate in (("validation", LEFT_OUT), ("test", WRONG)):
+        if name not in splits:
+            continue
+        place = f"{dataset.name} ({name})"
+        try:
+            targets, unknown = task.encode_all(splits[name].labels)
+        except ValueError as error:
+            raise DataError(place, str(error)) from None
+        if unknown:
+            strange = task.has_unknown(targets)
+            warn_unknown(place, task, strange, unknown, fate)
+            if fate == LEFT_OUT:
+                splits[name] = _take(splits[name], (~strange).tolist())
+    return replace(dataset, splits={name: examples for name, examples in splits.items() if len(examples.texts)})
+
+
+def _take(examples: Examples, kept: list[bool]) -> Examples:
+    texts, labels = compress(examples.texts, kept), compress(examples.labels, kept)
+    if isinstance(examples.texts, StoredTexts):
+        return Examples(StoredTexts(texts), CodedLabels(labels))
+    return Examples(list(texts), list(labels))

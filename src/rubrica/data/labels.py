@@ -75,23 +75,18 @@ def classes_of(labels: Iterable[Label]) -> list[str]:
     return sorted(names, key=int) if integers else names
 
 
-def check_known(table: Table, labels: list[Label], split: str, task: Task) -> list[Label]:
-    """The labels of a table of another split, in the form of train's labels, which the task knows.
+def like_train(table: Table, labels: list[Label], task: Task) -> list[Label]:
+    """The labels of a table of another split, in the form of train's labels; train may lack some of them.
 
     Raises:
-        DataError: For the first row with a name that train lacks, or with a list where each text of train has one name.
+        DataError: For the first row with a list where each text of train has one name.
     """
-    classes = set(task.labels)
     spelled: dict[Label, Label] = {}
     for label in dict.fromkeys(labels):
         try:
             spelled[label] = task.spell(label)
         except ValueError as error:
             raise table.error(labels.index(label), f'{error}; write one label, or pass --label-separator ""') from None
-        if strange := [name for name in as_list(label) if name not in classes]:
-            problem = f'label "{strange[0]}" of the {split} split does not occur in train'
-            advice = "correct it, remove the row, or add such a text to train"
-            raise table.error(labels.index(label), f"{problem}; {advice}")
     return [spelled[label] for label in labels]
 
 

@@ -21,11 +21,13 @@ from numpy.typing import NDArray
 from rubrica.artifact.folder import Artifact, check_writable, load_artifact, save_artifact, write_files
 from rubrica.config.groups import Storage
 from rubrica.data.dataset import Examples
+from rubrica.data.objects import GIVEN
 from rubrica.errors import RubricaError
 from rubrica.export.onnx import checked_onnx, write_onnx
 from rubrica.files import user_path
 from rubrica.models.storage import scale_name, store_tensors, take_rows
 from rubrica.predict.classifier import Classifier
+from rubrica.scoring.unknown_labels import encode_scored
 from rubrica.text.vocab import PAD_ID
 
 Change = Callable[[Artifact], Artifact]
@@ -108,11 +110,12 @@ def folder_sizes(model: Artifact | Path) -> dict[str, int]:
 
 
 def export_model(
-    folder: Path, out: Path, change: Change, *, onnx: bool = False, examples: Examples | None = None
+    folder: Path, out: Path, change: Change, *, onnx: bool = False, examples: Examples | None = None, name: str = GIVEN
 ) -> dict[str, Any]:
     """Change a model, write it as a new folder or an ONNX file, and report; nothing is written on an error.
 
-    `change` makes it smaller: `store` or `shrink`. With examples, texts and their labels, both models are scored.
+    `change` makes it smaller: `store` or `shrink`. With examples, texts and their labels, both models are scored. A
+    warning calls the examples by `name`.
 
     Returns:
         What `tables.print_export` prints.
@@ -136,7 +139,9 @@ def export_model(
         "bytes": {"before": folder_sizes(folder)},
     }
     if examples is not None:
-        scores = [Classifier(artifact).evaluate(examples.texts, examples.labels) for artifact in (before, after)]
+        truth, unknown = encode_scored(before.task, examples.labels, name)
+        answers = [Classifier(artifact).logits(examples.texts) for artifact in (before, after)]
+        scores = [before.task.evaluate(logits, truth, unknown=unknown) for logits in answers]
         figures = {"before": scores[0].main, "after": scores[1].main}
         report["accuracy"] = {"texts": len(examples.texts), "measure": scores[0].measure} | figures
     if differences is not None:

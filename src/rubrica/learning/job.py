@@ -46,11 +46,13 @@ class History:
         rounded = {name: round(float(value), 6) for name, value in values.items()}
         self.records.append({"step": self.steps, "epoch": epoch + 1} | rounded)
 
-    def validated(self, title: str, epoch: int, report: Report) -> None:
-        """Add the scores on held-out texts after an epoch, and log them."""
+    def validated(self, title: str, epoch: int, report: Report) -> float:
+        """Add the scores on held-out texts after an epoch, and log them; returns the loss."""
+        assert report.loss is not None  # of held-out texts all labels are known
         self.record(epoch, validation_loss=report.loss, validation_accuracy=report.main)
         scores = (report.loss, report.measure, report.main)
         log.info("%s: epoch %d, validation loss %.4f %s %.4f", title, epoch + 1, *scores)
+        return report.loss
 
 
 SplitScorer = Callable[[Split, Rows], Floats]

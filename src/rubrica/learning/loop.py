@@ -55,11 +55,10 @@ def fit(network: TextNetwork, job: Job, validate: Callable[[], Report] | None = 
                 if validate is None:
                     continue
                 began = time.perf_counter()
-                report = validate()
-                run.history.validated(job.title, epoch, report)
+                loss = run.history.validated(job.title, epoch, validate())
                 started += time.perf_counter() - began
-                if report.loss < best_loss:
-                    best_loss, best_epoch, best_weights = report.loss, epoch, copy.deepcopy(network.state_dict())
+                if loss < best_loss:
+                    best_loss, best_epoch, best_weights = loss, epoch, copy.deepcopy(network.state_dict())
                 if patience and epoch - best_epoch >= patience:
                     break
     except KeyboardInterrupt:

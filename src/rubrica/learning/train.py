@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from rubrica.artifact.folder import Artifact, check_writable, save_artifact
 from rubrica.corpus.corpus import Corpus, build_corpus
-from rubrica.data.dataset import Dataset, check_trainable, read_dataset, read_pairs
+from rubrica.data.dataset import Dataset, check_trainable, leave_out_unknown, read_dataset, read_pairs
 from rubrica.errors import ConfigError, require
 from rubrica.learning.deadline import NEVER, Deadline
 from rubrica.learning.training import baseline_scores, train_corpus
@@ -93,7 +93,8 @@ def train_dataset(
         deadline: When to be done.
 
     Raises:
-        RubricaError: If the vectors or the settings cannot be used, or torch is needed and not installed.
+        RubricaError: If the vectors, the settings or the labels of a split cannot be used, or torch is needed and not
+            installed.
     """
     if config.training.needs_torch:
         require("torch", "train")  # before any work is done
@@ -105,6 +106,7 @@ def train_dataset(
     if vectors is not None and not isinstance(vectors, Vectors):
         vectors = load_vectors(vectors)
     vectors, config = prepare_vectors(data, vectors, config)
+    data = leave_out_unknown(data)
     corpus = build_corpus(data, vectors, config.data)
     if weights is not None:
         corpus = corpus.with_split("train", replace(corpus.splits["train"], weights=weights))

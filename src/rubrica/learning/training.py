@@ -183,7 +183,7 @@ def refit(model: Trained, job: Job, held: HeldOut, weights: tuple[float, ...]) -
 
 def score(model: Trained, task: Task, split: Split, rows: Rows, config: Config) -> Report:
     """Scores of some texts."""
-    tally = Tally(task, len(rows))
+    tally = Tally(task, len(rows), unknown=split.unknown)
     for logits, targets in iter_scored(model, split, rows, config):
         tally.add(logits, targets)
     return tally.report(config.training.batch_size)

@@ -7,7 +7,7 @@
 Letters: N texts, C classes.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.artifact.folder import Artifact, check_writable, load_artifact, save_artifact
-from rubrica.data.objects import column_of
+from rubrica.data.objects import GIVEN, column_of
 from rubrica.models.ensemble import Ensemble
 from rubrica.scoring.report import Report
 from rubrica.scoring.task import Floats
@@ -75,20 +75,31 @@ class Classifier:
         """Probabilities (N, C), one row per text, in order; where a text may have several labels, of each by itself."""
         return self.task.probabilities(self.logits(texts))
 
-    def evaluate(self, texts: Sequence[str], labels: Sequence[Any], *, abstain_below: float | None = None) -> Report:
-        """The scores of the answers; with `abstain_below` the report also says what abstaining gains.
+    def evaluate(self, texts: Any, labels: Any, *, abstain_below: float | None = None, name: str = GIVEN) -> Report:
+        """The scores of the answers.
 
-        `labels` holds the label of each text; where a text may have several labels, a list of them, or one.
+        A label that the model does not know counts as wrong, with a warning: see `Task.count`.
+
+        Args:
+            texts: As in `predict`.
+            labels: The label of each text in any spelling, such as 1, 1.0 or "1"; where a text may have several labels,
+                a list of them, or one.
+            abstain_below: The report also says what abstaining gains.
+            name: What a warning calls the texts.
 
         Raises:
-            ValueError: If there are no texts, not one label per text, or a label that the model does not know;
-                see `Task.check_abstaining`.
+            TypeError: As in `predict`.
+            ValueError: If there are no texts, or not one label per text; see `Task.encode_all` and
+                `Task.check_abstaining`.
         """
+        from rubrica.scoring.unknown_labels import encode_scored  # late: an answer needs none
+
         self.task.check_abstaining(abstain_below)
-        if not len(texts) or len(texts) != len(labels):  # a numpy column has no truth value
+        texts, labels = column_of(texts), column_of(labels, "label")
+        if not len(texts) or len(texts) != len(labels):
             raise ValueError(f"{len(texts)} texts and {len(labels)} labels; give as many labels as texts, at least one")
-        targets = self.task.encode(labels)  # first: a wrong label is found at once
-        return self.task.evaluate(self.logits(texts), targets, abstain_below)
+        targets, unknown = encode_scored(self.task, labels, name)  # first: a wrong label is found at once
+        return self.task.evaluate(self.logits(texts), targets, abstain_below, unknown)
 
     def logits(self, texts: Any) -> NDArray[np.float32]:
         """Unnormalised log-probabilities (N, C), see `Ensemble.logits`.

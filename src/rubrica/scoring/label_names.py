@@ -30,7 +30,8 @@ def spell(value: Any) -> str:
         return str(int(value)) if value.is_integer() and abs(value) < _EXACT else repr(value)
     if not isinstance(value, str | int) and type(value).__name__ != "Decimal":
         raise ValueError(f"found {value!r:.40}, expected a label: a string or a number")
-    name = normalize("NFC", str(value)).strip()
+    # An Enum of strings is the string that it holds; str() of it would name its class.
+    name = normalize("NFC", value if isinstance(value, str) else str(value)).strip()
     if not name:
         raise ValueError("no label")
     if whole := _WHOLE.fullmatch(name):

@@ -41,16 +41,18 @@ def confusion_matrix(targets: Ints, predictions: Ints, num_classes: int) -> Ints
     return np.bincount(flat, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def class_scores(counts: Ints, labels: Sequence[str]) -> tuple[list[ClassScore], Floats]:
-    """The figures of each class, and the F1 of each, (C,); see `set_counts` for the counts.
+def class_scores(counts: Ints, labels: Sequence[str]) -> tuple[list[ClassScore], float]:
+    """The figures of each class, and the macro-F1; see `set_counts` for the counts.
 
-    A figure is 0 where nothing was answered or nothing is there, as with scikit-learn's zero_division=0.
+    A figure is 0 where nothing was answered or nothing is there, as with scikit-learn's zero_division=0. Macro-F1 is
+    the mean over the classes that are there or answered, as in scikit-learn: the others say nothing about the model.
     """
     hits, answered, there = counts.astype(np.float64)
     precision, recall = hits / np.maximum(answered, 1), hits / np.maximum(there, 1)
-    f1 = f1_score(hits, answered, there)
+    f1, seen = f1_score(hits, answered, there), answered + there > 0
     columns = (labels, precision.tolist(), recall.tolist(), f1.tolist(), counts[2].tolist())
-    return [ClassScore(*row) for row in zip(*columns, strict=True)], f1
+    rows = [ClassScore(*row) for row in zip(*columns, strict=True)]
+    return rows, float(f1[seen].mean()) if seen.any() else 0.0
 
 
 def sigmoid(logits: Floats) -> Floats:

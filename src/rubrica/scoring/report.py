@@ -1,6 +1,6 @@
 """Scores as values; they become JSON at the edge.
 
-Letters: C classes.
+Letters: N texts, C classes, U labels of the texts that the model does not know.
 """
 
 from collections.abc import Mapping
@@ -45,16 +45,17 @@ class Report:
 
     Args:
         texts: How many; at least 1.
-        macro_f1: Mean F1 of the classes that occur.
-        loss: Mean loss of a text in nats.
-        per_class: The figures of each class, C.
+        macro_f1: Mean F1 of the classes that occur or are answered, as in scikit-learn.
+        loss: Mean loss of a text in nats. A text whose only label the model does not know has none; where a text may
+            have several labels, its loss is the sum over the labels that the model knows. None where no text has one.
+        per_class: The figures of each class, C; then of each label that the model does not know, U.
         mean_batch_loss: The loss as the seminar reports it: the mean over batches of each batch's mean.
         abstaining: What abstaining gains, where it was asked for.
     """
 
     texts: int
     macro_f1: float
-    loss: float
+    loss: float | None
     per_class: list[ClassScore]
     mean_batch_loss: float | None = None
     abstaining: Abstaining | None = None
@@ -86,7 +87,7 @@ class OneLabelReport(Report):
 
     Args:
         accuracy: Share of texts that are answered rightly.
-        confusion: Counts (C, C): a row is the truth, a column the answer.
+        confusion: Counts (C + U, C + U): a row is the truth, a column the answer.
     """
 
     accuracy: float
@@ -102,7 +103,7 @@ class SeveralLabelsReport(Report):
     Args:
         micro_f1: F1 over all labels of all texts.
         subset_accuracy: Share of texts whose labels are all right.
-        hamming_loss: Share of the N * C answers, yes or no, that are wrong.
+        hamming_loss: Share of the N * (C + U) answers, yes or no, that are wrong.
     """
 
     micro_f1: float

@@ -2,11 +2,11 @@
 
 An answer is every label that is at least as probable as its threshold. The thresholds are found on held-out texts.
 
-Letters: N texts, C classes, M members of a model.
+Letters: N texts, C classes, U unknown labels, M members of a model.
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from rubrica.files import make_array
 from rubrica.scoring import metrics
+from rubrica.scoring.lookup import parts_of
 from rubrica.scoring.report import SeveralLabelsReport
 from rubrica.scoring.task import Floats, Label, Rows, Targets, Task, weighted_mean
 from rubrica.scoring.thresholds import tune_thresholds
@@ -53,14 +54,21 @@ class SeveralLabels(Task):
     def thresholds(self) -> tuple[float, ...]:
         return self.cuts or (0.5,) * self.num_classes
 
-    def empty_targets(self, count: int) -> Targets:
-        return make_array(count * self.num_classes, np.uint8).reshape(count, self.num_classes)
+    def parts(self, label: Any) -> list[str]:
+        return parts_of(label)
+
+    def empty_targets(self, count: int, num_unknown: int = 0) -> Targets:
+        columns = self.num_classes + num_unknown
+        return make_array(count * columns, np.uint8).reshape(count, columns)
 
     def encode_into(self, targets: Targets, labels: Sequence[Any], numbers: Mapping[str, int]) -> None:
         targets[:] = 0
-        for row, own in zip(targets, labels, strict=True):
-            for label in own if isinstance(own, Collection) and not isinstance(own, str) else (own,):
-                row[numbers[label]] = 1
+        for row, label in zip(targets, labels, strict=True):
+            for part in parts_of(label):
+                row[numbers[part]] = 1
+
+    def has_unknown(self, targets: Targets) -> NDArray[np.bool_]:
+        return np.asarray(targets[:, self.num_classes :].any(axis=1))
 
     def spell(self, label: Label) -> Label:
         return (label,) if isinstance(label, str) else label
@@ -108,23 +116,33 @@ class SeveralLabels(Task):
         if below is not None:
             raise ValueError("this model may give a text no label: each label has a threshold; leave abstain_below out")
 
-    def count(self, logits: Floats, targets: Targets, abstain_below: float | None) -> list[Any]:
-        """The counts of each label, see `metrics.set_counts`; and how many texts have all labels right."""
-        answers = metrics.chosen(logits, self.thresholds)
+    def known_losses(self, logits: Floats, targets: Targets) -> Floats:
+        """Every text has a loss: the sum over the labels that the model knows."""
+        return self.losses(logits, targets[:, : self.num_classes])
+
+    def count(
+        self, logits: Floats, targets: Targets, abstain_below: float | None, unknown: Sequence[str] = ()
+    ) -> list[Any]:
+        """The counts of each label, see `metrics.set_counts`; and how many texts have all labels right.
+
+        An unknown label is never answered.
+        """
+        answers = np.zeros(targets.shape, bool)
+        answers[:, : self.num_classes] = metrics.chosen(logits, self.thresholds)
         return [metrics.set_counts(targets, answers), int((answers == targets).all(axis=1).sum())]
 
-    def report(self, counts: list[Any], texts: int, abstain_below: float | None, **losses: Any) -> SeveralLabelsReport:
+    def report(
+        self, counts: list[Any], texts: int, abstain_below: float | None, unknown: Sequence[str] = (), **losses: Any
+    ) -> SeveralLabelsReport:
         by_label, exact = counts
         hits, answered, there = by_label.astype(np.float64)
-        rows, f1 = metrics.class_scores(by_label, self.labels)
-        occur = there > 0
+        rows, macro_f1 = metrics.class_scores(by_label, [*self.labels, *unknown])
         return SeveralLabelsReport(
             texts=texts,
             micro_f1=float(metrics.f1_score(hits.sum(), answered.sum(), there.sum())),
-            # Over the labels that occur: of the others there is nothing to find.
-            macro_f1=float(f1[occur].mean()) if occur.any() else 0.0,
+            macro_f1=macro_f1,
             subset_accuracy=exact / texts,
-            hamming_loss=float((answered + there - 2 * hits).sum() / (texts * self.num_classes)),
+            hamming_loss=float((answered + there - 2 * hits).sum() / (texts * len(there))),
             per_class=rows,
             **losses,
         )

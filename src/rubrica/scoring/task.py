@@ -4,20 +4,21 @@ A `Task` is made once, when data is read, and passed along. It turns labels into
 scores, and knows the loss. As it stands here, each text has one label, and a target is the number of its class.
 `SeveralLabels` says what is different where a text may have several.
 
-Letters: N texts, C classes, B texts of a batch, M members of a model.
+Letters: N texts, C classes, U unknown labels, B texts of a batch, M members of a model.
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rubrica.errors import nearest
+from rubrica.errors import nearest, quote_names
 from rubrica.files import make_array
 from rubrica.scoring import metrics
+from rubrica.scoring.lookup import ModelNames, parts_of
 from rubrica.scoring.report import Abstaining, OneLabelReport, Report
 
 Label = str | tuple[str, ...]
@@ -28,6 +29,8 @@ Targets = NDArray[Any]
 """The labels of N texts in numbers; what the numbers are is the task's own matter."""
 
 _STRETCH = 1 << 16  # labels at a time
+_MOST_UNKNOWN = 1000  # labels; a confusion matrix of more is no help, and the wrong column may hold a million
+_NO_LOSS = -1.0  # of a text whose label is unknown; a loss is at least 0
 _LEAST_WEIGHT = 1e-30  # of a batch, so that its loss is not 0/0
 
 
@@ -77,23 +80,65 @@ class Task:
     # Labels to targets
 
     def encode(self, labels: Sequence[Any]) -> Targets:
-        """The targets of N texts.
+        """The targets of N texts; each label may have any spelling, see `label_names.spell`.
 
         Raises:
             ValueError: For a label that is not among the classes, or a text with more labels than the task allows.
         """
-        targets, numbers = self.empty_targets(len(labels)), _Numbers({name: i for i, name in enumerate(self.labels)})
-        for first in range(0, len(labels), _STRETCH):
-            self.encode_into(targets[first : first + _STRETCH], labels[first : first + _STRETCH], numbers)
+        targets, unknown = self.encode_all(labels)
+        if unknown:
+            raise ValueError(f"the model does not know the label {unknown[0]!r}; {nearest(unknown[0], self.labels)}")
         return targets
 
-    def empty_targets(self, count: int) -> Targets:
-        """Room for the targets of `count` texts."""
+    def encode_all(self, labels: Sequence[Any]) -> tuple[Targets, tuple[str, ...]]:
+        """The targets of N texts to be scored, and the labels that are not among the classes, U.
+
+        The unknown labels are numbered from C on, in alphabetical order. See `count` for what they do to the scores.
+
+        Raises:
+            ValueError: For a text with more labels than the task allows, something that is no label, or so many unknown
+                labels that they cannot be labels.
+        """
+        names = ModelNames(self.labels)
+        for place, label in enumerate(labels):
+            try:
+                for part in self.parts(label):
+                    names[part]
+            except ValueError as error:
+                raise ValueError(f"label {place}: {error}") from None
+        unknown = tuple(sorted(set(names.values()).difference(self.labels)))
+        if len(unknown) > _MOST_UNKNOWN:
+            found = f"{len(unknown):,} labels that the model does not know ({quote_names(unknown[:3])}, ...)"
+            raise ValueError(f"{found}; check that these are labels")
+        numbers = {name: number for number, name in enumerate([*self.labels, *unknown])}
+        numbers = {label: numbers[name] for label, name in names.items()}
+        targets = self.empty_targets(len(labels), len(unknown))
+        for first in range(0, len(labels), _STRETCH):
+            self.encode_into(targets[first : first + _STRETCH], labels[first : first + _STRETCH], numbers)
+        return targets, unknown
+
+    def parts(self, label: Any) -> list[str]:
+        """The names in what was given as a text's label.
+
+        Raises:
+            ValueError: If there are more than the task allows, or something is no label.
+        """
+        parts = parts_of(label)
+        if len(parts) != 1:
+            raise ValueError(f"a text has {len(parts)} labels, and the model gives one; give one label a text")
+        return parts
+
+    def empty_targets(self, count: int, num_unknown: int = 0) -> Targets:
+        """Room for the targets of `count` texts, with U unknown labels."""
         return make_array(count, np.int64)
 
     def encode_into(self, targets: Targets, labels: Sequence[Any], numbers: Mapping[str, int]) -> None:
-        """Write the targets of some texts; `numbers` has the number of each class."""
-        targets[:] = [numbers[label] for label in map(_only, labels)]
+        """Write the targets of some texts; `numbers` has the number of each label."""
+        targets[:] = [numbers[label if isinstance(label, str) else self.parts(label)[0]] for label in labels]
+
+    def has_unknown(self, targets: Targets) -> NDArray[np.bool_]:
+        """Whether a label of each text is unknown, (N,)."""
+        return np.asarray(targets >= self.num_classes)
 
     def spell(self, label: Label) -> Label:
         """A text's label in the form of this task: a name, or a tuple of names.
@@ -166,37 +211,48 @@ class Task:
         if below is not None and not 0 <= below <= 1:
             raise ValueError(f"{below} is no probability; give 0 to 1")
 
-    def evaluate(self, logits: Floats, targets: Targets, abstain_below: float | None = None) -> Report:
-        """The scores of N texts."""
-        tally = Tally(self, len(logits), abstain_below)
+    def evaluate(
+        self, logits: Floats, targets: Targets, abstain_below: float | None = None, unknown: Sequence[str] = ()
+    ) -> Report:
+        """The scores of N texts; the targets and the unknown labels are what `encode_all` found."""
+        tally = Tally(self, len(logits), abstain_below, unknown)
         tally.add(logits, targets)
         return tally.report()
 
-    def count(self, logits: Floats, targets: Targets, abstain_below: float | None) -> list[Any]:
+    def known_losses(self, logits: Floats, targets: Targets) -> Floats:
+        """The loss of each text in nats, (N,); -1 where the text's label is unknown and there is no loss."""
+        unknown = self.has_unknown(targets)
+        return np.where(unknown, _NO_LOSS, self.losses(logits, np.where(unknown, 0, targets)))
+
+    def count(
+        self, logits: Floats, targets: Targets, abstain_below: float | None, unknown: Sequence[str] = ()
+    ) -> list[Any]:
         """The right and wrong answers as counts that add up over the texts, for `report`.
 
         They are the confusion matrix; how many texts have an answer with `abstain_below`; how many of these are right.
+        As in scikit-learn, an unknown label is a class that is never answered: it has a row and a column of zeros.
         """
         answers = logits.argmax(axis=1)
-        confusion = metrics.confusion_matrix(targets, answers, self.num_classes)
+        confusion = metrics.confusion_matrix(targets, answers, self.num_classes + len(unknown))
         if abstain_below is None:
             return [confusion, 0, 0]
         answered = self.probabilities(logits).max(axis=1) >= abstain_below
         return [confusion, int(answered.sum()), int((answers == targets)[answered].sum())]
 
-    def report(self, counts: list[Any], texts: int, abstain_below: float | None, **losses: Any) -> Report:
+    def report(
+        self, counts: list[Any], texts: int, abstain_below: float | None, unknown: Sequence[str] = (), **losses: Any
+    ) -> Report:
         """The scores of all texts from their counts, and from the fields of `Report` that are losses."""
         confusion, sure, hits = counts
-        answered, there = confusion.sum(axis=0), confusion.sum(axis=1)
-        rows, f1 = metrics.class_scores(np.stack([np.diag(confusion), answered, there]), self.labels)
+        by_label = np.stack([np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1)])
+        rows, macro_f1 = metrics.class_scores(by_label, [*self.labels, *unknown])
         abstaining = None
         if abstain_below is not None:
             abstaining = Abstaining(abstain_below, sure / texts, hits / sure if sure else None)
         return OneLabelReport(
             texts=texts,
             accuracy=float(np.trace(confusion) / texts),
-            # Classes that neither occur nor are answered say nothing about the model.
-            macro_f1=float(f1[answered + there > 0].mean()),
+            macro_f1=macro_f1,
             per_class=rows,
             confusion=confusion.tolist(),
             abstaining=abstaining,
@@ -262,22 +318,6 @@ class Task:
         return targets, None
 
 
-def _only(label: Any) -> Any:
-    """The one label of a text, also where it stands in a list."""
-    if isinstance(label, str) or not isinstance(label, Collection):
-        return label
-    if len(label) != 1:
-        raise ValueError(f"a text has {len(label)} labels, and the model gives one; give one label a text")
-    return next(iter(label))
-
-
-class _Numbers(dict[str, int]):
-    """The number of each class."""
-
-    def __missing__(self, label: Any) -> int:
-        raise ValueError(f"the model does not know the label {label!r}; {nearest(str(label), self)}")
-
-
 class Tally:
     """Scores of texts that are answered some at a time.
 
@@ -285,19 +325,22 @@ class Tally:
         task: What the texts are scored by.
         num_texts: N, at least 1.
         abstain_below: See `Classifier.evaluate`.
+        unknown: The labels of the texts that are not among the task's, see `Task.encode_all`.
     """
 
-    def __init__(self, task: Task, num_texts: int, abstain_below: float | None = None) -> None:
+    def __init__(
+        self, task: Task, num_texts: int, abstain_below: float | None = None, unknown: Sequence[str] = ()
+    ) -> None:
         task.check_abstaining(abstain_below)
-        self.task, self.abstain_below = task, abstain_below
+        self.task, self.abstain_below, self.unknown = task, abstain_below, unknown
         self.losses, self.done = make_array(num_texts, np.float64), 0
         self.counts: list[Any] = []
 
     def add(self, logits: Floats, targets: Targets) -> None:
         """Score some more texts."""
-        self.losses[self.done : self.done + len(logits)] = self.task.losses(logits, targets)
+        self.losses[self.done : self.done + len(logits)] = self.task.known_losses(logits, targets)
         self.done += len(logits)
-        counts = self.task.count(logits, targets, self.abstain_below)
+        counts = self.task.count(logits, targets, self.abstain_below, self.unknown)
         self.counts = [a + b for a, b in zip(self.counts, counts, strict=True)] if self.counts else counts
 
     def report(self, batch_size: int | None = None) -> Report:
@@ -305,11 +348,18 @@ class Tally:
         mean_batch_loss = None
         if batch_size is not None:  # a short last batch weighs as much as a full one
             starts = range(0, len(self.losses), batch_size)
-            mean_batch_loss = float(np.mean([self.losses[i : i + batch_size].mean() for i in starts]))
+            means = [_mean_loss(self.losses[first : first + batch_size]) for first in starts]
+            mean_batch_loss = _mean_loss(np.array([_NO_LOSS if mean is None else mean for mean in means]))
         return self.task.report(
-            self.counts, len(self.losses), self.abstain_below,
-            loss=float(self.losses.mean()), mean_batch_loss=mean_batch_loss,
+            self.counts, len(self.losses), self.abstain_below, self.unknown,
+            loss=_mean_loss(self.losses), mean_batch_loss=mean_batch_loss,
         )  # fmt: skip
+
+
+def _mean_loss(losses: Floats) -> float | None:
+    """The mean over the texts that have a loss; None where no text has one."""
+    there = losses != _NO_LOSS
+    return float((losses if there.all() else losses[there]).mean()) if there.any() else None
 
 
 def weighted_mean(losses: Any, weights: Any) -> Any:

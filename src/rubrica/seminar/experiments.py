@@ -126,6 +126,11 @@ def check_scorable(dataset: Dataset) -> None:
     if "test" not in dataset.splits:
         problem = "no test split; the seminar scores on test: give a folder with train.* and test.*"
         raise DataError(dataset.name, problem)
+    for name, examples in dataset.splits.items():
+        try:
+            dataset.task.encode(examples.labels)  # the page compares the classes of train, and no others
+        except ValueError as error:
+            raise DataError(f"{dataset.name} ({name})", str(error)) from None
 
 
 def _outcome(name: str, artifact: Artifact) -> dict[str, Any]:
