@@ -65,7 +65,8 @@ def train_corpus(
     corpus, config = prepare(corpus, vectors, config)
     rows, held = split_train(corpus, config, title)
     corpus = balance(corpus, config, rows)
-    job = Job(corpus, choose_length(config, len(rows)), rows, vectors, title=title, deadline=deadline)
+    config = choose_length(config, len(rows), corpus.task.num_classes)
+    job = Job(corpus, config, rows, vectors, title=title, deadline=deadline)
     if len(held.rows):
         job = replace(job, judge=lambda trained: score(trained, corpus.task, held.split, held.rows, job.config))
     began = time.perf_counter()
