@@ -110,9 +110,27 @@ def split_train(corpus: Corpus, config: Config, title: str) -> tuple[Rows, HeldO
         return all_rows(train), HeldOut(validation, all_rows(validation), from_train=False)
     fraction = min(config.data.validation_fraction, _MOST_HELD / len(train.targets))
     rows, held = hold_out(corpus.task, train.targets, fraction, config.training.seed, train.keys)
-    if fraction and not len(held):
-        log.warning("%s: %d texts are too few to hold some out; probabilities are not calibrated", title, len(rows))
+    if fraction:
+        _tell_held_out(corpus, fraction, rows, held, title)
     return rows, HeldOut(train, held, from_train=True)
+
+
+def _tell_held_out(corpus: Corpus, fraction: float, rows: Rows, held: Rows, title: str) -> None:
+    """Say why no text is held out, or which classes the held-out texts are of, if they are not of all."""
+    targets, num_texts = corpus.splits["train"].targets, len(rows) + len(held)
+    counts, held_counts = (np.count_nonzero(corpus.task.class_counts(targets, part)) for part in (None, held))
+    if len(held):
+        if held_counts < counts:
+            sizes = (len(held), num_texts, held_counts, counts)
+            log.info("%s: {:,} of {:,} texts are held out, of {:,} of the {:,} classes".format(*sizes), title)
+        return
+    if corpus.task.class_counts(targets).max() <= 1:
+        reason = "every class has one text only, so none is held out"
+    elif not round(fraction * num_texts):
+        reason = f"{num_texts:,} texts are too few to hold some out"
+    else:
+        reason = "no text can be held out without a class that keeps none"
+    log.warning("%s: %s; probabilities are not calibrated", title, reason)
 
 
 def balance(corpus: Corpus, config: Config, rows: Rows) -> Corpus:
