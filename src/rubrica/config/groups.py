@@ -22,6 +22,10 @@ class DataSettings(Settings, frozen=True, kw_only=True):
     lowercase: bool | Literal["auto"] = "auto"
     """Lower-case a text before it is split. "auto" lower-cases unless the given vectors know more of train's tokens as
     they are written, see `vectors/case.py`. The seminar kept the case, and its vectors know no capitals."""
+    split_unspaced: bool | Literal["auto"] = "auto"
+    """Make each character of a script without spaces (Han, kana, Thai, Lao, Khmer, Myanmar) a token; else a sentence is
+    one token. "auto" does, unless given vectors know no larger share of train's tokens then, see `vectors/case.py`.
+    A linear model does not read tokens; it has its own n-grams of characters."""
     max_length: Annotated[int, Meta(ge=1, le=1 << 20)] = 128
     """How many tokens of a text are read, from its start."""
     min_count: Annotated[int, Meta(ge=1, le=2**31 - 1)] = 2

@@ -24,7 +24,7 @@ from rubrica.files import check_place, written_whole
 from rubrica.models.family import HEAD, Floats, Inputs
 from rubrica.models.graph import Graph
 from rubrica.models.storage import store_tensors
-from rubrica.text.tokenizer import TOKEN_PATTERN
+from rubrica.text.tokenizer import token_pattern
 from rubrica.text.vocab import PAD_ID, TokenIds
 
 OPSET = 18  # of 2022, the first whose BitwiseXor hashes n-grams; onnxruntime reads it since 1.14
@@ -85,8 +85,9 @@ def build_model(artifact: Artifact) -> Any:
         "labels": task.labels,
         "thresholds": task.thresholds,
         "lowercase": config.data.lowercase,
+        "split_unspaced": artifact.vocab.split_unspaced,
         "max_length": config.data.max_length,
-        "token_pattern": TOKEN_PATTERN,
+        "token_pattern": token_pattern(artifact.vocab.split_unspaced),
         "unknown_id": artifact.vocab.unknown_id,
         "mask_padding": config.model.masks_padding,
     }

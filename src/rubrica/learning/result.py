@@ -50,10 +50,12 @@ def with_all_words(corpus: Corpus, vectors: Vectors) -> Corpus:
 
 def _all_words(corpus: Corpus, vectors: Vectors) -> tuple[Vocab, Rows, Rows]:
     """The words that a text holds or may yet hold, their rows among the vectors, and the places of the words in use."""
-    words, lowercase = vectors.words, corpus.vocab.lowercase
+    words, lowercase, split_unspaced = vectors.words, corpus.vocab.lowercase, corpus.vocab.split_unspaced
     keep = np.zeros(corpus.table_size, bool)
-    keep[: len(words)] = [is_token(word) and (not lowercase or word == word.lower()) for word in words]
+    keep[: len(words)] = [
+        is_token(word, split_unspaced=split_unspaced) and (not lowercase or word == word.lower()) for word in words
+    ]
     keep[corpus.rows] = True
     rows = np.flatnonzero(keep)
-    vocab = Vocab.from_vectors(words, lowercase=lowercase).take(rows)
+    vocab = Vocab.from_vectors(words, lowercase=lowercase, split_unspaced=split_unspaced).take(rows)
     return vocab, rows, np.searchsorted(rows, corpus.rows)

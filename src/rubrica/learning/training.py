@@ -95,7 +95,8 @@ def train_corpus(
 
 def prepare(corpus: Corpus, vectors: Vectors | None, config: Config) -> tuple[Corpus, Config]:
     """Settle what the corpus and the vectors decide: case, size of the word vectors, numbers of the words."""
-    config = config.replace(data={"lowercase": corpus.vocab.lowercase})
+    vocab = corpus.vocab
+    config = config.replace(data={"lowercase": vocab.lowercase, "split_unspaced": vocab.split_unspaced})
     if vectors is not None and config.model.reads_words:
         config = config.replace(model={"embedding_dim": vectors.dim})
         if config.model.hashes_ids and config.model.starts_at_vectors:
