@@ -13,7 +13,7 @@ import numpy as np
 
 from rubrica.artifact.folder import Artifact
 from rubrica.corpus.corpus import Corpus, Split
-from rubrica.corpus.held_out import hold_out
+from rubrica.corpus.held_out import LEAST, hold_out
 from rubrica.errors import RubricaError
 from rubrica.files import make_array
 from rubrica.learning.budget import choose_length
@@ -127,7 +127,7 @@ def _tell_held_out(corpus: Corpus, fraction: float, rows: Rows, held: Rows, titl
         return
     if corpus.task.class_counts(targets).max() <= 1:
         reason = "every class has one text only, so none is held out"
-    elif not round(fraction * num_texts):
+    elif round(fraction * num_texts) < LEAST:
         reason = f"{num_texts:,} texts are too few to hold some out"
     else:
         reason = "no text can be held out without a class that keeps none"
