@@ -6,6 +6,7 @@
 // alone reads and writes it: each thread adds up its own rows of all texts of a batch, the threads meet once, each
 // computes the head for all of them (a few multiplications, done again rather than waited for), and each moves its
 // own rows. So a row stays in one core's cache, nothing is locked, and the same number of threads gives the same bits.
+// And no step is longer than `bounded` allows, so that no data and no step size lets the weights run away.
 //
 // Letters: N texts, C classes, D numbers in a row, V words, B buckets of n-grams.
 #include <algorithm>
@@ -118,6 +119,20 @@ inline float add_up(vf x) {
   return lanes[0];
 }
 
+// The sum of squares of numbers padded to whole vectors.
+inline float square(const float* x, int64_t size) {
+  vf sum = {};
+  for (int64_t i = 0; i < size; i += kLanes) sum += load(x + i) * load(x + i);
+  return add_up(sum);
+}
+
+// The step on one text: `lr`, but at most 1 / (1 / 4 + square / 128), where `square` is of the gradient's length. A step
+// above 4 overshoots even on the bias, since the curvature of the loss by a logit pair is at most 1 / 2 = 2 / 4. A step s
+// promises s * square nats off the loss of its text; one that promises more than 128 nats answers a gradient that an
+// earlier step blew up. Steps on ordinary texts promise up to 75. A move is then no longer than sqrt(4 * 128), however
+// large the weights are: they may grow with the number of texts, but not by a factor for each.
+inline float bounded(float lr, float square) { return std::min(lr, 1.0f / (0.25f + square / 128.0f)); }
+
 // SgdHead, loss and their gradients for one text at a time, on numbers padded to whole vectors.
 class SgdHead {
  public:
@@ -141,9 +156,10 @@ class SgdHead {
       store(logits + c, scale + scale * rest);
     }
     for (int64_t c = 0; c < C_; c++) total += logits[c];
-    std::memset(d_h, 0, DP_ * sizeof(float));
-    for (int64_t c = 0; c < C_; c++)
-      move(c, logits[c] / total - (c == target ? 1.0f - smoothing : 0.0f) - smoothing / C_, lr, h, d_h);
+    const float known = logits[target] / total - (1.0f - smoothing);
+    for (int64_t c = 0; c < C_; c++) logits[c] = logits[c] / total - smoothing / C_;
+    logits[target] = known - smoothing / C_;
+    descend(logits, lr, h, d_h);
     return std::log(total) - wanted;
   }
   // The same where each class is a question of its own; `set` (C) has ones at the text's classes, and `smoothing` is
@@ -151,7 +167,6 @@ class SgdHead {
   float learn_set(const float* h, const uint8_t* set, float lr, float smoothing, float* logits, float* d_h,
                   bool* right) {
     score(h, logits);
-    std::memset(d_h, 0, DP_ * sizeof(float));
     float loss = 0, product = 1;  // of 1 + exp(-|x|), so that few logarithms are taken
     bool all = true;
     for (int64_t c = C_; c < CP_; c++) logits[c] = 0;
@@ -168,9 +183,10 @@ class SgdHead {
         product *= 1.0f + e;
         if (product > 1e30f) loss += std::log(product), product = 1;
         all &= (logits[c] >= 0) == (set[c] != 0);
-        move(c, p - wanted * (1.0f - smoothing) - smoothing / 2, lr, h, d_h);
+        logits[c] = p - wanted * (1.0f - smoothing) - smoothing / 2;
       }
     }
+    descend(logits, lr, h, d_h);
     *right = all;
     return loss + std::log(product);
   }
@@ -194,16 +210,21 @@ class SgdHead {
     }
     return best;
   }
-  // d_h += d * the row of class c; then the row moves by its gradient, d * h.
-  void move(int64_t c, float d, float lr, const float* h, float* d_h) {
-    const float step = -lr * d;
-    float* w = weight_ + c * DP_;
-    for (int64_t j = 0; j < DP_; j += kLanes) {
-      const vf before = load(w + j);
-      store(d_h + j, load(d_h + j) + d * before);
-      store(w + j, before + step * load(h + j));
+  // d_h = the gradient by the features, from d (CP) by the logits; then each row of the head moves by its own, d * h.
+  void descend(float* d, float lr, const float* h, float* d_h) {
+    std::memset(d_h, 0, DP_ * sizeof(float));
+    std::fill(d + C_, d + CP_, 0.0f);
+    lr = bounded(lr, square(d, CP_) * (1.0f + square(h, DP_)));
+    for (int64_t c = 0; c < C_; c++) {
+      const float of_class = d[c], step = -lr * of_class;
+      float* w = weight_ + c * DP_;
+      for (int64_t j = 0; j < DP_; j += kLanes) {
+        const vf before = load(w + j);
+        store(d_h + j, load(d_h + j) + of_class * before);
+        store(w + j, before + step * load(h + j));
+      }
+      bias_[c] += step;
     }
-    bias_[c] += step;
   }
 
   int64_t C_, D_, CP_, DP_;
@@ -356,7 +377,8 @@ bool train(const Bag& bag, const Lesson& lesson, int threads, float* weight, flo
                         : head.learn(h, lesson.targets[text], lr, lesson.smoothing, logits, d_h, &hit);
         my_loss += weight * lost;
         my_right += hit;
-        move_rows<WIDTH>(bag.D, rows.data() + ends[i], ends[i + 1] - ends[i], -lr * share, d_h);
+        const float step = bounded(lr, share * square(d_h, DP));
+        move_rows<WIDTH>(bag.D, rows.data() + ends[i], ends[i + 1] - ends[i], -step * share, d_h);
       }
     }
     if (thread == 0) {

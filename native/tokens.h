@@ -1,4 +1,4 @@
-// Texts to tokens: Python's `\w+|[^\w\s]+` over UTF-8.
+// Texts to tokens: Python's `\w+|[^\w\s]+` over UTF-8, and a character of the kind `kAlone` is a token of its own.
 //
 // What is a word character and what is white space is Python's to say: it comes in as a table by code point
 // (text/tokens.py), so this agrees with `re` of the Python that runs, whatever Unicode it knows. ASCII, most of
@@ -16,7 +16,7 @@
 namespace rubrica {
 namespace {
 
-enum Kind : uint8_t { kPunctuation, kWord, kSpace, kWide };
+enum Kind : uint8_t { kPunctuation, kWord, kSpace, kWide, kAlone };
 
 struct AsciiKinds {
   uint8_t of[256];
@@ -245,6 +245,7 @@ void each_token(const uint8_t* p, const uint8_t* end, const uint8_t* limit, bool
         break;
       }
       append(scratch, code);
+      if (here == kAlone) break;
     }
     if (scratch.empty()) continue;  // it was white space beyond ASCII
     if (!emit(make_token(reinterpret_cast<const uint8_t*>(scratch.data()), static_cast<uint32_t>(scratch.size()))))

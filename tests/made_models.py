@@ -70,7 +70,7 @@ def make_artifact(name="gru", **settings):
         make_config(), [*NETWORKS.get(name, [f"model.name={name}"]), f"model.pooling={pooling}", "model.hidden_size=5"]
     )
     config = changed(config, [f"model.embedding_dim={settings.get('dim', 3)}", "training.batch_size=32"])
-    vocab = Vocab(["<pad>", "<unk>", "слово", "a", "\u0085"], 1, True)
+    vocab = Vocab(["<pad>", "<unk>", "слово", "a", "\u0085"], 1, True, True)
     draw = np.random.default_rng(0)
     shapes = shapes_of(config, len(vocab.words), len(ODD_LABELS))
     tensors = {key: draw.normal(size=shape).astype(np.float32) for key, shape in shapes.items()}
@@ -85,7 +85,7 @@ def random_artifact(name, *, lists):
     config = make_config(model=model, data={"lowercase": True}, training={"batch_size": 32})
     task = task_of(ODD_LABELS, lists=lists)
     task = task.tuned([(np.zeros((1, 3), np.float32), np.array([[1, 0, 1]], np.uint8))]) if lists else task
-    vocab = Vocab(["<pad>", "<unk>", "слово", "a", "\u0085"], 1, True)
+    vocab = Vocab(["<pad>", "<unk>", "слово", "a", "\u0085"], 1, True, True)
     draw = np.random.default_rng(0)
     shapes = shapes_of(config, len(vocab.words), len(ODD_LABELS), 7, lists=lists)
     tensors = {key: draw.normal(size=shape).astype(np.float32) for key, shape in shapes.items()}

@@ -156,7 +156,7 @@ def test_a_bag_of_an_odd_width_comes_back_with_or_without_ngrams(tmp_path, stora
     config = changed(make_config(), [*settings, "training.batch_size=64"])
     draw, words = np.random.default_rng(0), ["<pad>", "<unk>", "cup"]
     tensors = {name: draw.normal(size=shape).astype(np.float32) for name, shape in shapes_of(config, 3, 2).items()}
-    artifact = Artifact(config, task_of(["a", "b"], lists=False), Vocab(words, 1, True), tensors)
+    artifact = Artifact(config, task_of(["a", "b"], lists=False), Vocab(words, 1, True, True), tensors)
     smaller = replace(artifact, tensors=store_tensors(tensors, storage), storage=storage)
     loaded = load_artifact(save_artifact(smaller, tmp_path / "model"))
     whole = store_tensors(smaller.tensors, "float32")

@@ -16,10 +16,10 @@ from rubrica.scoring.several_labels import SeveralLabels
 from rubrica.scoring.tasks import task_of
 from rubrica.text.vocab import Vocab
 from rubrica.vectors import case
-from rubrica.vectors.case import settle_case
+from rubrica.vectors.case import settle_reading
 from rubrica.vectors.word_vectors import Vectors
 
-CONFIG = DataSettings(lowercase=True, min_count=1)
+CONFIG = DataSettings(lowercase=True, split_unspaced=False, min_count=1)
 
 
 def words_of(corpus, split, i):
@@ -128,7 +128,7 @@ def test_train_has_keys_only_where_a_part_of_it_is_held_out(tiny_news):
 
 
 def follow_case(settings, vectors, texts):
-    lowercase = settle_case(settings, vectors, texts).lowercase
+    lowercase = settle_reading(settings, vectors, texts).lowercase
     assert isinstance(lowercase, bool)  # "auto" would be true
     return lowercase
 
@@ -158,3 +158,32 @@ def test_of_many_texts_some_from_all_over_tell_the_case(monkeypatch):
     monkeypatch.setattr(case, "_SAMPLES", 5)
     assert not follow_case(DataSettings(), CASED, ["the goal"] * 70 + ["the Cup"] * 30)
     assert follow_case(DataSettings(), CASED, ["the goal"] * 100)
+
+
+def test_scripts_without_spaces_are_split_unless_vectors_know_no_more_then(caplog):
+    def split(vectors, texts, **settings):
+        found = settle_reading(DataSettings(**settings), vectors, texts).split_unspaced
+        assert isinstance(found, bool)
+        return found
+
+    texts = ["北京 天气", "the 北京", "今天"]
+    by_word = Vectors(["北京", "天气", "the", "unk"], np.ones((4, 2), np.float32), "by word")
+    by_character = replace(by_word, words=["北", "京", "天", "the"], source="by character")
+    assert split(None, texts)
+    assert not split(by_word, texts)
+    caplog.set_level("INFO", "rubrica")
+    assert split(by_character, texts)
+    assert (
+        "by character: knows 20.0% of train's tokens with sentences without spaces whole, 77.8% with each character "
+        "alone; they are split" in caplog.text
+    )
+    assert split(by_character, texts, lowercase=True)
+    assert not split(by_character, ["the cup", ""])
+    assert split(by_word, texts, split_unspaced=True)
+    assert not split(by_character, texts, split_unspaced=False)
+    dataset = Dataset("x", {"train": Examples(["北京"], ["1"])}, (), "", task_of(["1"], lists=False))
+    found = [build_corpus(dataset, vectors, DataSettings(min_count=1)).vocab for vectors in (None, by_word)]
+    assert [(vocab.tokenize("北京"), vocab.split_unspaced) for vocab in found] == [
+        (["北", "京"], True),
+        (["北京"], False),
+    ]

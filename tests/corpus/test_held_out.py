@@ -48,6 +48,28 @@ def test_of_few_texts_none_is_held_out():
     assert len(held) == 0
 
 
+@pytest.mark.parametrize("keys", [None, np.arange(7 * 120)])
+def test_of_many_small_classes_some_give_one_text(keys):
+    targets = np.tile(np.arange(120), 7)
+    targets[targets < 20] = np.arange(140)[:140] + 120  # 140 classes of one text, which they keep
+    stay, held = hold_out(targets, 0.05, seed=2, keys=keys)
+    assert len(held) == 42
+    assert np.bincount(targets[held]).max() == 1
+    assert targets[held].max() < 120
+    assert len(np.unique(targets[stay])) == 240
+    np.testing.assert_array_equal(hold_out(targets, 0.05, seed=2, keys=keys)[1], held)
+    assert hold_out(targets, 0.05, seed=3, keys=keys)[1].tolist() != held.tolist()
+
+
+def test_of_many_rare_labels_some_give_one_text():
+    targets = np.zeros((120, 31), np.uint8)
+    targets[np.arange(120), np.arange(120) % 30] = 1
+    targets[:60, 30] = 1  # with them a label that gives its share
+    held = hold_out(targets, 0.1, seed=2)[1]
+    assert len(held) == 12
+    assert targets[held][:, :30].sum(axis=0).max() == 1
+
+
 @pytest.mark.parametrize(
     "other", ["OIL prices climb", "oil, prices climb!", " Oil — prices\tclimb…", "Oil_prices-climb"]
 )

@@ -162,6 +162,47 @@ def test_native_is_numpy(texts, sizes, batch_size, threads, several, weights):
         assert array.tobytes() == repeated.tobytes()
 
 
+def unlearnable(shared):
+    """300 texts of one or two words, of which all texts share one, and labels drawn at random."""
+    draw = np.random.default_rng(5)
+    texts = [[0, *draw.integers(1, 7, draw.integers(0, 2))] if shared else [0] for _ in range(300)]
+    return texts, draw.permutation(np.tile(np.arange(300), 20))
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize(("lr", "batch_size"), [(0.5, 64), (2.0, 1), (2.0, 64), (100.0, 64)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_no_data_and_no_step_size_lets_the_weights_run_away(shared, several, lr, batch_size, dtype):
+    texts, order = unlearnable(shared)
+    order = order[: 6000 if dtype == np.float32 else 640]
+    tables, head, ids, offsets, targets = problem(texts, (16, 3, 11, 2), dtype, several)
+    for array in (*tables[:2], *head):
+        array /= 16
+    settings = {"weights": np.float32([0.2, 5, 1]).repeat(100), "batch_size": batch_size}
+    for rate in (lr, 0.1):
+        train(tables, head, ids, offsets, targets, order, lr=rate, lr_end=0, **settings)
+        assert all(np.abs(array).max() < 1000 for array in (*tables[:2], *head))
+    loss, _ = train(tables, head, ids, offsets, targets, order, lr=0, lr_end=0, batch_size=64)
+    assert loss < (3 * np.log(2) if several else np.log(3)) + 0.5
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_step_on_one_text_is_shortened_to_its_bound(several, dtype):
+    """A head of thousands: the rows' step promises 128 nats, or less; the head's is 4, or less."""
+    tables = bag.Tables(np.full((1, 1), 2, dtype), np.zeros((0, 1), dtype), 1)
+    head = bag.Head(np.array([[-3000], [1000]], dtype), np.zeros(2, dtype))
+    ids, offsets, order = np.zeros(1, np.int32), np.array([0, 1]), np.zeros(1, np.int64)
+    targets = np.array([[1, 0]], np.uint8) if several else np.zeros(1, np.int64)
+    train(tables, head, ids, offsets, targets, order, batch_size=1, lr=1e6, lr_end=1e6)
+    moved = 4000 / (1 / 4 + 4000**2 / 128)  # the gradient by the logits is -1 and 1
+    np.testing.assert_allclose(tables.words, 2 - moved, rtol=1e-5)
+    step = 1 / (1 / 4 + 2 * (1 + 2**2) / 128)
+    np.testing.assert_allclose(head.bias, [step, -step], rtol=1e-5)
+    np.testing.assert_allclose(head.weight, [[-3000 + 2 * step], [1000 - 2 * step]], rtol=1e-6)
+
+
 def test_a_set_of_many_labels_overflows_nowhere():
     """Logits of +-80 on 200 classes, whose 1 + exp(-|x|) are multiplied before a logarithm is taken."""
     tables = bag.Tables(np.zeros((1, 4), np.float32), np.zeros((0, 4), np.float32), 1)

@@ -1,9 +1,13 @@
-"""Training of the bag: the order of the texts. What is learned is tested by its kernel and by the whole road."""
+"""Training of the bag: the order of the texts, and many classes. More: the kernel and the whole road."""
 
 import numpy as np
 import pytest
 
+from rubrica.data.dataset import Dataset, Examples
 from rubrica.learning import bag
+from rubrica.learning.train import train
+from rubrica.models.config import load_recipe
+from rubrica.scoring.tasks import task_of
 
 
 @pytest.mark.parametrize("count", [1, 15, 16, 1000])
@@ -24,3 +28,17 @@ def test_neighbours_of_many_texts_share_a_stretch(monkeypatch):
         counts = np.unique(texts // 16, return_counts=True)[1]
         assert counts.tolist() == [16] * 8
         assert (np.abs(np.diff(texts)) > 1).mean() > 0.5  # but not one behind the other
+
+
+@pytest.mark.slow
+def test_thousands_of_classes_of_few_texts_are_learned():
+    classes = [f"class {i:04}" for i in range(3000)]
+
+    def examples(numbers):
+        texts = [f"word{i} thing{i % 7} x{j}" for i in range(len(classes)) for j in numbers]
+        return Examples(texts, [name for name in classes for _ in numbers])
+
+    splits = {"train": examples(range(4)), "test": examples(range(4, 6))}
+    model = train(Dataset("many", splits, (), "", task_of(classes, lists=False)), config=load_recipe("bag"))
+    assert model.artifact.metrics["test"]["accuracy"] > 0.97
+    assert (model.artifact.config.training.epochs, model.artifact.config.training.lr) == (5, 4.0)

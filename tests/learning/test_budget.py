@@ -39,7 +39,7 @@ def test_what_is_no_length_of_time(text):
 
 def test_few_texts_take_small_batches_and_many_epochs():
     def found(num_texts, *settings, recipe=None):
-        training = choose_length(changed(recipe or make_config(), settings), num_texts).training
+        training = choose_length(changed(recipe or make_config(), settings), num_texts, 4).training
         return training.batch_size, training.epochs
 
     assert found(900) == (32, 10)
@@ -50,6 +50,20 @@ def test_few_texts_take_small_batches_and_many_epochs():
     bag = load_recipe("bag")
     assert [found(texts, recipe=bag) for texts in (900, 5000, 68_000)] == [(64, 50), (64, 40), (64, 5)]
     assert found(900, recipe=load_recipe("linear"))[1] == load_recipe("linear").training.epochs
+
+
+def test_many_classes_of_few_texts_take_long_steps():
+    def found(num_texts, num_classes, *settings):
+        training = choose_length(changed(load_recipe("bag"), settings), num_texts, num_classes).training
+        return training.epochs, training.lr
+
+    assert found(200, 2) == found(200, 100) == (50, 0.5)
+    assert found(10_000, 150) == (20, 0.5)
+    assert found(1_000_000, 1000) == (5, 0.5)
+    assert found(3000, 300) == (50, 1.0)
+    assert found(15_000, 3000) == (5, 4.0)
+    assert found(15_000, 3000, "training.epochs=20", "training.lr=0.1") == (20, 0.1)
+    assert choose_length(load_recipe("gru"), 15_000, 3000).training.lr == load_recipe("gru").training.lr
 
 
 def machine(*, step, start=0.0, linear=0.0):
@@ -101,7 +115,7 @@ def test_a_linear_model_fits_or_not(caplog):
 
 
 def test_a_linear_model_alone_says_what_it_takes(caplog):
-    assert not fits_beside(job(choose_length(load_recipe("linear"), len(ROWS)), 10), machine(step=0, linear=12))
+    assert not fits_beside(job(choose_length(load_recipe("linear"), len(ROWS), 4), 10), machine(step=0, linear=12))
     assert "takes about 12.0 s" in caplog.text
 
 

@@ -17,7 +17,7 @@ ROWS = np.arange(0, 160, 2)  # 80 texts
 
 
 def job_of(data, name, *more, deadline=NEVER):
-    config = choose_length(changed(make_config(), [f"model.name={name}", *SETTINGS, *more]), len(ROWS))
+    config = choose_length(changed(make_config(), [f"model.name={name}", *SETTINGS, *more]), len(ROWS), 2)
     return Job(build_corpus(data, None, config.data), config, ROWS, title=name, deadline=deadline)
 
 

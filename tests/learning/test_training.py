@@ -83,6 +83,31 @@ def test_of_two_texts_a_class_every_model_learns_and_says_once_that_it_is_not_ca
     assert ("bag" in model.artifact.metrics) == (with_test and name not in ("bag", "linear"))
 
 
+def letters(counts):
+    """Texts of a word for each class, as many of each class as `counts` says."""
+    texts = [f"{label}{label} {chr(103 + i)}x" for label, count in counts.items() for i in range(count)]
+    return Examples(texts, [label for label, count in counts.items() for _ in range(count)])
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        (dict.fromkeys("abcdefghijklmnopqrstuvwxyz", 4), "bag: 10 of 104 texts are held out, of 10 of the 26 classes"),
+        (dict.fromkeys("abcdef", 4), "bag: 24 texts are too few to hold some out; probabilities"),
+        (dict.fromkeys("abcdef", 1), "bag: every class has one text only, so none is held out; probabilities"),
+        ({"a": 3, "b": 1}, "bag: 4 texts are too few to hold some out; probabilities"),
+        ({"a": 30, "b": 30}, None),
+    ],
+)
+def test_what_is_held_out_is_said(caplog, counts, said):
+    caplog.set_level("INFO")
+    data = Dataset("few", {"train": letters(counts)}, ("text",), "label", task_of([*counts], lists=False))
+    model = train(data, config=QUICK_BAG)
+    assert ("held out" in caplog.text or "hold some out" in caplog.text) == (said is not None)
+    assert said is None or said in caplog.text
+    assert ("validation" in model.artifact.metrics) == (len(counts) == 26 or said is None)
+
+
 def test_a_saved_seminar_model_scores_test_as_the_training_did(tiny_news, tiny_vectors, tmp_path):
     """The other recipes are in the tests of the seminar."""
     trained = learn(tiny_news, load_recipe("seminar-gru"), tiny_vectors, tmp_path / "model")

@@ -210,6 +210,12 @@ def test_trained_vectors_know_the_frequent_words():
     assert "The" in train_vectors(TEXTS, dim=4, min_count=20, epochs=1, lowercase=False).words
 
 
+def test_trained_vectors_split_scripts_without_spaces():
+    settings = {"dim": 2, "min_count": 4, "epochs": 1}
+    assert set(train_vectors(["天气 ok"] * 4, **settings).words) == {"天", "气", "ok"}
+    assert set(train_vectors(["天气 ok"] * 4, **settings, split_unspaced=False).words) == {"天气", "ok"}
+
+
 def test_training_takes_any_iterable_once():
     once = train_vectors((text for text in TEXTS), dim=4, epochs=2)
     assert_equal(once, *(lambda v: (v.words, v.matrix))(train_vectors(TEXTS, dim=4, epochs=2)))

@@ -195,7 +195,8 @@ def load_artifact(folder: Path | str) -> Artifact:
         if not 0 <= values.unknown_id < len(words):
             problem = f"unknown_id is {values.unknown_id}, but there are {len(words)} words; train and save anew"
             raise ArtifactError(folder / "config.json", problem)
-        vocab = Vocab(words, values.unknown_id, config.data.lowercase is not False)  # a training stores true or false
+        rule = (setting is not False for setting in (config.data.lowercase, config.data.split_unspaced))
+        vocab = Vocab(words, values.unknown_id, *rule)  # a training stores true or false
         metrics = _read_json(folder / "metrics.json", dict[str, Any])
         lines = _read_text(folder / "metrics.jsonl").splitlines()
         history = [_decode(folder / "metrics.jsonl", line, dict[str, int | float]) for line in lines]

@@ -22,6 +22,10 @@ class DataSettings(Settings, frozen=True, kw_only=True):
     lowercase: bool | Literal["auto"] = "auto"
     """Lower-case a text before it is split. "auto" lower-cases unless the given vectors know more of train's tokens as
     they are written, see `vectors/case.py`. The seminar kept the case, and its vectors know no capitals."""
+    split_unspaced: bool | Literal["auto"] = "auto"
+    """Make each character of a script without spaces (Han, kana, Thai, Lao, Khmer, Myanmar) a token; else a sentence is
+    one token. "auto" does, unless given vectors know no larger share of train's tokens then, see `vectors/case.py`.
+    A linear model does not read tokens; it has its own n-grams of characters."""
     max_length: Annotated[int, Meta(ge=1, le=1 << 20)] = 128
     """How many tokens of a text are read, from its start."""
     min_count: Annotated[int, Meta(ge=1, le=2**31 - 1)] = 2
@@ -57,9 +61,13 @@ class Training(Settings, frozen=True, kw_only=True):
     least_steps: ClassVar[int] = 0
     """Fewer updates are not worth their time; 0 always makes an epoch, however little time there is."""
 
-    def choose_epochs(self, num_texts: int, batch_size: int) -> int:
+    def choose_epochs(self, num_texts: int, batch_size: int, num_classes: int) -> int:
         """How many epochs a data set of this size needs. Source of the numbers: docs/decisions.md."""
         raise NotImplementedError
+
+    def choose_rest(self, num_texts: int, num_classes: int) -> Self:
+        """The settings with the numbers that are left open besides epochs and batch size; the epochs are chosen."""
+        return self
 
     def thawed(self) -> Self:
         """The settings for a table that trains from the first update on."""
@@ -103,7 +111,7 @@ class AdamTraining(Training, frozen=True, kw_only=True):
     needs_torch: ClassVar[bool] = True
     least_steps: ClassVar[int] = 200
 
-    def choose_epochs(self, num_texts: int, batch_size: int) -> int:
+    def choose_epochs(self, num_texts: int, batch_size: int, num_classes: int) -> int:
         """Chooses the number of epochs that gives about 2,000 updates, from 3 to 10."""
         return max(3, min(10, round(2000 * batch_size / num_texts)))
 
@@ -116,16 +124,28 @@ class SgdTraining(Training, frozen=True, kw_only=True):
 
     batch_size: Annotated[int, Meta(ge=0, le=1 << 20)] = 64
     """Texts whose rows move together."""
-    lr: Annotated[float, Meta(gt=0, le=1e6)] = 0.5
-    """Step size at the start; it falls to 0 with the last text."""
+    lr: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
+    """Step size at the start; it falls to 0 with the last text. 0 chooses by the number of classes and their texts."""
     label_smoothing: Share = 0.1
     """Share of a target that is spread over all classes; without it five epochs learn the texts by heart."""
     storage: Storage = "float32"
     """The rows of a bag are read in place."""
 
-    def choose_epochs(self, num_texts: int, batch_size: int) -> int:
-        """Chooses the number of epochs that reads about 200,000 texts, from 5 to 50."""
-        return max(5, min(50, round(200_000 / num_texts)))
+    def choose_epochs(self, num_texts: int, batch_size: int, num_classes: int) -> int:
+        """Chooses the number of epochs that reads about 200,000 texts, from 5 to 50; fewer above 600 classes.
+
+        A text takes as long as it has classes to be compared with.
+        """
+        return max(5, min(50, round(200_000 / num_texts * min(1, 600 / num_classes))))
+
+    def choose_rest(self, num_texts: int, num_classes: int) -> Self:
+        """Chooses a step size of 0.5 up to 150 classes; of 0.5 to 4 above, where a class has under 1,000 updates.
+
+        An update moves the row of its text's class by a share of `lr` and hardly moves the other classes, so few
+        updates of a class have to be long.
+        """
+        updates = self.epochs * num_texts / num_classes
+        return structs.replace(self, lr=self.lr or 0.5 * max(1, min(8, num_classes / 150, 1000 / updates)))
 
 
 class DescentTraining(Training, frozen=True, kw_only=True):
@@ -136,5 +156,5 @@ class DescentTraining(Training, frozen=True, kw_only=True):
 
     has_steps: ClassVar[bool] = False
 
-    def choose_epochs(self, num_texts: int, batch_size: int) -> int:
+    def choose_epochs(self, num_texts: int, batch_size: int, num_classes: int) -> int:
         return 20

@@ -26,7 +26,7 @@ from rubrica.files import cache_faults, make_array, unnamed_file
 from rubrica.scoring.task import Rows, Task
 from rubrica.text.tokens import WordCounter
 from rubrica.text.vocab import PAD_ID, TokenIds, Vocab
-from rubrica.vectors.case import settle_case
+from rubrica.vectors.case import settle_reading
 from rubrica.vectors.word_vectors import Vectors
 
 log = logging.getLogger(__name__)
@@ -85,14 +85,17 @@ def build_corpus(dataset: Dataset, vectors: Vectors | None, config: DataSettings
     """
     texts, tokens = {name: examples.texts for name, examples in dataset.splits.items()}, dict[str, TokenIds]()
     first = "train" if "train" in texts else next(iter(texts))
-    lowercase = settle_case(config, vectors, texts[first]).lowercase is True
+    settled = settle_reading(config, vectors, texts[first])
+    lowercase, split_unspaced = settled.lowercase is True, settled.split_unspaced is True
     if vectors is None:
-        counter = WordCounter(lowercase=lowercase, max_length=config.max_length)
+        counter = WordCounter(lowercase=lowercase, max_length=config.max_length, split_unspaced=split_unspaced)
         tokens[first] = _gather(len(texts[first]), (counter.add(stretch) for stretch in stretches(texts[first])))
-        vocab, ids = Vocab.from_counts(*counter.words(), lowercase=lowercase, min_count=config.min_count)
+        vocab, ids = Vocab.from_counts(
+            *counter.words(), lowercase=lowercase, min_count=config.min_count, split_unspaced=split_unspaced
+        )
         _renumber(tokens[first].ids, ids)
     else:
-        vocab = Vocab.from_vectors(vectors.words, lowercase=lowercase)
+        vocab = Vocab.from_vectors(vectors.words, lowercase=lowercase, split_unspaced=split_unspaced)
     for name in (name for name in texts if name not in tokens):
         numbered = (vocab.encode(stretch, config.max_length) for stretch in stretches(texts[name]))
         tokens[name] = _gather(len(texts[name]), ((found.ids, found.offsets) for found in numbered))

@@ -1,9 +1,10 @@
 """Which texts of train are held out for validation.
 
-A share of every class is held out. Where a text may have several labels, the rarest label chooses first, since it has
-few texts to choose from (the idea of K. Sechidis et al., "On the stratification of multi-label data", ECML 2011; for
-two parts one pass over the labels is enough). Texts that differ only in case, spaces and punctuation go to one side:
-else validation would ask for what training has shown.
+A share of every class is held out. Where that is less than half a text of many classes, so that too few texts would be
+held out, classes drawn at random give one text each, if that makes 10 texts. Where a text may have several labels, the
+rarest label chooses first, since it has few texts to choose from (the idea of K. Sechidis et al., "On the
+stratification of multi-label data", ECML 2011; for two parts one pass over the labels is enough). Texts that differ
+only in case, spaces and punctuation go to one side: else validation would ask for what training has shown.
 
 Letters: N texts.
 """
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from rubrica.files import make_array
 from rubrica.scoring.task import Rows, Targets, Task
 
+LEAST = 10  # texts; fewer, of other classes than most texts, tell nothing about probabilities
 _STRETCH = 1 << 16  # texts, or their targets, at a time
 _PUNCTUATION = bytes(code for code in range(128) if not chr(code).isalnum())
 
@@ -79,6 +81,13 @@ def _choose(task: Task, targets: Targets, fraction: float, generator: np.random.
     rows = np.flatnonzero(~settled)  # texts without a label
     generator.shuffle(rows)
     held[rows[: round(fraction * len(rows))]] = True
+    wanted = round(fraction * len(targets))
+    missing = wanted - int(np.count_nonzero(held))
+    without = np.flatnonzero((counts > 1) & (task.class_counts(targets, held) == 0))
+    if wanted >= LEAST and missing > 0 and len(without):
+        for label in generator.permutation(without)[:missing].tolist():
+            rows = _places(targets, int(counts[label]), partial(task.has_label, label=label))
+            held[generator.choice(rows)] = True
     _give_back(held, task, targets, None)
     return held
 

@@ -35,7 +35,6 @@ from rubrica.models.storage import WHOLE, store_tensors
 from rubrica.text.batching import pad_batch
 from rubrica.text.ngrams import CHARACTERS, Counts
 from rubrica.text.strings import as_texts
-from rubrica.text.tokenizer import TOKEN_PATTERN
 from rubrica.text.vocab import TokenIds
 
 OPSET = 18  # of 2022, the first whose BitwiseXor hashes n-grams; onnxruntime reads it since 1.14
@@ -88,7 +87,7 @@ def build_model(artifact: Artifact) -> Any:
         body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="rubrica"
     )
     # What a program needs beside `vocab.txt` to turn texts into inputs and answers into labels; each value is JSON.
-    metadata = {"labels": task.labels, "thresholds": task.thresholds, "token_pattern": TOKEN_PATTERN}
+    metadata: dict[str, Any] = {"labels": task.labels, "thresholds": task.thresholds}
     for member in config.members:
         metadata |= member.graph_settings(artifact.vocab, config.data)
     helper.set_model_props(model, {key: json.dumps(value, ensure_ascii=False) for key, value in metadata.items()})

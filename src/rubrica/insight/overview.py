@@ -24,7 +24,7 @@ def describe(dataset: Dataset, vectors: Vectors | None, config: DataSettings) ->
     corpus = build_corpus(dataset, vectors, config)
     vocab = corpus.vocab
     if vectors is not None:
-        vocab = Vocab.from_vectors(vectors.words, lowercase=vocab.lowercase)
+        vocab = Vocab.from_vectors(vectors.words, lowercase=vocab.lowercase, split_unspaced=vocab.split_unspaced)
     first = next(iter(dataset.splits.values()))
     facts: dict[str, Any] = {
         "name": dataset.name,
@@ -34,6 +34,7 @@ def describe(dataset: Dataset, vectors: Vectors | None, config: DataSettings) ->
         "problem_type": dataset.task.problem_type,
         "splits": {name: _split(split, corpus.splits[name].tokens) for name, split in dataset.splits.items()},
         "lowercase": vocab.lowercase,
+        "split_unspaced": vocab.split_unspaced,
         "max_length": config.max_length,
         "vocabulary": len(vocab.words),
         "examples": [_example(*row, vocab, config) for row in zip(first.texts[:3], first.labels[:3], strict=True)],
@@ -67,7 +68,8 @@ def _unknown(vocab: Vocab, texts: Sequence[str], config: DataSettings) -> dict[s
     """The share of tokens without an id, as written and lower-cased, and the most frequent that the model meets."""
     facts: dict[str, Any] = {}
     for name, lowercase in (("share_as_written", False), ("share_lowercased", True)):
-        tokens = (tokenize(text.lower() if lowercase else text)[: config.max_length] for text in texts)
+        rule = {"lowercase": lowercase, "split_unspaced": vocab.split_unspaced}
+        tokens = (tokenize(text, **rule)[: config.max_length] for text in texts)
         counts = Counter(chain.from_iterable(tokens))
         unknown = Counter({word: count for word, count in counts.items() if word not in vocab.index})
         facts[name] = unknown.total() / max(1, counts.total())

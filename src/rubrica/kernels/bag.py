@@ -3,7 +3,8 @@
 Source: A. Joulin et al., "Bag of tricks for efficient text classification", EACL 2017,
 https://arxiv.org/abs/1607.01759. An n-gram is hashed into one of B rows that it may share with others. Departures:
 n-grams are of ids, so all unknown words are one; their rows start at zero; and training is in batches whose rows
-move together, where fastText's threads race (the head, which is small, still learns from one text after the other).
+move together, where fastText's threads race (the head, which is small, still learns from one text after the other);
+and a step that promises more than 128 nats off the loss of its text, or is above 4, is shortened, see `_bounded`.
 
 Letters: N texts, C classes, D numbers in a row, V words, B buckets of n-grams.
 """
@@ -180,6 +181,7 @@ def _train_numpy(
         ends = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
         rows, owners = rows_of(tables, np.concatenate(parts), ends)
         means = mean_rows(_take(tables, rows), owners, len(batch))
+        shares = (1 / np.maximum(np.bincount(owners, minlength=len(batch)), 1)).astype(means.dtype)
         moves = np.empty_like(means)
         for i, (text, h) in enumerate(zip(batch.tolist(), means, strict=True)):
             weight = 1.0 if weights is None else float(weights[text])
@@ -192,14 +194,24 @@ def _train_numpy(
                 text_loss, d = _class_loss(logits, int(targets[text]), smoothing)
                 right += bool(logits.argmax() == targets[text])
             loss += weight * text_loss
-            moves[i] = -rate * (d @ head.weight)
+            by_features = d @ head.weight
+            moves[i] = -_bounded(rate, shares[i] * (by_features @ by_features)) * by_features
+            rate = _bounded(rate, (d @ d) * (1 + h @ h))
             head.weight[:] -= rate * np.outer(d, h)
             head.bias[:] -= rate * d
-        moves /= np.maximum(np.bincount(owners, minlength=len(batch)), 1).astype(moves.dtype)[:, None]
+        moves *= shares[:, None]
         is_word = rows < len(tables.words)
         np.add.at(tables.words, rows[is_word], moves[owners[is_word]])
         np.add.at(tables.ngrams, rows[~is_word] - len(tables.words), moves[owners[~is_word]])
     return loss / _total(texts, weights), right / max(1, len(texts))
+
+
+def _bounded(rate: float, square: float) -> float:
+    """The step on one text: `rate`, but at most 1 / (1 / 4 + square / 128), where `square` is of the gradient's length.
+
+    The reasons are in `native/bag.cpp`.
+    """
+    return min(rate, 1 / (1 / 4 + square / 128))
 
 
 def _class_loss(logits: Floats, target: int, smoothing: float) -> tuple[float, Floats]:

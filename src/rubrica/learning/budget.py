@@ -30,15 +30,16 @@ Trial = Callable[[Config, Rows], float]
 """Trains on some of the texts and forgets what was learned; returns the seconds of training."""
 
 
-def choose_length(config: Config, num_texts: int) -> Config:
-    """The settings with a batch size and a number of epochs, where the user left them open (0).
+def choose_length(config: Config, num_texts: int, num_classes: int) -> Config:
+    """The settings with a batch size, a number of epochs and a step size, where the user left them open (0).
 
     Fewer texts take smaller batches. The numbers were chosen on validation parts of data sets of 900 to 68,000 texts,
     see docs/decisions.md.
     """
     batch_size = config.training.batch_size or (_BATCH if num_texts >= _MANY else _SMALL_BATCH)
-    epochs = config.training.epochs or config.training.choose_epochs(num_texts, batch_size)
-    return config.replace(training={"batch_size": batch_size, "epochs": epochs})
+    epochs = config.training.epochs or config.training.choose_epochs(num_texts, batch_size, num_classes)
+    config = config.replace(training={"batch_size": batch_size, "epochs": epochs})
+    return config.replace(training=config.training.choose_rest(num_texts, num_classes).to_dict())
 
 
 def fits_beside(job: Job, trial: Trial) -> bool:

@@ -91,7 +91,7 @@ def _train_first(job: Job, trial: Trial | None, beside: Fitted | None) -> Fitted
         return beside
     if config is None:  # a bag's words start at no vectors
         bag = job.config.baseline().replace(training={"class_weight": job.config.training.class_weight})
-        bag = choose_length(bag, len(job.rows))
+        bag = choose_length(bag, len(job.rows), job.task.num_classes)
         job = replace(job, config=bag, vectors=None, title=bag.model.name)
         config = limit_steps(job, partial(_try, job))
         assert config is not None  # there is always an epoch of a bag

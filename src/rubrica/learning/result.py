@@ -50,10 +50,13 @@ def with_all_words(corpus: Corpus, vectors: Vectors) -> Corpus:
 
 def _all_words(corpus: Corpus, vectors: Vectors) -> tuple[Vocab, Rows, Rows]:
     """The words that a text holds or may yet hold, their rows among the vectors, and the places of the words in use."""
-    lowercase = corpus.vocab.lowercase
-    vocab, file_size = Vocab.from_vectors(vectors.words, lowercase=lowercase), len(vectors.words)
-    keep = np.zeros(corpus.table_size, bool)
-    keep[:file_size] = [is_token(word) and (not lowercase or word == word.lower()) for word in vocab.words[:file_size]]
+    lowercase, split_unspaced = corpus.vocab.lowercase, corpus.vocab.split_unspaced
+    vocab = Vocab.from_vectors(vectors.words, lowercase=lowercase, split_unspaced=split_unspaced)
+    keep, file_size = np.zeros(corpus.table_size, bool), len(vectors.words)
+    keep[:file_size] = [
+        is_token(word, split_unspaced=split_unspaced) and (not lowercase or word == word.lower())
+        for word in vocab.words[:file_size]
+    ]
     keep[corpus.rows] = True
     rows = np.flatnonzero(keep)
     return vocab.take(rows), rows, np.searchsorted(rows, corpus.rows)

@@ -13,7 +13,7 @@ import numpy as np
 
 from rubrica.artifact.folder import Artifact
 from rubrica.corpus.corpus import Corpus, Split
-from rubrica.corpus.held_out import hold_out
+from rubrica.corpus.held_out import LEAST, hold_out
 from rubrica.errors import RubricaError
 from rubrica.files import make_array
 from rubrica.learning.budget import choose_length
@@ -65,7 +65,8 @@ def train_corpus(
     corpus, config = prepare(corpus, vectors, config)
     rows, held = split_train(corpus, config, title)
     corpus = balance(corpus, config, rows)
-    job = Job(corpus, choose_length(config, len(rows)), rows, vectors, title=title, deadline=deadline)
+    config = choose_length(config, len(rows), corpus.task.num_classes)
+    job = Job(corpus, config, rows, vectors, title=title, deadline=deadline)
     if len(held.rows):
         job = replace(job, judge=lambda trained: score(trained, corpus.task, held.split, held.rows, job.config))
     began = time.perf_counter()
@@ -94,7 +95,8 @@ def train_corpus(
 
 def prepare(corpus: Corpus, vectors: Vectors | None, config: Config) -> tuple[Corpus, Config]:
     """Settle what the corpus and the vectors decide: case, size of the word vectors, numbers of the words."""
-    config = config.replace(data={"lowercase": corpus.vocab.lowercase})
+    vocab = corpus.vocab
+    config = config.replace(data={"lowercase": vocab.lowercase, "split_unspaced": vocab.split_unspaced})
     if vectors is not None and config.model.reads_words:
         config = config.replace(model={"embedding_dim": vectors.dim})
         if config.model.hashes_ids and config.model.starts_at_vectors:
@@ -109,9 +111,27 @@ def split_train(corpus: Corpus, config: Config, title: str) -> tuple[Rows, HeldO
         return all_rows(train), HeldOut(validation, all_rows(validation), from_train=False)
     fraction = min(config.data.validation_fraction, _MOST_HELD / len(train.targets))
     rows, held = hold_out(corpus.task, train.targets, fraction, config.training.seed, train.keys)
-    if fraction and not len(held):
-        log.warning("%s: %d texts are too few to hold some out; probabilities are not calibrated", title, len(rows))
+    if fraction:
+        _tell_held_out(corpus, fraction, rows, held, title)
     return rows, HeldOut(train, held, from_train=True)
+
+
+def _tell_held_out(corpus: Corpus, fraction: float, rows: Rows, held: Rows, title: str) -> None:
+    """Say why no text is held out, or which classes the held-out texts are of, if they are not of all."""
+    targets, num_texts = corpus.splits["train"].targets, len(rows) + len(held)
+    counts, held_counts = (np.count_nonzero(corpus.task.class_counts(targets, part)) for part in (None, held))
+    if len(held):
+        if held_counts < counts:
+            sizes = (len(held), num_texts, held_counts, counts)
+            log.info("%s: {:,} of {:,} texts are held out, of {:,} of the {:,} classes".format(*sizes), title)
+        return
+    if corpus.task.class_counts(targets).max() <= 1:
+        reason = "every class has one text only, so none is held out"
+    elif round(fraction * num_texts) < LEAST:
+        reason = f"{num_texts:,} texts are too few to hold some out"
+    else:
+        reason = "no text can be held out without a class that keeps none"
+    log.warning("%s: %s; probabilities are not calibrated", title, reason)
 
 
 def balance(corpus: Corpus, config: Config, rows: Rows) -> Corpus:

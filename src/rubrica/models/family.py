@@ -22,6 +22,7 @@ from rubrica.models.graph import Graph
 from rubrica.models.storage import Tensors
 from rubrica.text.batching import pad_batch
 from rubrica.text.ngrams import Counts
+from rubrica.text.tokenizer import token_pattern
 from rubrica.text.vocab import TokenIds, Vocab
 
 Floats = NDArray[np.floating[Any]]
@@ -147,6 +148,7 @@ class Family(Settings, frozen=True, kw_only=True):
     def graph_settings(self, vocab: Vocab, data: DataSettings) -> dict[str, Any]:
         """What another program needs to know to make `graph_inputs`, ready for JSON."""
         return {
+            "token_pattern": token_pattern(vocab.split_unspaced),
             "lowercase": vocab.lowercase,
             "max_length": data.max_length,
             "unknown_id": vocab.unknown_id,

@@ -26,6 +26,7 @@ from rubrica.models.family import Facts, Family, Floats, GraphInputs, Inputs, Sc
 from rubrica.models.graph import Graph, look_up
 from rubrica.models.storage import Tensors, take_rows
 from rubrica.text.ngrams import CHARACTERS, MAX_TOKENS, Index, Ngrams, count_ngrams, features, index_keys, weigh_counts
+from rubrica.text.tokenizer import token_pattern
 from rubrica.text.vocab import Vocab
 
 _TEXTS, _CHARACTERS = 1 << 10, 1 << 22  # of a stretch at most; a character becomes some 7 numbers of 8 bytes
@@ -100,7 +101,8 @@ class Linear(Family, frozen=True, kw_only=True):
         return count_ngrams(texts, self.ngrams(data))._asdict()
 
     def graph_settings(self, vocab: Vocab, data: DataSettings) -> dict[str, Any]:
-        return {"ngrams": self.ngrams(data)._asdict() | {"max_tokens": MAX_TOKENS}}
+        settings = {"token_pattern": token_pattern(split_unspaced=False), "max_tokens": MAX_TOKENS}
+        return {"ngrams": self.ngrams(data)._asdict() | settings}
 
     def add_logits(self, graph: Graph) -> str:
         """TF-IDF of the n-grams of a text, times their weights: what `logits` says of the text itself."""

@@ -1,4 +1,4 @@
-"""The settings in the config.json of formats 1 to 3, which had one flat table for all families."""
+"""The settings in the config.json of older models: formats 1 to 3 had one flat table for all families."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -32,6 +32,8 @@ def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:
         ConfigError: For an unknown key, or a table that is none.
     """
     values = {**values}  # a TypeError where it is no mapping
+    if isinstance(values.get("data"), dict):  # what split scripts without spaces came within format 4
+        values["data"] = {"split_unspaced": False} | values["data"]
     if values.get("rubrica_format", FORMAT) == FORMAT or not all(isinstance(values.get(key), dict) for key in _BEFORE):
         return values
     of_models = {key for kind in FAMILIES.values() for key in fields_of(kind)}

@@ -155,7 +155,9 @@ def _outcome(name: str, artifact: Artifact) -> dict[str, Any]:
 
 def _describe(dataset: Dataset, corpus: Corpus, vectors: Vectors, config: DataSettings) -> dict[str, Any]:
     tokens = corpus.splits["test"].tokens
-    vocab = Vocab.from_vectors(vectors.words, lowercase=corpus.vocab.lowercase)
+    vocab = Vocab.from_vectors(
+        vectors.words, lowercase=corpus.vocab.lowercase, split_unspaced=corpus.vocab.split_unspaced
+    )
     unknown = vocab.unknown_words(dataset.splits["test"].texts, config.max_length)
     return {
         "name": Path(dataset.name).name,

@@ -107,7 +107,7 @@ def run_ladder(
 
 def _climb_all(dataset: Dataset, vectors: Vectors, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
     """Measure every rung of both ladders; yields each one's part of the report."""
-    corpora: dict[tuple[bool, bool], Corpus] = {}  # keys: lower-cased or not, extended vectors or the user's
+    corpora: dict[tuple[Any, ...], Corpus] = {}  # keys: how texts are read; extended vectors or the user's
     for ladder in LADDERS:
         before: list[float] | None = None
         for rung, config in climb(ladder):
@@ -125,9 +125,10 @@ def _measure(
     accuracy, seconds = [], []
     for seed in seeds:
         start, settings = prepare_vectors(dataset, vectors, config.replace(training={"seed": seed}))
-        key = (settings.data.lowercase is True, start is not vectors)
+        rule = {"lowercase": settings.data.lowercase, "split_unspaced": settings.data.split_unspaced}
+        key = (*rule.values(), start is not vectors)
         if key not in corpora:  # every seed has the same words, and a corpus says nothing of their vectors
-            corpora[key] = build_corpus(dataset, start, make_config(data={"lowercase": settings.data.lowercase}).data)
+            corpora[key] = build_corpus(dataset, start, make_config(data=rule).data)
         metrics = train_corpus(corpora[key], start, settings, title=f"{title}, seed {seed}").metrics
         if metrics["interrupted"]:
             raise KeyboardInterrupt

@@ -209,7 +209,7 @@ def _keys_of(hashes: NDArray[np.uint64]) -> NDArray[np.uint32]:
 
 def _blocks(text: str, ngrams: Ngrams) -> list[_Block]:
     """The block of a text's words, and of its characters."""
-    tokens = tokenize(text.lower() if ngrams.lowercase else text)[:MAX_TOKENS]
+    tokens = tokenize(text, lowercase=ngrams.lowercase)[:MAX_TOKENS]
     lengths = np.array([len(token) for token in tokens], np.int64)
     ends = np.cumsum(lengths + 2)
     starts = ends - lengths - 2

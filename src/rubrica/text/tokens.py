@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from rubrica.kernels import native
 from rubrica.kernels.border import bind, call
-from rubrica.text.tokenizer import WHITE_SPACE, WORD, tokenize
+from rubrica.text.tokenizer import ALONE, WHITE_SPACE, WORD, tokenize
 
 _CODE_POINTS = 0x40000  # the planes that hold letters or white space; a test holds the rest of Unicode to it
-_WORD, _SPACE = 1, 2  # the kinds of native/tokens.cpp; punctuation is 0
+_WORD, _SPACE, _ALONE = 1, 2, 4  # the kinds of native/tokens.h; punctuation is 0
 _SPECIAL = ("\u0130", "\u03a3")  # dotted capital I: two characters; capital sigma: its form depends on its place
 _BYTES_PER_THREAD = 1 << 17  # fewer are not worth a thread
 _SLOT_BYTES = 16
@@ -56,15 +56,21 @@ def index_words(words: Sequence[str]) -> WordIndex | dict[str, int]:
 
 
 def encode(
-    texts: Sequence[str], index: WordIndex | dict[str, int], unknown_id: int, *, lowercase: bool, max_length: int
+    texts: Sequence[str],
+    index: WordIndex | dict[str, int],
+    unknown_id: int,
+    *,
+    lowercase: bool,
+    max_length: int,
+    split_unspaced: bool = False,
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Ids of the first `max_length` tokens of each text, one after the other, and where each text starts, (N + 1,).
 
     Words that `index_words` did not get have the `unknown_id`. With `lowercase`, texts are lower-cased before they are
-    split. `max_length` is at least 1.
+    split. `split_unspaced` is for scripts without spaces, see `tokenizer.py`. `max_length` is at least 1.
     """
     if isinstance(index, dict):
-        split = [tokenize(text.lower() if lowercase else text)[:max_length] for text in texts]
+        split = [tokenize(text, lowercase=lowercase, split_unspaced=split_unspaced)[:max_length] for text in texts]
         offsets = np.zeros(len(texts) + 1, np.int64)
         np.cumsum([len(tokens) for tokens in split], out=offsets[1:])
         found = (index.get(token, unknown_id) for token in chain.from_iterable(split))
@@ -74,7 +80,7 @@ def encode(
     offsets = np.empty(len(texts) + 1, np.int64)
     total = call("encode",
         threads, lowercase, max_length, unknown_id, len(texts), data, starts, ends,
-        *unicode_tables(data), len(index.slots), index.slots, *index.words[:2], ids, offsets,
+        *unicode_tables(data, split_unspaced), len(index.slots), index.slots, *index.words[:2], ids, offsets,
     )  # fmt: skip
     return ids[:total].copy(), offsets  # what was not needed of the room goes back
 
@@ -85,10 +91,11 @@ class WordCounter:
     Args:
         lowercase: Whether texts are lower-cased before they are split.
         max_length: How many tokens of a text, from its start, are numbered (all are counted); at least 1.
+        split_unspaced: Whether each character of a script without spaces is a token.
     """
 
-    def __init__(self, *, lowercase: bool, max_length: int) -> None:
-        self.lowercase, self.max_length = lowercase, max_length
+    def __init__(self, *, lowercase: bool, max_length: int, split_unspaced: bool = False) -> None:
+        self.lowercase, self.max_length, self.split_unspaced = lowercase, max_length, split_unspaced
         self._counter: Counter[str] = Counter()
         self._places: dict[str, int] = {}
         self._sizes = np.zeros(2, np.int64)
@@ -100,15 +107,16 @@ class WordCounter:
         """Count some more texts. Returns the ids of their words, and where the ids of each text start, (N + 1,)."""
         if native.library() is None:
             for text in texts:
-                self._counter.update(tokenize(text.lower() if self.lowercase else text))
+                self._counter.update(tokenize(text, lowercase=self.lowercase, split_unspaced=self.split_unspaced))
             for word in islice(self._counter, len(self._places), None):
                 self._places[word] = len(self._places)
-            return encode(texts, self._places, 0, lowercase=self.lowercase, max_length=self.max_length)
+            rule = {"lowercase": self.lowercase, "split_unspaced": self.split_unspaced}
+            return encode(texts, self._places, 0, max_length=self.max_length, **rule)
         data, starts, ends, threads = prepare(texts, self.lowercase)
         offsets = np.empty(len(texts) + 1, np.int64)
         count = call("counter_add",
             self._handle, threads, self.lowercase, self.max_length, len(texts), data, starts, ends,
-            *unicode_tables(data), offsets,
+            *unicode_tables(data, self.split_unspaced), offsets,
         )  # fmt: skip
         ids = np.empty(count, np.int32)
         call("counter_ids", self._handle, ids, self._sizes)
@@ -147,20 +155,23 @@ def _pack(texts: Sequence[str]) -> Packed:
     return Packed(data, starts, ends)
 
 
-def unicode_tables(data: NDArray[np.uint8]) -> tuple[NDArray[np.uint8] | None, NDArray[np.int32] | None, int]:
+def unicode_tables(
+    data: NDArray[np.uint8], split_unspaced: bool = False
+) -> tuple[NDArray[np.uint8] | None, NDArray[np.int32] | None, int]:
     """The tables of `native/tokens.cpp`, and how long they are; none where all of the data is ASCII."""
     if not data.size or data.max() < 128:
         return None, None, 0
-    kinds, lower = _unicode_tables()
+    kinds, lower = _unicode_tables(split_unspaced)
     return kinds, lower, len(kinds)
 
 
 @cache
-def _unicode_tables() -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+def _unicode_tables(split_unspaced: bool) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     """Kind and small form of each of the first code points, as this Python has them."""
     every = np.arange(_CODE_POINTS, dtype="<u4").tobytes().decode("utf-32-le", "surrogatepass")
     kinds = np.zeros(_CODE_POINTS, np.uint8)
-    for kind, pattern in ((_WORD, WORD), (_SPACE, WHITE_SPACE)):
+    patterns = [(_WORD, WORD), (_SPACE, WHITE_SPACE), *([(_ALONE, f"[{ALONE}]")] if split_unspaced else [])]
+    for kind, pattern in patterns:
         for match in re.finditer(f"{pattern}+", every):
             kinds[match.start() : match.end()] = kind
     for special in _SPECIAL:  # handled before; here they would shift what follows them

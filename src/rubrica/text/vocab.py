@@ -58,11 +58,13 @@ class Vocab:
         words: The word of each id; the first pads.
         unknown_id: The id of every word that is not among them.
         lowercase: Whether texts are lower-cased before they are split.
+        split_unspaced: Whether each character of a script without spaces is a token, see `tokenizer.py`.
     """
 
     words: list[str]
     unknown_id: int
     lowercase: bool
+    split_unspaced: bool = False
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -78,16 +80,22 @@ class Vocab:
         return ("\n".join(self.words) + "\n").encode("utf-8", "surrogatepass")
 
     @classmethod
-    def from_vectors(cls, words: Sequence[str], *, lowercase: bool) -> "Vocab":
+    def from_vectors(cls, words: Sequence[str], *, lowercase: bool, split_unspaced: bool = False) -> "Vocab":
         """The words of a vectors file in its order, in NFC; where it has no word `unk`, one more at the end."""
         words = compose_words(words)
         if UNKNOWN not in words:
             words.append(UNKNOWN)
-        return cls(words, words.index(UNKNOWN), lowercase)
+        return cls(words, words.index(UNKNOWN), lowercase, split_unspaced)
 
     @classmethod
     def from_counts(
-        cls, words: Sequence[str], counts: NDArray[np.int64], *, lowercase: bool, min_count: int = 1
+        cls,
+        words: Sequence[str],
+        counts: NDArray[np.int64],
+        *,
+        lowercase: bool,
+        min_count: int = 1,
+        split_unspaced: bool = False,
     ) -> "tuple[Vocab, NDArray[np.int32]]":
         """The words of texts, most frequent first (equal counts in the order given), and the id of each.
 
@@ -97,17 +105,16 @@ class Vocab:
         known = ["<pad>", "<unk>"]
         ids = np.full(len(words), 1, np.int32)
         ids[order] = np.arange(len(known), len(known) + len(order), dtype=np.int32)
-        return cls([*known, *(words[i] for i in order)], 1, lowercase), ids
+        return cls([*known, *(words[i] for i in order)], 1, lowercase, split_unspaced), ids
 
     def tokenize(self, text: str) -> list[str]:
-        """Split a text as this vocabulary was made: with or without lower-casing."""
-        return tokenize(text.lower() if self.lowercase else text)
+        """Split a text as this vocabulary was made."""
+        return tokenize(text, lowercase=self.lowercase, split_unspaced=self.split_unspaced)
 
     def encode(self, texts: Sequence[str], max_length: int) -> TokenIds:
         """Ids of the first `max_length` tokens of each text; unknown words get `unknown_id`."""
-        return TokenIds(
-            *tokens.encode(texts, self._lookup, self.unknown_id, lowercase=self.lowercase, max_length=max_length)
-        )
+        rule = {"lowercase": self.lowercase, "split_unspaced": self.split_unspaced}
+        return TokenIds(*tokens.encode(texts, self._lookup, self.unknown_id, max_length=max_length, **rule))
 
     def unknown_words(self, texts: Iterable[str], max_length: int) -> Counter[str]:
         """How often each word without an id occurs in the first `max_length` tokens of the texts."""
@@ -117,7 +124,7 @@ class Vocab:
     def take(self, rows: NDArray[np.int64]) -> "Vocab":
         """The vocabulary of some rows alone, which must hold row 0 (it pads) first and the unknown word."""
         unknown_id = int(np.flatnonzero(rows == self.unknown_id)[0])
-        return Vocab([self.words[row] for row in rows], unknown_id, self.lowercase)
+        return Vocab([self.words[row] for row in rows], unknown_id, self.lowercase, self.split_unspaced)
 
 
 def compose_words(words: Sequence[str]) -> list[str]:

@@ -27,10 +27,12 @@ _PIECE = "##"  # the mark of a piece inside a word
 def extend_vectors(vectors: Vectors, texts: Sequence[str], config: DataSettings, *, std: float, seed: int) -> Vectors:
     """The vectors (W, E), scaled, with more rows for words of the texts of train.
 
-    `config` says whether texts are lower-cased, and how frequent a word has to be. `std` is the standard deviation of
+    `config` says how texts are read, and how frequent a word has to be. `std` is the standard deviation of
     all given numbers after scaling, and of the drawn numbers; `seed` starts the draws.
     """
-    counter = WordCounter(lowercase=config.lowercase is not False, max_length=1)
+    counter = WordCounter(
+        lowercase=config.lowercase is not False, max_length=1, split_unspaced=config.split_unspaced is not False
+    )
     for stretch in stretches(texts):
         counter.add(stretch)
     index = {word: i for i, word in enumerate(compose_words(vectors.words))}

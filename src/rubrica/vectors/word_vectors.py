@@ -127,6 +127,7 @@ def train_vectors(
     min_count: int = 5,
     epochs: int = 5,
     lowercase: bool = True,
+    split_unspaced: bool = True,
     seed: int = 0xDEAD,
 ) -> Vectors:
     """Word vectors learned from one's own texts, with gensim's word2vec on our tokens.
@@ -141,6 +142,7 @@ def train_vectors(
         min_count: Rarer words are left out.
         epochs: Passes over the texts.
         lowercase: Whether texts are lower-cased first, as the model will do.
+        split_unspaced: Whether each character of a script without spaces is a word, see `text/tokenizer.py`.
         seed: Start of every random draw.
 
     Raises:
@@ -148,7 +150,7 @@ def train_vectors(
         MissingExtraError: If gensim is not installed.
     """
     word2vec = require("gensim.models.word2vec", "vectors")
-    sentences = [tokenize(text.lower() if lowercase else text) for text in texts]
+    sentences = [tokenize(text, lowercase=lowercase, split_unspaced=split_unspaced) for text in texts]
     model = word2vec.Word2Vec(vector_size=dim, window=5, min_count=min_count, sg=1, seed=seed, workers=1)
     model.build_vocab(sentences)
     source, found = f"{len(sentences)} own texts", len(model.wv)
