@@ -336,7 +336,7 @@ def test_calibrated(news, test_news, ensemble):
         (["x", "y"], ["a", "b"], [1, 0], ValueError, "one class only"),
         (["x", "y"], [0.5, 1.5], None, ValueError, "Unknown label type"),
         (["x", "y"], np.array([[0, 1], [1, 2]]), None, ValueError, "a matrix of 0 and 1"),
-        (["x", "y"], pandas.DataFrame([[0, 1], [1, 2]]), None, ValueError, "y holds 2"),
+        (["x", "y"], pandas.DataFrame([[0, 1], [1, 2]]), None, ValueError, "labels hold 2"),
         (["x", "y"], ["a", "b"], [1], ValueError, r"sample_weight.shape is \(1,\), expected \(2,\)"),
         (["x", "y"], ["a", "b"], [1, -1], ValueError, "negative"),
         (["x", "y"], ["a", "b"], [1, float("nan")], ValueError, "NaN"),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rubrica.data.dataset import Dataset, Examples
 from rubrica.data.labels import as_list
-from rubrica.data.objects import column_of, label_columns
+from rubrica.data.objects import column_of, label_columns, ones
 from rubrica.errors import ConfigError, nearest, require
 from rubrica.learning.train import train_dataset
 from rubrica.models.config import Config, make_config, read_recipe, recipe_names, with_known
@@ -235,7 +235,7 @@ class _Targets:
             named = getattr(y, "columns", None)
             self.classes = np.arange(len(columns)) if named is None else np.array(list(named))
             self.names = list(map(str, self.classes.tolist()))
-            self.labels = [_ones(row, self.names) for row in zip(*columns.values(), strict=True)]
+            self.labels = [ones(row, self.names) for row in zip(*columns.values(), strict=True)]
             return
         (values,) = columns.values()
         for place, value in enumerate(values):
@@ -269,12 +269,6 @@ class _Targets:
             return self.names
         there = {name for label in labels for name in as_list(label)}
         return [name for name in self.names if name in there]
-
-
-def _ones(row: Sequence[Any], names: list[str]) -> tuple[str, ...]:
-    if strange := [value for value in row if value not in (0, 1)]:
-        raise ValueError(f"y holds {strange[0]!r:.40}, expected a matrix of 0 and 1")
-    return tuple(name for name, value in zip(names, row, strict=True) if value)
 
 
 def _matrix(rows: list[list[int]], columns: int) -> NDArray[np.int64]:

@@ -128,7 +128,7 @@ def print_scores(scores: dict[str, Any]) -> None:
     _say("loss", _figure(scores["loss"], ".4f"))
     _say("texts", f"{scores['texts']:,}")
     _print(classes)
-    if "confusion" not in scores:  # there is none where a text may have more than one answer
+    if not scores.get("confusion"):  # there is none where a text may have more than one answer, or of many classes
         return
     labels, confusion = [row["label"] for row in scores["per_class"]], scores["confusion"]
     if len(labels) <= _MOST_COLUMNS:

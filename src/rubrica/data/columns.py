@@ -129,7 +129,7 @@ def _by_values(
     sizes = {name: sum(map(len, map(str, values[name]))) for name in values if name not in found}
     largest = max(sizes.values(), default=0)
     long = texts or tuple(name for name, size in sizes.items() if size * 4 > largest)
-    if len(found) != 1 or not long or (not labels and 2 * fewest > len(next(iter(values.values()))) > 2):
+    if len(found) != 1 or not long or (not labels and fewest == len(next(iter(values.values())))):
         advice = "name the columns: --columns label,text"
         raise DataError(table.path, f"{len(values)} columns without names, and their values do not tell; {advice}")
     log.info(

@@ -135,3 +135,14 @@ def _is_matrix(labels: Any) -> bool:
         return False
     widths = {len(row) if isinstance(row, list | tuple) else 0 for row in labels}
     return len(widths) == 1 and min(widths) > 1 and all(value in (0, 1) for row in labels for value in row)
+
+
+def ones(row: Sequence[Any], names: Sequence[str]) -> tuple[str, ...]:
+    """The names of the columns where a row of a matrix holds 1.
+
+    Raises:
+        ValueError: If it holds something else than 0 and 1.
+    """
+    if strange := [value for value in row if value not in (0, 1)]:
+        raise ValueError(f"labels hold {strange[0]!r:.40}, expected a matrix of 0 and 1")
+    return tuple(name for name, value in zip(names, row, strict=True) if value)

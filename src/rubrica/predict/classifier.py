@@ -7,7 +7,7 @@
 Letters: N texts, C classes.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.artifact.folder import Artifact, check_writable, load_artifact, save_artifact
-from rubrica.data.objects import GIVEN, column_of
+from rubrica.data.objects import GIVEN, column_of, label_columns, ones
 from rubrica.models.ensemble import Ensemble
 from rubrica.scoring.report import Report
 from rubrica.scoring.task import Floats
@@ -75,15 +75,18 @@ class Classifier:
         """Probabilities (N, C), one row per text, in order; where a text may have several labels, of each by itself."""
         return self.task.probabilities(self.logits(texts))
 
-    def evaluate(self, texts: Any, labels: Any, *, abstain_below: float | None = None, name: str = GIVEN) -> Report:
+    def evaluate(
+        self, texts: Any, labels: Any = None, *, abstain_below: float | None = None, name: str = GIVEN
+    ) -> Report:
         """The scores of the answers.
 
         A label that the model does not know counts as wrong, with a warning: see `Task.count`.
 
         Args:
-            texts: As in `predict`.
+            texts: As in `predict`. Without `labels`, texts and labels in whatever `train` takes: a path, a DataFrame,
+                a `Dataset`; of several splits the test split, or the first.
             labels: The label of each text in any spelling, such as 1, 1.0 or "1"; where a text may have several labels,
-                a list of them, or one.
+                a list or set of them, or one; or a matrix of 0 and 1, whose columns are `labels` or have their names.
             abstain_below: The report also says what abstaining gains.
             name: What a warning calls the texts.
 
@@ -95,7 +98,8 @@ class Classifier:
         from rubrica.scoring.unknown_labels import encode_scored  # late: an answer needs none
 
         self.task.check_abstaining(abstain_below)
-        texts, labels = column_of(texts), column_of(labels, "label")
+        texts, labels = _with_labels(texts) if labels is None else (texts, self._label_column(labels))
+        texts = column_of(texts)
         if not len(texts) or len(texts) != len(labels):
             raise ValueError(f"{len(texts)} texts and {len(labels)} labels; give as many labels as texts, at least one")
         targets, unknown = encode_scored(self.task, labels, name)  # first: a wrong label is found at once
@@ -131,10 +135,29 @@ class Classifier:
             lines = self.task.answer_lines(self.logits(chunk), all_classes=all_classes, abstain_below=abstain_below)
             yield "\n".join(lines)
 
+    def _label_column(self, labels: Any) -> Sequence[Any]:
+        """The labels as one column; the columns of a matrix of 0 and 1 are the classes, or have their names."""
+        columns = label_columns(labels)
+        if len(columns) == 1:
+            return next(iter(columns.values()))
+        named = list(columns) if hasattr(labels, "columns") else self.labels
+        if len(named) != len(columns):
+            raise ValueError(f"the matrix of labels has {len(columns)} columns, the model {len(named)} labels")
+        return [ones(row, named) for row in zip(*columns.values(), strict=True)]
+
     def _whole_batches(self, count: int) -> int:
         """About `count` texts: where padding is read as words, the training batch is part of the result."""
         batch_size = self.config.training.batch_size
         return batch_size * max(1, count // batch_size)
+
+
+def _with_labels(data: Any) -> tuple[Sequence[str], Sequence[Any]]:
+    """The texts and labels of the test split of a data set, or of its first."""
+    from rubrica.data.dataset import Dataset, read_dataset
+
+    splits = (data if isinstance(data, Dataset) else read_dataset(data)).splits
+    examples = splits.get("test") or next(iter(splits.values()))
+    return examples.texts, examples.labels
 
 
 def load(folder: str | Path) -> Classifier:

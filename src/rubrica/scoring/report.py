@@ -87,11 +87,12 @@ class OneLabelReport(Report):
 
     Args:
         accuracy: Share of texts that are answered rightly.
-        confusion: Counts (C + U, C + U): a row is the truth, a column the answer.
+        confusion: Counts (C + U, C + U): a row is the truth, a column the answer. None of more
+            than 1,000 classes.
     """
 
     accuracy: float
-    confusion: list[list[int]]
+    confusion: list[list[int]] | None
 
     measure: ClassVar[str] = "accuracy"
 

@@ -29,6 +29,7 @@ Targets = NDArray[Any]
 """The labels of N texts in numbers; what the numbers are is the task's own matter."""
 
 _STRETCH = 1 << 16  # labels at a time
+_MOST_CONFUSED = 1000  # classes; the matrix of 3,000 is 9 million numbers, almost all of them 0
 _MOST_UNKNOWN = 1000  # labels; a confusion matrix of more is no help, and the wrong column may hold a million
 _NO_LOSS = -1.0  # of a text whose label is unknown; a loss is at least 0
 _LEAST_WEIGHT = 1e-30  # of a batch, so that its loss is not 0/0
@@ -229,32 +230,33 @@ class Task:
     ) -> list[Any]:
         """The right and wrong answers as counts that add up over the texts, for `report`.
 
-        They are the confusion matrix; how many texts have an answer with `abstain_below`; how many of these are right.
-        As in scikit-learn, an unknown label is a class that is never answered: it has a row and a column of zeros.
+        They are how often each class is rightly answered, answered, and there (3, C); the confusion matrix, empty where
+        it would be too large to be read; how many texts have an answer with `abstain_below`; how many of these are
+        right. As in scikit-learn, an unknown label is a class that is never answered.
         """
-        answers = logits.argmax(axis=1)
-        confusion = metrics.confusion_matrix(targets, answers, self.num_classes + len(unknown))
+        answers, size = logits.argmax(axis=1), self.num_classes + len(unknown)
+        by_class = [np.bincount(of, minlength=size) for of in (answers[answers == targets], answers, targets)]
+        confusion = metrics.confusion_matrix(targets, answers, size) if size <= _MOST_CONFUSED else np.zeros((0, 0))
         if abstain_below is None:
-            return [confusion, 0, 0]
+            return [np.stack(by_class), confusion, 0, 0]
         answered = self.probabilities(logits).max(axis=1) >= abstain_below
-        return [confusion, int(answered.sum()), int((answers == targets)[answered].sum())]
+        return [np.stack(by_class), confusion, int(answered.sum()), int((answers == targets)[answered].sum())]
 
     def report(
         self, counts: list[Any], texts: int, abstain_below: float | None, unknown: Sequence[str] = (), **losses: Any
     ) -> Report:
         """The scores of all texts from their counts, and from the fields of `Report` that are losses."""
-        confusion, sure, hits = counts
-        by_label = np.stack([np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1)])
-        rows, macro_f1 = metrics.class_scores(by_label, [*self.labels, *unknown])
+        by_class, confusion, sure, hits = counts
+        rows, macro_f1 = metrics.class_scores(by_class, [*self.labels, *unknown])
         abstaining = None
         if abstain_below is not None:
             abstaining = Abstaining(abstain_below, sure / texts, hits / sure if sure else None)
         return OneLabelReport(
             texts=texts,
-            accuracy=float(np.trace(confusion) / texts),
+            accuracy=float(by_class[0].sum() / texts),
             macro_f1=macro_f1,
             per_class=rows,
-            confusion=confusion.tolist(),
+            confusion=confusion.tolist() if confusion.size else None,
             abstaining=abstaining,
             **losses,
         )

@@ -1,0 +1,67 @@
+"""Every example of docs/data.md is run: its files are written, its commands print what it shows, its Python runs."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = ["data.md", "data.ru.md"]
+BIN = Path(sys.executable).parent
+_BLOCK = re.compile(r"(?:^`([^`\n]+)`:\n\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page):
+    """The name that stands before each block of code, its language and its lines."""
+    return [match.groups() for match in _BLOCK.finditer((DOCS / page).read_text(encoding="utf-8"))]
+
+
+def commands(block):
+    """Each command of a block, and what is shown below it."""
+    for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        command, _, shown = part.partition("\n")
+        yield command, shown
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_example_does_what_the_page_shows(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names, ran = {}, 0
+    for name, language, content in blocks(page):
+        if name:
+            Path(name).write_text(content, encoding="utf-8")
+        elif language == "python":
+            exec(content, names)
+        else:
+            assert language == "console"
+            for command, shown in commands(content):
+                done = subprocess.run(
+                    f"export PATH={BIN}:$PATH; {{ {command}; }} 2>&1",
+                    shell=True, executable="/bin/bash", capture_output=True, text=True, encoding="utf-8",
+                )  # fmt: skip
+                assert done.stdout == shown, command
+                ran += 1
+    assert ran > 10
+
+
+def test_the_twin_has_the_same_examples():
+    english, russian = (
+        [(name, language, re.sub(r"#.*", "", content)) for name, language, content in blocks(page)] for page in PAGES
+    )
+    assert english == russian
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_page_has_every_flag_and_every_suffix(page):
+    from rubrica.cli.main import rubrica
+    from rubrica.data.files import FORMATS
+    from rubrica.data.layout import Layout
+    from rubrica.data.packed import OPENERS
+
+    text = (DOCS / page).read_text(encoding="utf-8")
+    reading = [option for option in rubrica.commands["data"].params if option.name in Layout.__dataclass_fields__]
+    flags = [flag for option in reading for flag in option.opts]
+    assert len(flags) == len(Layout.__dataclass_fields__)
+    assert not [word for word in (*flags, *FORMATS, *OPENERS, *Layout.__dataclass_fields__) if word not in text]
