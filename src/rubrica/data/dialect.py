@@ -93,5 +93,6 @@ def _quotes_are_plain(content: Content) -> bool:
         return False
     widths = set[int]()
     for stretch in content.stretches():
-        widths.update(line.count(b"\t") for line in stretch.split(b"\n") if line.strip())
+        lines = stretch.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        widths.update(line.count(b"\t") for line in lines if line.strip())
     return len(widths) == 1
