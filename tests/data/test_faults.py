@@ -1,15 +1,28 @@
 """Reading data sets: every fault is named by its file and line."""
 
+import bz2
 import gzip
+import io
+import lzma
+import zipfile
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from made_files import class_label, csv_bytes, each_size, jsonl_bytes, parquet_bytes, write
+from made_files import TINY, USUAL, class_label, csv_bytes, each_size, jsonl_bytes, parquet_bytes, write
 from rubrica.data.dataset import Dataset, Examples, check_trainable, leave_out_unknown, read_dataset, read_texts
 from rubrica.errors import DataError
 from rubrica.scoring.tasks import task_of
+
+
+def zip_bytes(files):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return stream.getvalue()
+
 
 GOOD = b"text,label\r\nfine,a\r\n"
 FAULTS = [
@@ -92,6 +105,36 @@ FAULTS = [
     ("a.txt", b"__label__a x\nno label\n", " line 2", "no label, expected __label__NAME"),
     ("a.txt", b"__label__a __label__b x\nno label\n", " line 2", "no label, expected __label__NAME"),
     ("a.txt", b"__label__ x\n", " line 1", 'no label in "label"'),
+    ("a.csv.bz2", b"no bzip2", "", "broken .bz2 file"),
+    ("a.csv.bz2", bz2.compress(GOOD * 100)[:-9], "", "broken .bz2 file"),
+    ("a.csv.xz", b"no xz", "", "broken .xz file"),
+    ("a.csv.xz", lzma.compress(GOOD * 100)[:-9], "", "broken .xz file"),
+    ("a.csv.zst", b"no zstd", "", "broken .zst file"),
+    ("a.csv.zst", pa.compress(GOOD * 100, "zstd", asbytes=True)[:-9], "", "broken .zst file"),
+    ("a.csv.zip", b"no zip", "", "broken .zip file"),
+    ("a.zip", b"no zip", "", "broken .zip file"),
+    ("a.zip", zip_bytes({"a.csv": GOOD})[:-9], "", "broken .zip file"),
+    ("a.zip", zip_bytes({"a.csv": GOOD, "b.csv": GOOD}), "", "holds 2 files, expected one; unpack it"),
+    ("a.zip", zip_bytes({}), "", "holds 0 files"),
+    ("a.zip", zip_bytes({"a.xlsx": b"PK"}), "", 'unknown format ".xlsx"'),
+    ("a.csv", b"Text,text\na,b\n", "", 'two columns are named alike ("Text", "text"); rename one, or pass --text-col'),
+    ("a.csv", b"text,Label,label\na,b,c\n", "", 'two columns are named alike ("Label", "label")'),
+    ("a.csv", b"note,\na,b\n", "", 'no column for texts; columns are "note", "2"'),
+    ("a.csv", b"1,,2\na,b,c\n", "", 'two columns are named "2"'),
+    ("a.csv", "text,label\na,b\n".encode("utf-16-le"), " line 1", "UTF-16 without its mark; pass --encoding utf-16-le"),
+    ("a.csv", "text,label\na,b\n".encode("utf-16-be"), " line 1", "UTF-16 without its mark; pass --encoding utf-16-be"),
+    ("a.json", b'[{"text": "a", "label": "b"}', " line 1", 'expected "," or "]" behind an object'),
+    (
+        "a.json",
+        b'[{"text": "a", "label": "b"},\n]',
+        " line 2",
+        "bad JSON at column 1 (Expecting value), expected an array",
+    ),
+    ("a.json", b'[{"text": "a", "label": "b"},\n5]', " line 2", "found a int, expected an object"),
+    ("a.json", b'[{"text": "a",\n "label": "b"}]\nmore', " line 3", "found 'more' behind the array"),
+    ("a.json", b'[{"text": "a", "label": "b"},\n{"text": "a", "label": " "}]', " line 2", 'no label in "label"'),
+    ("a.json", b"[]", "", "no rows"),
+    ("a.json", b'{"text": ["a", "b"],\n "label": ["x"]}', " line 1", "bad JSON"),
     ("a.xlsx", b"PK", "", 'unknown format ".xlsx", expected one of .csv, .tsv, .json, .jsonl'),
 ]
 
@@ -120,6 +163,56 @@ def test_an_unknown_column_comes_with_the_nearest(tmp_path):
 def test_a_delimiter_is_one_character(tmp_path, delimiter):
     with pytest.raises(ValueError, match="delimiter is"):
         read_dataset(write(tmp_path / "a.csv", GOOD), delimiter=delimiter)
+
+
+@pytest.mark.parametrize("encoding", ["utf-9", "rot13", "zip", "undefined", ""])
+def test_an_encoding_is_one_that_python_knows(tmp_path, encoding):
+    with pytest.raises(ValueError, match=r"encoding is .*give a name that Python knows"):
+        read_dataset(write(tmp_path / "a.csv", GOOD), encoding=encoding)
+
+
+def test_a_wrong_encoding_is_said_with_its_line(tmp_path):
+    path = write(tmp_path / "a.csv", GOOD + b"caf\xe9,a\n\n" + b"\x81,b\n")
+    for limits in (USUAL, TINY):
+        with pytest.raises(DataError, match=r"a\.csv line 5: not cp1252 .*; pass another --encoding"):
+            read_dataset(path, encoding="cp1252", limits=limits)
+
+
+SENTENCES = {
+    "cp1252": "le café crème à la carte, garçon\n",
+    "cp1250": "zażółć gęślą jaźń, świetny film, który polecam\n",
+    "cp1251": "цены на нефть растут, сборная выиграла матч\n",
+    "koi8_r": "цены на нефть растут, сборная выиграла матч\n",
+    "cp866": "цены на нефть растут, сборная выиграла матч\n",
+    "gb18030": "这个电影很好看，我们都喜欢\n",
+}
+
+
+@pytest.mark.parametrize("encoding", SENTENCES)
+def test_the_encoding_is_proposed_and_then_read(tmp_path, encoding):
+    text = SENTENCES[encoding]
+    path = write(tmp_path / "a.txt", b"__label__a ascii\n" + b"__label__b " + text.encode(encoding) * 20)
+    with pytest.raises(DataError, match=f"line 2: not UTF-8 .*; pass --encoding {encoding}, or save"):
+        read_texts(path)
+    assert read_texts(path, encoding=encoding)[1] == text.strip()
+
+
+def test_a_folder_or_mapping_has_each_split_once(tmp_path):
+    rows = [{"text": "a", "label": "x"}, {"text": "b", "label": "y"}]
+    assert list(read_dataset({"dev": rows, "train": rows}).splits) == ["train", "validation"]
+    with pytest.raises(DataError, match=r"two parts are the validation split \(train, valid, dev\)"):
+        read_dataset({"train": rows, "valid": rows, "dev": rows})
+
+
+@pytest.mark.parametrize("source", [5, None, ["a", "b"], iter(["a"]), object()])
+def test_what_is_no_table_is_refused(source):
+    with pytest.raises(TypeError, match="without labels; pass train"):
+        read_dataset(source)
+
+
+def test_an_unknown_part_of_the_layout_is_refused(tmp_path):
+    with pytest.raises(TypeError, match="header_row"):
+        read_dataset(write(tmp_path / "a.csv", GOOD), header_row=1)
 
 
 @pytest.mark.parametrize(

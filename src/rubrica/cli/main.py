@@ -147,7 +147,7 @@ def train(data: str, out: str, vectors: str | None, time_budget: float | None, *
 
     columns = {name: flags.pop(name) for name in Layout.__dataclass_fields__}
     config = _read_settings(**flags)
-    check_writable(out)
+    folder = check_writable(out)
     began = time.perf_counter()
     dataset = read_dataset(data, **columns)
     if time_budget:
@@ -156,13 +156,13 @@ def train(data: str, out: str, vectors: str | None, time_budget: float | None, *
     from rubrica.models.families import BASELINE
     from rubrica.scoring.report import headline
 
-    metrics = run_training(dataset, out=out, config=config, vectors=vectors, time_budget=time_budget).artifact.metrics
+    metrics = run_training(dataset, out=folder, config=config, vectors=vectors, time_budget=time_budget).artifact.metrics
     for split in ("validation", "test"):
         if scores := metrics.get(split):
             line = f"{split}: {headline(scores)}, {scores['texts']} texts"
             bag = metrics.get(BASELINE, {}).get(split)
             click.echo(line if bag is None else f"{line} (a bag of words: {bag:.4f})", err=True)
-    click.echo(f"trained in {metrics['train_seconds']:.1f} s; the model is in {out}", err=True)
+    click.echo(f"trained in {metrics['train_seconds']:.1f} s; the model is in {folder}", err=True)
 
 
 def _read_settings(

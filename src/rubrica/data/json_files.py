@@ -83,7 +83,8 @@ def _read_array(content: Content) -> Iterator[Table]:
             line += text.count("\n", counted, place)
             raise DataError(path, 'bad JSON, expected "," or "]" behind an object', line=line)
         place += 1
-    if rest := text[_behind_blanks(text, place + 1) :]:
+    if rest := text[(end := _behind_blanks(text, place + 1)) :]:
+        line += text.count("\n", counted, end)
         raise DataError(path, f"found {rest[:20]!r} behind the array", line=line)
 
 

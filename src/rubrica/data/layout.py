@@ -47,7 +47,7 @@ class Layout:
             raise ConfigError(f"delimiter is {mark!r}, expected one ASCII character, not a quote or a line end")
         if self.encoding is not None:
             try:
-                b"".decode(self.encoding)
+                "a".encode(self.encoding)
             except (LookupError, ValueError):
                 advice = "give a name that Python knows, such as utf-8, cp1252, cp1251 or shift_jis"
                 raise ConfigError(f"encoding is {self.encoding!r}; {advice}") from None
