@@ -5,7 +5,11 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import datasets
 import numpy as np
+import pandas
+import polars
+import pyarrow
 import pytest
 import torch
 from hypothesis import given, settings
@@ -194,3 +198,89 @@ def test_saved_models_answer_where_torch_is_not_installed(tmp_path):
         expected += f"{classifier.predict(['a b c'])} (1, 3)\n"
     command = [sys.executable, "-c", NO_TORCH, *(tmp_path / name for name in NETWORKS)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == expected
+
+
+# Texts and labels of any library
+
+
+TABLES = {
+    "list": list,
+    "tuple": tuple,
+    "generator": iter,
+    "numpy": lambda texts: np.array(texts, object),
+    "numpy column": lambda texts: np.array(texts, object)[:, None],
+    "series": lambda texts: pandas.Series(texts, range(len(texts), 0, -1)),
+    "category": lambda texts: pandas.Series(texts, dtype="category"),
+    "frame": lambda texts: pandas.DataFrame({"any": texts}),
+    "polars": polars.Series,
+    "polars frame": lambda texts: polars.DataFrame({"any": texts}),
+    "pyarrow": pyarrow.array,
+    "chunked": lambda texts: pyarrow.chunked_array([texts[:1], texts[1:]]),
+    "pyarrow table": lambda texts: pyarrow.table({"any": texts}),
+    "dataset": lambda texts: datasets.Dataset.from_dict({"any": texts}),
+    "column of a dataset": lambda texts: datasets.Dataset.from_dict({"any": texts, "id": [0] * len(texts)})["any"],
+    "dicts": lambda texts: [{"any": text} for text in texts],
+}
+SEVERAL = {
+    "frame": lambda texts: pandas.DataFrame({"text": texts, "id": 1}),
+    "polars frame": lambda texts: polars.DataFrame({"text": texts, "id": [1] * len(texts)}),
+    "pyarrow table": lambda texts: pyarrow.table({"text": texts, "id": [1] * len(texts)}),
+    "dataset": lambda texts: datasets.Dataset.from_dict({"text": texts, "id": [1] * len(texts)}),
+    "dicts": lambda texts: [{"text": text, "id": 1} for text in texts],
+}
+
+
+@pytest.mark.parametrize("column", TABLES)
+def test_texts_may_come_in_any_column(column):
+    classifier, _ = make("gru")
+    expected = classifier.predict_proba(TEXTS)
+    np.testing.assert_array_equal(classifier.predict_proba(TABLES[column](list(TEXTS))), expected)
+
+
+@pytest.mark.parametrize("table", SEVERAL)
+def test_a_table_of_several_columns_is_no_column(table):
+    classifier, _ = make("gru")
+    with pytest.raises(TypeError, match="pass one column"):
+        classifier.predict(SEVERAL[table](list(TEXTS)))
+    with pytest.raises(ValueError, match="expected one dimension"):
+        classifier.predict(np.array([TEXTS[:2], TEXTS[:2]], object))
+
+
+def test_a_missing_text_is_the_empty_text_and_a_number_is_what_is_written():
+    classifier, _ = make("gru")
+    texts = [None, float("nan"), pandas.NA, 5, 0.5, True, "e\u0301"]
+    expected = classifier.predict_proba(["", "", "", "5", "0.5", "True", "\xe9"])
+    np.testing.assert_array_equal(classifier.predict_proba(texts), expected)
+
+
+def test_the_best_labels_of_each_text():
+    classifier, _ = make("gru")
+    found = classifier.predict(TEXTS, k=2)
+    assert [labels[0] for labels in found] == classifier.predict(TEXTS)
+    order = np.argsort(-classifier.predict_proba(TEXTS), axis=1)
+    assert found == [[LABELS[place] for place in row[:2]] for row in order]
+    assert {len(labels) for labels in classifier.predict(TEXTS, k=99)} == {len(LABELS)}
+    with pytest.raises(ValueError, match="k is 0, expected at least 1"):
+        classifier.predict(TEXTS, k=0)
+    with pytest.raises(ValueError, match="give k or abstain_below"):
+        classifier.predict(TEXTS, k=1, abstain_below=0.5)
+
+
+def test_a_saved_model_is_the_same_model(tmp_path):
+    classifier, _ = make("gru")
+    classifier.save(tmp_path / "model")
+    np.testing.assert_array_equal(
+        rubrica.load(tmp_path / "model").predict_proba(TEXTS), classifier.predict_proba(TEXTS)
+    )
+    with pytest.raises(rubrica.RubricaError, match="model"):
+        classifier.save(tmp_path / "model")
+
+
+def test_a_data_set_is_scored_as_its_texts_and_labels_are(tmp_path):
+    classifier, _ = make("gru")
+    labels = [LABELS[place % len(LABELS)] for place in range(len(TEXTS))]
+    expected = classifier.evaluate(TEXTS, labels)
+    frame = pandas.DataFrame({"text": TEXTS, "label": labels})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    for data in (frame, tmp_path / "a.csv", rubrica.read_dataset(frame), {"train": frame[:1], "test": frame}):
+        assert classifier.evaluate(data) == expected
