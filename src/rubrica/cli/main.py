@@ -156,7 +156,9 @@ def train(data: str, out: str, vectors: str | None, time_budget: float | None, *
     from rubrica.models.families import BASELINE
     from rubrica.scoring.report import headline
 
-    metrics = run_training(dataset, out=folder, config=config, vectors=vectors, time_budget=time_budget).artifact.metrics
+    metrics = run_training(
+        dataset, out=folder, config=config, vectors=vectors, time_budget=time_budget
+    ).artifact.metrics
     for split in ("validation", "test"):
         if scores := metrics.get(split):
             line = f"{split}: {headline(scores)}, {scores['texts']} texts"

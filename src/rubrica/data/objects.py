@@ -3,42 +3,13 @@
 No library is imported: an object is known by the methods that it has.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rubrica.data.large_files import Limits
-from rubrica.data.table import Table, arrow_parts
 from rubrica.errors import DataError, quote_names
 
 GIVEN = "the given data"
 """What messages call data that has no path."""
-
-
-def tables_of(source: Any, limits: Limits) -> Iterator[Table]:
-    """A table of Python's objects: a DataFrame, a pyarrow table, a `Dataset`, a dict of columns, or dicts, a row each.
-
-    Raises:
-        DataError: If it has no rows, or two columns of one name.
-        TypeError: If it is no table.
-    """
-    if hasattr(source, "with_format") and hasattr(source, "features"):  # a Dataset
-        if hasattr(source, "num_rows"):
-            metadata = source.features.arrow_schema.metadata  # the names of classes
-            source = source.with_format("arrow")[:].replace_schema_metadata(metadata)
-        else:  # one that is read as it comes
-            source = list(source)
-    if hasattr(source, "schema") and hasattr(source, "to_pydict") and hasattr(source, "slice"):  # pyarrow
-        if not source.num_rows:
-            raise DataError(GIVEN, "no rows; give texts and labels")
-        yield from arrow_parts(GIVEN, source, limits)
-        return
-    columns = columns_of(source)
-    lengths = {name: len(column) for name, column in columns.items()}
-    if not any(lengths.values()):
-        raise DataError(GIVEN, "no rows; give texts and labels")
-    if len(set(lengths.values())) > 1:
-        raise DataError(GIVEN, f"columns of different lengths ({lengths}); give each column a value for every row")
-    yield Table(GIVEN, columns)
 
 
 def columns_of(source: Any) -> dict[str, list[Any]]:

@@ -10,8 +10,7 @@ from typing import Any
 from rubrica.data.files import FORMATS, file_suffix, read_parts
 from rubrica.data.large_files import Limits
 from rubrica.data.layout import Layout
-from rubrica.data.objects import tables_of
-from rubrica.data.table import Table, arrow_parts
+from rubrica.data.table import Table, arrow_parts, tables_of
 from rubrica.errors import DataError
 from rubrica.files import user_path
 

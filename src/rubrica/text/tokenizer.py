@@ -33,14 +33,16 @@ def token_pattern(split_unspaced: bool) -> str:
     return rf"{first}{word}+|[^{WORD}{WHITE_SPACE}{alone}]+"
 
 
-_PATTERN, _SPLITTING = (re.compile(token_pattern(split_unspaced)) for split_unspaced in (False, True))
+@cache
+def _compiled(split_unspaced: bool) -> re.Pattern[str]:  # at its first use: the native core does without
+    return re.compile(token_pattern(split_unspaced))
 
 
 def tokenize(text: str, *, lowercase: bool = False, split_unspaced: bool = False) -> list[str]:
     """Split a text, lower-cased first if asked. "Don't stop: 3.5%!" gives Don ' t stop : 3 . 5 %!"""
-    return (_SPLITTING if split_unspaced else _PATTERN).findall(text.lower() if lowercase else text)
+    return _compiled(split_unspaced).findall(text.lower() if lowercase else text)
 
 
 def is_token(word: str, *, split_unspaced: bool = False) -> bool:
     """Whether the rule can ever produce this word (a word with a space or `don't`, never)."""
-    return (_SPLITTING if split_unspaced else _PATTERN).fullmatch(word) is not None
+    return _compiled(split_unspaced).fullmatch(word) is not None
