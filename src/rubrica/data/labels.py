@@ -32,7 +32,8 @@ def read_labels(table: Table, columns: tuple[str, ...], separator: str) -> list[
         return _read_indicators(table, columns)
     names = table.class_names.get(columns[0])
     values = table.values(columns[0])
-    different = dict.fromkeys(values) if set(map(type, values)) == {str} else values  # each string is read once
+    kinds = set(map(type, values))  # of one kind each value is read once; of several, 1 and True would be one
+    different = dict.fromkeys(values) if len(kinds) == 1 and kinds <= {str, int, float, bool} else values
     labels: list[Label] = []
     for value in different:
         try:

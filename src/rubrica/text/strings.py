@@ -29,7 +29,8 @@ def as_text(value: Any) -> str:
     Raises:
         TypeError: If it is no text, number or missing value.
     """
-    value = plain(value)
+    if type(value) is not str:
+        value = plain(value)
     if isinstance(value, str):
         return value if value.isascii() else normalize("NFC", value)
     if is_missing(value):
@@ -45,10 +46,13 @@ def as_texts(values: Iterable[Any], first: int = 0) -> list[str]:
     Raises:
         TypeError: Names the place of the first value that is no text, counted from 0.
     """
+    values = list(values)
+    if set(map(type, values)) == {str} and all(map(str.isascii, values)):  # most of most data
+        return values
     texts = []
     for place, value in enumerate(values, first):
         try:
-            texts.append(value if type(value) is str and value.isascii() else as_text(value))
+            texts.append(as_text(value))
         except TypeError as error:
             raise TypeError(f"text {place} is {error}, expected a string") from None
     return texts
