@@ -35,13 +35,14 @@ def read_labels(table: Table, columns: tuple[str, ...], separator: str) -> list[
     kinds = set(map(type, values))  # of one kind each value is read once; of several, 1 and True would be one
     different = dict.fromkeys(values) if len(kinds) == 1 and kinds <= {str, int, float, bool} else values
     labels: list[Label] = []
-    for value in different:
+    for place, value in enumerate(different):
         try:
             labels.append(_read_label(value, names, separator))
         except ValueError as error:
+            row = place if different is values else values.index(value)
             if str(error) != "no label":
-                raise table.error(values.index(value), f'column "{columns[0]}": {error}') from None
-            raise table.error(values.index(value), f'no label in "{columns[0]}"; add one or remove the row') from None
+                raise table.error(row, f'column "{columns[0]}": {error}') from None
+            raise table.error(row, f'no label in "{columns[0]}"; add one or remove the row') from None
     if different is values:
         return labels
     return list(map(dict(zip(different, labels, strict=True)).__getitem__, values))
@@ -51,16 +52,16 @@ def _read_indicators(table: Table, columns: tuple[str, ...]) -> list[Label]:
     """The names of the columns that hold 1 in each row."""
     labels = [spell(column) for column in columns]
     rows = []
+    truth = {"0": False, "1": True, "false": False, "true": True}
     for column in columns:
-        values = table.values(column)
-        known = dict.fromkeys(values)
-        for value in known:
+        found: list[bool] = []
+        for row, value in enumerate(table.values(column)):
             try:
-                known[value] = {"0": False, "1": True, "false": False, "true": True}[spell(value)]
+                found.append(truth[spell(value)])
             except (ValueError, KeyError):
                 problem = f'found {value!r:.40} in "{column}", expected 0 or 1 in each of several columns of labels'
-                raise table.error(values.index(value), problem) from None
-        rows.append([known[value] for value in values])
+                raise table.error(row, problem) from None
+        rows.append(found)
     return [tuple(label for label, there in zip(labels, row, strict=True) if there) for row in zip(*rows, strict=True)]
 
 

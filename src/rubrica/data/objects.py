@@ -8,6 +8,9 @@ from typing import Any
 
 from rubrica.errors import DataError, quote_names
 
+_LISTS = ("tolist", "to_pylist", "to_list")  # of NumPy and pandas, pyarrow, polars
+_SHORT_FLOATS = ("float32", "float16", "Float32", "float", "halffloat")  # as these libraries call them
+
 GIVEN = "the given data"
 """What messages call data that has no path."""
 
@@ -23,9 +26,11 @@ def columns_of(source: Any) -> dict[str, list[Any]]:
         names = [str(name) for name in source.columns]
         if twice := {name for name in names if names.count(name) > 1}:
             raise DataError(GIVEN, f'two columns are named "{min(twice)}"; rename one of them')
-        return {name: source.iloc[:, place].tolist() for place, name in enumerate(names)}
+        return {name: as_list(source.iloc[:, place]) for place, name in enumerate(names)}
     if hasattr(source, "to_dict") and hasattr(source, "get_column"):  # polars
-        return {str(name): source.get_column(name).to_list() for name in source.columns}
+        return {str(name): as_list(source.get_column(name)) for name in source.columns}
+    if hasattr(source, "to_pydict"):  # pyarrow
+        return {name: as_list(source.column(name)) for name in source.column_names}
     if isinstance(source, Mapping):
         return {str(name): list(column_of(column)) for name, column in source.items()}
     if isinstance(source, Iterable) and not isinstance(source, str | bytes):
@@ -61,9 +66,8 @@ def column_of(values: Any, kind: str = "text") -> Sequence[Any]:
         values = values.ravel()
     elif len(shape) != 1:
         raise ValueError(f"{kind}s have shape {tuple(shape)}, expected one dimension; pass one column of the table")
-    for name in ("tolist", "to_pylist", "to_list"):  # of NumPy and pandas, pyarrow, polars
-        if hasattr(values, name):
-            return list(getattr(values, name)())
+    if any(hasattr(values, name) for name in _LISTS):
+        return as_list(values)
     if isinstance(values, Mapping | set | frozenset) or not isinstance(values, Iterable):
         raise TypeError(f"{kind}s is {values!r:.40} ({type(values).__name__}), expected a list of {kind}s")
     if isinstance(values, Sequence) and not (values and isinstance(values[0], Mapping)):
@@ -77,6 +81,18 @@ def column_of(values: Any, kind: str = "text") -> Sequence[Any]:
     return items
 
 
+def as_list(values: Any) -> list[Any]:
+    """A column of NumPy, pandas, pyarrow or polars as Python's own values.
+
+    A number of less than double precision keeps its shortest digits: 0.1 is 0.1, and not 0.10000000149011612.
+    """
+    if str(getattr(values, "dtype", getattr(values, "type", None))) in _SHORT_FLOATS:
+        import numpy as np
+
+        return list(np.asarray(values).astype(str).astype(float).tolist())
+    return list(next(getattr(values, name)() for name in _LISTS if hasattr(values, name)))
+
+
 def label_columns(labels: Any) -> Mapping[str, Sequence[Any]]:
     """The labels of some texts as columns: one, or of a matrix of 0 and 1 (or a table of them) a column for each label.
 
@@ -88,7 +104,7 @@ def label_columns(labels: Any) -> Mapping[str, Sequence[Any]]:
         labels = labels.toarray()
     if hasattr(labels, "iloc") and getattr(labels, "ndim", 0) == 2 and labels.shape[1] > 1:
         return columns_of(labels)
-    if hasattr(labels, "get_column") and len(labels.columns) > 1:
+    if (hasattr(labels, "get_column") or hasattr(labels, "to_pydict")) and len(labels.columns) > 1:
         return columns_of(labels)
     shape: tuple[int, ...] = getattr(labels, "shape", ())
     if len(shape) == 2 and shape[1] > 1 and hasattr(labels, "tolist"):

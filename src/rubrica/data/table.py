@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from rubrica.data.large_files import Limits
-from rubrica.data.objects import GIVEN, columns_of
-from rubrica.errors import DataError
+from rubrica.data.objects import GIVEN, as_list, columns_of
+from rubrica.errors import DataError, require
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Table:
         if isinstance(values, list):
             return values
         try:
-            return list(values.to_pylist())
+            return as_list(values)
         except (ValueError, OverflowError) as error:
             raise DataError(self.path, f'column "{column}" cannot be read ({error}); write it as strings') from None
 
@@ -83,7 +83,10 @@ def tables_of(source: Any, limits: Limits) -> Iterator[Table]:
             metadata = source.features.arrow_schema.metadata  # the names of classes
             source = source.with_format("arrow")[:].replace_schema_metadata(metadata)
         else:  # one that is read as it comes
-            source = list(source)
+            schema = source.features and source.features.arrow_schema
+            source = require("pyarrow", "data").Table.from_pylist(list(source), schema=schema)
+    if type(source).__name__ == "LazyFrame":  # of polars
+        source = source.collect()
     if hasattr(source, "schema") and hasattr(source, "to_pydict") and hasattr(source, "slice"):  # pyarrow
         if not source.num_rows:
             raise DataError(GIVEN, "no rows; give texts and labels")
