@@ -7,7 +7,7 @@ and what has two dimensions is refused.
 Letters: N texts, C classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, Self
@@ -23,6 +23,7 @@ from rubrica.learning.train import train_dataset
 from rubrica.models.config import Config, make_config, read_recipe, recipe_names, with_known
 from rubrica.models.families import DEFAULT
 from rubrica.predict.classifier import Classifier
+from rubrica.scoring.label_names import spell
 from rubrica.scoring.tasks import task_of
 from rubrica.text.strings import as_texts, is_missing
 from rubrica.vectors.word_vectors import Vectors
@@ -172,8 +173,11 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """The accuracy; of several labels the share of texts whose labels are all right."""
         found = self.predict(X)
         if self.multilabel_ == "lists":  # scikit-learn compares matrices alone
+            y = list(map(_labels_of, y))
             known = {label: place for place, label in enumerate(sorted({*chain(*found, *y)}, key=str))}
             y, found = (_matrix([[known[label] for label in row] for row in rows], len(known)) for rows in (y, found))
+        elif self.multilabel_ and hasattr(y, "columns") and set(y.columns) == set(self.classes_.tolist()):
+            y = y[self.classes_.tolist()]  # by name
         return float(accuracy_score(y, found, sample_weight=sample_weight))
 
     def _weights(self, sample_weight: Any, targets: "_Targets") -> NDArray[np.float64]:
@@ -245,18 +249,23 @@ class _Targets:
             self.form = "lists"
             self._read_lists(values)
             return
-        self.given: NDArray[Any] = column_or_1d(y, warn=True) if hasattr(y, "shape") else np.asarray(values)
+        # pandas' own types, such as Int64, become NumPy's by their values.
+        is_array = isinstance(getattr(y, "dtype", None), np.dtype)
+        self.given: NDArray[Any] = column_or_1d(y, warn=True) if is_array else np.asarray(values)
         if len(self.given):
             check_classification_targets(self.given)
         self.classes, targets = np.unique(self.given, return_inverse=True)
-        self.names = [str(label) for label in self.classes.tolist()]
+        self.names = _names_of(self.classes.tolist())
         self.labels = [self.names[target] for target in targets.tolist()]
 
     def _read_lists(self, values: Sequence[Any]) -> None:
-        rows = [value if isinstance(value, list | tuple | set | frozenset) else (value,) for value in values]
+        rows = list(map(_labels_of, values))
         every = sorted({label for row in rows for label in row}, key=lambda label: (str(type(label)), label))
-        self.classes, self.names = np.array(every), list(map(str, every))
-        self.labels = [tuple(dict.fromkeys(map(str, sorted(row, key=str)))) for row in rows]
+        kinds = set(map(type, every))
+        self.classes = np.array(every, None if len(kinds) == 1 else object)
+        self.names = _names_of(every)
+        named = dict(zip(every, self.names, strict=True))
+        self.labels = [tuple(dict.fromkeys(named[label] for label in sorted(row, key=str))) for row in rows]
 
     @property
     def is_multilabel(self) -> bool:
@@ -269,6 +278,23 @@ class _Targets:
             return self.names
         there = {name for label in labels for name in as_list(label)}
         return [name for name in self.names if name in there]
+
+
+def _labels_of(value: Any) -> Collection[Any]:
+    """The labels of a text as a list or set."""
+    if getattr(value, "shape", ()):
+        return list(value.tolist())
+    return value if isinstance(value, list | tuple | set | frozenset) else (value,)
+
+
+def _names_of(classes: list[Any]) -> list[str]:
+    """The labels as `train` spells them; as Python does where two would be one.
+
+    Raises:
+        ValueError: If one is empty or missing.
+    """
+    names = list(map(spell, classes))
+    return names if len(set(names)) == len(names) else list(map(str, classes))
 
 
 def _matrix(rows: list[list[int]], columns: int) -> NDArray[np.int64]:

@@ -120,7 +120,7 @@ FAULTS = [
     ("a.csv", b"Text,text\na,b\n", "", 'two columns are named alike ("Text", "text"); rename one, or pass --text-col'),
     ("a.csv", b"text,Label,label\na,b,c\n", "", 'two columns are named alike ("Label", "label")'),
     ("a.csv", b"note,\na,b\n", "", 'no column for texts; columns are "note", "2"'),
-    ("a.csv", b"1,,2\na,b,c\n", "", 'two columns are named "2"'),
+    ("a.csv", b"1,,2\na,b,c\n", "", 'columns are "1", "column 2", "2"'),
     ("a.csv", "text,label\na,b\n".encode("utf-16-le"), " line 1", "UTF-16 without its mark; pass --encoding utf-16-le"),
     ("a.csv", "text,label\na,b\n".encode("utf-16-be"), " line 1", "UTF-16 without its mark; pass --encoding utf-16-be"),
     ("a.json", b'[{"text": "a", "label": "b"}', " line 1", 'expected "," or "]" behind an object'),

@@ -206,7 +206,7 @@ fasttext_labels = fasttext_words.filter(lambda word: word.strip() and not set(wo
 @settings(deadline=None, max_examples=100)
 @given(
     rows=st.lists(st.tuples(lines, fasttext_labels, st.integers(0, 5)), min_size=1, max_size=5),
-    space=st.sampled_from(" \t\v\f\r\x00"),
+    space=st.sampled_from(" \t\v\f"),  # many \r are ends of lines, and many zero bytes UTF-16
 )
 def test_a_fasttext_label_may_stand_anywhere(folder, rows, space):
     data = ""

@@ -15,8 +15,10 @@ _TEXT_OPTIONS = (
     click.option("--text-column", "text_columns", multiple=True, help="Column of the text; repeat it to join several."),
     click.option("--delimiter", help="What separates the columns of a CSV file.  [default: found]"),
     click.option("--columns", help="Names of the columns where the first line is data, such as label,text."),
-    click.option("--no-header", "header", flag_value=False, default=True, help="The first line is data."),
-    click.option("--no-quotes", "quotes", flag_value=False, default=None, help="Quotes are plain characters."),
+    click.option(
+        "--no-header", "header", flag_value=False, default=True, show_default=False, help="The first line is data."
+    ),
+    click.option("--quotes/--no-quotes", default=None, help="Whether quotes enclose fields.  [default: found]"),
     click.option("--encoding", help="Encoding of the file, such as cp1251.  [default: UTF-8]"),
     click.option("--label-prefix", default="__label__", help="What begins a label in a fastText file."),
 )

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -233,7 +234,9 @@ def evaluate(
     classifier = _load(model, abstain_below)
     examples = read_split(data, split, **columns)
     with _faults_of(data):
-        report = classifier.evaluate(examples.texts, examples.labels, abstain_below=abstain_below, name=data)
+        report = classifier.evaluate(
+            examples.texts, examples.labels, abstain_below=abstain_below, name=data, label_separator=""
+        )
     scores = report.to_json()
     if as_json:
         click.echo(json.dumps(scores, ensure_ascii=False))
@@ -260,19 +263,24 @@ def predict(model: str, file: str, all_classes: bool, abstain_below: float | Non
 
 def _texts(file: str, **columns: Any) -> "Iterable[str]":
     """The texts of a file, or the lines of standard input or of a file without a suffix as they come."""
-    if file != "-" and (Path(file).suffix or columns["columns"] or not columns["header"] or columns["delimiter"]):
+    from rubrica.data.large_files import iter_lines
+    from rubrica.data.layout import Layout
+    from rubrica.data.line_files import label_splitter, read_lines
+
+    layout = Layout(**columns)
+    if file != "-" and (Path(file).suffix or layout.is_delimited):
         from rubrica.data.dataset import read_texts  # late: standard input needs no reader of formats
 
         return read_texts(file, **columns)
-    from rubrica.data.large_files import iter_lines
-    from rubrica.data.line_files import label_splitter
+    if layout.is_delimited or layout.texts or layout.quotes is not None:
+        flags = "--text-column, --columns, --no-header, --delimiter and --quotes"
+        raise click.UsageError(f"{flags} are for files with columns; {file} has a text a line")
+    if Path(file).is_file():
+        from rubrica.data.large_files import read_text
 
-    for name in ("text_columns", "columns", "delimiter", "quotes"):
-        if columns[name]:
-            flag = name.rstrip("s").replace("_", "-")
-            raise click.UsageError(f"--{flag} is for files with columns; {file} has a text a line")
-    split = label_splitter(columns["label_prefix"])
-    return (split(line)[1] for line in iter_lines(file, columns["encoding"]))
+        return chain.from_iterable(read_lines(read_text(Path(file), encoding=layout.encoding), layout))
+    split = label_splitter(layout.label_prefix)
+    return (split(line)[1] for line in iter_lines(file, layout.encoding))
 
 
 @rubrica.command()

@@ -3,8 +3,10 @@
 import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
+from unicodedata import normalize
 
 from rubrica.data.layout import Layout
+from rubrica.data.objects import GIVEN
 from rubrica.data.table import Table
 from rubrica.errors import DataError, nearest, quote_names
 from rubrica.text.strings import as_text, as_texts, is_missing
@@ -41,8 +43,8 @@ def find_columns(table: Table, layout: Layout, *, labeled: bool = True) -> tuple
     """
     texts = tuple(name for wanted in layout.texts for name in find_named(table, wanted))
     labels = tuple(name for wanted in layout.labels for name in find_named(table, wanted))
-    if not layout.header and not layout.names and labeled and not (texts and labels):
-        return _by_values(table, texts, labels)
+    if not layout.header and not layout.names and not (texts and (labels or not labeled)):
+        return (tuple(table.columns), ()) if len(table.columns) == 1 else _by_values(table, texts, labels)
     others = [name for name in table.columns if name not in labels]
     texts = texts or _present(table, TEXT_COLUMNS, others)[:1] or _present(table, TEXT_PARTS, others)
     others = [name for name in others if name not in texts]
@@ -65,7 +67,7 @@ def find_named(table: Table, wanted: str) -> tuple[str, ...]:
     """
     if wanted in table.columns:
         return (wanted,)
-    if found := _present(table, [wanted.strip().lower()], table.columns):
+    if found := _present(table, [wanted], table.columns):
         return found[:1]
     if "," in wanted:
         return tuple(name for part in wanted.split(",") for name in find_named(table, part.strip()))
@@ -106,8 +108,8 @@ def _present(table: Table, known: Iterable[str], names: Iterable[str]) -> tuple[
     """
     by_key: dict[str, list[str]] = {}
     for name in names:
-        by_key.setdefault(name.strip().lower(), []).append(name)
-    found = [by_key[key] for key in known if key in by_key]
+        by_key.setdefault(_key(name), []).append(name)
+    found = [by_key[key] for key in map(_key, known) if key in by_key]
     if twice := next((same for same in found[:1] if len(same) > 1), None):
         problem = f"two columns are named alike ({quote_names(twice)})"
         raise DataError(table.path, f"{problem}; rename one, or pass --text-column and --label-column")
@@ -124,7 +126,7 @@ def _by_values(
     """
     values = {name: table.values(name)[:_LOOKED_AT] for name in table.columns}
     kinds = {name: len(set(map(str, column))) for name, column in values.items() if name not in texts}
-    fewest = min(kinds.values(), default=0)
+    fewest = min((count for count in kinds.values() if count > 1), default=0)
     found = labels or tuple(name for name, count in kinds.items() if count == fewest)
     sizes = {name: sum(map(len, map(str, values[name]))) for name in values if name not in found}
     largest = max(sizes.values(), default=0)
@@ -146,11 +148,18 @@ def indicators(table: Table, names: Iterable[str]) -> list[str]:
 
 
 def _plain(value: Any) -> str:
-    return "" if is_missing(value) else str(value).strip().removesuffix(".0")
+    found = "" if is_missing(value) else str(value).strip().lower().removesuffix(".0")
+    return {"false": "0", "true": "1"}.get(found, found)
+
+
+def _key(name: str) -> str:
+    return normalize("NFC", name).strip().lower()
 
 
 def _no_column(table: Table, kind: str, option: str, others: Sequence[str] = ()) -> DataError:
-    advice = f"pass {option} (or --delimiter), or --columns label,text to name them if the first line is data"
+    advice = f"pass {option}"
+    if table.path != GIVEN and not str(table.path).lower().endswith((".json", ".jsonl", ".ndjson", ".parquet")):
+        advice += " (or --delimiter), or --columns label,text to name them if the first line is data"
     if len(ones := indicators(table, others)) > 1:
         advice = f"for the labels of its columns of 0 and 1 pass --label-column {','.join(ones)}"
     return DataError(table.path, f"no column for {kind}; columns are {quote_names(table.columns)}; {advice}")

@@ -15,6 +15,7 @@ from rubrica.data.layout import Layout
 from rubrica.data.table import Table, check_names
 from rubrica.errors import DataError, quote_names, require
 
+_ALONE = 1 << 20  # bytes; fewer are read before a second thread has started
 _LONGEST_ROW = 1 << 30  # bytes; pyarrow counts them in 32 bits
 
 
@@ -60,7 +61,12 @@ def _parts(content: Content, dialect: Dialect, first: list[str]) -> Iterator[Any
     parse = pa_csv.ParseOptions(delimiter=dialect.delimiter, quote_char=quote, newlines_in_values=dialect.quotes)
 
     def read(block_bytes: int) -> Iterable[Any]:
-        reading = pa_csv.ReadOptions(block_size=block_bytes, column_names=names, skip_rows=dialect.skipped)
+        reading = pa_csv.ReadOptions(
+            use_threads=len(content.data) > _ALONE,
+            block_size=block_bytes,
+            column_names=names,
+            skip_rows=dialect.skipped,
+        )
         options = reading, parse, kinds
         source = pa.BufferReader(pa.py_buffer(content.data))
         return pa_csv.open_csv(source, *options) if content.is_large else [pa_csv.read_csv(source, *options)]

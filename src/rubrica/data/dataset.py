@@ -19,9 +19,9 @@ from rubrica.data.columns import find_columns, read_column_texts
 from rubrica.data.files import read_parts, reader_of
 from rubrica.data.labels import as_list, classes_of, hint, like_train, read_labels
 from rubrica.data.large_files import USUAL, Limits, read_text
-from rubrica.data.layout import SEPARATOR, Layout
+from rubrica.data.layout import Layout
 from rubrica.data.line_files import read_fasttext, read_lines
-from rubrica.data.objects import GIVEN, column_of, label_columns
+from rubrica.data.objects import GIVEN, SEPARATOR, column_of, label_columns
 from rubrica.data.sources import find_splits
 from rubrica.data.stored_texts import CodedLabels, StoredTexts
 from rubrica.data.table import Table

@@ -7,6 +7,7 @@ Quotes enclose fields, as in RFC 4180. In files parted by tabs many programs wri
 plain where every line has as many columns as the first, and some field opens a quote and does not close it.
 """
 
+import logging
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -15,9 +16,12 @@ from rubrica.data.large_files import Content, decode
 from rubrica.data.layout import Layout
 from rubrica.errors import DataError
 
+log = logging.getLogger(__name__)
+
 _DELIMITERS = ",;\t|"
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _SAMPLED = 50  # lines that must agree where no header is there to tell
-_SEP_LINE = re.compile(rb'(?:\xef\xbb\xbf)?"?sep=([^\r\n])"?\r?\n', re.IGNORECASE)
+_SEP_LINE = re.compile(rb'(?:\xef\xbb\xbf)?"?sep=([^\r\n])\1*"?\r?\n', re.IGNORECASE)
 _OPENED = re.compile(rb'(?<![^\t\r\n])"')
 _ENCLOSED = re.compile(rb'(?<![^\t\r\n])"(?:[^"\t\r\n]|"")*"(?=[\t\r\n]|\Z)')
 
@@ -61,13 +65,17 @@ def column_names(content: Content, layout: Layout, first: list[str], *, header: 
         problem = f"{len(first)} columns, but --columns names {len(layout.names)} ({', '.join(layout.names)})"
         raise DataError(content.path, f"{problem}; name every column, or pass --delimiter")
     named = layout.names or (first if header else [""] * len(first))
-    return [name if name.strip() else str(place) for place, name in enumerate(named, 1)]
+    return [name if name.strip() else _number(place, named) for place, name in enumerate(named, 1)]
+
+
+def _number(place: int, named: list[str]) -> str:
+    return str(place) if str(place) not in named else f"column {place}"
 
 
 def _first_lines(content: Content, *, skipped: int) -> list[str]:
     """The first lines that are not blank; fewer where a byte is not UTF-8, which the reader will say."""
     start = bytes(content.data[: 1 << 16])
-    lines = decode(content.path, start[: start.rfind(b"\n") + 1] or start, lenient=True).split("\n")
+    lines = _LINE_END.split(decode(content.path, start[: start.rfind(b"\n") + 1] or start, lenient=True))
     return [line for line in lines[skipped:] if line.strip()][:_SAMPLED]
 
 
@@ -95,4 +103,7 @@ def _quotes_are_plain(content: Content) -> bool:
     for stretch in content.stretches():
         lines = stretch.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         widths.update(line.count(b"\t") for line in lines if line.strip())
-    return len(widths) == 1
+    plain = len(widths) == 1 and widths != {0}
+    if plain:
+        log.info("%s: quotes are read as plain characters; pass --quotes if they enclose fields", content.path)
+    return plain

@@ -14,7 +14,7 @@ _MARKS = {  # the longer ones first: that of UTF-16 begins one of UTF-32
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-_LATIN = ("cp1252", "cp1250", "cp1254", "cp1257", "mac_roman")
+_LATIN = ("cp1252", "cp1250", "cp1254", "cp1257")
 _OTHER = ("cp1251", "gb18030", "cp932", "cp949", "koi8_r", "cp866", "big5", "cp1253", "cp1255", "cp1256")
 """Encodings that a proposal is chosen from: what people use beside UTF-8, the more common ones first."""
 _WORD = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
@@ -25,6 +25,8 @@ _PART = 1 << 20  # bytes that are decoded at a time
 
 def encoding_of(start: bytes, given: str | None) -> str | None:
     """The encoding of a text file by its first bytes; None for UTF-8, which needs no work."""
+    if start.startswith(codecs.BOM_UTF8):
+        return None
     marked = next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
     found = given or marked
     return None if found is None or codecs.lookup(found).name in ("utf-8", "utf-8-sig") else found
@@ -61,7 +63,7 @@ def propose(data: bytes, place: int) -> str:
     sample = data[max(0, place - _SAMPLE // 2) :][:_SAMPLE]
     if wide := unmarked(sample):
         return wide
-    words = b" ".join(_WORD.findall(sample))
+    words = b"".join(_WORD.findall(sample))
     share = sum(byte > 127 for byte in words) / max(1, len(words))
     candidates = _OTHER if share > _ACCENTED else _LATIN
     try:
@@ -79,8 +81,10 @@ def propose(data: bytes, place: int) -> str:
 
 
 def unmarked(sample: bytes) -> str | None:
-    """The name of UTF-16 where its mark is missing: every other byte of ASCII letters is 0. None for other bytes."""
-    high, low = sample[::2].count(0), sample[1::2].count(0)
+    """The name of UTF-16 where its mark is missing: half of its bytes are small numbers. None for other bytes."""
+    high, low = (sum(byte < 9 for byte in sample[first::2]) for first in (0, 1))
     if 4 * max(high, low) <= len(sample):
         return None
-    return "utf-16-le" if low > high else "utf-16-be"
+    found = "utf-16-le" if low > high else "utf-16-be"
+    text = sample[: len(sample) // 2 * 2].decode(found, "replace")
+    return found if sum(map(str.isprintable, "".join(text.split()))) * 10 >= 9 * len("".join(text.split())) else None

@@ -55,6 +55,8 @@ def reader_of(path: Path, layout: Layout) -> Reader:
     """
     suffix = file_suffix(path)
     found = FORMATS.get(suffix)
+    if not suffix and path.suffix:  # only a packing
+        found = read_fasttext
     if layout.is_delimited and found in (None, read_fasttext):
         return partial(read_csv, usual="\t")
     if found is None:

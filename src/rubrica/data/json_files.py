@@ -73,7 +73,7 @@ def _read_array(content: Content) -> Iterator[Table]:
         lines.append(line)
         place = _behind_blanks(text, end)
         ended = text.startswith("]", place)
-        if len(rows) == _AT_A_TIME or ended:
+        if ended or (content.is_large and len(rows) == _AT_A_TIME):
             names = names or list(dict.fromkeys(chain.from_iterable(rows)))
             yield _table(path, names, rows, lines)
             rows, lines = [], []
@@ -98,7 +98,10 @@ def _columns_of(content: Content) -> Table | None:
         return None
     if len(whole) == 1 and _is_rows(rows := next(iter(whole.values()))):  # {"data": [{...}, ...]}
         return _table(content.path, list(dict.fromkeys(chain.from_iterable(rows))), rows, None)
-    columns = {name: list(of.values()) if isinstance(of, dict) else of for name, of in whole.items()}
+    columns = whole
+    if all(isinstance(of, dict) for of in whole.values()):  # by the index of pandas
+        keys = dict.fromkeys(key for of in whole.values() for key in of)
+        columns = {name: [of.get(key) for key in keys] for name, of in whole.items()}
     is_table = all(isinstance(column, list) for column in columns.values())
     if not is_table or len({len(column) for column in columns.values()}) != 1:
         return None

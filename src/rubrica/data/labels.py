@@ -6,17 +6,15 @@ the data set multi-label. So do several columns of 0 and 1, one for each label. 
 an empty string is an error.
 """
 
-import ast
 import re
 from collections.abc import Iterable
 from typing import Any
 
 from rubrica.data.columns import find_named
+from rubrica.data.objects import list_in
 from rubrica.data.table import Table
 from rubrica.scoring.label_names import spell
 from rubrica.scoring.task import Label, Task
-
-_GAP = re.compile(r"""(['"])\s+(?=['"])""")  # numpy writes no commas between strings
 
 
 def read_labels(table: Table, columns: tuple[str, ...], separator: str) -> list[Label]:
@@ -94,7 +92,7 @@ def like_train(table: Table, labels: list[Label], task: Task) -> list[Label]:
 
 def _read_label(value: Any, names: list[str] | None, separator: str) -> Label:
     if isinstance(value, str) and names is None and separator:
-        if (found := _list_in(value)) is not None:
+        if (found := list_in(value)) is not None:
             value = found
         elif separator in value:
             return _split(value, separator)
@@ -105,26 +103,11 @@ def _read_label(value: Any, names: list[str] | None, separator: str) -> Label:
 
 
 def _split(value: str, separator: str) -> Label:
-    parts = value.split(separator)
+    parts = value.strip().split(separator)
     if not all(map(str.strip, parts)):
         advice = f'remove a "{separator}", or pass --label-separator "" if it is part of the label'
         raise ValueError(f'an empty label in "{value:.40}"; {advice}')
     return tuple(dict.fromkeys(map(spell, parts)))
-
-
-def _list_in(text: str) -> list[Any] | None:
-    """The list that a program wrote as a string, such as `['a', 'b']`; None where a string is none."""
-    text = text.strip()
-    if text[:1] + text[-1:] not in ("[]", "{}", "()"):
-        return None
-    try:
-        found = ast.literal_eval(_GAP.sub(r"\1, ", text))
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return None
-    if text == "{}" or not isinstance(found, list | tuple | set):
-        return None
-    parts = sorted(found, key=str) if isinstance(found, set) else list(found)
-    return parts if all(isinstance(part, str | int | float) for part in parts) else None
 
 
 def _name(value: Any, names: list[str] | None) -> str:

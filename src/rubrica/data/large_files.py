@@ -117,9 +117,22 @@ def read_text(path: Path, limits: Limits = USUAL, encoding: str | None = None) -
         raise DataError(path, f"looks like UTF-16 without its mark; pass --encoding {wide}", line=1)
     if found is not None:
         data = _gather(iter_utf8(path, parts_of(data), found), limits)
-    if data.find(b"\n") < 0 <= data.find(b"\r"):  # of a Macintosh before 2001, and some programs of today
-        data = _gather((part.replace(b"\r", b"\n") for part in parts_of(data)), limits)
+    if _ends_in_returns(data):  # of a Macintosh before 2001, and some programs of today
+        data = _gather((part.replace(b"\r\n", b"\n").replace(b"\r", b"\n") for part in parts_of(data)), limits)
     return replace(content, data=data)
+
+
+def _ends_in_returns(data: bytes | mmap.mmap) -> bool:
+    r"""Whether more lines end in `\r` alone than in `\n`."""
+    if data.find(b"\r") < 0:
+        return False
+    from rubrica.data.encodings import parts_of
+
+    returns = lines = 0
+    for part in parts_of(data):
+        lines += part.count(b"\n")
+        returns += part.count(b"\r") - part.count(b"\r\n")
+    return returns > lines
 
 
 def _pieces(packed: IO[bytes], limits: Limits) -> Iterator[bytes]:
@@ -178,7 +191,7 @@ def iter_lines(source: Path | str, encoding: str | None = None) -> Iterator[str]
     Raises:
         DataError: If there is no such file or a line is not in its encoding.
     """
-    from rubrica.data.encodings import encoding_of, iter_utf8
+    from rubrica.data.encodings import encoding_of, iter_utf8, unmarked
 
     standard = str(source) == "-"
     path = "<stdin>" if standard else user_path(source)
@@ -186,7 +199,10 @@ def iter_lines(source: Path | str, encoding: str | None = None) -> Iterator[str]
         with nullcontext(sys.stdin.buffer) if standard else Path(path).open("rb") as stream:
             start = stream.readline()
             lines: Iterator[bytes] = chain([start] if start else [], stream)
-            if (found := encoding_of(start, encoding)) is not None:
+            found = encoding_of(start, encoding)
+            if found is None and encoding is None and (wide := unmarked(start[:256])):
+                raise DataError(path, f"looks like UTF-16 without its mark; pass --encoding {wide}", line=1)
+            if found is not None:
                 lines = _whole_lines(iter_utf8(path, lines, found))
             for number, line in enumerate(lines, 1):
                 yield decode(path, line, number).removesuffix("\n").removesuffix("\r")

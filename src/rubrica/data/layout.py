@@ -1,13 +1,12 @@
 """What the user says about a data set: which columns to read, and how its files are written."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from rubrica.data.objects import SEPARATOR
 from rubrica.errors import ConfigError
 
 LABEL_PREFIX = "__label__"
-SEPARATOR = "|"
-"""The mark between labels in one string."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +82,8 @@ class Layout:
 
 def as_names(given: str | Sequence[str] | None) -> tuple[str, ...]:
     """One name, several, or none as a tuple."""
-    if not given:
+    if given is None or given in ("", ()):
         return ()
-    return (given,) if isinstance(given, str) else tuple(given)
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        return (str(given),)
+    return tuple(map(str, given))

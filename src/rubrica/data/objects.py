@@ -3,13 +3,19 @@
 No library is imported: an object is known by the methods that it has.
 """
 
+import ast
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rubrica.errors import DataError, quote_names
 
+_GAP = re.compile(r"""(?<=['"\d.])\s+(?=['"\d-])""")  # numpy writes no commas
 _LISTS = ("tolist", "to_pylist", "to_list")  # of NumPy and pandas, pyarrow, polars
 _SHORT_FLOATS = ("float32", "float16", "Float32", "float", "halffloat")  # as these libraries call them
+
+SEPARATOR = "|"
+"""The mark between labels in one string."""
 
 GIVEN = "the given data"
 """What messages call data that has no path."""
@@ -81,6 +87,21 @@ def column_of(values: Any, kind: str = "text") -> Sequence[Any]:
     return items
 
 
+def list_in(text: str) -> list[Any] | None:
+    """The list that a program wrote as a string, such as `['a', 'b']`; None where a string is none."""
+    text = text.strip()
+    if text[:1] + text[-1:] not in ("[]", "{}", "()"):
+        return None
+    try:
+        found = ast.literal_eval(text if "," in text else _GAP.sub(", ", text))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+    if text == "{}" or not isinstance(found, list | tuple | set):
+        return None
+    parts = sorted(found, key=str) if isinstance(found, set) else list(found)
+    return parts if all(part is None or isinstance(part, str | int | float) for part in parts) else None
+
+
 def as_list(values: Any) -> list[Any]:
     """A column of NumPy, pandas, pyarrow or polars as Python's own values.
 
@@ -111,9 +132,12 @@ def label_columns(labels: Any) -> Mapping[str, Sequence[Any]]:
         labels = labels.tolist()
         if not _is_matrix(labels):
             raise ValueError(f"labels have shape {tuple(shape)}; give one a text, or a matrix of 0 and 1")
-    if _is_matrix(labels):
-        return {str(place): list(column) for place, column in enumerate(zip(*labels, strict=True))}
-    return {"label": column_of(labels, "label")}
+    column = column_of(labels, "label")
+    if isinstance(column, list | tuple):  # rows may be arrays
+        column = [as_list(row) if getattr(row, "shape", ()) else row for row in column]
+    if _is_matrix(column):
+        return {str(place): list(of) for place, of in enumerate(zip(*column, strict=True))}
+    return {"label": column}
 
 
 def _is_matrix(labels: Any) -> bool:

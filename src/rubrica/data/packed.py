@@ -1,5 +1,6 @@
 """Packed files: gzip, bzip2, xz, Zstandard, and zip archives with one file inside."""
 
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -67,8 +68,11 @@ def packing_faults() -> tuple[type[Exception], ...]:
     )
 
 
+_ADDED = re.compile(r"\._|\.DS_Store$|desktop\.ini$|Thumbs\.db$", re.IGNORECASE)  # by macOS and Windows
+
+
 def zip_member(path: Path) -> str:
-    """The name of the only file inside a zip archive; what macOS adds does not count.
+    """The name of the only file inside a zip archive; what macOS and Windows add does not count.
 
     Raises:
         DataError: If there is none, or several.
@@ -78,7 +82,7 @@ def zip_member(path: Path) -> str:
 
     with ZipFile(path) as archive:
         names = [name for name in archive.namelist() if not name.endswith("/")]
-    names = [name for name in names if not name.startswith("__MACOSX/") and Path(name).name != ".DS_Store"]
+    names = [name for name in names if not name.startswith("__MACOSX/") and not _ADDED.match(Path(name).name)]
     if len(names) != 1:
         raise DataError(path, f"holds {len(names)} files, expected one; unpack it and pass a file or the folder")
     return names[0]

@@ -17,7 +17,7 @@ from rubrica.files import user_path
 SPLITS = ("train", "validation", "test")
 MINI_NEWS = "mini-news"
 
-_SPLIT_NAMES = {"valid": "validation", "dev": "validation"} | {name: name for name in SPLITS}
+_SPLIT_NAMES = {"valid": "validation", "val": "validation", "dev": "validation"} | {name: name for name in SPLITS}
 _SHARD = re.compile(r"(?P<split>[a-z]+)(-\d+-of-(?P<count>\d+)(-[0-9a-f]+)?)?")
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?(:[\w.-]+)?")
 
@@ -46,7 +46,7 @@ def find_splits(source: Any, layout: Layout, limits: Limits) -> dict[str, Iterat
 
 def _objects(source: Any, limits: Limits) -> dict[str, Iterator[Table]]:
     """The splits of a mapping of them, such as a `DatasetDict`; any other table is train."""
-    if not isinstance(source, Mapping) or not source or not set(map(str, source)) <= set(_SPLIT_NAMES):
+    if not isinstance(source, Mapping) or ("train" not in source and not _SPLIT_NAMES.keys() & source.keys()):
         return {"train": tables_of(source, limits)}
     named = _by_split("the given data", source)
     return {split: tables_of(named[split], limits) for split in SPLITS if split in named}

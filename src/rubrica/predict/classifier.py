@@ -9,6 +9,7 @@ Letters: N texts, C classes.
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.artifact.folder import Artifact, check_writable, load_artifact, save_artifact
-from rubrica.data.objects import GIVEN, column_of, label_columns, ones
+from rubrica.data.objects import GIVEN, SEPARATOR, column_of, label_columns, list_in, ones
 from rubrica.models.ensemble import Ensemble
 from rubrica.scoring.report import Report
 from rubrica.scoring.task import Floats
@@ -58,7 +59,7 @@ class Classifier:
         self.task.check_abstaining(abstain_below)
         if k is None:
             return self.task.decide(self.logits(texts), abstain_below)
-        if k < 1 or abstain_below is not None:
+        if index(k) < 1 or abstain_below is not None:
             raise ValueError(f"k is {k}, expected at least 1" if k < 1 else "give k or abstain_below, one of the two")
         best = np.argsort(-self.logits(texts), axis=1, kind="stable")[:, :k]
         return [[self.task.labels[place] for place in row] for row in best.tolist()]
@@ -76,7 +77,7 @@ class Classifier:
         return self.task.probabilities(self.logits(texts))
 
     def evaluate(
-        self, texts: Any, labels: Any = None, *, abstain_below: float | None = None, name: str = GIVEN
+        self, texts: Any, labels: Any = None, *, abstain_below: float | None = None, name: str = GIVEN, **layout: Any
     ) -> Report:
         """The scores of the answers.
 
@@ -89,6 +90,7 @@ class Classifier:
                 a list or set of them, or one; or a matrix of 0 and 1, whose columns are `labels` or have their names.
             abstain_below: The report also says what abstaining gains.
             name: What a warning calls the texts.
+            layout: Without `labels`, how to read the data, see `read_dataset`; else `label_separator` alone.
 
         Raises:
             TypeError: As in `predict`.
@@ -98,7 +100,7 @@ class Classifier:
         from rubrica.scoring.unknown_labels import encode_scored  # late: an answer needs none
 
         self.task.check_abstaining(abstain_below)
-        texts, labels = _with_labels(texts) if labels is None else (texts, self._label_column(labels))
+        texts, labels = _with_labels(texts, layout) if labels is None else (texts, self._label_column(labels, **layout))
         texts = column_of(texts)
         if not len(texts) or len(texts) != len(labels):
             raise ValueError(f"{len(texts)} texts and {len(labels)} labels; give as many labels as texts, at least one")
@@ -135,11 +137,13 @@ class Classifier:
             lines = self.task.answer_lines(self.logits(chunk), all_classes=all_classes, abstain_below=abstain_below)
             yield "\n".join(lines)
 
-    def _label_column(self, labels: Any) -> Sequence[Any]:
+    def _label_column(self, labels: Any, label_separator: str = SEPARATOR) -> Sequence[Any]:
         """The labels as one column; the columns of a matrix of 0 and 1 are the classes, or have their names."""
         columns = label_columns(labels)
         if len(columns) == 1:
-            return next(iter(columns.values()))
+            (column,) = columns.values()
+            known = set(self.task.labels)
+            return [_parts(label, known, label_separator) for label in column] if label_separator else column
         named = list(columns) if hasattr(labels, "columns") else self.labels
         if len(named) != len(columns):
             raise ValueError(f"the matrix of labels has {len(columns)} columns, the model {len(named)} labels")
@@ -151,11 +155,20 @@ class Classifier:
         return batch_size * max(1, count // batch_size)
 
 
-def _with_labels(data: Any) -> tuple[Sequence[str], Sequence[Any]]:
+def _parts(label: Any, known: set[str], separator: str) -> Any:
+    """The labels in one string, as in `a|b` or `['a', 'b']`, where the model has no label of this name."""
+    if not isinstance(label, str) or label in known:
+        return label
+    if (found := list_in(label)) is not None:
+        return found
+    return list(filter(None, map(str.strip, label.split(separator)))) if separator in label else label
+
+
+def _with_labels(data: Any, layout: dict[str, Any]) -> tuple[Sequence[str], Sequence[Any]]:
     """The texts and labels of the test split of a data set, or of its first."""
     from rubrica.data.dataset import Dataset, read_dataset
 
-    splits = (data if isinstance(data, Dataset) else read_dataset(data)).splits
+    splits = (data if isinstance(data, Dataset) else read_dataset(data, **layout)).splits
     examples = splits.get("test") or next(iter(splits.values()))
     return examples.texts, examples.labels
 
