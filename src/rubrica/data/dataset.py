@@ -136,7 +136,7 @@ def _read(name: str, found: dict[str, Iterator[Table]], layout: Layout, limits: 
             if lists:
                 labels = type(labels)(map(as_list, labels))
                 _explain_lists(name, labels, layout.label_separator if len(labels_from) == 1 else "")
-            elif found_hint := hint(labels):
+            elif found_hint := hint(set(labels)):
                 log.warning("%s: %s", name, found_hint)
         splits[split] = Examples(texts, labels)
     assert task is not None  # there is at least one split

@@ -54,8 +54,15 @@ def label_splitter(prefix: str) -> Callable[[str], tuple[list[str], str]]:
     """A function from a line to its labels without the prefix, and its text; a line without labels stays as it is."""
     label = re.compile(rf"(?<![^{_SPACE}]){re.escape(prefix)}([^{_SPACE}]*)[{_SPACE}]*")
 
+    first_space = re.compile(f"[{_SPACE}]").split
+
     def split(line: str) -> tuple[list[str], str]:
-        if prefix not in line or not (found := label.findall(line)):
+        if prefix not in line:
+            return [], line
+        if line.startswith(prefix) and line.find(prefix, 1) < 0:  # most lines
+            name, *rest = first_space(line, 1)
+            return [name[len(prefix) :]], rest[0].strip(_SPACE + "\n") if rest else ""
+        if not (found := label.findall(line)):
             return [], line
         return found, label.sub("", line).strip(_SPACE + "\n")
 

@@ -47,8 +47,8 @@ def as_texts(values: Iterable[Any], first: int = 0) -> list[str]:
         TypeError: Names the place of the first value that is no text, counted from 0.
     """
     values = list(values)
-    if set(map(type, values)) == {str} and all(map(str.isascii, values)):  # most of most data
-        return values
+    if set(map(type, values)) == {str}:  # most columns; most texts are ASCII
+        return [text if text.isascii() else normalize("NFC", text) for text in values]
     texts = []
     for place, value in enumerate(values, first):
         try:
