@@ -31,7 +31,7 @@ def _find_ascii(name: str) -> codecs.CodecInfo | None:
 def make_printable() -> None:
     """Let stdout and stderr print every character.
 
-    A file and a pipe get UTF-8, which is what other programs expect of JSON and of CSV. A terminal keeps its own
+    A file and a pipe get UTF-8, since other programs expect it of JSON and CSV. A terminal keeps its own
     encoding, since it could not show another, and gets escapes for the rest. They keep JSON valid.
     """
     codecs.register_error(_ESCAPES, _escape)

@@ -4,7 +4,7 @@ The first lines tell. A file has the usual delimiter of its suffix if that parts
 semicolon, tab and bar that parts it most often. Excel's line `sep=;` says it itself, and is no row.
 
 Quotes enclose fields, as in RFC 4180. In files parted by tabs many programs write quotes as plain characters; they are
-plain where every line has as many columns as the first, and some field opens a quote and does not close it.
+plain where all lines have the same number of columns, and some field opens a quote and does not close it.
 """
 
 import logging

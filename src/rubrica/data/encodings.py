@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rubrica.errors import DataError
 
-_MARKS = {  # the longer ones first: that of UTF-16 begins one of UTF-32
+_MARKS = {  # the longer marks first: a mark of UTF-32 begins with the mark of UTF-16
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",

@@ -183,7 +183,7 @@ def check(artifact: Artifact, content: bytes) -> Differences:
 
 
 def _draw_tokens(draw: np.random.Generator, num_words: int, texts: int, steps: int) -> TokenIds:
-    """Texts of random words, the last one of `steps` words and the others of as many at most."""
+    """Texts of random words. The last text has `steps` words; no text has more."""
     ids = draw.integers(0, num_words, (texts, steps))
     lengths = draw.integers(0, steps + 1, texts)
     lengths[-1] = steps

@@ -11,7 +11,7 @@ from unicodedata import normalize
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a value of a table says that there is none."""
+    """Whether a value of a table is missing."""
     # pandas' own compare with nothing, and NaN of any kind not with itself.
     return value is None or type(value).__name__ in ("NAType", "NaTType") or (value != value) is True
 
