@@ -97,8 +97,8 @@ class Task:
         The unknown labels are numbered from C on, in alphabetical order. See `count` for what they do to the scores.
 
         Raises:
-            ValueError: For a text with more labels than the task allows, something that is no label, or so many unknown
-                labels that they cannot be labels.
+            ValueError: If a text has more labels than the task allows, if something is no label, or if there are more
+                than 1,000 unknown labels.
         """
         names = ModelNames(self.labels)
         for place, label in enumerate(labels):
