@@ -101,12 +101,13 @@ class Task:
                 than 1,000 unknown labels.
         """
         names = ModelNames(self.labels)
-        for place, label in enumerate(labels):
-            try:
-                for part in self.parts(label):
-                    names[part]
-            except ValueError as error:
-                raise ValueError(f"label {place}: {error}") from None
+        for first in range(0, len(labels), _STRETCH):  # a slice at a time: labels may come from a mapped file
+            for place, label in enumerate(labels[first : first + _STRETCH], first):
+                try:
+                    for part in self.parts(label):
+                        names[part]
+                except ValueError as error:
+                    raise ValueError(f"label {place}: {error}") from None
         unknown = tuple(sorted(set(names.values()).difference(self.labels)))
         if len(unknown) > _MOST_UNKNOWN:
             found = f"{len(unknown):,} labels that the model does not know ({quote_names(unknown[:3])}, ...)"
