@@ -1,6 +1,7 @@
 """Reading data sets: every fault is named by its file and line."""
 
 import bz2
+import gc
 import gzip
 import io
 import lzma
@@ -156,6 +157,7 @@ FAULTS = [
 @each_size
 def test_a_fault_is_named_with_its_place(tmp_path, name, content, where, what, limits):
     path = write(tmp_path / name, content)
+    gc.collect()  # of other tests' objects: at the end of the stack, behind 1,000 brackets, none can be finalised
     with pytest.raises(DataError) as caught:
         read_dataset(path, limits=limits)
     message = str(caught.value)

@@ -22,6 +22,18 @@ _BLANK = re.compile(r"[ \t\r\n]*")
 _AT_A_TIME = 1 << 14  # objects of an array that are Python's own at the same time
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Python's own reader would drop a value whose key comes again."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {max(keys, key=keys.count)!r} stands twice in an object")
+    return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)
+
+
 def read_json(content: Content, layout: Layout) -> Iterator[Table]:
     """The rows of an array, of JSON Lines, or of columns as pandas' `to_json` writes them.
 
@@ -59,7 +71,7 @@ def _read_array(content: Content) -> Iterator[Table]:
     path, text = content.path, decode(content.path, bytes(content.data))
     names, rows, lines = list[str](), list[dict[str, Any]](), list[int]()
     place, line, counted = text.index("[") + 1, 1, 0
-    scan = json.JSONDecoder(object_pairs_hook=_object).raw_decode
+    scan = _DECODER.raw_decode
     while True:
         place = _behind_blanks(text, place)
         line, counted = line + text.count("\n", counted, place), place
@@ -92,7 +104,7 @@ def _read_array(content: Content) -> Iterator[Table]:
 def _columns_of(content: Content) -> Table | None:
     """The columns of one object of lists, or of objects as in `{"text": {"0": "a"}}`; None where it is no such."""
     try:
-        whole = json.loads(decode(content.path, bytes(content.data)), object_pairs_hook=_object)
+        whole = _DECODER.decode(decode(content.path, bytes(content.data)))
     except (ValueError, RecursionError):
         return None
     if not isinstance(whole, dict):
@@ -122,19 +134,10 @@ def _table(path: Path, names: list[str], rows: list[dict[str, Any]], lines: list
 
 def _row(path: Path, line: str, number: int) -> dict[str, Any]:
     try:
-        row = json.loads(line, object_pairs_hook=_object)
+        row = _DECODER.decode(line)
     except (ValueError, RecursionError) as error:  # an integer of 5,000 digits, a thousand brackets
         raise _bad_json(path, error, number, "one object a line") from None
     return _checked(path, row, number, line)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON. Python's own reader would drop a value whose key comes again."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {max(keys, key=keys.count)!r} stands twice in an object")
-    return found
 
 
 def _checked(path: Path, row: Any, line: int, source: str) -> dict[str, Any]:
