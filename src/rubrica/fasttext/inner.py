@@ -4,10 +4,21 @@ Source: fastText 0.9.3, python/fasttext_module/fasttext/pybind/fasttext_pybind.c
 """
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from rubrica.fasttext.model import Model
+
+class Outer(Protocol):
+    """What is asked of the model."""
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Of its training."""
+
+    def predict(self, text: Any, k: int, threshold: float, on_unicode_error: str) -> tuple[Any, Any]:
+        """Labels and probabilities."""
+
+    def is_quantized(self) -> bool:
+        """Whether the matrices are stored in codes."""
 
 
 class Inner:
@@ -17,7 +28,7 @@ class Inner:
         model: The model.
     """
 
-    def __init__(self, model: "Model") -> None:
+    def __init__(self, model: Outer) -> None:
         self._model = model
 
     def predict(

@@ -17,8 +17,8 @@ from rubrica.errors import DataError
 from rubrica.files import user_path
 from rubrica.text.tokens import Packed
 
-EOS = "</s>"
-"""The token of a line's end."""
+EOS, BOW, EOW = "</s>", "<", ">"
+"""The token of a line's end; the marks around a word whose runs of characters are read."""
 _BLOCK_BYTES = 4 << 20  # of a file at a time: some 20,000 lines of news, 50 ms of answers
 _END = EOS.encode()
 

@@ -81,10 +81,10 @@ class Meter:
         which = slice(None) if label is None else slice(label, label + 1)
         hits, predicted, gold = (int(count[which].sum()) for count in (self._hits, self._predicted, self._gold))
         precision, recall = _share(hits, predicted), _share(hits, gold)
-        f1 = _share(2 * hits, predicted + gold)
-        if label is None and not precision + recall:
-            f1 = math.nan
-        return Scores(precision, recall, f1)
+        if label is not None:
+            return Scores(precision, recall, _share(2 * hits, predicted + gold))
+        both = precision + recall
+        return Scores(precision, recall, 2 * precision * recall / both if both else math.nan)
 
     def score_vs_true(self, label: str) -> tuple[Floats, Floats]:
         """Scores of the answers with a label, rising, and 1 where each was right, else 0; missed labels score -1."""

@@ -13,7 +13,6 @@ Letters: N texts, V words, L labels, R rows, D numbers in a vector.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -21,37 +20,20 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from rubrica.artifact.fasttext_file import fault_of, read_fasttext, write_fasttext
-from rubrica.errors import FileError, RubricaError
-from rubrica.fasttext.arguments import OF_MODEL, LossName, ModelName, Values, from_settings
+from rubrica.fasttext.arguments import OF_MODEL, LossName, Values, from_settings
+from rubrica.fasttext.faults import value_errors
 from rubrica.fasttext.inner import Inner
-from rubrica.fasttext.lines import encode, iter_packed, labels_in, pack, pack_one
+from rubrica.fasttext.lexicon import Lexicon, Numbers
+from rubrica.fasttext.lines import iter_packed, labels_in, pack, pack_one
 from rubrica.fasttext.meter import Meter
-from rubrica.fasttext.names import Names
-from rubrica.fasttext.neighbours import nearest_words, normalise
-from rubrica.kernels.fasttext import Engine
-from rubrica.models.fasttext import FastText
+from rubrica.models.fasttext import CENTROIDS, FastText
 from rubrica.models.storage import Tensors
 from rubrica.text.tokens import Packed
 
-Numbers = NDArray[np.float32]
 _MOST_ANSWERS = 1 << 22  # labels that are answered at a time: 32 MB
-_END = b"</s>"
 
 
-class ModelFileError(FileError, ValueError):
-    """A file that cannot be read, trained on or written; fastText raises a ValueError."""
-
-
-@contextmanager
-def value_errors() -> Iterator[None]:
-    """Turn errors of files into errors that are a ValueError as well."""
-    try:
-        yield
-    except FileError as error:
-        raise ModelFileError(error.path, error.problem, line=error.line) from None
-
-
-class Model:
+class Model(Lexicon):
     """A model of fastText's.
 
     Args:
@@ -76,15 +58,8 @@ class Model:
         return model
 
     def _become(self, settings: FastText, tensors: Tensors, args: Values | None) -> None:
-        self._settings, self._tensors = settings, tensors
         self._args = args or from_settings(settings)
-        self._engine = Engine(settings.rules, tensors)
-        self._directions: Numbers | None = None
-        names, ends, counts = (tensors[f"dictionary.{part}"] for part in ("bytes", "ends", "counts"))
-        V = settings.num_words
-        cut = int(ends[V - 1]) if V else 0
-        self._words = Names(names[:cut], ends[:V], counts[:V])
-        self._labels = Names(names[cut:], ends[V:] - cut, counts[V:])
+        self._open(settings, tensors)
 
     def __getattr__(self, name: str) -> Any:
         """The arguments of the training: lr, dim, ws, epoch, minCount and so on."""
@@ -94,19 +69,14 @@ class Model:
         raise AttributeError(f"a fastText model has no attribute {name!r}")
 
     @property
+    def arguments(self) -> Values:
+        """The arguments of the training by their names."""
+        return dict(self._args)
+
+    @property
     def f(self) -> Inner:
         """The inner object, for code that calls `model.f.predict` where numpy 2 breaks the outer one."""
         return Inner(self)
-
-    def is_quantized(self) -> bool:
-        """Whether the matrices are stored in codes."""
-        return self._settings.input_dsub > 0
-
-    def get_dimension(self) -> int:
-        """D."""
-        return self._settings.embedding_dim
-
-    # Answers -----------------------------------------------------------------------------------------------------
 
     def predict(
         self, text: str | list[str], k: int = 1, threshold: float = 0.0, on_unicode_error: str = "strict"
@@ -133,13 +103,9 @@ class Model:
             sizes = counts.tolist()
             shorter = [of_text[:size] for of_text, size in zip(named, sizes, strict=True)]
             return shorter, [row[:size] for row, size in zip(scores, sizes, strict=True)]
-        pairs = self._predict_one(text, k, threshold)
-        return tuple(self._labels.of(pairs[0], on_unicode_error).tolist()), pairs[1].astype(np.float64)
-
-    def _predict_one(self, text: str, k: int, threshold: float) -> tuple[NDArray[np.int32], Numbers]:
         labels, scores, counts = self._best(pack_one(text), k, threshold)
         size = counts.item()
-        return labels[0, :size], scores[0, :size]
+        return tuple(self._labels.of(labels[0, :size], on_unicode_error)), scores[0, :size].astype(np.float64)
 
     def _best(
         self, texts: Packed, k: int, threshold: float
@@ -163,8 +129,6 @@ class Model:
         width = self._settings.num_labels if k == -1 else max(1, k)
         for texts in iter_packed(path, max(1, _MOST_ANSWERS // max(1, width))):
             yield texts, *self._best(texts, k, threshold)
-
-    # Scores ------------------------------------------------------------------------------------------------------
 
     def test(self, path: str, k: int = 1, threshold: float = 0.0) -> tuple[int, float, float]:
         """How many lines of a file have labels, and the precision and recall of the k best labels.
@@ -208,130 +172,6 @@ class Model:
         """The number of each label."""
         return {name: i for i, name in enumerate(self._labels.raw)}
 
-    # Words and labels --------------------------------------------------------------------------------------------
-
-    @property
-    def words(self) -> list[str]:
-        """All words, the most frequent first."""
-        return self.get_words()
-
-    @property
-    def labels(self) -> list[str]:
-        """All labels, the most frequent first."""
-        return self.get_labels()
-
-    def get_words(self, include_freq: bool = False, on_unicode_error: str = "strict") -> Any:
-        """All words, and with `include_freq` how often each occurred in train."""
-        words = self._words.every(on_unicode_error)
-        return (words, self._words.counts.copy()) if include_freq else words
-
-    def get_labels(self, include_freq: bool = False, on_unicode_error: str = "strict") -> Any:
-        """All labels, and with `include_freq` how often each occurred; of a model of word vectors, its words."""
-        if not self._settings.supervised:
-            return self.get_words(include_freq, on_unicode_error)
-        labels = self._labels.every(on_unicode_error)
-        return (labels, self._labels.counts.copy()) if include_freq else labels
-
-    def get_word_id(self, word: str) -> int:
-        """The number of a word; labels follow the words; -1 if there is none."""
-        return self._engine.word_id(encode(word))
-
-    def get_label_id(self, label: str) -> int:
-        """The number of a label, -1 if there is none."""
-        number = self.get_word_id(label)
-        return number if number == -1 else number - self._settings.num_words
-
-    def get_subword_id(self, subword: str) -> int:
-        """The row that a run of characters is hashed to.
-
-        Raises:
-            ValueError: If the model reads no characters.
-        """
-        if not self._settings.num_buckets:
-            raise ValueError("the model has no rows for runs of characters (its bucket is 0)")
-        return self._engine.subword_id(encode(subword))
-
-    def get_subwords(self, word: str, on_unicode_error: str = "strict") -> tuple[list[str], NDArray[np.int64]]:
-        """The word, if it is known, and its runs of characters, with their rows."""
-        runs, rows = self._engine.subwords(encode(word))
-        return [run.decode("utf-8", on_unicode_error) for run in runs], np.array(rows, np.int64)
-
-    def get_line(self, text: str | list[str], on_unicode_error: str = "strict") -> tuple[Any, Any]:
-        r"""The words and labels of a line, or of each line of a list.
-
-        Raises:
-            ValueError: If a line holds a "\n".
-        """
-        if isinstance(text, list):
-            pairs = [self.get_line(line, on_unicode_error) for line in text]
-            return [words for words, _ in pairs], [labels for _, labels in pairs]
-        if "\n" in text:
-            raise ValueError("get_line processes one line at a time (remove '\\n')")
-        words, labels, num_words = [], [], self._settings.num_words
-        prefix = self._settings.rules.label_prefix
-        for token in [*encode(text).replace(b"\0", b" ").split(), _END]:
-            number = self._engine.word_id(token)
-            if number >= num_words:
-                labels.append(token.decode("utf-8", on_unicode_error))
-            elif number >= 0 or not token.startswith(prefix):  # an unknown label is dropped
-                words.append(token.decode("utf-8", on_unicode_error))
-            if token == _END:
-                break
-        return words, labels
-
-    def __contains__(self, word: str) -> bool:
-        return 0 <= self.get_word_id(word) < self._settings.num_words
-
-    # Vectors -----------------------------------------------------------------------------------------------------
-
-    def get_word_vector(self, word: str) -> Numbers:
-        """The vector (D,) of a word: the mean of its row and of its runs' rows; an unknown word has runs alone."""
-        raw = encode(word)
-        texts = Packed(np.frombuffer(raw, np.uint8), np.zeros(1, np.int64), np.array([len(raw)]))
-        return self._engine.word_vectors(texts)[0]
-
-    def __getitem__(self, word: str) -> Numbers:
-        return self.get_word_vector(word)
-
-    def get_sentence_vector(self, text: str) -> Numbers:
-        r"""The vector (D,) of a line.
-
-        Raises:
-            ValueError: If it holds a "\n".
-        """
-        return self._engine.sentence_vectors(pack_one(text))[0]
-
-    def get_nearest_neighbors(
-        self, word: str, k: int = 10, on_unicode_error: str = "strict"
-    ) -> list[tuple[float, str]]:
-        """The k words nearest to a word: cosine and word, best first."""
-        return self._nearest(self.get_word_vector(word), k, [word], on_unicode_error)
-
-    def get_analogies(
-        self,
-        wordA: str,  # noqa: N803  # fastText's names
-        wordB: str,  # noqa: N803
-        wordC: str,  # noqa: N803
-        k: int = 10,
-        on_unicode_error: str = "strict",
-    ) -> list[tuple[float, str]]:
-        """The k words nearest to A - B + C: cosine and word, best first."""
-        query = np.zeros(self.get_dimension(), np.float32)
-        for sign, word in ((1, wordA), (-1, wordB), (1, wordC)):
-            vector = self.get_word_vector(word)
-            query += np.float32(sign / (float(np.linalg.norm(vector)) + 1e-8)) * vector
-        return self._nearest(query, k, [wordA, wordB, wordC], on_unicode_error)
-
-    def _nearest(self, query: Numbers, k: int, without: list[str], errors: str) -> list[tuple[float, str]]:
-        if self._directions is None:
-            starts = np.concatenate([[0], self._words.ends[:-1]]).astype(np.int64)[: len(self._words.ends)]
-            packed = Packed(np.ascontiguousarray(self._words.data), starts, np.ascontiguousarray(self._words.ends))
-            self._directions = normalise(self._engine.word_vectors(packed))
-        cosines, numbers = nearest_words(self._directions, query, k, [self.get_word_id(word) for word in without])
-        return list(zip(cosines.tolist(), self._words.of(numbers, errors).tolist(), strict=True))
-
-    # Matrices ----------------------------------------------------------------------------------------------------
-
     def get_input_vector(self, ind: int) -> Numbers:
         """A row (D,) of the input.
 
@@ -340,7 +180,22 @@ class Model:
         """
         if not 0 <= ind < self._settings.num_rows:
             raise IndexError(f"row {ind} of the input, expected 0 to {self._settings.num_rows - 1}")
-        return self._engine.row(ind)
+        if not self.is_quantized():
+            return np.array(self._tensors["input.weight"][ind])
+        return self._decode(ind)
+
+    def _decode(self, row: int) -> Numbers:
+        """A quantised row (D,) of the input; the centroids of a part lie together, see `models/fasttext.py`."""
+        dim, dsub = self._settings.embedding_dim, self._settings.input_dsub
+        centroids, parts = self._tensors["input.centroids"], []
+        for first, code in zip(range(0, dim, dsub), self._tensors["input.codes"][row].tolist(), strict=True):
+            width = min(dsub, dim - first)
+            place = first * CENTROIDS + code * width
+            parts.append(centroids[place : place + width])
+        found = np.concatenate(parts)
+        if "input.norm_codes" in self._tensors:
+            found = found * self._tensors["input.norm_centroids"][self._tensors["input.norm_codes"][row]]
+        return found
 
     def get_input_matrix(self) -> Numbers:
         """A copy of the input (R, D).
@@ -377,8 +232,6 @@ class Model:
         if problem := fault_of(settings, tensors, len(matrices[1])):
             raise ValueError(problem)
         self._become(settings, tensors, self._args | {"dim": dim})
-
-    # Files and sizes ---------------------------------------------------------------------------------------------
 
     def save_model(self, path: str | os.PathLike[str]) -> None:
         """Write a file that fastText reads.
@@ -421,18 +274,16 @@ class Model:
         Raises:
             ValueError: If the model is not supervised, or is quantised, or `retrain` has no `input`.
         """
-        from rubrica.fasttext.training import quantize
+        from rubrica.fasttext.fitting import Codes, compress
 
         given = {"epoch": epoch, "lr": lr, "thread": thread, "verbose": verbose}
         values = self._args | {name: value for name, value in given.items() if value}
         if retrain and not input:
             raise ValueError("Need input file path if retraining")
         values["input"] = os.fspath(input or "")
+        codes = Codes(qout=qout, cutoff=cutoff, retrain=retrain, dsub=dsub, qnorm=qnorm)
         with value_errors():
-            settings, tensors = quantize(
-                self._settings, self._tensors, values, qout=qout, cutoff=cutoff, retrain=retrain, dsub=dsub, qnorm=qnorm
-            )
-        self._become(settings, tensors, self._args)
+            self._become(*compress(self._settings, self._tensors, values, codes), self._args)
 
 
 def load_model(path: str | os.PathLike[str]) -> Model:
@@ -442,3 +293,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         ValueError: If it cannot be read.
     """
     return Model(path)
+
+
+_FastText = Model
+"""fastText's name of the class, for `isinstance`."""
