@@ -24,7 +24,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
 
-from rubrica.kernels.fasttext import Rules
+from rubrica.kernels.fasttext_rules import Rules
 from rubrica.models.family import Facts, Family, Shapes, Size, Sizes
 
 Word = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
@@ -119,18 +119,6 @@ class FastText(Family, frozen=True, kw_only=True):
         return parts_of(self.embedding_dim, self.output_dsub)
 
     @property
-    def hashes(self) -> bool:
-        """Whether a text can have a row of a bucket."""
-        return (self.max_n > 0 or self.word_ngrams > 1) and not (self.pruned and not self.num_pruned)
-
-    @property
-    def least_rows(self) -> int:
-        """The fewest rows with which no text reads beyond the matrix."""
-        if not self.hashes:
-            return self.num_words
-        return self.num_words + (self.num_pruned if self.pruned else self.num_buckets)
-
-    @property
     def rules(self) -> Rules:
         """What the kernels need to know."""
         return Rules(
@@ -143,6 +131,7 @@ class FastText(Family, frozen=True, kw_only=True):
             supervised=self.supervised,
             pruned=self.pruned,
             num_words=self.num_words,
+            embedding_dim=self.embedding_dim,
             input_dsub=self.input_dsub,
             output_dsub=self.output_dsub,
         )
