@@ -4,6 +4,8 @@
 // labels of equal logarithms stand in the order that its heap gives them, so the same heap is used here.
 //
 // Letters: see fasttext_model.h.
+#include "fasttext_rounding.h"  // first: it rules what follows
+
 #include <cmath>
 #include <utility>
 

@@ -1,4 +1,6 @@
 // A fastText model is opened, gives vectors, and says how it reads a line; see fasttext_model.h and kernels/fasttext.py.
+#include "fasttext_rounding.h"  // first: it rules what follows
+
 #include "fasttext_model.h"
 
 #include <cmath>

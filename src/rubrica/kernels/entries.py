@@ -22,7 +22,7 @@ _STRETCH = 1 << 16  # entries at a time; more only cost memory
 
 
 class Entries(NamedTuple):
-    """N entries: names in one piece (S,), where each ends, counts, types (N,), and how many bytes of the file they are."""
+    """N entries: names in one piece (S,), where each ends, counts, types (N,), and their bytes in the file."""
 
     names: NDArray[np.uint8]
     ends: NDArray[np.int64]

@@ -176,6 +176,7 @@ def _arguments(rules: Rules, tensors: Tensors) -> list[Any]:
         len(names), names, ends, counts, len(buckets), buckets, rows,
         *(len(tensors[f"{side}.{'codes' if dsub else 'weight'}"]) for side, dsub in rules.sides), rules.embedding_dim,
     ]  # fmt: skip
+    kinds = ("weight", "codes", "centroids", "norm_codes", "norm_centroids")
     for side, dsub in rules.sides:
         found = [
             tensors.get(f"{side}.{name}") for name in ("weight", "codes", "centroids", "norm_codes", "norm_centroids")

@@ -154,9 +154,9 @@ class Twin:
                 found[which] = np.exp(log_of(self._flat(means)))
             else:
                 for row, mean in zip(found[which], means, strict=True):
-                    self._descend(
-                        mean, lambda _: True, lambda found, row=row: row.__setitem__(found[1], np.exp(found[0]))
-                    )
+                    leaves: list[Found] = []
+                    self._descend(mean, lambda _: True, leaves.append)
+                    row[[label for _, label in leaves]] = np.exp(np.array([score for score, _ in leaves], np.float32))
             found[which][~there] = 0
         return found
 
@@ -222,8 +222,8 @@ class Twin:
             with np.errstate(over="ignore"):
                 right = np.float32(1.0 / float(one + np.exp(-product)))
             left_node, right_node = self._tree[place]
-            stack.append((score + log_of(right), right_node))
-            stack.append((score + log_of(np.float32(1.0 - float(right))), left_node))
+            stack.append((score + np.float32(log_of(right)), right_node))
+            stack.append((score + np.float32(log_of(np.float32(1.0 - float(right)))), left_node))
 
     @cached_property
     def _tree(self) -> list[tuple[int, int]]:
@@ -310,9 +310,8 @@ def _signed(value: int) -> int:
 
 def _each(texts: Texts) -> Iterator[bytes]:
     data, starts, ends = texts
-    whole = memoryview(data)
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        yield whole[start:end].tobytes()
+        yield data[start:end].tobytes()
 
 
 def _make_sigmoids() -> Floats:
