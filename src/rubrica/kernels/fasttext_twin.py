@@ -151,12 +151,12 @@ class Twin:
         found = np.zeros((len(texts[1]), self.num_labels), np.float32)
         for which, means, there in self._means(texts):
             if self.rules.loss != "hs":
-                found[which] = np.exp(log_of(self._flat(means)))
+                found[which] = exp_of(log_of(self._flat(means)))
             else:
                 for row, mean in zip(found[which], means, strict=True):
                     leaves: list[Found] = []
                     self._descend(mean, lambda _: True, leaves.append)
-                    row[[label for _, label in leaves]] = np.exp(np.array([score for score, _ in leaves], np.float32))
+                    row[[label for _, label in leaves]] = exp_of(np.array([score for score, _ in leaves], np.float32))
             found[which][~there] = 0
         return found
 
@@ -173,7 +173,7 @@ class Twin:
                 heap = self._best_of_tree(row, k, least) if self.rules.loss == "hs" else best_of(row, k, least)
                 best.counts[place] = len(heap)
                 best.labels[place, : len(heap)] = [label for _, label in heap]
-                best.scores[place, : len(heap)] = np.exp(np.array([score for score, _ in heap], np.float32))
+                best.scores[place, : len(heap)] = exp_of(np.array([score for score, _ in heap], np.float32))
         return best
 
     def _flat(self, means: Floats) -> Floats:
@@ -185,7 +185,7 @@ class Twin:
         if norms is not None:
             products *= norms
         if self.rules.loss == "softmax":
-            raised = np.exp((products - products.max(axis=1, keepdims=True)).astype(np.float64)).astype(np.float32)
+            raised = exp_of(products - products.max(axis=1, keepdims=True))
             return np.asarray(raised / np.cumsum(raised, axis=1)[:, -1:])
         places = ((np.clip(products, -8, 8) + 8) * 512 / 8 / 2).astype(np.int64)
         return np.where(products > 8, np.float32(1), np.where(products >= -8, _SIGMOIDS[places], np.float32(0)))
@@ -219,8 +219,7 @@ class Twin:
             product = np.cumsum(self._output[row] * mean)[-1]
             if self._norms is not None:
                 product *= self._norms[row]
-            with np.errstate(over="ignore"):
-                right = np.float32(1.0 / float(one + np.exp(-product)))
+            right = np.float32(1.0 / float(one + exp_of(-product)))
             left_node, right_node = self._tree[place]
             stack.append((score + np.float32(log_of(right)), right_node))
             stack.append((score + np.float32(log_of(np.float32(1.0 - float(right)))), left_node))
@@ -253,6 +252,12 @@ def make_tree(counts: Sequence[int]) -> list[tuple[int, int]]:
 def log_of(scores: Floats | np.float32) -> Floats:
     """The logarithm of scores with 1e-5 added."""
     return np.log(np.asarray(scores, np.float64) + 1e-5).astype(np.float32)
+
+
+def exp_of(x: Floats | np.float32) -> Floats:
+    """The exponentials as the C library rounds them; numpy's of float32 differ from its in the last bit."""
+    with np.errstate(over="ignore"):
+        return np.exp(np.asarray(x, np.float64)).astype(np.float32)
 
 
 def best_of(scores: Floats, k: int, threshold: np.float32) -> list[Found]:
@@ -316,7 +321,7 @@ def _each(texts: Texts) -> Iterator[bytes]:
 
 def _make_sigmoids() -> Floats:
     x = np.arange(513, dtype=np.float32) * np.float32(16) / np.float32(512) - np.float32(8)
-    return (1.0 / (1.0 + np.exp(-x).astype(np.float64))).astype(np.float32)
+    return (1.0 / (1.0 + exp_of(-x).astype(np.float64))).astype(np.float32)
 
 
 _SIGMOIDS = _make_sigmoids()
