@@ -46,8 +46,11 @@ void add_rows(const uint8_t* numbers, int64_t D, const int32_t* rows, const floa
   }
   constexpr int kMost = 6;  // vectors whose sums stay in registers
   const int64_t vectors = (D + 7) / 8;
-  for (int64_t v = 0; v < vectors; v += kMost) {
-    const int64_t first = v * 8, here = std::min<int64_t>(kMost, vectors - v);
+  int64_t here = 0;
+  for (int64_t v = 0; v < vectors; v += here) {
+    // The last vector shares numbers with the one before it, so both belong to one block.
+    here = vectors - v == kMost + 1 ? kMost - 1 : std::min<int64_t>(kMost, vectors - v);
+    const int64_t first = v * 8;
     const int64_t last = v + here == vectors ? D - 8 : first + (here - 1) * 8;
     switch (here) {
       case 1: add_block<1, SCALED>(numbers, D, rows, scales, count, first, last, sum); break;

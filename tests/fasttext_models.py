@@ -26,6 +26,7 @@ def make_lines(count, seed, *, several=False):
         labels = draw.sample(names, draw.randint(1, 2) if several else 1)
         words = [draw.choice(WORDS[draw.choice(labels)].split()) for _ in range(draw.randint(2, 9))]
         words += [draw.choice(common) + draw.choice(["", "s", "ы", "ing"]) for _ in range(draw.randint(0, 3))]
+        words.append(f"v{draw.randrange(400)}")  # a quantised matrix needs 256 rows
         draw.shuffle(words)
         lines.append(" ".join([f"__label__{label}" for label in labels] + words))
     return lines
