@@ -14,6 +14,7 @@ from rubrica.fasttext.lines import encode, pack_one
 from rubrica.fasttext.names import Names
 from rubrica.fasttext.neighbours import nearest_words, normalise
 from rubrica.kernels.fasttext import Engine
+from rubrica.kernels.fasttext_rules import pack as pack_bytes
 from rubrica.models.fasttext import FastText
 from rubrica.models.storage import Tensors
 from rubrica.text.tokens import Packed
@@ -107,9 +108,7 @@ class Lexicon:
 
     def get_word_vector(self, word: str) -> Numbers:
         """The vector (D,) of a word: the mean of its row and of its runs' rows; an unknown word has runs alone."""
-        raw = encode(word)
-        texts = Packed(np.frombuffer(raw, np.uint8), np.zeros(1, np.int64), np.array([len(raw)]))
-        return self._engine.word_vectors(texts)[0]
+        return self.vectors_of([encode(word)])[0]
 
     def __getitem__(self, word: str) -> Numbers:
         return self.get_word_vector(word)
@@ -150,3 +149,28 @@ class Lexicon:
             self._directions = normalise(self._engine.word_vectors(packed))
         cosines, numbers = nearest_words(self._directions, query, k, [self.get_word_id(word) for word in without])
         return list(zip(cosines.tolist(), self._words.of(numbers, errors).tolist(), strict=True))
+
+    @property
+    def raw_words(self) -> list[bytes]:
+        """All words, as the file has them."""
+        return self._words.raw
+
+    @property
+    def raw_labels(self) -> list[bytes]:
+        """All labels, as the file has them."""
+        return self._labels.raw
+
+    def entries(self) -> tuple[list[tuple[bytes, int]], list[tuple[bytes, int]]]:
+        """The words and the labels, each with how often it occurred."""
+        words, labels = (
+            list(zip(names.raw, names.counts.tolist(), strict=True)) for names in (self._words, self._labels)
+        )
+        return words, labels
+
+    def vectors_of(self, words: list[bytes]) -> Numbers:
+        """The vectors (N, D) of words."""
+        return self._engine.word_vectors(pack_bytes(words))
+
+    def sentence_vectors(self, texts: Packed) -> Numbers:
+        """The vectors (N, D) of texts."""
+        return self._engine.sentence_vectors(texts)
