@@ -278,6 +278,10 @@ class Model(Lexicon):
 
         given = {"epoch": epoch, "lr": lr, "thread": thread, "verbose": verbose}
         values = self._args | {name: value for name, value in given.items() if value}
+        if not self._settings.supervised:
+            raise ValueError("For now we only support quantization of supervised models")
+        if self.is_quantized():
+            raise ValueError("the model is quantized already")
         if retrain and not input:
             raise ValueError("Need input file path if retraining")
         values["input"] = os.fspath(input or "")

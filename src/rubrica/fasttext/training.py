@@ -3,9 +3,7 @@
 from typing import Any
 
 from rubrica.fasttext.arguments import Values, read_arguments
-from rubrica.fasttext.autotune import tune
 from rubrica.fasttext.faults import value_errors
-from rubrica.fasttext.fitting import fit
 from rubrica.fasttext.model import Model
 
 
@@ -47,6 +45,9 @@ def train(values: Values, given: frozenset[str]) -> Model:
         ValueError: As the functions above do.
         RubricaError: As they do.
     """
+    from rubrica.fasttext.autotune import tune  # late: answers need no trainer
+    from rubrica.fasttext.fitting import fit
+
     with value_errors():
         if values["autotuneValidationFile"]:
             return Model.of(*tune(values, given))
