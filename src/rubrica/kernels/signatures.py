@@ -54,6 +54,7 @@ SIGNATURES = {
     "counter_ids": "handle &ids:int32 &sizes:int64[2]",
     "counter_words": "handle &words:uint8 &offsets:int64 &counts:int64",
     "split_texts": "size texts:uint8[size] N &starts:int64[N] &ends:int64[N]",
+    "fasttext_entries": "size file:uint8[size] N &names:uint8? &ends:int64[N]? &counts:int64[N]? &types:uint8[N]?",
     "mingru_gates": "threads U E H vectors:float32[U*E] weight:float32[2*H*E] bias:float32[2*H] &gates:float32",
     "mingru_forward": f"pooling reverse threads B H {_ROWS} gates:float32 &features:float32[B*H] &states:float32?"
     " &best:int32?",

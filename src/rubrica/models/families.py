@@ -4,6 +4,7 @@ from rubrica.models.bag import Bag
 from rubrica.models.conv import Convolutional
 from rubrica.models.disconnected import Disconnected
 from rubrica.models.family import Family
+from rubrica.models.fasttext import FastText
 from rubrica.models.linear import Linear
 from rubrica.models.recurrent import Recurrent
 
@@ -16,6 +17,7 @@ FAMILIES: dict[str, type[Family]] = {
     "lstm": Recurrent,
     "mingru": Recurrent,
     "drnn": Disconnected,
+    "fasttext": FastText,
 }
 
 DEFAULT = "gru"
