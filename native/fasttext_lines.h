@@ -3,7 +3,7 @@
 // Source: fastText's getLine, supervised, skipgram, cbow and the forward functions of its losses. All that is drawn
 // comes from the seed and the number of the visit to the line, so no thread's speed decides anything.
 //
-// Letters: V words, L labels, W all words and labels and rare words, C outputs.
+// Letters: V words, L labels, K tokens that are no rare labels, C outputs.
 #pragma once
 
 #include "common.h"
@@ -68,7 +68,7 @@ struct HashedRows {
 struct Text {
   const int32_t* tokens;
   const int64_t* lines;
-  int64_t V, L, W;
+  int64_t V, L, K;
   const uint32_t* hashes;
   const int64_t* row_starts;  // of each token's rows
   const int32_t* token_rows;
@@ -115,7 +115,7 @@ class Examples {
     labels_.clear(), hashes_.clear();
     const auto start = static_cast<int64_t>(rows.size()), out = static_cast<int64_t>(outputs.size());
     for (const int32_t* token = first; token < last; token++) {
-      if (*token < text.V || (*token >= text.V + text.L && *token < text.W)) {
+      if (*token < text.V || (*token >= text.V + text.L && *token < text.K)) {
         rows.insert(rows.end(), text.token_rows + text.row_starts[*token], text.token_rows + text.row_starts[*token + 1]);
         if (text.word_ngrams > 1) hashes_.push_back(text.hashes[*token]);
       } else if (*token < text.V + text.L) {

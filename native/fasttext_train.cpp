@@ -395,13 +395,13 @@ class Training {
 using namespace rubrica;
 
 // Learns from `count` lines in the order of `order`, in place. `text`: tokens (the lines in numbers), where each line
-// starts, V, L, W, the hash of each of U tokens, where the rows of each start, the rows; word n-grams are hashed into
+// starts, V, L, K, the hash of each of U tokens, where the rows of each start, the rows; word n-grams are hashed into
 // `buckets`, of which `kept` are left if the model is pruned. `keep` (V,) is what skip-gram and CBOW keep of each word,
 // `shares` and `aliases` (C,) draw the negatives, `path_starts` (C + 1,) and `paths` are the tree of the classes.
 // `seen` of `total` tokens lie behind, and `visit` lines. `outcome` (2,): the sum of the losses, and how many.
 // Returns -1 where the system grants no threads.
 RUBRICA_API int64_t rubrica_fasttext_learn(
-    int threads, int kind, int loss, int64_t N, int64_t U, int64_t V, int64_t L, int64_t W, int64_t R, int64_t C,
+    int threads, int kind, int loss, int64_t N, int64_t U, int64_t V, int64_t L, int64_t K, int64_t R, int64_t C,
     int64_t D, int64_t run_words, int64_t buckets, int64_t P, const int32_t* tokens, const int64_t* lines,
     const uint32_t* hashes, const int64_t* row_starts, const int32_t* token_rows, const int32_t* kept,
     const int32_t* kept_rows, int64_t window, int64_t negatives, const float* keep, const float* shares,
@@ -410,69 +410,11 @@ RUBRICA_API int64_t rubrica_fasttext_learn(
     double* outcome) try {
   (void)N, (void)U, (void)R;
   const HashedRows hashed{V, Buckets(static_cast<uint64_t>(buckets)), kept == nullptr ? -1 : P, kept, kept_rows};
-  const Text text{tokens, lines, V, L, W, hashes, row_starts, token_rows, static_cast<int>(run_words), hashed};
+  const Text text{tokens, lines, V, L, K, hashes, row_starts, token_rows, static_cast<int>(run_words), hashed};
   const Rule rule{static_cast<Kind>(kind), static_cast<Loss>(loss), C, static_cast<int>(window),
                   static_cast<int>(negatives), keep, shares, aliases, path_starts, paths, static_cast<uint64_t>(seed)};
   const Matrices matrices{Columns(D), C, input, output};
   const Lesson lesson{count, order, visit, seen, total, lr, batch_size};
   Training training(text, rule, matrices, lesson, threads);
   return training.run(outcome) ? 0 : -1;
-} RUBRICA_CATCH
-
-// Where the input rows of U tokens start, `starts` (U + 1,), and the rows, if there is room for them: a word has its
-// own row and the rows of its runs of characters, a rare word the latter alone, a label none. Returns how many.
-RUBRICA_API int64_t rubrica_fasttext_token_rows(int64_t U, int64_t V, int64_t L, int64_t W, int64_t min_n,
-                                                int64_t max_n, int64_t buckets, int64_t P, const uint8_t* bytes,
-                                                const int64_t* ends, const int32_t* kept, const int32_t* kept_rows,
-                                                int64_t* starts, int32_t* rows) try {
-  const HashedRows hashed{V, Buckets(static_cast<uint64_t>(buckets)), kept == nullptr ? -1 : P, kept, kept_rows};
-  std::vector<uint8_t> marked;
-  int64_t used = 0;
-  const auto put = [&](int32_t row) {
-    if (rows != nullptr) rows[used] = row;
-    used++;
-  };
-  starts[0] = 0;
-  for (int64_t token = 0; token < U; token++) {
-    const int64_t first = token ? ends[token - 1] : 0, size = ends[token] - first;
-    if (token < V) put(static_cast<int32_t>(token));
-    const bool is_end = size == 4 && std::memcmp(bytes + first, "</s>", 4) == 0;
-    if (max_n > 0 && !is_end && (token < V || (token >= V + L && token < W))) {
-      marked.assign(1, '<');
-      marked.insert(marked.end(), bytes + first, bytes + first + size);
-      marked.push_back('>');
-      each_run(marked.data(), static_cast<int64_t>(marked.size()), static_cast<int>(min_n), static_cast<int>(max_n),
-               [&](uint32_t hash, int64_t, int64_t) { hashed.find(hash, put); });
-    }
-    starts[token + 1] = used;
-  }
-  return used;
-} RUBRICA_CATCH
-
-// Numbers from U(-bound, bound), the same for any number of threads.
-RUBRICA_API int64_t rubrica_fasttext_uniform(int threads, int64_t count, int64_t seed, double bound,
-                                             float* numbers) try {
-  typedef uint32_t vu __attribute__((vector_size(kLanes * sizeof(float))));
-  constexpr int64_t kStretch = 1 << 16;  // numbers of one sequence
-  const int64_t stretches = (count + kStretch - 1) / kStretch;
-  vu lanes;
-  for (int i = 0; i < kLanes; i++) lanes[i] = static_cast<uint32_t>(i);
-  parallel(threads, [&](int thread) {
-    for (int64_t s = stretches * thread / threads; s < stretches * (thread + 1) / threads; s++) {
-      const uint64_t key = Draw::mix(Draw::mix(static_cast<uint64_t>(seed)) + static_cast<uint64_t>(s));
-      const auto low = static_cast<uint32_t>(key), high = static_cast<uint32_t>(key >> 32);
-      float* out = numbers + s * kStretch;
-      const int64_t size = std::min(kStretch, count - s * kStretch);
-      for (int64_t i = 0; i < size; i += kLanes) {
-        vu x = (lanes + static_cast<uint32_t>(i)) ^ low;  // mixed as in MurmurHash3, twice
-        x ^= x >> 16, x *= 0x85EBCA6Bu, x ^= x >> 13, x *= 0xC2B2AE35u, x ^= x >> 16, x ^= high;
-        x ^= x >> 16, x *= 0x85EBCA6Bu, x ^= x >> 13, x *= 0xC2B2AE35u, x ^= x >> 16;
-        const vi whole = reinterpret_cast<vi>(x >> 8) - (1 << 23);
-        const vf y = __builtin_convertvector(whole, vf) * static_cast<float>(bound / (1 << 23));
-        if (i + kLanes <= size) store(out + i, y);
-        else std::memcpy(out + i, &y, static_cast<size_t>(size - i) * sizeof(float));
-      }
-    }
-  });
-  return 0;
 } RUBRICA_CATCH

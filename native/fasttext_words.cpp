@@ -125,6 +125,7 @@ struct Words {
   std::vector<Stretch> stretches;
   Counter all;
   int64_t num_known = 0;
+  bool ordered = false;  // whether the known words keep their order
   // What `finish` decides: the tokens by their numbers, and each counter's numbers in them.
   std::vector<int32_t> order;
   std::vector<std::vector<int32_t>> numbers;
@@ -147,8 +148,8 @@ RUBRICA_API int64_t rubrica_fasttext_words_end(void* handle) try {
   return 0;
 } RUBRICA_CATCH
 
-// Words and labels of a model that learns on: they keep their order, before all others, and are never left out.
-RUBRICA_API int64_t rubrica_fasttext_words_known(void* handle, int64_t N, const uint8_t* data, const int64_t* starts,
+// Words and labels that are never left out. If they are `ordered`, they keep their order and come before all others.
+RUBRICA_API int64_t rubrica_fasttext_words_known(void* handle, int ordered, int64_t N, const uint8_t* data, const int64_t* starts,
                                                  const int64_t* ends) try {
   Words& words = *static_cast<Words*>(handle);
   for (int64_t i = 0; i < N; i++) {
@@ -156,6 +157,7 @@ RUBRICA_API int64_t rubrica_fasttext_words_known(void* handle, int64_t N, const 
     const auto size = static_cast<uint32_t>(ends[i] - starts[i]);
     words.all.add(make_token(bytes, size, fasttext::hash_of(bytes, size)), 0, -1);
   }
+  words.ordered = ordered;
   return words.num_known = static_cast<int64_t>(words.all.entries.size());
 } RUBRICA_CATCH
 
@@ -249,10 +251,11 @@ RUBRICA_API int64_t rubrica_fasttext_words_finish(void* handle, int64_t min_coun
   std::iota(words.order.begin(), words.order.end(), 0);
   std::sort(words.order.begin(), words.order.end(), [&](int32_t a, int32_t b) {
     if (groups[a] != groups[b]) return groups[a] < groups[b];
-    const bool a_known = a < words.num_known, b_known = b < words.num_known;
-    if (a_known || b_known) return a_known && b_known ? a < b : a_known;
+    const bool a_old = words.ordered && a < words.num_known, b_old = words.ordered && b < words.num_known;
+    if (a_old || b_old) return a_old && b_old ? a < b : a_old;
     const Entry &one = all.entries[a], &other = all.entries[b];
-    return one.count != other.count ? one.count > other.count : one.first < other.first;
+    if (one.count != other.count) return one.count > other.count;
+    return one.first != other.first ? one.first < other.first : a < b;
   });
   std::vector<int32_t> rank(count);
   for (int64_t i = 0; i < count; i++) rank[words.order[i]] = static_cast<int32_t>(i);
