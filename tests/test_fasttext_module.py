@@ -63,7 +63,7 @@ def test_scores_of_a_file(pair, folder, tmp_path):
     path = tmp_path / "test.txt"
     path.write_text("\n".join([*LINES[::3], "no label", "", "__label__a", "__label__new word1"]) + "\n", encoding="utf-8")
     for k, threshold in ((1, 0.0), (2, 0.0), (2, 0.4)):
-        assert mine.test(str(path), k, threshold) == theirs.test(str(path), k, threshold)
+        np.testing.assert_equal(mine.test(str(path), k, threshold), theirs.test(str(path), k, threshold))
         found, expected = mine.test_label(str(path), k, threshold), theirs.test_label(str(path), k, threshold)
         assert found.keys() == expected.keys()
         for label, scores in expected.items():

@@ -19,13 +19,14 @@ import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
-from rubrica.artifact.fasttext_file import fault_of, read_fasttext, write_fasttext
+from rubrica.artifact.fasttext_file import read_fasttext, write_fasttext
 from rubrica.fasttext.arguments import OF_MODEL, LossName, Values, from_settings
 from rubrica.fasttext.faults import value_errors
 from rubrica.fasttext.inner import Inner
 from rubrica.fasttext.lexicon import Lexicon, Numbers
 from rubrica.fasttext.lines import iter_packed, labels_in, pack, pack_one
 from rubrica.fasttext.meter import Meter
+from rubrica.kernels.fasttext_rules import fault_of
 from rubrica.models.fasttext import CENTROIDS, FastText
 from rubrica.models.storage import Tensors
 from rubrica.text.tokens import Packed
@@ -229,7 +230,7 @@ class Model(Lexicon):
         rows, dim = matrices[0].shape
         settings = structs.replace(self._settings, embedding_dim=dim, num_rows=rows)
         tensors = self._tensors | {"input.weight": matrices[0], "output.weight": matrices[1]}
-        if problem := fault_of(settings, tensors, len(matrices[1])):
+        if problem := fault_of(settings.rules, tensors):
             raise ValueError(problem)
         self._become(settings, tensors, self._args | {"dim": dim})
 
