@@ -169,7 +169,9 @@ def test_a_tree_as_deep_as_it_has_labels():
     rules, tensors = make_model("hs", dim=2)
     count = 50_000
     tensors |= {
-        "dictionary.bytes": np.frombuffer(b"".join(WORDS) + b"".join(b"__label__%05d" % i for i in range(count)), np.uint8),
+        "dictionary.bytes": np.frombuffer(
+            b"".join(WORDS) + b"".join(b"__label__%05d" % i for i in range(count)), np.uint8
+        ),
         "dictionary.counts": np.zeros(len(WORDS) + count, np.int64),
         "output.weight": np.zeros((count, 2), np.float32),
     }
