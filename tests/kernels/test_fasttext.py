@@ -8,7 +8,7 @@ import pytest
 from rubrica.errors import RubricaError
 from rubrica.kernels import native
 from rubrica.kernels.fasttext import Engine
-from rubrica.kernels.fasttext_rules import Rules, hash_of, pack, runs_of, split
+from rubrica.kernels.fasttext_rules import Rules, hash_of, lines_of, pack, runs_of, split
 from rubrica.kernels.fasttext_twin import Twin, best_of, make_tree
 
 needs_native = pytest.mark.skipif(native.library() is None, reason="no native core")
@@ -191,6 +191,13 @@ def test_hashes_and_runs():
     assert runs_of("я".encode(), 3, 3) == ["<я>".encode()]
     assert split(b"a\0b </s> c") == [b"a", b"b", b"</s>"]
     assert split(b"") == [b"</s>"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"a", b"a\n", b"a\n\nb", b"\na b\n\n"])
+def test_lines_of_a_file(content):
+    data, starts, ends = lines_of(np.frombuffer(content, np.uint8))
+    found = [data[start:end].tobytes() for start, end in zip(starts, ends, strict=True)]
+    assert found == content.splitlines()
 
 
 def test_what_is_asked_of_words():
