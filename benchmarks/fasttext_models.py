@@ -2,11 +2,11 @@
 
 The models are fastText's: bigrams of AG News (dim 10, 2,000,000 buckets), runs of 3 to 6 characters of the same texts,
 and lid.176.ftz. Each side runs in a process of its own: it opens the model (seconds of loading), answers all texts once
-to warm up, and then once more (texts a second); its largest memory is read at the end. The sides take turns, five times.
+to warm up, and then once more (texts a second); its largest memory is read at the end. The sides take turns.
 fastText 0.9.3 has one thread. The texts are as they are: what fastText wants done to them is not counted.
 
-Expected before measuring, one thread: a text of 40 words has 240 bytes to hash, 0.4 us, 40 words to find, 0.3 us, and 80
-rows of a cache line, half of them from main memory, 1 us: 500 thousand texts a second. fastText: 80 to 110 thousand.
+Expected before measuring, one thread: a text of 40 words has 240 bytes to hash, 0.4 us, 40 words to find, 0.3 us, and
+80 rows of a cache line, half of them from main memory, 1 us: 500 thousand texts a second. fastText: 80 to 110 thousand.
 
     pip install -c constraints.txt '.[bench]'
     python benchmarks/fasttext_models.py ../shared/data/ag_news ../shared/models/lid.176.ftz [PYTHON]
@@ -113,9 +113,9 @@ def main():
     data, lid, *other = sys.argv[1:]
     examples = read_dataset(Path(data)).splits["train"]
     texts = [" ".join(text.split()) for text in examples.texts]
-    pythons = {"rubrica": sys.executable, "fasttext": sys.executable} | dict.fromkeys(
-        ["fasttext-new"][: len(other)], *other
-    )
+    pythons = {"rubrica": sys.executable, "fasttext": sys.executable}
+    if other:
+        pythons["fasttext-new"] = other[0]
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         train, file = Path(folder, "train.txt"), Path(folder, "texts.txt")

@@ -1,4 +1,4 @@
-"""fastText's file: written back as it was, and damaged in every way: the right answer or an error, and little memory."""
+"""fastText's file: written back as it was, and damaged in every way: the right answer or an error, in little memory."""
 
 import random
 import resource
@@ -168,9 +168,9 @@ def mutate(data, draw):
             data[early] = draw.choice([0, 1, 2, 127, 128, 255, draw.randrange(256)])
         else:
             number = draw.choice([0, 1, -1, 2, 255, 256, 10**6, 2**31 - 1, -(2**31), 2**62, draw.randrange(-9, 999)])
-            width, aligned = draw.choice([("<i", 4), ("<q", 8)])
+            size = draw.choice([4, 8])
             start = early // 4 * 4
-            packed = struct.pack("<q", number)[:aligned]
+            packed = struct.pack("<q", number)[:size]
             data[start : start + len(packed)] = packed[: max(0, len(data) - start)]
         if not data:
             break

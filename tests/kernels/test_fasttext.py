@@ -57,7 +57,7 @@ TEXTS = [
 @needs_native
 @pytest.mark.parametrize("loss", ["softmax", "hs", "ns", "ova"])
 @pytest.mark.parametrize("stored", [{}, {"quantised": 3}, {"quantised": 2, "norms": True, "pruned": True}], ids=str)
-@pytest.mark.parametrize("dim", [1, 7, 8, 10, 33, 50, 100, 300])
+@pytest.mark.parametrize("dim", [1, 7, 8, 10, 33, 50, 100])
 def test_native_is_the_twin(loss, stored, dim):
     rules, tensors = make_model(loss, dim=dim, **stored)
     engine, twin, texts = Engine(rules, tensors), Twin(rules, tensors), pack(TEXTS)
@@ -77,7 +77,7 @@ def test_native_is_the_twin(loss, stored, dim):
 
 @needs_native
 def test_a_large_quantised_matrix_is_not_expanded():
-    rules, tensors = make_model(dim=300, quantised=7, norms=True, num_buckets=20_000)  # 24 MB as float32
+    rules, tensors = make_model(dim=100, quantised=7, norms=True, num_buckets=60_000)  # 24 MB as float32
     texts = pack(TEXTS)
     np.testing.assert_array_equal(
         Engine(rules, tensors).sentence_vectors(texts), Twin(rules, tensors).vectors(texts, words=False)

@@ -1,4 +1,4 @@
-"""The engine and its twin against fastText itself, over losses, runs of characters and words, and quantised matrices."""
+"""The engine and its twin against fastText itself: losses, runs of characters and words, quantised matrices."""
 
 from itertools import product
 from pathlib import Path
