@@ -49,7 +49,7 @@ def make_model(loss="softmax", *, dim=10, quantised=0, norms=False, pruned=False
 
 
 TEXTS = [
-    b"", b"a goal", b"goal a a __label__two zzz", b"__label__unknown goal", "мяч мячи".encode(), b"\xff\xfe \xc3 \x80\x80",
+    b"", b"a goal", b"goal a a __label__two zzz", b"__label__unknown goal", "мяч мячи".encode(), b"\xff\xfe \xc3 \x80",
     b"a </s> goal", b"\0a\0\tgoal\r\n\v\fx<y", b"a" * 5000, b"goal " * 700, b" __label__one ",
 ]  # fmt: skip
 
