@@ -8,7 +8,8 @@
 namespace rubrica::fasttext {
 namespace {
 
-constexpr int64_t kReadyNames = 4 << 20;    // bytes of names whose runs are made ahead: some 50 MB of rows at most
+constexpr int64_t kReadyNames = 4 << 20;    // bytes of names whose runs are made ahead: 0.2 s of an opening
+constexpr size_t kReadyRuns = 8 << 20;      // of all words together: 32 MB
 constexpr int64_t kExpanded = 16 << 20;     // bytes of a quantised matrix that is expanded: a second-level cache or two
 constexpr uint32_t kMostSize = 0xffffffff;  // of a dictionary, checked by kernels/fasttext.py
 
@@ -122,8 +123,13 @@ void make_runs(Model& model, const int64_t* ends) {
   model.run_starts.assign(1, 0);
   for (int64_t i = 0; i < model.V; i++) {
     const int64_t start = i > 0 ? ends[i - 1] : 0;
-    model.put_runs(model.names + start, ends[i] - start, marked, [&](int32_t row) { model.runs.push_back(row); });
+    model.put_runs(model.names + start, ends[i] - start, marked, [&](int32_t row) {
+      if (model.runs.size() <= kReadyRuns) model.runs.push_back(row);
+    });
     model.run_starts.push_back(static_cast<int64_t>(model.runs.size()));
+    if (model.runs.size() <= kReadyRuns) continue;
+    model.run_starts = {}, model.runs = {};  // too many: each is made when it is needed
+    return;
   }
   model.runs.shrink_to_fit();
 }

@@ -131,7 +131,8 @@ struct Model {
   std::string prefix;              // of a label
   std::vector<Slot> slots;         // a power of two
   std::vector<Kept> kept;          // likewise
-  std::vector<int64_t> run_starts;  // of the ready rows of each word; empty where they are made when they are needed
+  // Where the rows of each word's runs of characters start; empty where rows are made when they are needed.
+  std::vector<int64_t> run_starts;
   std::vector<int32_t> runs;
   Matrix input, output;
   std::vector<float> tiles;  // the output, kLanes labels side by side
@@ -143,7 +144,7 @@ struct Model {
       const Slot& slot = slots[place];
       if (slot.id < 0) return -1;
       if (slot.hash == hash && slot.size == size &&
-          std::memcmp(names + slot.start, word, static_cast<size_t>(size)) == 0)
+          (size == 0 || std::memcmp(names + slot.start, word, static_cast<size_t>(size)) == 0))
         return slot.id;
     }
   }

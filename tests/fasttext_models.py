@@ -10,8 +10,10 @@ WORDS = {
     "law": "court judge law police jury crime суд закон судья улика",
 }
 ODD = [
-    "", " ", "   \t ", "a", "\x00", "a\x00b", "</s>", "goal </s> bank", "__label__sport goal", "__label__none goal", "__label__",
-    "\v\f\r", "🙂 goal🙂", "e\u0301te\u0301 bank", "日本語のテキスト", "ＦＵＬＬ", "\u00a0goal\u2003bank", "goal" * 300, "goal " * 2000,
+    "", " ", "   \t ", "a", "\x00", "a\x00b", "</s>", "goal </s> bank", "__label__sport goal", "__label__none goal",
+    "__label__",
+    "\v\f\r", "🙂 goal🙂", "e\u0301te\u0301 bank", "日本語のテキスト", "ＦＵＬＬ", "\u00a0goal\u2003bank", "goal" * 300,
+    "goal " * 2000,
     "\ufeffgoal", "ß ẞ İ ı", "<goal> <", ">", "unseen words only here",
 ]  # fmt: skip
 

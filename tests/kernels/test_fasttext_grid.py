@@ -1,5 +1,6 @@
-"""The engine and its twin against fastText itself, over losses, runs of characters and words, and quantised matrices."""
+"""The engine and its twin against fastText itself: losses, runs of characters and words, quantised matrices."""
 
+import random
 from itertools import product
 from pathlib import Path
 
@@ -99,6 +100,22 @@ def test_a_model_whose_buckets_are_all_pruned(tmp_path):
         best = engine.best(pack([line.encode()]), -1)
         expected = [(score, name.encode()) for score, name in model.f.predict(line + "\n", -1, 0.0, "strict")]
         assert [(s, labels[i]) for s, i in zip(best.scores[0], best.labels[0], strict=True) if i >= 0] == expected
+
+
+def test_bytes_that_are_no_utf_8(tmp_path):
+    model, path = train(fasttext, tmp_path, loss="hs", minn=1, maxn=4, wordNgrams=2)
+    found, tensors = read_fasttext(path)
+    engine, draw = Engine(found.rules, tensors), random.Random(3)
+    names = [f"__label__{name}" for name in label_names(found, tensors)]
+    lines = [
+        bytes(draw.choice(b"ag \xff\xc3\xa9\x80\xf0\x9f\x99\x82\0") for _ in range(draw.randrange(40)))
+        for _ in range(500)
+    ]
+    best = engine.best(pack(lines), -1)
+    for line, labels, scores, count in zip(lines, best.labels, best.scores, best.counts, strict=True):
+        expected = model.f.predict(line + b"\n", -1, 0.0, "strict")
+        assert [names[label] for label in labels[:count]] == [name for _, name in expected]
+        np.testing.assert_allclose(scores[:count], [score for score, _ in expected], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["skipgram", "cbow"])

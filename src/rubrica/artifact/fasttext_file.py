@@ -11,8 +11,8 @@ Source: facebookresearch/fastText 0.9.3, `loadModel` and `saveModel`. Little-end
     bool, matrix, bool, matrix                              whether the input is quantised, the input; the output
 
 A float32 matrix is int64 rows, int64 numbers, and the numbers. A quantised one is bool norms, int64 rows, int64
-numbers, int32 bytes of codes, the codes, the centroids, and with norms their codes and centroids; centroids are int32 numbers,
-parts, dsub, numbers of the last part, and 256 float32 for each number.
+numbers, int32 bytes of codes, the codes, the centroids, and with norms their codes and centroids; centroids are int32
+numbers, parts, dsub, numbers of the last part, and 256 float32 for each number.
 
 Every size is checked against the bytes that are left before anything is made of that size, so a header cannot ask for
 memory that the file does not fill.

@@ -10,8 +10,7 @@ from rubrica.errors import ArtifactError
 from rubrica.models.config import make_config
 from rubrica.models.fasttext import FastText
 from rubrica.models.storage import Tensors
-from rubrica.scoring.task import Task
-from rubrica.scoring.tasks import read_task
+from rubrica.scoring.tasks import scored_task
 from rubrica.text.vocab import Vocab
 
 _BATCH_SIZE = 64  # a model folder names one; nothing is trained
@@ -30,9 +29,7 @@ def load_fasttext(path: str | Path) -> Artifact:
     labels = label_names(settings, tensors)
     if len(set(labels)) < len(labels):
         raise ArtifactError(path, "two labels have one name; the file is damaged, copy it again")
-    thresholds = [0.5] * len(labels) if settings.loss == "ova" else None
-    kind = Task.problem_type if thresholds is None else "multi_label_classification"
-    task = read_task(kind, labels, thresholds, scored=settings.logits_are_scores)
+    task = scored_task(labels, alone=settings.loss == "ova")
     config = make_config(model=settings.to_dict(), training={"batch_size": _BATCH_SIZE})
     return Artifact(config, task, Vocab(["<pad>", "<unk>"], 1, lowercase=False), tensors)
 

@@ -178,8 +178,6 @@ def _arguments(rules: Rules, tensors: Tensors) -> list[Any]:
     ]  # fmt: skip
     kinds = ("weight", "codes", "centroids", "norm_codes", "norm_centroids")
     for side, dsub in rules.sides:
-        found = [
-            tensors.get(f"{side}.{name}") for name in ("weight", "codes", "centroids", "norm_codes", "norm_centroids")
-        ]
+        found = [tensors.get(f"{side}.{name}") for name in kinds]
         arguments += [found[1].shape[1] if found[1] is not None else 0, dsub, *found]
     return arguments

@@ -122,6 +122,14 @@ def pack(words: Sequence[bytes]) -> Texts:
     return np.frombuffer(b"".join(words), np.uint8), np.concatenate([ends[:0], [0], ends[:-1]])[: len(words)], ends
 
 
+def lines_of(data: NDArray[np.uint8]) -> Texts:
+    """The lines of a file's bytes, without their line feeds and without a copy; the last may lack one."""
+    ends = np.flatnonzero(data == ord("\n"))
+    if len(data) and (not len(ends) or ends[-1] != len(data) - 1):
+        ends = np.append(ends, len(data))
+    return data, np.concatenate([[0], ends[:-1] + 1])[: len(ends)].astype(np.int64), ends.astype(np.int64)
+
+
 def fault_of(rules: Rules, tensors: Tensors) -> str:
     """What is wrong with a model, so that a text could read beyond an array; empty where nothing is."""
     names, ends, counts = (tensors[f"dictionary.{name}"] for name in ("bytes", "ends", "counts"))

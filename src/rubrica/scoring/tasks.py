@@ -27,6 +27,11 @@ class ScoredLabels(Task):
         return np.asarray(np.exp(logits))
 
 
+def scored_task(classes: Sequence[str], *, alone: bool) -> Task:
+    """The task of a model whose logits are logarithms of scores; `alone` says that it asks about each label alone."""
+    return task_of(classes, lists=True) if alone else ScoredLabels(tuple(classes))
+
+
 def read_task(problem_type: object, classes: Sequence[str], thresholds: object, *, scored: bool = False) -> Task:
     """The task that a model folder names; `scored` says that a logit is the logarithm of a score.
 
