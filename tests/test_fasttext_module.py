@@ -61,7 +61,9 @@ def test_labels_and_probabilities(pair, k, threshold):
 def test_scores_of_a_file(pair, folder, tmp_path):
     mine, theirs = pair
     path = tmp_path / "test.txt"
-    path.write_text("\n".join([*LINES[::3], "no label", "", "__label__a", "__label__new word1"]) + "\n", encoding="utf-8")
+    path.write_text(
+        "\n".join([*LINES[::3], "no label", "", "__label__a", "__label__new word1"]) + "\n", encoding="utf-8"
+    )
     for k, threshold in ((1, 0.0), (2, 0.0), (2, 0.4)):
         np.testing.assert_equal(mine.test(str(path), k, threshold), theirs.test(str(path), k, threshold))
         found, expected = mine.test_label(str(path), k, threshold), theirs.test_label(str(path), k, threshold)

@@ -59,7 +59,14 @@ def test_predict(folder, model, rest):
 
 
 def test_n_lines_in_n_lines_out(folder):
-    for stdin, count in ((b"", 0), (b"\n", 1), (b"a", 1), (b"a\nb", 2), (b"a </s> b\n\0\n\xff\n", 3), (b"a " * 10**6, 1)):
+    for stdin, count in (
+        (b"", 0),
+        (b"\n", 1),
+        (b"a", 1),
+        (b"a\nb", 2),
+        (b"a </s> b\n\0\n\xff\n", 3),
+        (b"a " * 10**6, 1),
+    ):
         assert run("predict", folder / "labels.bin", "-", stdin=stdin).count("\n") == count
 
 

@@ -99,7 +99,9 @@ for _command, _help in (
     ("cbow", "Train word vectors that foresee the word between; write NAME.bin and NAME.vec."),
 ):
 
-    @fasttext.command(_command, cls=FlagCommand, context_settings=PASS_ON, help=_help, options_metavar="-FLAG VALUE ...")
+    @fasttext.command(
+        _command, cls=FlagCommand, context_settings=PASS_ON, help=_help, options_metavar="-FLAG VALUE ..."
+    )
     @click.argument("flags", nargs=-1, type=click.UNPROCESSED, metavar="")
     @click.pass_context
     def _run(context: click.Context, flags: tuple[str, ...]) -> None:

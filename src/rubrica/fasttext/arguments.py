@@ -134,7 +134,9 @@ def read_arguments(
     defaults = {each.name: each.supervised if supervised else each.default for each in ARGUMENTS}
     values = defaults | given
     for name, kinds in (("model", ModelName), ("loss", LossName)):
-        if values[name] not in kinds.__members__ or (name == "model" and not supervised and values[name] == "supervised"):
+        if values[name] not in kinds.__members__ or (
+            name == "model" and not supervised and values[name] == "supervised"
+        ):
             raise ValueError(f"{name} is {values[name]!r}; expected one of {', '.join(kinds.__members__)}")
     if values["wordNgrams"] <= 1 and values["maxn"] == 0 and not values["autotuneValidationFile"]:
         values["bucket"] = 0  # nothing is hashed

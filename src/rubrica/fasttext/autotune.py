@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rubrica.errors import RubricaError
+from rubrica.errors import ConfigError, FileError, RubricaError
 from rubrica.fasttext.arguments import Values
 from rubrica.fasttext.faults import value_errors
 from rubrica.fasttext.fitting import Codes, compress, fit
@@ -25,6 +25,7 @@ from rubrica.fasttext.lines import iter_packed, labels_in
 from rubrica.fasttext.meter import Meter
 from rubrica.fasttext.metric import Metric, read_metric, read_size
 from rubrica.fasttext.proposals import Changes, change, first_changes
+from rubrica.kernels import native
 from rubrica.kernels.fasttext import Engine
 from rubrica.learning.deadline import Deadline
 from rubrica.learning.progress import progress_bar
@@ -70,6 +71,8 @@ def tune(values: Values, given: frozenset[str]) -> tuple[FastText, Tensors, Valu
         AutotuneError: If no model was trained in time, or none is small enough.
         RubricaError: If a file cannot be used.
     """
+    if native.library() is None:
+        raise RubricaError("training of fastText models needs the native core; " + native.NOT_BUILT)
     deadline = Deadline.after(values["autotuneDuration"])
     judge = Judge(values)
     generator, tops, count, too_large = np.random.default_rng(values["seed"]), list[Trial](), 0, 0
@@ -100,7 +103,9 @@ def tune(values: Values, given: frozenset[str]) -> tuple[FastText, Tensors, Valu
         log.warning("autotune: stopped after %d trials; the best model is kept", count)
     if not tops:
         slow = f"no training was done in {seconds} s; give a larger autotuneDuration"
-        raise AutotuneError(f"autotune: {'no model is as small; give a larger autotuneModelSize' if too_large else slow}")
+        raise AutotuneError(
+            f"autotune: {'no model is as small; give a larger autotuneModelSize' if too_large else slow}"
+        )
     best = tops[0]
     log.info("autotune: %d trials, %s %.4f with %s", count, values["autotuneMetric"], best.score, best.changes)
     return best.settings, best.tensors, best.values
@@ -158,14 +163,18 @@ def _try(values: Values, changes: Changes, judge: Judge, deadline: Deadline) -> 
 
     try:
         settings, tensors = fit(trial, look)
-    except (MemoryError, FloatingPointError):
+    except MemoryError:
         return None
+    except RubricaError as error:
+        if isinstance(error, FileError | ConfigError):
+            raise
+        return None  # the training diverged
     size = read_size(values["autotuneModelSize"])
     if size is not None:
         codes = _codes_for(settings, size)
         if codes is None:
             return None
-        settings, tensors = compress(settings, tensors, trial, codes)
+        settings, tensors = compress(settings, tensors, trial, codes, look)
     return Trial(judge.score(settings, tensors), changes, trial, settings, tensors)
 
 

@@ -3,11 +3,10 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rubrica.fasttext.arguments import Values, to_settings
 from rubrica.learning.fasttext import FastTextTraining, Progress, Tensors, train_fasttext
-from rubrica.learning.fasttext_quantize import quantize_fasttext
 from rubrica.learning.progress import progress_bar
 from rubrica.models.fasttext import FastText
 
@@ -48,23 +47,23 @@ def fit(values: Values, progress: Progress | None = None) -> tuple[FastText, Ten
     return found, tensors
 
 
-def compress(settings: FastText, tensors: Tensors, values: Values, codes: Codes) -> tuple[FastText, Tensors]:
-    """Quantise a model, and train on if that is asked for.
+def compress(
+    settings: FastText, tensors: Tensors, values: Values, codes: Codes, progress: Progress | None = None
+) -> tuple[FastText, Tensors]:
+    """Quantise a model, and train the rows that stay again if that is asked for.
 
     Raises:
         ValueError: If it is not supervised or quantised already.
         RubricaError: As `fit` does.
     """
-    return quantize_fasttext(
-        settings,
-        tensors,
-        cutoff=codes.cutoff,
-        dsub=codes.dsub,
-        norms=codes.qnorm,
-        output=codes.qout,
-        source=values["input"] if codes.retrain else None,
-        training=_training_of(values),
-    )
+    from rubrica.learning.fasttext_quantize import quantize_fasttext  # late: a training does not need it
+
+    rows: dict[str, Any] = {"cutoff": codes.cutoff, "dsub": codes.dsub, "norms": codes.qnorm, "output": codes.qout}
+    retrain = (values["input"], _training_of(values)) if codes.retrain else None
+    if progress is not None:
+        return quantize_fasttext(settings, tensors, **rows, retrain=retrain, progress=progress)
+    with _shown("quantize", values["verbose"] if codes.retrain else 0) as bar:
+        return quantize_fasttext(settings, tensors, **rows, retrain=retrain, progress=bar)
 
 
 def _training_of(values: Values) -> FastTextTraining:

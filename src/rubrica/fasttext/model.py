@@ -108,9 +108,7 @@ class Model(Lexicon):
         size = counts.item()
         return tuple(self._labels.of(labels[0, :size], on_unicode_error)), scores[0, :size].astype(np.float64)
 
-    def _best(
-        self, texts: Packed, k: int, threshold: float
-    ) -> tuple[NDArray[np.int32], Numbers, NDArray[np.int32]]:
+    def _best(self, texts: Packed, k: int, threshold: float) -> tuple[NDArray[np.int32], Numbers, NDArray[np.int32]]:
         if not self._settings.supervised:
             raise ValueError("Model needs to be supervised for prediction; this one holds word vectors")
         if k < 1 and k != -1:
