@@ -1,6 +1,5 @@
 """fastText's own commands: flags, arguments and the form of the output. The answers are tested with the module's."""
 
-import io
 import re
 
 import pytest
@@ -135,7 +134,8 @@ def test_dump(folder, model):
 
 def test_training_writes_what_fasttext_reads(folder, tmp_path):
     name = tmp_path / "new"
-    flags = "-dim 6 -epoch 3 -wordNgrams 2 -bucket 50 -loss one-vs-all -verbose 0 -saveOutput -seed 3".split()
+    flags = ["-dim", 6, "-epoch", 3, "-wordNgrams", 2, "-bucket", 50, "-loss", "one-vs-all", "-verbose", 0]
+    flags += ["-saveOutput", "-seed", 3]
     run("supervised", "-input", folder / "train.txt", "-output", name, *flags)
     model = fasttext.load_model(f"{name}.bin")
     assert model.get_dimension() == 6

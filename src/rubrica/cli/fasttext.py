@@ -25,7 +25,7 @@ _BLOCK = 4096  # vectors that are written together
 
 @click.group()
 def fasttext() -> None:
-    """fastText's own commands, with its flags: `rubrica fasttext supervised -input FILE -output NAME`."""
+    """Run fastText's own commands, with its flags: `rubrica fasttext supervised -input FILE -output NAME`."""
 
 
 @contextmanager
@@ -259,11 +259,13 @@ def analogies(model: str, k: int) -> None:
     _write(prompt)
     words = (word.decode(errors="surrogateescape") for word in _words_in())
     while len(three := list(islice(words, 3))) == 3:
-        _write_pairs(opened.get_analogies(*three, k, "surrogateescape"))
+        _write_pairs(opened.get_analogies(three[0], three[1], three[2], k, "surrogateescape"))
         _write(prompt)
 
 
-_ARGS = "dim ws epoch minCount neg wordNgrams loss model bucket minn maxn lrUpdateRate t".split()
+_ARGS = (
+    "dim", "ws", "epoch", "minCount", "neg", "wordNgrams", "loss", "model", "bucket", "minn", "maxn", "lrUpdateRate", "t",
+)  # fmt: skip
 _SHORT = {"supervised": "sup", "skipgram": "sg", "ova": "one-vs-all"}
 
 

@@ -1,7 +1,7 @@
 """The arguments of a training: their names, order, defaults and flags, as fastText has them.
 
-Source: fastText 0.9.3, python/fasttext_module/fasttext/FastText.py and src/args.cc. What differs: as many threads as the
-process may use are the default (there one less, or 12), and `train_unsupervised` has a seed.
+Source: fastText 0.9.3, python/fasttext_module/fasttext/FastText.py and src/args.cc. What differs: the default
+is all threads that the process may use (there one less, or 12), and `train_unsupervised` has a seed.
 """
 
 import operator
@@ -120,24 +120,23 @@ def read_arguments(
         TypeError: If an argument is unknown, given twice, or of another type.
         ValueError: If the loss or the model is unknown.
     """
-    known = SUPERVISED if supervised else UNSUPERVISED
-    if len(positional) > len(known):
-        raise TypeError(f"{len(positional)} positional arguments, expected at most {len(known)}")
+    names = SUPERVISED if supervised else UNSUPERVISED
+    if len(positional) > len(names):
+        raise TypeError(f"{len(positional)} positional arguments, expected at most {len(names)}")
     given: Values = {}
-    for name, value in [*zip(known, positional, strict=False), *named.items()]:
+    for name, value in [*zip(names, positional, strict=False), *named.items()]:
         name = ALIASES.get(name, name)
-        if name not in known:
-            raise TypeError(f"unexpected keyword argument {name!r}; {nearest(name, known)}")
+        if name not in names:
+            raise TypeError(f"unexpected keyword argument {name!r}; {nearest(name, names)}")
         if name in given:
             raise TypeError(f"multiple values for argument {name!r}")
         given[name] = _typed(name, value)
     defaults = {each.name: each.supervised if supervised else each.default for each in ARGUMENTS}
     values = defaults | given
     for name, kinds in (("model", ModelName), ("loss", LossName)):
-        if values[name] not in kinds.__members__ or (
-            name == "model" and not supervised and values[name] == "supervised"
-        ):
-            raise ValueError(f"{name} is {values[name]!r}; expected one of {', '.join(kinds.__members__)}")
+        known = [kind for kind in kinds.__members__ if supervised or kind != "supervised"]
+        if values[name] not in known:
+            raise ValueError(f"{name} is {values[name]!r}; expected one of {', '.join(known)}")
     if values["wordNgrams"] <= 1 and values["maxn"] == 0 and not values["autotuneValidationFile"]:
         values["bucket"] = 0  # nothing is hashed
     if values["thread"] <= 0:

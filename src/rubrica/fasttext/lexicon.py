@@ -129,9 +129,9 @@ class Lexicon:
 
     def get_analogies(
         self,
-        wordA: str,  # noqa: N803  # fastText's names
-        wordB: str,  # noqa: N803
-        wordC: str,  # noqa: N803
+        wordA: str,  # fastText's names
+        wordB: str,
+        wordC: str,
         k: int = 10,
         on_unicode_error: str = "strict",
     ) -> list[tuple[float, str]]:

@@ -83,7 +83,7 @@ def iter_packed(source: str, most: int = 1 << 20) -> Iterator[Packed]:
     try:
         with nullcontext(sys.stdin.buffer) if standard else user_path(source).open("rb") as stream:
             rest: list[bytes] = []
-            while piece := stream.read1(_BLOCK_BYTES):
+            while piece := stream.read1(_BLOCK_BYTES):  # type: ignore[union-attr]  # both are buffered
                 cut = piece.rfind(b"\n") + 1
                 if not cut:
                     rest.append(piece)

@@ -3,7 +3,7 @@ r"""The model object: fastText's own calls, with its argument names, return type
 Source: fastText 0.9.3, python/fasttext_module/fasttext/FastText.py and pybind/fasttext_pybind.cc. What differs:
 
 - arrays are made as numpy 2 wants them;
-- a model from a file has the attributes of its training too (`model.epoch`); what the file does not hold has its default;
+- a model from a file has the attributes of its training too (`model.epoch`), or their defaults;
 - `get_subwords` of a word without any gives an empty array of whole numbers;
 - in a file, only "\n" ends a line; a word "</s>" ends what is read of its line, but begins no new one;
 - the last line of a file may lack its "\n", and is read as if it was there.
@@ -49,7 +49,7 @@ class Model(Lexicon):
         self._args = args or {}
         if model_path is not None:
             with value_errors():
-                self._become(*read_fasttext(model_path), args)
+                self._become(*read_fasttext(os.fspath(model_path)), args)
 
     @classmethod
     def of(cls, settings: FastText, tensors: Tensors, args: Values | None = None) -> "Model":
@@ -227,7 +227,7 @@ class Model(Lexicon):
             raise ValueError(f"matrices of shape {shapes}, expected two with rows of the same length")
         rows, dim = matrices[0].shape
         settings = structs.replace(self._settings, embedding_dim=dim, num_rows=rows)
-        tensors = self._tensors | {"input.weight": matrices[0], "output.weight": matrices[1]}
+        tensors = dict(self._tensors) | {"input.weight": matrices[0], "output.weight": matrices[1]}
         if problem := fault_of(settings.rules, tensors):
             raise ValueError(problem)
         self._become(settings, tensors, self._args | {"dim": dim})
@@ -241,7 +241,7 @@ class Model(Lexicon):
         if "_settings" not in self.__dict__:
             raise ValueError("Model never trained")
         with value_errors():
-            write_fasttext(structs.replace(self._settings, version=12), self._tensors, path)
+            write_fasttext(structs.replace(self._settings, version=12), self._tensors, os.fspath(path))
 
     def quantize(
         self,
@@ -286,7 +286,7 @@ class Model(Lexicon):
         values["input"] = os.fspath(input or "")
         codes = Codes(qout=qout, cutoff=cutoff, retrain=retrain, dsub=dsub, qnorm=qnorm)
         with value_errors():
-            self._become(*compress(self._settings, self._tensors, values, codes), self._args)
+            self._become(*compress(self._settings, dict(self._tensors), values, codes), self._args)
 
 
 def load_model(path: str | os.PathLike[str]) -> Model:

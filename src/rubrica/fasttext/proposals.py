@@ -1,8 +1,8 @@
 """Which settings autotune tries next: some that are good for many data, then changes of the best.
 
-fastText starts at its defaults and changes the best found so far. Here the first trials ask the large questions (runs of
-words, runs of characters) with few numbers in a row, which costs little: for a classifier of few labels, 16 numbers are
-as good as 100.
+fastText starts at its defaults and changes the best found so far. Here the first trials ask the large questions (runs
+of words, runs of characters) with few numbers in a row, which costs little: for a classifier of few labels, 16 numbers
+are as good as 100.
 """
 
 from typing import Any

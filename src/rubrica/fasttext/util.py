@@ -17,7 +17,7 @@ _MAPPED = 100_000  # rows that the new axes are found by: the most frequent word
 _SITE = "https://dl.fbaipublicfiles.com/fasttext/vectors-crawl"
 
 
-def test(predictions: Iterable[Sequence[Any]], labels: Iterable[Sequence[Any]], k: int = 1) -> tuple[float, float]:
+def test(predictions: Iterable[Sequence[Any]], labels: Iterable[Sequence[Any]], k: int = 1) -> tuple[float, float]:  # noqa: PT028  # no test of ours
     """Precision and recall of predictions with k labels each."""
     hits, texts, gold = 0.0, 0, 0
     for predicted, right in zip(predictions, labels, strict=False):
