@@ -264,7 +264,8 @@ def analogies(model: str, k: int) -> None:
 
 
 _ARGS = (
-    "dim", "ws", "epoch", "minCount", "neg", "wordNgrams", "loss", "model", "bucket", "minn", "maxn", "lrUpdateRate", "t",
+    "dim", "ws", "epoch", "minCount", "neg", "wordNgrams", "loss", "model", "bucket", "minn", "maxn", "lrUpdateRate",
+    "t",
 )  # fmt: skip
 _SHORT = {"supervised": "sup", "skipgram": "sg", "ova": "one-vs-all"}
 
