@@ -109,30 +109,33 @@ def train_fasttext(
         raise DataError(where, f"no word occurs {settings.min_count} times; give texts, or a smaller min_count")
     if settings.supervised and not words.num_labels:
         raise DataError(where, f"no label; expected words that begin with {settings.label_prefix!r}")
-    total = training.epochs * float(words.num_tokens)
+    num_tokens = words.num_tokens
     words = count_on(origin, settings, words)
     input_weight, output_weight = make_matrices(origin, settings, words, training.seed, threads)
     trainer = Trainer(words, lines, reading_of(settings), asking_of(settings, words))
-    stretches = iter_stretches(lines, _tokens_per_stretch(settings, words, trainer), total, shuffled=settings.supervised, seed=training.seed)
-    learn(trainer, stretches, settings.kind, training, total, (input_weight, output_weight), threads, progress)
+    matrices = input_weight, output_weight
+    learn_from(trainer, words._replace(num_tokens=num_tokens), lines, settings, training, matrices, progress)
     return finish(settings, training, words, input_weight, output_weight)
 
 
-def learn(
+def learn_from(
     trainer: Trainer,
-    stretches: Iterator[tuple[NDArray[np.int64], float]],
-    kind: str,
+    words: Words,
+    lines: Lines,
+    settings: FastText,
     training: FastTextTraining,
-    total: float,
     matrices: tuple[NDArray[np.float32], NDArray[np.float32]],
-    threads: int,
     progress: Progress | None = None,
 ) -> None:
-    """Learn from one stretch of lines after the other; both matrices move in place.
+    """Learn from all lines, some of them at a time; both matrices move in place.
 
     Raises:
         RubricaError: If the loss is no longer a number.
     """
+    total, kind = training.epochs * float(words.num_tokens), settings.kind
+    threads = training.threads or native.num_threads()
+    tokens = _tokens_per_stretch(settings, words, trainer)
+    stretches = iter_stretches(lines, tokens, total, shuffled=settings.supervised, seed=training.seed)
     visit, losses, asked = 0, 0.0, 0
     for order, seen in stretches:
         lesson = Lesson(order, visit, seen, total, training.lr, BATCH_SIZE[kind], training.seed)
