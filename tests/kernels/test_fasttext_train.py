@@ -151,9 +151,7 @@ def compare(text, loss, dim, reading, threads):
     head = draw_uniform((len(labels), dim), 1.0, 6)
     one_label = {b"__label__never"} if loss != "ova" else set()
     kept = [i for i, tokens in enumerate(lines_of(text)) if not one_label & set(tokens)]
-    expected = literal(
-        [lines_of(text)[i] for i in kept], places, labels, counts, reading, loss, (table, head), 0.5, 2
-    )
+    expected = literal([lines_of(text)[i] for i in kept], places, labels, counts, reading, loss, (table, head), 0.5, 2)
     trainer = Trainer(words, lines, reading, Asking("supervised", loss, counts))
     total = float(sum(len(lines_of(text)[i]) for i in kept))
     outcome = trainer.learn(table, head, Lesson(np.array(kept), 0, 0.0, total, 0.5, 2, 1), threads=threads)

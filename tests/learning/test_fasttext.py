@@ -175,5 +175,5 @@ def test_what_cannot_be_trained_is_a_sentence(tmp_path, content, settings, error
 
 
 def test_a_training_that_runs_away_is_an_error(texts):
-    with pytest.raises(RubricaError, match="diverged with lr 1e\\+20; .*|diverged with lr 1e\\+20 "):
+    with pytest.raises(RubricaError, match=r"diverged with lr 1e\+20"):
         train_fasttext(texts, TINY, FastTextTraining(lr=1e20))

@@ -1,6 +1,6 @@
 """Product quantisation: the rows of a matrix cut into parts, and each part the number of one of 256 centroids.
 
-Source: H. Jegou et al., TPAMI 2011, https://doi.org/10.1109/TPAMI.2010.57; the rules are those of fastText's k-means, see
+Source: H. Jegou et al., TPAMI 2011, https://doi.org/10.1109/TPAMI.2010.57; the rules are fastText's, see
 `native/fasttext_quantize.cpp`. There is no numpy twin: a quantised model is read and asked without the native core, but
 not made.
 
@@ -45,7 +45,9 @@ def quantize_rows(
     return codes, centroids
 
 
-def quantize_matrix(matrix: NDArray[np.float32], dsub: int, *, norms: bool, threads: int = 1) -> dict[str, NDArray[Any]]:
+def quantize_matrix(
+    matrix: NDArray[np.float32], dsub: int, *, norms: bool, threads: int = 1
+) -> dict[str, NDArray[Any]]:
     """The arrays in place of a matrix; with `norms`, the lengths of its rows are quantised by themselves.
 
     Raises:

@@ -112,7 +112,12 @@ def prune(settings: FastText, tensors: Tensors, cutoff: int) -> tuple[FastText, 
         "output.weight": np.array(tensors["output.weight"]),
     }
     pruned = structs.replace(
-        settings, pruned=True, num_words=len(words), num_rows=cutoff, num_pruned=len(buckets), num_bytes=int(sizes.sum())
+        settings,
+        pruned=True,
+        num_words=len(words),
+        num_rows=cutoff,
+        num_pruned=len(buckets),
+        num_bytes=int(sizes.sum()),
     )
     return pruned, made
 
@@ -126,7 +131,7 @@ def _learn_anew(
 ) -> None:
     """Train what is left of a pruned model; the matrices move in place, words that were left out stay out."""
     words, lines = count_words(
-        tuple(source) if isinstance(source, Packed) else map_file(source),
+        source[:] if isinstance(source, Packed) else map_file(source),
         prefix=settings.rules.label_prefix, min_count=_NEVER, min_count_label=_NEVER, supervised=True,
         known=entries_of(tensors),
     )  # fmt: skip
