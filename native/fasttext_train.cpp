@@ -124,6 +124,7 @@ class Training {
     if (failed_.load()) throw std::bad_alloc();
     outcome[0] = outcome[1] = 0;
     for (const auto& worker : workers_) {
+      if (copied_ && worker != workers_.front()) break;  // the others have lost the same
       outcome[0] += worker->loss - std::log(worker->product);
       outcome[1] += static_cast<double>(worker->asked);
     }

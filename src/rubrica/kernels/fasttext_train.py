@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.errors import RubricaError
-from rubrica.kernels import native
 from rubrica.kernels.border import call
 from rubrica.kernels.fasttext_words import Lines, Words
 

@@ -122,9 +122,7 @@ class _Counter:
             call("fasttext_words_texts", self._handle, len(starts[block]), data, starts[block], ends[block])
             yield min(1.0, (first + _BLOCK_TEXTS) / len(starts))
 
-    def finish(
-        self, prefix: bytes, min_count: int, min_count_label: int, *, supervised: bool
-    ) -> tuple[Words, Lines]:
+    def finish(self, prefix: bytes, min_count: int, min_count_label: int, *, supervised: bool) -> tuple[Words, Lines]:
         """Sort the tokens, and take everything out."""
         sizes = np.zeros(7, np.int64)
         name = np.frombuffer(prefix, np.uint8)
@@ -134,7 +132,7 @@ class _Counter:
         names, ends, counts = np.empty(num_bytes, np.uint8), np.empty(count, np.int64), np.empty(count, np.int64)
         hashes = np.empty(count, np.uint32)
         call("fasttext_words_tokens", self._handle, count, num_bytes, names, ends, counts, hashes)
-        words = Words(names, ends, counts, hashes, *groups[:3], num_tokens)
+        words = Words(names, ends, counts, hashes, groups[0], groups[1], groups[2], num_tokens)
         if supervised:
             rule, length = (count, num_tokens), num_tokens
         else:

@@ -111,6 +111,7 @@ SIGNATURES = {
     "fasttext_uniform": "threads count seed bound &numbers:float32[count]",
     "fasttext_tree": "C counts:int64[C] &starts:int64[C+1] &paths:int32?",
     "fasttext_aliases": "C weights:float64[C] &shares:float32[C] &aliases:int32[C]",
+    "fasttext_quantize": "threads R D dsub M matrix:float32[R*D] &centroids:float32[256*D] &codes:uint8[R*M]",
     "fasttext_learn": "threads kind loss N U V L K R C D run_words buckets P tokens:int32 lines:int64[N+1]"
     " hashes:uint32[U] row_starts:int64[U+1] token_rows:int32 kept:int32[P]? kept_rows:int32[P]? window negatives"
     " keep:float32[V]? shares:float32[C]? aliases:int32[C]? path_starts:int64[C+1]? paths:int32? count"

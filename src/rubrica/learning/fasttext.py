@@ -1,7 +1,7 @@
 """Training of fastText models: supervised, skip-gram and CBOW.
 
-What one step does is fastText's, see `native/fasttext_train.cpp`. Departures: no thread's speed decides anything, so the
-same seed and number of threads give the same bits; the whole input matrix starts at random numbers (fastText fills a
+What one step does is fastText's, see `native/fasttext_train.cpp`. Departures: no thread's speed decides anything, so
+the same seed and number of threads give the same bits; the whole input matrix starts at random numbers (fastText fills a
 tenth a thread); the lines of a supervised training come in a new order in every epoch, so a file that is sorted by its
 labels may stay so; and the step size falls with every line, not with every `lr_update_rate` tokens.
 
@@ -96,7 +96,7 @@ def train_fasttext(
     settings = structs.replace(settings, num_buckets=settings.num_buckets if hashes else 0)
     origin = find_origin(settings, start, training.vectors)
     words, lines = count_words(
-        tuple(source) if isinstance(source, Packed) else map_file(source),
+        source[:] if isinstance(source, Packed) else map_file(source),
         prefix=settings.rules.label_prefix,
         min_count=settings.min_count,
         min_count_label=training.min_count_label,
@@ -109,37 +109,42 @@ def train_fasttext(
         raise DataError(where, f"no word occurs {settings.min_count} times; give texts, or a smaller min_count")
     if settings.supervised and not words.num_labels:
         raise DataError(where, f"no label; expected words that begin with {settings.label_prefix!r}")
-    total = training.epochs * float(words.num_tokens)
+    num_tokens = words.num_tokens
     words = count_on(origin, settings, words)
     input_weight, output_weight = make_matrices(origin, settings, words, training.seed, threads)
     trainer = Trainer(words, lines, reading_of(settings), asking_of(settings, words))
-    stretches = iter_stretches(lines, _tokens_per_stretch(settings, words, trainer), total, shuffled=settings.supervised, seed=training.seed)
-    learn(trainer, stretches, settings.kind, training, total, (input_weight, output_weight), threads, progress)
+    matrices = input_weight, output_weight
+    learn_from(trainer, words._replace(num_tokens=num_tokens), lines, settings, training, matrices, progress)
     return finish(settings, training, words, input_weight, output_weight)
 
 
-def learn(
+def learn_from(
     trainer: Trainer,
-    stretches: Iterator[tuple[NDArray[np.int64], float]],
-    kind: str,
+    words: Words,
+    lines: Lines,
+    settings: FastText,
     training: FastTextTraining,
-    total: float,
     matrices: tuple[NDArray[np.float32], NDArray[np.float32]],
-    threads: int,
     progress: Progress | None = None,
 ) -> None:
-    """Learn from one stretch of lines after the other; both matrices move in place.
+    """Learn from all lines, some of them at a time; both matrices move in place.
 
     Raises:
         RubricaError: If the loss is no longer a number.
     """
+    total, kind = training.epochs * float(words.num_tokens), settings.kind
+    threads = training.threads or native.num_threads()
+    tokens = _tokens_per_stretch(settings, words, trainer)
+    stretches = iter_stretches(lines, tokens, total, shuffled=settings.supervised, seed=training.seed)
     visit, losses, asked = 0, 0.0, 0
     for order, seen in stretches:
         lesson = Lesson(order, visit, seen, total, training.lr, BATCH_SIZE[kind], training.seed)
         loss, count = trainer.learn(*matrices, lesson, threads=threads)
         visit, losses, asked = visit + len(order), losses + loss, asked + count
         if not np.isfinite(loss):
-            raise RubricaError(f"the training diverged with lr {training.lr:g} (the loss is no number); give a smaller lr")
+            raise RubricaError(
+                f"the training diverged with lr {training.lr:g} (the loss is no number); give a smaller lr"
+            )
         if progress is not None:
             share = min(1.0, seen / total)
             progress(share, losses / max(1, asked), training.lr * (1 - share))
@@ -215,7 +220,7 @@ def finish(
     """The settings with their sizes, and the tensors."""
     entries = words.num_words + words.num_labels
     size = int(words.ends[entries - 1])
-    tensors = {
+    tensors: Tensors = {
         "dictionary.bytes": words.names[:size].copy(),
         "dictionary.ends": words.ends[:entries].copy(),
         "dictionary.counts": words.counts[:entries].copy(),
@@ -261,5 +266,5 @@ def _check(settings: FastText) -> None:
     for name in ("window", "negatives", "min_count"):
         if getattr(settings, name) < (1 if name == "window" else 0):
             raise ValueError(f"{name} is {getattr(settings, name)}, expected {1 if name == 'window' else 0} or more")
-    if not 0 < settings.sampling:
+    if settings.sampling <= 0:
         raise ValueError(f"sampling is {settings.sampling}, expected more than 0")
