@@ -216,7 +216,7 @@ def check_mutations(files, tmp_path, count, seed):
 
 
 def test_damaged_files(files, tmp_path):
-    check_mutations(files, tmp_path, 300, 7)
+    check_mutations(files, tmp_path, 300 if native.library() is not None else 40, 7)
 
 
 @pytest.mark.slow
