@@ -3,6 +3,7 @@
 Expected before measuring: equal on short questions within the spread (500 test texts: 1.4 points), and 0.5 points
 better on news, where fastText has time for a handful of trials. fastText trains again behind its search; that time is
 shown.
+
     pip install -c constraints.txt '.[bench]'
     python benchmarks/fasttext_autotune.py 20 ../shared/data/trec6 ../shared/data/ag_news
 """

@@ -116,6 +116,16 @@ def test_what_cannot_be_done_is_said(files):
 
 
 @needs_trainer
+def test_the_file_is_as_small_as_was_asked_for(files, tmp_path):
+    size = 30_000
+    model = ours.train_supervised(**files, autotuneDuration=3, autotuneModelSize=size, minn=2, maxn=4, dim=6)
+    model.save_model(tmp_path / "small.ftz")
+    assert model.is_quantized()
+    assert 10_000 < (tmp_path / "small.ftz").stat().st_size <= size
+    assert model.test(files["autotuneValidationFile"])[1] > 0.8
+
+
+@needs_trainer
 def test_ctrl_c_keeps_the_best(files, monkeypatch):
     calls = interrupt(monkeypatch, autotune, "fit", call=3)
     model = ours.train_supervised(**files, autotuneDuration=60)

@@ -6,7 +6,9 @@ import pytest
 fasttext = pytest.importorskip("fasttext")
 
 import rubrica.fasttext as ours  # noqa: E402  # behind the check that the oracle is there
+from rubrica.kernels import native  # noqa: E402
 
+needs_trainer = pytest.mark.skipif(native.library() is None, reason="training of fastText models is native")
 LINES = [
     f"__label__{'abc'[i % 3]} {'__label__d ' if i % 5 == 0 else ''}word{i % 7} слово{i % 4} wörd{i % 3} x{i}"
     for i in range(300)
@@ -159,6 +161,45 @@ def test_a_saved_model_is_the_file_that_was_opened(folder, tmp_path):
         again, first = (fasttext.load_model(str(path / name)) for path in (tmp_path, folder))
         assert (again.words, again.labels) == (first.words, first.labels)
         np.testing.assert_array_equal(again.get_word_vector("word1"), first.get_word_vector("word1"))
+
+
+@needs_trainer
+@pytest.mark.parametrize("codes", [{}, {"qnorm": True, "dsub": 4}, {"cutoff": 300, "retrain": True, "qnorm": True}])
+def test_a_quantised_model_is_read_by_fasttext(folder, tmp_path, codes):
+    model = ours.load_model(folder / "plain.bin")
+    source = {"input": folder / "train.txt", "verbose": 0} if codes.get("retrain") else {}
+    model.quantize(**source, **codes)
+    assert model.is_quantized()
+    model.save_model(tmp_path / "small.ftz")
+    again = fasttext.load_model(str(tmp_path / "small.ftz"))
+    for text in ASKED:
+        labels, scores = model.predict(text, 3)
+        expected = again.f.predict(text + "\n", 3, 0.0, "strict")
+        assert labels == tuple(label for _, label in expected)
+        np.testing.assert_allclose(scores, [score for score, _ in expected], atol=1e-6)
+    with pytest.raises(ValueError, match="quantized already"):
+        model.quantize()
+
+
+@needs_trainer
+def test_quantising_needs_what_it_trains_on(folder):
+    with pytest.raises(ValueError, match="Need input file path if retraining"):
+        ours.load_model(folder / "plain.bin").quantize(retrain=True)
+
+
+@needs_trainer
+def test_a_training_by_position_and_by_alias(folder, tmp_path):
+    source, other = str(folder / "train.txt"), {"min_count": 2, "word_ngrams": 2, "bucket": 50, "verbose": 0}
+    model = ours.train_supervised(source, 0.3, 6, **other)
+    assert (model.lr, model.dim, model.minCount, model.wordNgrams, model.loss.name) == (0.3, 6, 2, 2, "softmax")
+    model.save_model(tmp_path / "model.bin")
+    again = fasttext.load_model(str(tmp_path / "model.bin"))
+    assert model.test(source) == again.test(source)
+    vectors = ours.train_unsupervised(source, "cbow", dim=5, minCount=1, bucket=50, epoch=1, verbose=0)
+    assert vectors.get_dimension() == 5
+    assert vectors.get_labels() == vectors.words
+    with pytest.raises(ValueError, match=r"none\.txt"):
+        ours.train_supervised(str(tmp_path / "none.txt"))
 
 
 def test_shorter_rows(folder):

@@ -148,6 +148,11 @@ def test_training_writes_what_fasttext_reads(folder, tmp_path):
     again = tmp_path / "again"
     run("supervised", "-input", folder / "train.txt", "-output", again, *flags)
     assert (tmp_path / "again.bin").read_bytes() == (tmp_path / "new.bin").read_bytes()
+    run("quantize", "-output", name, "-qnorm", "-dsub", 3, code=1)  # fewer rows than a code can name
+    wide = tmp_path / "wide"
+    run("supervised", "-input", folder / "train.txt", "-output", wide, "-wordNgrams", 2, "-bucket", 500, "-verbose", 0)
+    run("quantize", "-output", wide, "-input", folder / "train.txt", "-qnorm", "-retrain", "-cutoff", 300)
+    assert fasttext.load_model(f"{wide}.ftz").is_quantized()
     run("cbow", "-input", folder / "train.txt", "-output", tmp_path / "w", "-dim", 3, "-bucket", 9, "-verbose", 0)
     assert fasttext.load_model(str(tmp_path / "w.bin")).get_dimension() == 3
 
