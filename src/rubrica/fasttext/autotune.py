@@ -88,7 +88,7 @@ def tune(values: Values, given: frozenset[str]) -> tuple[FastText, Tensors, Valu
                     changes = change(values, parent, given, generator)
                 count += 1
                 try:
-                    trial = _try(values, changes, judge, deadline)
+                    trial = _try(values, changes, judge, deadline, gives_up=bool(tops))
                 except Late:
                     continue
                 if trial is None:
@@ -147,19 +147,24 @@ class Judge:
         return -1.0 if math.isnan(score) else score
 
 
-def _try(values: Values, changes: Changes, judge: Judge, deadline: Deadline) -> Trial | None:
+def _try(values: Values, changes: Changes, judge: Judge, deadline: Deadline, *, gives_up: bool) -> Trial | None:
     """Train and score once; None if the model does not become small enough, or the training diverged.
 
+    With `gives_up`, a training ends as soon as it is seen that it would not be done in time.
+
     Raises:
-        Late: If the time is over before that.
+        Late: If the time is over before the training is.
     """
-    trial, began = values | changes, time.perf_counter()
+    trial, first = values | changes, list[tuple[float, float]]()
 
     def look(share: float, loss: float, lr: float) -> None:
         if deadline.passed:
             raise Late
-        if share >= _LOOK and (time.perf_counter() - began) / share * (1 - share) > _LATE * deadline.left:
-            raise Late
+        if gives_up and share < 1:
+            first[1:] = [(share, time.perf_counter())]
+            (before, began), (done, now) = first[0], first[-1]
+            if done - before >= _LOOK and (now - began) / (done - before) * (1 - done) > _LATE * deadline.left:
+                raise Late
 
     try:
         settings, tensors = fit(trial, look)

@@ -35,6 +35,7 @@ def first_changes(values: Values, given: frozenset[str], num_texts: int, num_lab
         "bucket": int(np.clip(40 * num_texts, 100_000, 2_000_000)),
     }
     asked = (
+        {"wordNgrams": 2, "minn": 0, "maxn": 0, "epoch": max(1, start["epoch"] // 5)},  # soon done: there is a model
         {"wordNgrams": 2, "minn": 0, "maxn": 0},
         {"wordNgrams": 1, "minn": 2, "maxn": 5},
         {"wordNgrams": 2, "minn": 2, "maxn": 5},
