@@ -1,8 +1,8 @@
 """Training of fastText models: supervised, skip-gram and CBOW.
 
 What one step does is fastText's, see `native/fasttext_train.cpp`. Departures: no thread's speed decides anything, so
-the same seed and number of threads give the same bits; the whole input matrix starts at random numbers (fastText fills a
-tenth a thread); the lines of a supervised training come in a new order in every epoch, so a file that is sorted by its
+the same seed and number of threads give the same bits; the whole input matrix starts at random numbers (fastText
+fills a tenth a thread); the lines of a supervised training come in a new order in every epoch, so a file sorted by its
 labels may stay so; and the step size falls with every line, not with every `lr_update_rate` tokens.
 
 Letters: V words, L labels, D numbers in a row, R input rows.
