@@ -6,7 +6,9 @@ import pytest
 fasttext = pytest.importorskip("fasttext")
 
 import rubrica.fasttext as ours  # noqa: E402  # behind the check that the oracle is there
+from rubrica.fasttext.lines import labels_in, pack  # noqa: E402
 from rubrica.kernels import native  # noqa: E402
+from rubrica.text.tokens import Packed  # noqa: E402
 
 needs_trainer = pytest.mark.skipif(native.library() is None, reason="training of fastText models is native")
 LINES = [
@@ -223,6 +225,20 @@ def test_broken_labels(folder, tmp_path):
         model.predict("word1", k=-1)
     assert "__label__\ufffd" in model.predict("word1", k=-1, on_unicode_error="replace")[0]
     assert "__label__" in model.predict("word1", k=-1, on_unicode_error="ignore")[0]
+
+
+def test_labels_in_lines_are_found_in_both_ways():
+    lines = ["__label__a x", "", "x __label__b\0__label__a", "__label__ab __label__b", "x__label__a", "\t__label__a"]
+    label_ids = {b"__label__a": 0, b"__label__b": 1}
+    texts = pack(lines)
+    expected = [0, 2, 2, 3, 5], [0, 1, 0, 1, 0]
+    found = labels_in(texts, label_ids), labels_in(texts, label_ids | {b"other": 2})
+    later = Packed(texts.data, texts.starts[2:4], texts.ends[2:4])
+    for numbers, labels in found:
+        assert (numbers.tolist(), labels.tolist()) == expected
+    assert [part.tolist() for part in labels_in(later, label_ids)] == [[0, 0, 1], [1, 0, 1]]
+    ended = labels_in(pack(["__label__a </s> __label__b", "</s>x __label__b"]), label_ids)
+    assert [part.tolist() for part in ended] == [[0, 1], [0, 1]]
 
 
 @pytest.mark.parametrize("text", ["", " ", "a b", "a\n", "\n", "a \n\n b\0c", "</s> я"])

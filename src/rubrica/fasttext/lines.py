@@ -5,6 +5,8 @@ Only "\n" ends a line, and an empty line is a text: n lines in, n answers out.
 Letters: N texts.
 """
 
+import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -107,13 +109,30 @@ def _split(block: bytes, most: int) -> Iterator[Packed]:
 
 def labels_in(texts: Packed, label_ids: dict[bytes, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The known labels in texts: the number of the text, and of the label; one of each for every label there is."""
-    whole = texts.data.tobytes().replace(b"\0", b" ")
+    whole = texts.data.tobytes()
+    mark = os.path.commonprefix(list(label_ids))  # noqa: RUF071  # by characters, as is meant
+    if mark and _END not in whole:
+        # All labels begin alike, so only words that do are looked at.
+        words = re.compile(rb"(?<![^ \n\r\t\v\f\0])" + re.escape(mark) + rb"[^ \n\r\t\v\f\0]*")
+        found = [(match.start(), label_ids[match[0]]) for match in words.finditer(whole) if match[0] in label_ids]
+        places, labels = np.array(found, np.int64).reshape(-1, 2).T
+        numbers = np.searchsorted(texts.starts, places, "right") - 1
+        within = numbers >= 0  # the data may hold other texts as well
+        within[within] = places[within] < texts.ends[numbers[within]]
+        return numbers[within], labels[within]
+    return _labels_in_lines(texts, whole.replace(b"\0", b" "), label_ids)
+
+
+def _labels_in_lines(
+    texts: Packed, whole: bytes, label_ids: dict[bytes, int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The same, one line after the other, for lines that end early."""
     numbers, labels = [], []
     for i, (start, end) in enumerate(zip(texts.starts.tolist(), texts.ends.tolist(), strict=True)):
         tokens = whole[start:end].split()
+        if _END in tokens:  # a line ends at its end token, wherever it is
+            tokens = tokens[: tokens.index(_END)]
         found = [label_ids[token] for token in tokens if token in label_ids]
-        if found and _END in tokens:  # a line ends at its end token, wherever it is
-            found = [label_ids[token] for token in tokens[: tokens.index(_END)] if token in label_ids]
         labels += found
         numbers += [i] * len(found)
     return np.array(numbers, np.int64), np.array(labels, np.int64)
