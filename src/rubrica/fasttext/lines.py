@@ -23,6 +23,7 @@ EOS, BOW, EOW = "</s>", "<", ">"
 """The token of a line's end; the marks around a word whose runs of characters are read."""
 _BLOCK_BYTES = 4 << 20  # of a file at a time: some 20,000 lines of news, 50 ms of answers
 _END = EOS.encode()
+_SPACES = b" \n\r\t\v\f\0"
 
 
 def encode(text: str) -> bytes:
@@ -113,8 +114,12 @@ def labels_in(texts: Packed, label_ids: dict[bytes, int]) -> tuple[NDArray[np.in
     mark = os.path.commonprefix(list(label_ids))  # noqa: RUF071  # by characters, as is meant
     if mark and _END not in whole:
         # All labels begin alike, so only words that do are looked at.
-        words = re.compile(rb"(?<![^ \n\r\t\v\f\0])" + re.escape(mark) + rb"[^ \n\r\t\v\f\0]*")
-        found = [(match.start(), label_ids[match[0]]) for match in words.finditer(whole) if match[0] in label_ids]
+        words = re.compile(re.escape(mark) + rb"[^ \n\r\t\v\f\0]*")
+        found = [
+            (match.start(), label_ids[match[0]])
+            for match in words.finditer(whole)
+            if match[0] in label_ids and (not match.start() or whole[match.start() - 1] in _SPACES)
+        ]
         places, labels = np.array(found, np.int64).reshape(-1, 2).T
         numbers = np.searchsorted(texts.starts, places, "right") - 1
         within = numbers >= 0  # the data may hold other texts as well
