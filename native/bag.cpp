@@ -10,14 +10,12 @@
 //
 // Letters: N texts, C classes, D numbers in a row, V words, B buckets of n-grams.
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <memory>
-#include <system_error>
-#include <thread>
 #include <vector>
 
 #include "simd.h"
+#include "together.h"
 
 namespace rubrica {
 namespace {
@@ -233,49 +231,6 @@ class SgdHead {
     float *weight, *bias;
   } source_;
 };
-
-// Where threads wait for each other. They spin first, since a batch is a few microseconds' work; then they yield, so
-// that a machine with other things to do goes on.
-class Barrier {
- public:
-  explicit Barrier(int threads) : threads_(threads) {}
-  void wait() {
-    const int turn = turn_.load(std::memory_order_relaxed);
-    if (waiting_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads_) {
-      waiting_.store(0, std::memory_order_relaxed);
-      turn_.store(turn + 1, std::memory_order_release);
-      return;
-    }
-    for (int spins = 0; turn_.load(std::memory_order_acquire) == turn; spins++)
-      if (spins > 2000) std::this_thread::yield();
-  }
-
- private:
-  const int threads_;
-  std::atomic<int> waiting_{0}, turn_{0};
-};
-
-// Runs body(0) ... body(threads - 1) at the same time, which `parallel` does not promise and a barrier needs. False if
-// the system grants no more threads; then nothing was run.
-template <typename Body>
-bool together(int threads, Body body) {
-  std::atomic<int> start{0};  // 1: go, -1: go home
-  std::vector<std::thread> others;
-  others.reserve(threads - 1);  // below, nothing but a thread that the system does not grant may fail
-  try {
-    for (int i = 1; i < threads; i++)
-      others.emplace_back([&, i] {
-        while (start.load(std::memory_order_acquire) == 0) std::this_thread::yield();
-        if (start.load() > 0) body(i);
-      });
-    start.store(1, std::memory_order_release);
-    body(0);
-  } catch (const std::system_error&) {
-    start.store(-1, std::memory_order_release);
-  }
-  for (auto& other : others) other.join();
-  return start.load() > 0;
-}
 
 // Texts are taken in random order from ids that may be gigabytes, so they are fetched before their turn: the ids of
 // this many texts ahead, and of twice as many where they start. A news text is three lines of 64 bytes.

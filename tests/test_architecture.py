@@ -14,9 +14,10 @@ PACKAGE = Path(rubrica.__file__).parent
 # in a circle.
 ROOMS = [
     "errors", "config", "files", "kernels", "environment", "text", "scoring", "data", "vectors", "models", "artifact",
-    "predict", "corpus", "networks", "learning", "export", "insight", "seminar", "estimator", "cli", "__main__",
+    "predict", "corpus", "networks", "learning", "export", "insight", "seminar", "estimator", "fasttext", "cli",
+    "__main__",
 ]  # fmt: skip
-WITHOUT_TORCH = [*ROOMS[: ROOMS.index("networks")], "export", "insight", "estimator", "cli", "__main__"]
+WITHOUT_TORCH = [*ROOMS[: ROOMS.index("networks")], "export", "insight", "estimator", "fasttext", "cli", "__main__"]
 HEAVY = {"torch", "pyarrow", "gensim", "datasets", "sklearn", "matplotlib", "jinja2", "jaxtyping", "rich"}
 HEAVY |= {"onnx", "onnxruntime"}
 

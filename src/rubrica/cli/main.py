@@ -17,6 +17,7 @@ import click
 
 from rubrica import __version__
 from rubrica.cli.data import data, data_options, read_split, text_options, vectors
+from rubrica.cli.fasttext import fasttext
 from rubrica.cli.units import FamilyName, parse_seconds, parse_setting, parse_size
 from rubrica.errors import ConfigError, DataError, RubricaError, require
 
@@ -81,6 +82,7 @@ def rubrica(context: click.Context, quiet: bool) -> None:
 
 
 rubrica.add_command(data)
+rubrica.add_command(fasttext)
 rubrica.add_command(vectors)
 
 

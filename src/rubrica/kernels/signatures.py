@@ -18,6 +18,11 @@ from ctypes import c_double, c_int, c_int32, c_int64, c_void_p
 
 MAX_THREADS = 1024
 _TEXTS = "N texts:uint8 starts:int64[N] ends:int64[N] kinds:uint8[num_kinds]? lower:int32[num_kinds]? num_kinds"
+_BYTES = "N size texts:uint8[size] starts:int64[N] ends:int64[N]"
+_MATRIX = (
+    "{0}_parts {0}_dsub {0}:float32[{1}*D]? {0}_codes:uint8[{1}*{0}_parts]? {0}_centroids:float32[256*D]?"
+    " {0}_norm_codes:uint8[{1}]? {0}_norms:float32[256]?"
+)
 _ROWS = "rows:int32 starts:int64[B] lengths:int64[B]"
 
 SIGNATURES = {
@@ -54,6 +59,17 @@ SIGNATURES = {
     "counter_ids": "handle &ids:int32 &sizes:int64[2]",
     "counter_words": "handle &words:uint8 &offsets:int64 &counts:int64",
     "split_texts": "size texts:uint8[size] N &starts:int64[N] &ends:int64[N]",
+    "fasttext_entries": "size file:uint8[size] N &names:uint8? &ends:int64[N]? &counts:int64[N]? &types:uint8[N]?",
+    "fasttext_open": "min_n max_n longest buckets loss supervised pruned prefix_size prefix:uint8[prefix_size] V L S"
+    " names:uint8[S] ends:int64[V+L] counts:int64[V+L] P kept_buckets:int32[P] kept_rows:int32[P] R O D"
+    f" {_MATRIX.format('input', 'R')} {_MATRIX.format('output', 'O')}",
+    "fasttext_close": "handle",
+    "fasttext_best": f"handle threads {_BYTES} k threshold &labels:int32[N*k] &scores:float32[N*k] &counts:int32[N]",
+    "fasttext_scores": f"handle threads {_BYTES} L &scores:float32[N*L]",
+    "fasttext_vectors": f"handle threads words {_BYTES} D &vectors:float32[N*D]",
+    "fasttext_rows": "handle words size text:uint8[size] most &rows:int32[most] most_labels &labels:int32[most_labels]"
+    " &found:int64[1]",
+    "fasttext_find": f"handle {_BYTES} &ids:int32[N]",
     "mingru_gates": "threads U E H vectors:float32[U*E] weight:float32[2*H*E] bias:float32[2*H] &gates:float32",
     "mingru_forward": f"pooling reverse threads B H {_ROWS} gates:float32 &features:float32[B*H] &states:float32?"
     " &best:int32?",
@@ -81,6 +97,26 @@ SIGNATURES = {
     "recurrent_learn": f"cell pooling directions threads B H U E C smoothing {_ROWS} targets:int64[B]"
     " text_weights:float32[B]? mask:float32[B*directions*P[pooling]*H]? vectors:float32[U*E] weights:float32*"
     " &d_vectors:float32[U*E]? &gradients:float32* &scores:float32[2]",
+    "fasttext_words_start": "threads",
+    "fasttext_words_end": "handle",
+    "fasttext_words_known": "handle ordered N data:uint8 starts:int64[N] ends:int64[N]",
+    "fasttext_words_lines": "handle size data:uint8[size] first last",
+    "fasttext_words_texts": "handle N data:uint8 starts:int64[N] ends:int64[N]",
+    "fasttext_words_finish": "handle min_count min_count_label prefix_size prefix:uint8[prefix_size] &sizes:int64[7]",
+    "fasttext_words_tokens": "handle U size &bytes:uint8[size] &ends:int64[U] &counts:int64[U] &hashes:uint32[U]",
+    "fasttext_words_numbers": "handle below longest num_tokens num_lines &tokens:int32[num_tokens]?"
+    " &lines:int64[num_lines+1]? &sizes:int64[2]",
+    "fasttext_token_rows": "U V L K min_n max_n buckets P bytes:uint8 ends:int64[U] kept:int32[P]? kept_rows:int32[P]?"
+    " &starts:int64[U+1] &rows:int32?",
+    "fasttext_uniform": "threads count seed bound &numbers:float32[count]",
+    "fasttext_tree": "C counts:int64[C] &starts:int64[C+1] &paths:int32?",
+    "fasttext_aliases": "C weights:float64[C] &shares:float32[C] &aliases:int32[C]",
+    "fasttext_quantize": "threads R D dsub M matrix:float32[R*D] &centroids:float32[256*D] &codes:uint8[R*M]",
+    "fasttext_learn": "threads kind loss N U V L K R C D run_words buckets P tokens:int32 lines:int64[N+1]"
+    " hashes:uint32[U] row_starts:int64[U+1] token_rows:int32 kept:int32[P]? kept_rows:int32[P]? window negatives"
+    " keep:float32[V]? shares:float32[C]? aliases:int32[C]? path_starts:int64[C+1]? paths:int32? count"
+    " order:int64[count] visit seen total lr batch_size seed &input:float32[R*D] &output:float32[C*D]"
+    " &outcome:float64[2]",
 }
 
 # C type, least and largest value of the arguments by name.
@@ -99,8 +135,13 @@ NUMBERS: dict[str, tuple[type, float, float]] = {
     "step": (c_int64, 1, 1 << 62),
     "handle": (c_void_p, 1, (1 << 64) - 1),
     "smoothing": (c_double, 0, 1),
+    "kind": (c_int, 0, 2),
+    "loss": (c_int, 0, 3),
+    "seen": (c_double, 0, 1e300),
+    "total": (c_double, 0, 1e300),
+    "bound": (c_double, 0, 1e300),
 }
-NUMBERS |= dict.fromkeys(("lowercase", "reverse", "dense", "maximum"), (c_int, 0, 1))
-NUMBERS |= dict.fromkeys(("lr", "lr_end", "scale", "beta1", "beta2", "epsilon"), (c_double, -1e300, 1e300))
+NUMBERS |= dict.fromkeys(("lowercase", "reverse", "dense", "maximum", "ordered"), (c_int, 0, 1))
+NUMBERS |= dict.fromkeys(("lr", "lr_end", "scale", "beta1", "beta2", "epsilon", "threshold"), (c_double, -1e300, 1e300))
 SIZE: tuple[type, float, float] = (c_int64, 0, 1 << 62)
 KNOWN = {"G": (1, 3, 4), "P": (1, 1, 1, 2, 1)}  # gates of a cell, parts that a pooling sets side by side

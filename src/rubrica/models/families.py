@@ -1,9 +1,10 @@
-"""The one dict of model families. `rubrica train --model NAME` takes its keys."""
+"""The dict of model families, whose keys `rubrica train --model NAME` takes; and families that are only read."""
 
 from rubrica.models.bag import Bag
 from rubrica.models.conv import Convolutional
 from rubrica.models.disconnected import Disconnected
 from rubrica.models.family import Family
+from rubrica.models.fasttext import FastText
 from rubrica.models.linear import Linear
 from rubrica.models.recurrent import Recurrent
 
@@ -17,6 +18,9 @@ FAMILIES: dict[str, type[Family]] = {
     "mingru": Recurrent,
     "drnn": Disconnected,
 }
+
+FOREIGN: dict[str, type[Family]] = {"fasttext": FastText}
+"""Families whose models come from another program's file; `rubrica train` makes none of them."""
 
 DEFAULT = "gru"
 BASELINE = "bag"

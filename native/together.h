@@ -1,0 +1,54 @@
+// Threads that run at the same time and wait for each other, where the parts of a task are not independent.
+#pragma once
+
+#include <atomic>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+namespace rubrica {
+
+// Where threads wait for each other. They spin first, since a batch is a few microseconds' work; then they yield, so
+// that a machine with other things to do goes on.
+class Barrier {
+ public:
+  explicit Barrier(int threads) : threads_(threads) {}
+  void wait() {
+    const int turn = turn_.load(std::memory_order_relaxed);
+    if (waiting_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads_) {
+      waiting_.store(0, std::memory_order_relaxed);
+      turn_.store(turn + 1, std::memory_order_release);
+      return;
+    }
+    for (int spins = 0; turn_.load(std::memory_order_acquire) == turn; spins++)
+      if (spins > 2000) std::this_thread::yield();
+  }
+
+ private:
+  const int threads_;
+  std::atomic<int> waiting_{0}, turn_{0};
+};
+
+// Runs body(0) ... body(threads - 1) at the same time, which `parallel` does not promise and a barrier needs. False if
+// the system grants no more threads; then nothing was run.
+template <typename Body>
+bool together(int threads, Body body) {
+  std::atomic<int> start{0};  // 1: go, -1: go home
+  std::vector<std::thread> others;
+  others.reserve(threads - 1);  // below, nothing but a thread that the system does not grant may fail
+  try {
+    for (int i = 1; i < threads; i++)
+      others.emplace_back([&, i] {
+        while (start.load(std::memory_order_acquire) == 0) std::this_thread::yield();
+        if (start.load() > 0) body(i);
+      });
+    start.store(1, std::memory_order_release);
+    body(0);
+  } catch (const std::system_error&) {
+    start.store(-1, std::memory_order_release);
+  }
+  for (auto& other : others) other.join();
+  return start.load() > 0;
+}
+
+}  // namespace rubrica

@@ -1,0 +1,95 @@
+"""Training and quantisation as fastText's arguments ask for them."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from rubrica.fasttext.arguments import Values, to_settings
+from rubrica.learning.fasttext import FastTextTraining, Progress, Tensors, train_fasttext
+from rubrica.learning.progress import progress_bar
+from rubrica.models.fasttext import FastText
+
+log = logging.getLogger(__name__)
+
+_TICKS = 200  # of a bar: as many as a terminal is wide
+
+
+class Codes(NamedTuple):
+    """How a model becomes smaller, see `Model.quantize`."""
+
+    qout: bool = False
+    cutoff: int = 0
+    retrain: bool = False
+    dsub: int = 2
+    qnorm: bool = False
+
+
+def fit(values: Values, progress: Progress | None = None) -> tuple[FastText, Tensors]:
+    """Train a model from nothing, or from the word vectors that the arguments name.
+
+    Args:
+        values: The arguments.
+        progress: Called with the share that is done, the mean loss and the step size; without it, a bar is shown.
+
+    Raises:
+        ConfigError: If an argument is out of its bounds.
+        ValueError: If arguments contradict each other.
+        RubricaError: If a file cannot be used, or the training diverges.
+    """
+    settings, training = to_settings(values), _training_of(values)
+    if progress is not None:
+        return train_fasttext(values["input"], settings, training, progress=progress)
+    with _shown(values["model"], values["verbose"]) as bar:
+        found, tensors = train_fasttext(values["input"], settings, training, progress=bar)
+    if values["verbose"] > 0:
+        log.info("%d words, %d labels, %d tokens", found.num_words, found.num_labels, found.num_tokens)
+    return found, tensors
+
+
+def compress(
+    settings: FastText, tensors: Tensors, values: Values, codes: Codes, progress: Progress | None = None
+) -> tuple[FastText, Tensors]:
+    """Quantise a model, and train the rows that stay again if that is asked for.
+
+    Raises:
+        ValueError: If it is not supervised or quantised already.
+        RubricaError: As `fit` does.
+    """
+    from rubrica.learning.fasttext_quantize import quantize_fasttext  # late: a training does not need it
+
+    rows: dict[str, Any] = {"cutoff": codes.cutoff, "dsub": codes.dsub, "norms": codes.qnorm, "output": codes.qout}
+    retrain = (values["input"], _training_of(values)) if codes.retrain else None
+    if progress is not None:
+        return quantize_fasttext(settings, tensors, **rows, retrain=retrain, progress=progress)
+    with _shown("quantize", values["verbose"] if codes.retrain else 0) as bar:
+        return quantize_fasttext(settings, tensors, **rows, retrain=retrain, progress=bar)
+
+
+def _training_of(values: Values) -> FastTextTraining:
+    return FastTextTraining(
+        lr=values["lr"],
+        epochs=values["epoch"],
+        seed=values["seed"],
+        min_count_label=values["minCountLabel"],
+        vectors=values["pretrainedVectors"] or None,
+        threads=values["thread"],
+    )
+
+
+@contextmanager
+def _shown(title: str, verbose: int) -> Iterator[Progress | None]:
+    """What a training calls to move a bar; none where nothing is to be shown."""
+    if verbose < 2:
+        yield None
+        return
+    with progress_bar(title, _TICKS) as advance:
+        ticks = 0
+
+        def show(share: float, loss: float, lr: float) -> None:
+            nonlocal ticks
+            while ticks < round(share * _TICKS):
+                ticks += 1
+                advance(f"loss {loss:.4f} lr {lr:.4f}")
+
+        yield show
