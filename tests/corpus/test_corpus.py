@@ -62,7 +62,7 @@ def test_ids_that_lie_in_a_file_are_those_in_memory(tiny_news, tiny_vectors, mon
 
 
 class Slices:
-    """Texts that are made when a few of them are asked for, and never all at once."""
+    """Texts or labels that are made when a few of them are asked for, and never all at once."""
 
     def __init__(self, texts, most):
         self.texts, self.most = texts, most
@@ -76,11 +76,12 @@ class Slices:
 
 
 @pytest.mark.parametrize("with_vectors", [True, False])
-def test_of_the_texts_only_stretches_are_taken(tiny_news, tiny_vectors, monkeypatch, with_vectors):
+def test_of_texts_and_labels_only_stretches_are_taken(tiny_news, tiny_vectors, monkeypatch, with_vectors):
     vectors = tiny_vectors if with_vectors else None
     expected = build_corpus(tiny_news, vectors, CONFIG)
     monkeypatch.setattr(stored_texts, "STRETCH", 7)
-    splits = {name: Examples(Slices(part.texts, 7), part.labels) for name, part in tiny_news.splits.items()}
+    monkeypatch.setattr(task_module, "_STRETCH", 7)
+    splits = {name: Examples(Slices(part.texts, 7), Slices(part.labels, 7)) for name, part in tiny_news.splits.items()}
     corpus = build_corpus(Dataset("x", splits, (), "", tiny_news.task), vectors, CONFIG)
     assert corpus.vocab == expected.vocab
     for name, split in expected.splits.items():

@@ -134,6 +134,19 @@ FAULTS = [
     ("a.json", b'[{"text": "a",\n "label": "b"}]\nmore', " line 3", "found 'more' behind the array"),
     ("a.json", b'[{"text": "a", "label": "b"},\n{"text": "a", "label": " "}]', " line 2", 'no label in "label"'),
     ("a.json", b"[]", "", "no rows"),
+    (
+        "a.jsonl",
+        b'{"text": "a", "label": 1}\n{"text": "b", "label": 1, "text": "c"}\n',
+        " line 2",
+        "'text' stands twice",
+    ),
+    (
+        "a.json",
+        b'[{"text": "a", "label": 1},\n{"label": 2, "text": "b", "label": 1}]',
+        " line 2",
+        "'label' stands twice",
+    ),
+    ("a.json", b'{"text": ["a", "b"], "label": [1, 2], "text": ["c", "d"]}', " line 1", "'text' stands twice"),
     ("a.json", b'{"text": ["a", "b"],\n "label": ["x"]}', " line 1", "bad JSON"),
     ("a.xlsx", b"PK", "", 'unknown format ".xlsx", expected one of .csv, .tsv, .json, .jsonl'),
 ]

@@ -59,7 +59,7 @@ def _read_array(content: Content) -> Iterator[Table]:
     path, text = content.path, decode(content.path, bytes(content.data))
     names, rows, lines = list[str](), list[dict[str, Any]](), list[int]()
     place, line, counted = text.index("[") + 1, 1, 0
-    scan = json.JSONDecoder().raw_decode
+    scan = json.JSONDecoder(object_pairs_hook=_object).raw_decode
     while True:
         place = _behind_blanks(text, place)
         line, counted = line + text.count("\n", counted, place), place
@@ -68,7 +68,8 @@ def _read_array(content: Content) -> Iterator[Table]:
         try:
             row, end = scan(text, place)
         except (ValueError, RecursionError) as error:
-            raise _bad_json(path, error, 1, "an array of objects") from None
+            counted_from = 1 if isinstance(error, json.JSONDecodeError) else line
+            raise _bad_json(path, error, counted_from, "an array of objects") from None
         rows.append(_checked(path, row, line, text[place:end]))
         lines.append(line)
         place = _behind_blanks(text, end)
@@ -91,7 +92,7 @@ def _read_array(content: Content) -> Iterator[Table]:
 def _columns_of(content: Content) -> Table | None:
     """The columns of one object of lists, or of objects as in `{"text": {"0": "a"}}`; None where it is no such."""
     try:
-        whole = json.loads(decode(content.path, bytes(content.data)))
+        whole = json.loads(decode(content.path, bytes(content.data)), object_pairs_hook=_object)
     except (ValueError, RecursionError):
         return None
     if not isinstance(whole, dict):
@@ -121,10 +122,19 @@ def _table(path: Path, names: list[str], rows: list[dict[str, Any]], lines: list
 
 def _row(path: Path, line: str, number: int) -> dict[str, Any]:
     try:
-        row = json.loads(line)
+        row = json.loads(line, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:  # an integer of 5,000 digits, a thousand brackets
         raise _bad_json(path, error, number, "one object a line") from None
     return _checked(path, row, number, line)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Python's own reader would drop a value whose key comes again."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {max(keys, key=keys.count)!r} stands twice in an object")
+    return found
 
 
 def _checked(path: Path, row: Any, line: int, source: str) -> dict[str, Any]:

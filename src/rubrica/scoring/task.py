@@ -10,6 +10,7 @@ Letters: N texts, C classes, U unknown labels, B texts of a batch, M members of 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, ClassVar
 
 import numpy as np
@@ -102,11 +103,14 @@ class Task:
         """
         names = ModelNames(self.labels)
         for first in range(0, len(labels), _STRETCH):  # a slice at a time: labels may come from a mapped file
-            for place, label in enumerate(labels[first : first + _STRETCH], first):
+            stretch = labels[first : first + _STRETCH]
+            strings = {label for label in stretch if isinstance(label, str)}
+            for label in chain(strings.difference(names), (label for label in stretch if not isinstance(label, str))):
                 try:
                     for part in self.parts(label):
                         names[part]
                 except ValueError as error:
+                    place = next(place for place, found in enumerate(stretch, first) if found is label)
                     raise ValueError(f"label {place}: {error}") from None
         unknown = tuple(sorted(set(names.values()).difference(self.labels)))
         if len(unknown) > _MOST_UNKNOWN:

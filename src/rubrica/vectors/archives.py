@@ -3,14 +3,8 @@
 The first bytes tell the format, never the name.
 """
 
-import bz2
-import gzip
 import io
-import lzma
 import re
-import struct
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,11 +21,32 @@ class Packer(NamedTuple):
     open: Callable[[Path], Any]
 
 
+def _open_gzip(path: Path) -> Any:
+    import gzip
+
+    return gzip.open(path)
+
+
+def _open_bzip2(path: Path) -> Any:
+    import bz2
+
+    return bz2.open(path)
+
+
+def _open_xz(path: Path) -> Any:
+    import lzma
+
+    return lzma.open(path)
+
+
 def _open_zstd(path: Path) -> IO[bytes]:
     return io.BufferedReader(require("pyarrow", "data").input_stream(str(path), compression="zstd"))
 
 
 def _open_zip(path: Path) -> IO[bytes]:
+    import struct
+    import zipfile
+
     try:
         archive = zipfile.ZipFile(path)
     except (ValueError, struct.error, NotImplementedError) as error:  # from a broken list of files
@@ -53,9 +68,9 @@ def _open_zip(path: Path) -> IO[bytes]:
 
 # Only the start of bzip2 is made of letters, which a word may have too; so its rule is longer.
 _PACKERS = (
-    Packer("gzip", re.compile(rb"\x1f\x8b"), gzip.open),
-    Packer("bzip2", re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"), bz2.open),
-    Packer("xz", re.compile(rb"\xfd7zXZ\x00|\x5d\x00\x00"), lzma.open),
+    Packer("gzip", re.compile(rb"\x1f\x8b"), _open_gzip),
+    Packer("bzip2", re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"), _open_bzip2),
+    Packer("xz", re.compile(rb"\xfd7zXZ\x00|\x5d\x00\x00"), _open_xz),
     Packer("zstd", re.compile(rb"\x28\xb5\x2f\xfd"), _open_zstd),
     Packer("zip", re.compile(rb"PK(\x03\x04|\x05\x06)"), _open_zip),
 )
@@ -82,6 +97,10 @@ def open_unpacked(path: Path) -> Iterator[IO[bytes]]:
         with path.open("rb") as file:
             yield file
         return
+    import lzma  # late, as in the openers: most vectors are not packed
+    import zipfile
+    import zlib
+
     try:
         with packer.open(path) as file:
             yield file

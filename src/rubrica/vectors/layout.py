@@ -56,7 +56,6 @@ _FOREIGN_ENDS = {
     r"[ \t]X[ \t]*\r[^\r]*[ \t]X\s*$": "lines end in a carriage return alone; save the file with usual line ends",
 }
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_ENDS = {re.compile(end.replace("X", _NUMBER).encode()): what for end, what in _FOREIGN_ENDS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +197,8 @@ def _check_start(head: bytes, path: Path) -> None:
 
 def _check_ends(sample: list[bytes], path: Path, start: int) -> None:
     """Raise an error for lines whose numbers are written in a form that is not read; `start` is the first's number."""
-    for end, what in _ENDS.items():
+    for form, what in _FOREIGN_ENDS.items():
+        end = re.compile(form.replace("X", _NUMBER).encode())  # late: most vectors are never asked
         found = [line for line in sample if end.search(line[-_TAIL_BYTES:])]
         if 2 * len(found) > len(sample):
             shown = found[0][:30].decode(errors="backslashreplace") + "..." * (len(found[0]) > 30)
