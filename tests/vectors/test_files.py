@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from rubrica.errors import VectorsError
 from rubrica.vectors import files as vectors_files
-from rubrica.vectors.word_vectors import read_vectors
+from rubrica.vectors.stored import read_vectors
 
 
 def zipped(content):

@@ -69,7 +69,7 @@ def data(data: str, vectors: str | None, keep_case: bool, as_json: bool, **colum
     from rubrica.config.groups import DataSettings
     from rubrica.data.dataset import read_dataset
     from rubrica.insight.overview import describe
-    from rubrica.vectors.word_vectors import load_vectors
+    from rubrica.vectors.stored import load_vectors
 
     dataset = read_dataset(data, **columns)
     loaded = load_vectors(vectors) if vectors else None
@@ -117,7 +117,8 @@ def vectors_train(
 ) -> None:
     """Make word vectors from the training texts of DATA (word2vec, by gensim)."""
     from rubrica.data.dataset import read_dataset
-    from rubrica.vectors.word_vectors import check_savable, save_vectors, train_vectors
+    from rubrica.vectors.stored import check_savable, save_vectors
+    from rubrica.vectors.word_vectors import train_vectors
 
     out = check_savable(out)
     dataset = read_dataset(data, **columns)
