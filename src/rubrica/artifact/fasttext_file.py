@@ -3,16 +3,16 @@
 Source: facebookresearch/fastText 0.9.3, `loadModel` and `saveModel`. Little-endian, without gaps:
 
     int32 magic, int32 version                              793712314; 11 or 12
-    int32 x 12, double                                      dim ws epoch minCount neg wordNgrams loss model bucket minn
-                                                            maxn lrUpdateRate, t
-    int32 x 3, int64 x 2                                    entries, words, labels, tokens, pruned buckets (-1: all kept)
+    int32 x 12, double                                      dim ws epoch minCount neg wordNgrams loss model bucket
+                                                            minn maxn lrUpdateRate, t
+    int32 x 3, int64 x 2                                    entries, words, labels, tokens, pruned buckets (-1: none)
     bytes, 0, int64, int8                                   each entry: its name, count, and type (0 word, 1 label)
     int32 x 2                                               each bucket that pruning kept, and its row counted from V
     bool, matrix, bool, matrix                              whether the input is quantised, the input; the output
 
-A float32 matrix is int64 rows, int64 numbers, and the numbers. A quantised one is bool norms, int64 rows, int64 numbers,
-int32 bytes of codes, the codes, the centroids, and with norms their codes and centroids; centroids are int32 numbers,
-parts, dsub, numbers of the last part, and 256 float32 for each number.
+A float32 matrix is int64 rows, int64 numbers, and the numbers. A quantised one is bool norms, int64 rows, int64
+numbers, int32 bytes of codes, the codes, the centroids, and with norms their codes and centroids; centroids are int32
+numbers, parts, dsub, numbers of the last part, and 256 float32 for each number.
 
 Every size is checked against the bytes that are left before anything is made of that size, so a header cannot ask for
 memory that the file does not fill.
@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from rubrica.errors import ArtifactError, ConfigError
 from rubrica.files import check_place, user_path, written_whole
 from rubrica.kernels.entries import pack_entries, read_entries
+from rubrica.kernels.fasttext_rules import fault_of
 from rubrica.models.fasttext import CENTROIDS, FastText, parts_of
 from rubrica.models.storage import Tensors
 
@@ -43,12 +44,11 @@ _SIZES = struct.Struct("<3i2q")
 _KINDS = {1: "cbow", 2: "skipgram", 3: "supervised"}
 _LOSSES = {1: "hs", 2: "ns", 3: "softmax", 4: "ova"}
 _FIELDS = (
-    "embedding_dim window file_epochs min_count negatives word_ngrams loss kind num_buckets min_n max_n lr_update_rate"
-    " sampling"
-).split()
+    "embedding_dim", "window", "file_epochs", "min_count", "negatives", "word_ngrams", "loss", "kind", "num_buckets",
+    "min_n", "max_n", "lr_update_rate", "sampling",
+)  # fmt: skip
 _SMALL = 1 << 26  # bytes of an input whose numbers are looked at: some 20 ms; a larger one is left on the disk
 _STRETCH = 1 << 20  # numbers at a time
-_MOST_COUNTED = 10**15  # fastText's tree of labels takes a count below it
 
 
 def is_fasttext_file(path: str | Path) -> bool:
@@ -107,15 +107,16 @@ class _Reader:
             "input", tensors, found["embedding_dim"], quantised=self.flag("the input")
         )
         quantised = self.flag("the output") and found["input_dsub"] > 0
-        outputs = self.matrix("output", tensors, found["embedding_dim"], quantised=quantised)
-        found["output_dsub"], found["output_norms"], rows = outputs
+        found["output_dsub"], found["output_norms"], _ = self.matrix(
+            "output", tensors, found["embedding_dim"], quantised=quantised
+        )
         if self.place != len(self.data):
             raise self.fault(f"holds {len(self.data) - self.place} bytes more than its sizes say")
         try:
             settings = FastText(**found)
         except ConfigError as error:
             raise self.fault(str(error).removeprefix("model.")) from None
-        if problem := fault_of(settings, tensors, rows):
+        if problem := _fault_of(settings, tensors):
             raise self.fault(problem)
         return settings, tensors
 
@@ -199,30 +200,12 @@ class _Reader:
         return dsub, self.floats(CENTROIDS * numbers, f"the centroids of the {side}")
 
 
-def fault_of(settings: FastText, tensors: Tensors, rows: int) -> str:
-    """What is wrong with tensors of the right types and shapes, in words; empty where nothing is.
-
-    Args:
-        settings: Of the model.
-        tensors: Of the model; the output has `rows` rows.
-        rows: O, as found.
-    """
-    if rows != settings.num_outputs or not (rows or not settings.supervised):
-        return f"the output has {rows} rows for {settings.num_outputs} labels or words, expected one each"
+def _fault_of(settings: FastText, tensors: Tensors) -> str:
+    """What is wrong with the model of a file, in words; empty where nothing is."""
     if settings.pruned and not settings.input_dsub:
         return "buckets are pruned and the input is not quantised, which fastText refuses too"
-    if settings.hashes and not settings.num_buckets:
-        return "runs of characters or words are hashed into 0 buckets, expected at least 1"
-    if settings.num_rows < settings.least_rows:
-        return f"the input has {settings.num_rows} rows, expected at least {settings.least_rows}"
-    buckets, kept, counts = (tensors[name] for name in ("prune.buckets", "prune.rows", "dictionary.counts"))
-    if len(buckets) and not (0 <= kept.min() and kept.max() < settings.num_rows - settings.num_words):
-        return "a pruned bucket has a row that is not there"
-    if (np.diff(buckets) <= 0).any():
-        return "a pruned bucket is there twice"
-    of_labels = counts[settings.num_words :]
-    if settings.loss == "hs" and settings.supervised and not (0 <= of_labels.min() <= of_labels.max() < _MOST_COUNTED):
-        return "a label has a count below 0, or of 10^15 or more"
+    if problem := fault_of(settings.rules, tensors):
+        return problem
     for name, tensor in tensors.items():
         looked_at = name != "input.weight" or tensor.nbytes <= _SMALL
         if tensor.dtype.kind == "f" and looked_at and not _is_finite(tensor):

@@ -46,7 +46,7 @@ from rubrica.text.vocab import Vocab
 FILES = ("model.safetensors", "config.json", "vocab.txt", "metrics.json", "metrics.jsonl", "README.md")
 _LATER_KEYS: dict[int, dict[str, Any]] = {2: {"storage": "float32"}, 3: {"thresholds": None}}
 """The keys that each format added, and what older folders mean: their weights are float32, a text has one label."""
-_BYTES = {"float32": 4, "uint32": 4, "bfloat16": 2, "int8": 1, "uint8": 1}
+_BYTES = {"int64": 8, "float32": 4, "uint32": 4, "int32": 4, "bfloat16": 2, "int8": 1, "uint8": 1}
 
 Content = TypeVar("Content")
 
@@ -246,8 +246,9 @@ def _read_config(path: Path) -> tuple[Config, Task, _ConfigFile]:
         labels = sorted(values.label2id, key=values.label2id.__getitem__)
         if not labels or values.id2label != {str(i): label for i, label in enumerate(labels)}:
             raise ValueError('id2label does not number the classes of label2id from "0" on')
-        task = read_task(values.problem_type, labels, values.thresholds)
         config = make_config(**{section: getattr(values, section) for section in SECTIONS})
+        scored = config.model.logits_are_scores
+        task = read_task(values.problem_type, labels, values.thresholds, scored=scored)
     except ConfigError as error:
         raise ArtifactError(path, str(error)) from None
     except ValueError as error:  # msgspec's is one

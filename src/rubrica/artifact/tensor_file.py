@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from rubrica.errors import ArtifactError
 
-_DTYPES = {"F32": "<f4", "U32": "<u4", "BF16": "<u2", "I8": "i1", "U8": "u1"}
+_DTYPES = {"F32": "<f4", "U32": "<u4", "I32": "<i4", "I64": "<i8", "BF16": "<u2", "I8": "i1", "U8": "u1"}
 _NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
 
 
 def write_tensors(tensors: Mapping[str, NDArray[Any]], path: Path) -> None:
-    """Write arrays of float32, uint32, uint16 (as BF16), int8, uint8; the widest first, so that each lies aligned."""
+    """Write arrays of the types above, uint16 as BF16; the widest first, so that each lies aligned."""
     order = sorted(tensors, key=lambda name: (-tensors[name].itemsize, name))
     header, end = {}, 0
     for name in order:

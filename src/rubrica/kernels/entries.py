@@ -22,7 +22,7 @@ _STRETCH = 1 << 16  # entries at a time; more only cost memory
 
 
 class Entries(NamedTuple):
-    """N entries: the names in one piece (S,), where each ends, counts, types (N,), and the bytes of the file they took."""
+    """N entries: names in one piece (S,), where each ends, counts, types (N,), and their bytes in the file."""
 
     names: NDArray[np.uint8]
     ends: NDArray[np.int64]

@@ -18,6 +18,11 @@ from ctypes import c_double, c_int, c_int32, c_int64, c_void_p
 
 MAX_THREADS = 1024
 _TEXTS = "N texts:uint8 starts:int64[N] ends:int64[N] kinds:uint8[num_kinds]? lower:int32[num_kinds]? num_kinds"
+_BYTES = "N size texts:uint8[size] starts:int64[N] ends:int64[N]"
+_MATRIX = (
+    "{0}_parts {0}_dsub {0}:float32[{1}*D]? {0}_codes:uint8[{1}*{0}_parts]? {0}_centroids:float32[256*D]?"
+    " {0}_norm_codes:uint8[{1}]? {0}_norms:float32[256]?"
+)
 _ROWS = "rows:int32 starts:int64[B] lengths:int64[B]"
 
 SIGNATURES = {
@@ -55,6 +60,16 @@ SIGNATURES = {
     "counter_words": "handle &words:uint8 &offsets:int64 &counts:int64",
     "split_texts": "size texts:uint8[size] N &starts:int64[N] &ends:int64[N]",
     "fasttext_entries": "size file:uint8[size] N &names:uint8? &ends:int64[N]? &counts:int64[N]? &types:uint8[N]?",
+    "fasttext_open": "min_n max_n longest buckets loss supervised pruned prefix_size prefix:uint8[prefix_size] V L S"
+    " names:uint8[S] ends:int64[V+L] counts:int64[V+L] P kept_buckets:int32[P] kept_rows:int32[P] R O D"
+    f" {_MATRIX.format('input', 'R')} {_MATRIX.format('output', 'O')}",
+    "fasttext_close": "handle",
+    "fasttext_best": f"handle threads {_BYTES} k threshold &labels:int32[N*k] &scores:float32[N*k] &counts:int32[N]",
+    "fasttext_scores": f"handle threads {_BYTES} L &scores:float32[N*L]",
+    "fasttext_vectors": f"handle threads words {_BYTES} D &vectors:float32[N*D]",
+    "fasttext_rows": "handle words size text:uint8[size] most &rows:int32[most] most_labels &labels:int32[most_labels]"
+    " &found:int64[1]",
+    "fasttext_find": f"handle {_BYTES} &ids:int32[N]",
     "mingru_gates": "threads U E H vectors:float32[U*E] weight:float32[2*H*E] bias:float32[2*H] &gates:float32",
     "mingru_forward": f"pooling reverse threads B H {_ROWS} gates:float32 &features:float32[B*H] &states:float32?"
     " &best:int32?",
@@ -102,6 +117,6 @@ NUMBERS: dict[str, tuple[type, float, float]] = {
     "smoothing": (c_double, 0, 1),
 }
 NUMBERS |= dict.fromkeys(("lowercase", "reverse", "dense", "maximum"), (c_int, 0, 1))
-NUMBERS |= dict.fromkeys(("lr", "lr_end", "scale", "beta1", "beta2", "epsilon"), (c_double, -1e300, 1e300))
+NUMBERS |= dict.fromkeys(("lr", "lr_end", "scale", "beta1", "beta2", "epsilon", "threshold"), (c_double, -1e300, 1e300))
 SIZE: tuple[type, float, float] = (c_int64, 0, 1 << 62)
 KNOWN = {"G": (1, 3, 4), "P": (1, 1, 1, 2, 1)}  # gates of a cell, parts that a pooling sets side by side

@@ -20,7 +20,7 @@ import msgspec
 from rubrica.config.groups import DataSettings, Training
 from rubrica.errors import ConfigError, nearest
 from rubrica.files import user_path
-from rubrica.models.families import BASELINE, DEFAULT, FAMILIES
+from rubrica.models.families import BASELINE, DEFAULT, FAMILIES, FOREIGN
 from rubrica.models.family import Family, Shapes, Sizes
 from rubrica.models.linear import Linear
 
@@ -91,9 +91,11 @@ def make_config(**tables: Mapping[str, Any]) -> Config:
     if broken := [section for section, values in tables.items() if not isinstance(values, Mapping)]:
         raise ConfigError(f"[{broken[0]}] is {tables[broken[0]]!r:.60}; give a table of keys and values")
     model = {"name": DEFAULT} | dict(tables.get("model", {}))
-    if (name := model["name"]) not in list(FAMILIES):  # a list, since JSON may bring what has no hash
+    if (name := model["name"]) not in list(
+        known := FAMILIES | FOREIGN
+    ):  # a list, since JSON may bring what has no hash
         raise ConfigError(f"model.name is {name!r:.60}; give one of {', '.join(FAMILIES)}")
-    family = FAMILIES[name].read(model)
+    family = known[name].read(model)
     data = DataSettings.read(family.data_defaults | dict(tables.get("data", {})))
     training = family.training.read(tables.get("training", {}))
     try:  # checked even where the model stands alone: a wrong key is a slip

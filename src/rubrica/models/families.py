@@ -1,4 +1,4 @@
-"""The one dict of model families. `rubrica train --model NAME` takes its keys."""
+"""The dict of model families, whose keys `rubrica train --model NAME` takes; and families that are only read."""
 
 from rubrica.models.bag import Bag
 from rubrica.models.conv import Convolutional
@@ -17,8 +17,10 @@ FAMILIES: dict[str, type[Family]] = {
     "lstm": Recurrent,
     "mingru": Recurrent,
     "drnn": Disconnected,
-    "fasttext": FastText,
 }
+
+FOREIGN: dict[str, type[Family]] = {"fasttext": FastText}
+"""Families whose models come from another program's file; `rubrica train` makes none of them."""
 
 DEFAULT = "gru"
 BASELINE = "bag"

@@ -90,6 +90,10 @@ class Family(Settings, frozen=True, kw_only=True):
     """Sizes of `rubrica train --size` beside the default; a size is a recipe of the package."""
     reads_words: ClassVar[bool] = True
     """Whether it looks words up, and so takes word vectors; else it reads the characters of a text."""
+    reads_raw: ClassVar[bool] = False
+    """Whether it reads the characters of a text as they are written, without Unicode's composed form."""
+    logits_are_scores: ClassVar[bool] = False
+    """Whether its logits, of a text with one label, are logarithms of scores that need not add up to 1."""
     hashes_ids: ClassVar[bool] = False
     """Whether n-grams are hashed from ids, so that the ids of a trained model must not change."""
     last_layer: ClassVar[tuple[str, ...]] = HEAD

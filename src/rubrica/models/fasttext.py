@@ -22,10 +22,15 @@ S bytes.
 
 from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
 from msgspec import Meta
 
-from rubrica.kernels.fasttext import Rules
-from rubrica.models.family import Facts, Family, Shapes, Size, Sizes
+from rubrica.config.groups import DataSettings, SgdTraining, Training
+from rubrica.kernels.fasttext import Engine
+from rubrica.kernels.fasttext_rules import Rules
+from rubrica.models.family import Facts, Family, Floats, Inputs, Scorer, Shapes, Size, Sizes
+from rubrica.models.storage import Tensors
+from rubrica.text.tokens import pack
 
 Word = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 """A setting of training that the file carries and no answer depends on."""
@@ -33,13 +38,17 @@ Length = Annotated[int, Meta(ge=0, le=1000)]
 """Of a run. fastText sets no limit, but one token of 1 MB has 10^9 runs of up to 1,000 characters, a second of work."""
 Many = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
+_LEAST_SCORE = np.float32(1e-30)  # of a text without rows, so that no logit is infinite
 CENTROIDS = 256  # of a part: a code is a byte
 
 
 class FastText(Family, frozen=True, kw_only=True):
     """The settings of a fastText model; in brackets the name in fastText's file."""
 
+    training: ClassVar[type[Training]] = SgdTraining
     reads_words: ClassVar[bool] = False
+    reads_raw: ClassVar[bool] = True
+    logits_are_scores: ClassVar[bool] = True
     data_defaults: ClassVar[dict[str, Any]] = {"lowercase": False, "split_unspaced": False}
     last_layer: ClassVar[tuple[str, ...]] = ()
 
@@ -119,18 +128,6 @@ class FastText(Family, frozen=True, kw_only=True):
         return parts_of(self.embedding_dim, self.output_dsub)
 
     @property
-    def hashes(self) -> bool:
-        """Whether a text can have a row of a bucket."""
-        return (self.max_n > 0 or self.word_ngrams > 1) and not (self.pruned and not self.num_pruned)
-
-    @property
-    def least_rows(self) -> int:
-        """The fewest rows with which no text reads beyond the matrix."""
-        if not self.hashes:
-            return self.num_words
-        return self.num_words + (self.num_pruned if self.pruned else self.num_buckets)
-
-    @property
     def rules(self) -> Rules:
         """What the kernels need to know."""
         return Rules(
@@ -143,6 +140,7 @@ class FastText(Family, frozen=True, kw_only=True):
             supervised=self.supervised,
             pruned=self.pruned,
             num_words=self.num_words,
+            embedding_dim=self.embedding_dim,
             input_dsub=self.input_dsub,
             output_dsub=self.output_dsub,
         )
@@ -167,6 +165,23 @@ class FastText(Family, frozen=True, kw_only=True):
             if norms:
                 found |= {f"{side}.norm_codes": (rows,), f"{side}.norm_centroids": (CENTROIDS,)}
         return found
+
+    def open(self, tensors: Tensors, data: DataSettings) -> Scorer:
+        """See `Family.open`. A logit is the logarithm of fastText's score; of ova, what a sigmoid makes the score of.
+
+        Raises:
+            RubricaError: If the tensors do not fit the settings.
+        """
+        engine = Engine(self.rules, tensors)
+
+        def logits(inputs: Inputs) -> Floats:
+            scores = np.maximum(engine.scores(pack(inputs.texts)), _LEAST_SCORE)
+            if self.loss != "ova":
+                return np.log(scores)
+            scores = np.minimum(scores, 1 - np.float32(2**-24))  # fastText's may be 1.00001
+            return np.log(scores) - np.log1p(-scores)
+
+        return logits
 
     def describe(self, facts: Facts) -> str:
         characters = f", runs of {self.min_n} to {self.max_n} characters" if self.max_n else ""

@@ -26,7 +26,12 @@ from rubrica.config.groups import Storage
 
 STORAGES: tuple[Storage, ...] = get_args(Storage)
 TABLES = ("embedding.weight", "ngrams.weight", "linear.weight")  # tensors of many rows, of which a text needs a few
-WHOLE = ("linear.keys",)  # uint32, and never rounded
+WHOLE = {
+    "linear.keys": "uint32", "dictionary.bytes": "uint8", "dictionary.ends": "int64", "dictionary.counts": "int64",
+    "prune.buckets": "int32", "prune.rows": "int32",
+    "input.codes": "uint8", "input.norm_codes": "uint8", "output.codes": "uint8", "output.norm_codes": "uint8",
+}  # fmt: skip
+"""Tensors of whole numbers, which are never rounded, and their types."""
 _LARGEST = {"int8": 127, "int4": 7}  # symmetric: a code and its negative are both there
 
 Floats = NDArray[np.float32]
@@ -93,7 +98,7 @@ def stored_layout(shapes: Mapping[str, tuple[int, ...]], storage: Storage) -> La
     """Type and shape on disk of every tensor of a model with these float32 shapes."""
     layout: Layout = {}
     for name, shape in shapes.items():
-        layout[name] = "uint32" if name in WHOLE else "float32" if storage == "float32" else "bfloat16", shape
+        layout[name] = WHOLE.get(name, "float32" if storage == "float32" else "bfloat16"), shape
         if name in TABLES and storage in _LARGEST:
             rows, numbers = shape
             layout[name] = ("int8", shape) if storage == "int8" else ("uint8", (rows, (numbers + 1) // 2))

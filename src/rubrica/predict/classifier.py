@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rubrica.artifact.fasttext_file import is_fasttext_file
+from rubrica.artifact.fasttext_model import load_fasttext
 from rubrica.artifact.folder import Artifact, check_writable, load_artifact, save_artifact
 from rubrica.data.objects import GIVEN, SEPARATOR, column_of, label_columns, list_in, ones
 from rubrica.models.ensemble import Ensemble
@@ -117,7 +119,7 @@ class Classifier:
         stretch = self._whole_batches(_AT_A_TIME)
         found = [np.zeros((0, self.task.num_classes), np.float32)]
         for first in range(0, len(texts), stretch):
-            strings = as_texts(texts[first : first + stretch], first)
+            strings = as_texts(texts[first : first + stretch], first, raw=self.config.model.reads_raw)
             found.append(self._ensemble.answer(strings, self.artifact.vocab))
         return np.concatenate(found)
 
@@ -174,9 +176,14 @@ def _with_labels(data: Any, layout: dict[str, Any]) -> tuple[Sequence[str], Sequ
 
 
 def load(folder: str | Path) -> Classifier:
-    """Open a model folder.
+    """Open a model folder, or a supervised model in fastText's own file.
+
+    A file's labels lose fastText's `__label__`. Its probabilities are fastText's scores, which are not rounded to add
+    up to 1; where each label was trained by itself (ova), a score is at most 1.
 
     Raises:
         ArtifactError: If a file is missing, changed or not one of ours.
     """
+    if is_fasttext_file(folder):
+        return Classifier(load_fasttext(folder))
     return Classifier(load_artifact(folder))

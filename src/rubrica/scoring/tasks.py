@@ -1,8 +1,11 @@
 """The two tasks, and which of them labels or a config.json ask for."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from rubrica.scoring.task import Task
+import numpy as np
+
+from rubrica.scoring.task import Floats, Task
 
 # `SeveralLabels` is imported where it is needed: most models start without it.
 
@@ -14,14 +17,29 @@ def task_of(classes: Sequence[str], *, lists: bool) -> Task:
     return SeveralLabels(tuple(classes)) if lists else Task(tuple(classes))
 
 
-def read_task(problem_type: object, classes: Sequence[str], thresholds: object) -> Task:
-    """The task that a model folder names.
+@dataclass(frozen=True)
+class ScoredLabels(Task):
+    """A text has one label, and its logits are logarithms of scores that need not add up to 1, as fastText's do not."""
+
+    @staticmethod
+    def probabilities(logits: Floats) -> Floats:
+        """From logits to the score of each class, (N, C)."""
+        return np.asarray(np.exp(logits))
+
+
+def scored_task(classes: Sequence[str], *, alone: bool) -> Task:
+    """The task of a model whose logits are logarithms of scores; `alone` says that it asks about each label alone."""
+    return task_of(classes, lists=True) if alone else ScoredLabels(tuple(classes))
+
+
+def read_task(problem_type: object, classes: Sequence[str], thresholds: object, *, scored: bool = False) -> Task:
+    """The task that a model folder names; `scored` says that a logit is the logarithm of a score.
 
     Raises:
         ValueError: If the problem type is unknown, or the thresholds do not fit it.
     """
     if problem_type == Task.problem_type and thresholds is None:
-        return Task(tuple(classes))
+        return (ScoredLabels if scored else Task)(tuple(classes))
     from rubrica.scoring.several_labels import SeveralLabels
 
     if problem_type != SeveralLabels.problem_type or not isinstance(thresholds, list):

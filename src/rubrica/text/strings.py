@@ -40,19 +40,23 @@ def as_text(value: Any) -> str:
     raise TypeError(f"{value!r:.40} ({type(value).__name__})")
 
 
-def as_texts(values: Iterable[Any], first: int = 0) -> list[str]:
+def as_texts(values: Iterable[Any], first: int = 0, *, raw: bool = False) -> list[str]:
     """All values of a column as texts; `first` is the place of the first one, for messages.
+
+    With `raw`, strings stay as they are written.
 
     Raises:
         TypeError: Names the place of the first value that is no text, counted from 0.
     """
     values = list(values)
     if set(map(type, values)) == {str}:  # most columns; most texts are ASCII
+        if raw:
+            return values
         return [text if text.isascii() else normalize("NFC", text) for text in values]
     texts = []
     for place, value in enumerate(values, first):
         try:
-            texts.append(as_text(value))
+            texts.append(value if raw and isinstance(value, str) else as_text(value))
         except TypeError as error:
             raise TypeError(f"text {place} is {error}, expected a string") from None
     return texts

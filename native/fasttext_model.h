@@ -1,0 +1,312 @@
+// A fastText model in memory: how a text becomes rows, and rows become their mean.
+//
+// Source: facebookresearch/fastText 0.9.3, src/dictionary.cc, densematrix.cc, quantmatrix.cc. The order of additions is
+// its order too, so where the processor's instructions are the same, so is every bit. What differs is where things lie:
+// words in a table of 16 bytes a slot, rows of words ready where that is cheap, and no memory is taken for a text.
+//
+// Letters: V words, L labels, R rows, O rows of the output, D numbers in a row, P buckets that pruning kept.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "common.h"
+#include "fasttext.h"
+
+namespace rubrica::fasttext {
+
+constexpr uint8_t kEnd[] = {'<', '/', 's', '>'};  // the word that ends a line
+constexpr int64_t kEndSize = 4;
+
+// Numbers of a mapped file lie anywhere, so they are read as bytes are.
+typedef float v8 __attribute__((vector_size(32), aligned(1), may_alias));
+typedef float v8_in __attribute__((vector_size(32)));
+inline float number(const uint8_t* numbers, int64_t i) {
+  float found;
+  std::memcpy(&found, numbers + 4 * i, 4);
+  return found;
+}
+
+// The remainder of a division by the same number again and again, without dividing. The quotient is at most 2 too small.
+struct Divider {
+  uint64_t by = 1, inverse = ~uint64_t{0};
+  Divider() = default;
+  explicit Divider(uint64_t number) : by(number), inverse(~uint64_t{0} / number) {}
+  uint64_t rest(uint64_t x) const {
+    uint64_t left = x - static_cast<uint64_t>((static_cast<unsigned __int128>(x) * inverse) >> 64) * by;
+    while (left >= by) left -= by;
+    return left;
+  }
+};
+
+// A matrix of rows that are added up: float32 where they lie, or codes of parts.
+struct Matrix {
+  int64_t D = 0;
+  const uint8_t* weight = nullptr;                              // (rows, D) float32
+  const uint8_t *codes = nullptr, *norm_codes = nullptr;        // (rows, parts), (rows)
+  std::vector<float> centroids, norms, expanded;                // expanded: rows without their norms
+  int64_t parts = 0, dsub = 0;
+
+  float norm_of(int64_t row) const { return norm_codes != nullptr ? norms[norm_codes[row]] : 1.0f; }
+
+  // Calls each(first, size, numbers) for the parts of a quantised row.
+  template <typename Each>
+  void each_part(int64_t row, Each each) const {
+    const uint8_t* code = codes + row * parts;
+    for (int64_t m = 0; m < parts; m++) {
+      const int64_t first = m * dsub, width = m + 1 < parts ? dsub : D - first;
+      each(first, width, centroids.data() + first * 256 + code[m] * width);
+    }
+  }
+
+  void expand(int64_t rows) {
+    expanded.resize(static_cast<size_t>(rows * D));
+    for (int64_t row = 0; row < rows; row++)
+      each_part(row, [&](int64_t first, int64_t width, const float* numbers) {
+        std::memcpy(expanded.data() + row * D + first, numbers, static_cast<size_t>(width) * sizeof(float));
+      });
+  }
+
+  const uint8_t* rows() const {
+    return weight != nullptr ? weight : expanded.empty() ? nullptr : reinterpret_cast<const uint8_t*>(expanded.data());
+  }
+
+  void prefetch(int32_t row) const {
+    const uint8_t* found = rows();
+    if (found == nullptr) {
+      __builtin_prefetch(codes + row * parts);
+      return;
+    }
+    found += row * D * 4;
+    __builtin_prefetch(found);
+    __builtin_prefetch(found + (D < 32 ? D : 32) * 4 - 1);
+  }
+
+  void add(float* sum, const int32_t* which, int64_t count) const;  // sum (D) += the rows, one after the other
+};
+
+struct Slot {
+  uint32_t hash;
+  int32_t id;  // -1: empty
+  uint32_t start, size;
+};
+
+struct Kept {
+  int32_t bucket, row;  // -1: empty
+};
+
+struct Token {
+  const uint8_t* start;
+  int64_t size;
+  uint32_t hash;
+};
+
+struct Node {
+  int32_t left, right;  // -1: a label
+};
+
+enum Loss { kSoftmax, kHierarchical, kNegative, kOneVsAll };  // in the order of kernels/fasttext.py
+
+constexpr int64_t kRowsAtATime = 256;  // rows on their way from memory: 16 KB of rows of a cache line
+
+// What a thread needs for a text; it only grows.
+struct Scratch {
+  std::vector<Token> tokens;
+  std::vector<uint32_t> hashes;
+  std::vector<uint8_t> marked;
+  std::vector<int32_t> labels;
+  std::vector<float> mean, output, word;
+  std::vector<std::pair<float, int32_t>> heap, stack;
+  int32_t rows[kRowsAtATime];
+};
+
+struct Model {
+  int min_n = 0, max_n = 0;
+  int64_t word_ngrams = 1, V = 0, L = 0, R = 0, O = 0;
+  Divider buckets;
+  Loss loss = kSoftmax;
+  bool supervised = true, hashes = false, pruned = false;
+  const uint8_t* names = nullptr;  // of the dictionary
+  std::string prefix;              // of a label
+  std::vector<Slot> slots;         // a power of two
+  std::vector<Kept> kept;          // likewise
+  // Where the rows of each word's runs of characters start; empty where rows are made when they are needed.
+  std::vector<int64_t> run_starts;
+  std::vector<int32_t> runs;
+  Matrix input, output;
+  std::vector<float> tiles;  // the output, kLanes labels side by side
+  std::vector<Node> tree;
+
+  int32_t find(const uint8_t* word, int64_t size, uint32_t hash) const {
+    const size_t mask = slots.size() - 1;
+    for (size_t place = hash & mask;; place = (place + 1) & mask) {
+      const Slot& slot = slots[place];
+      if (slot.id < 0) return -1;
+      if (slot.hash == hash && slot.size == size &&
+          (size == 0 || std::memcmp(names + slot.start, word, static_cast<size_t>(size)) == 0))
+        return slot.id;
+    }
+  }
+
+  // Hands on the row of a bucket, if it has one.
+  template <typename Put>
+  void put_bucket(uint64_t bucket, Put put) const {
+    if (!pruned) return put(static_cast<int32_t>(V + static_cast<int64_t>(bucket)));
+    const size_t mask = kept.size() - 1;
+    for (size_t place = (bucket * 0x9E3779B97F4A7C15u >> 32) & mask;; place = (place + 1) & mask) {
+      if (kept[place].bucket == static_cast<int32_t>(bucket)) return put(static_cast<int32_t>(V + kept[place].row));
+      if (kept[place].bucket < 0) return;
+    }
+  }
+
+  // Calls each(hash, first, last) for the runs of characters of a word, see `each_run`; places count from its "<".
+  template <typename Each>
+  void runs_of(const uint8_t* word, int64_t size, std::vector<uint8_t>& marked, Each each) const {
+    if (is_end(word, size)) return;
+    marked.resize(static_cast<size_t>(size + 2));
+    marked[0] = '<';
+    if (size > 0) std::memcpy(marked.data() + 1, word, static_cast<size_t>(size));
+    marked[static_cast<size_t>(size + 1)] = '>';
+    each_run(marked.data(), size + 2, min_n, max_n, each);
+  }
+
+  template <typename Put>
+  void put_runs(const uint8_t* word, int64_t size, std::vector<uint8_t>& marked, Put put) const {
+    if (!hashes || max_n == 0) return;
+    runs_of(word, size, marked, [&](uint32_t hash, int64_t, int64_t) { put_bucket(buckets.rest(hash), put); });
+  }
+
+  static bool is_end(const uint8_t* word, int64_t size) { return size == kEndSize && !std::memcmp(word, kEnd, 4); }
+
+  bool begins_as_label(const Token& token) const {
+    return token.size >= static_cast<int64_t>(prefix.size()) &&
+           (prefix.empty() || std::memcmp(token.start, prefix.data(), prefix.size()) == 0);
+  }
+
+  // Calls each(token) for what white space parts, and for the end of the line; a word that looks like the end is one.
+  template <typename Each>
+  static void each_token(const uint8_t* text, int64_t size, Each each) {
+    const uint8_t *p = text, *end = text + size;
+    for (;;) {
+      while (p < end && is_space(*p)) p++;
+      if (p == end) break;
+      const uint8_t* start = p;
+      uint32_t hash = kHashStart;
+      do hash = add_byte(hash, *p++);
+      while (p < end && !is_space(*p));
+      each(Token{start, p - start, hash});
+      if (is_end(start, p - start)) return;
+    }
+    each(Token{kEnd, kEndSize, hash_of(kEnd, kEndSize)});
+  }
+
+  // Hands each row of a text to `put` in fastText's order: words with their runs of characters, then runs of words.
+  // The labels among the words are left in `scratch.labels`.
+  template <typename Put>
+  void each_row(const uint8_t* text, int64_t size, Scratch& scratch, Put put) const {
+    scratch.tokens.clear(), scratch.hashes.clear(), scratch.labels.clear();
+    const size_t mask = slots.size() - 1;
+    each_token(text, size, [&](const Token& token) {
+      __builtin_prefetch(&slots[token.hash & mask]);
+      scratch.tokens.push_back(token);
+    });
+    for (const Token& token : scratch.tokens) {
+      const int32_t id = find(token.start, token.size, token.hash);
+      if (id >= V) {
+        scratch.labels.push_back(static_cast<int32_t>(id - V));
+        continue;
+      }
+      if (id < 0 && begins_as_label(token)) continue;
+      scratch.hashes.push_back(token.hash);
+      if (id >= 0) put(id);
+      if (max_n == 0) continue;
+      if (id >= 0 && !run_starts.empty()) {
+        const int64_t end = run_starts[static_cast<size_t>(id) + 1];
+        for (int64_t i = run_starts[static_cast<size_t>(id)]; i < end; i++) put(runs[static_cast<size_t>(i)]);
+      } else {
+        put_runs(token.start, token.size, scratch.marked, put);
+      }
+    }
+    if (!hashes) return;
+    const int64_t count = static_cast<int64_t>(scratch.hashes.size());
+    const uint32_t* of = scratch.hashes.data();
+    for (int64_t i = 0; i < count; i++) {
+      // The hashes are signed numbers there, so their sign is spread over the upper half.
+      uint64_t hash = static_cast<uint64_t>(static_cast<int64_t>(static_cast<int32_t>(of[i])));
+      for (int64_t j = i + 1; j < count && j < i + word_ngrams; j++) {
+        hash = hash * kRunFactor + static_cast<uint64_t>(static_cast<int64_t>(static_cast<int32_t>(of[j])));
+        put_bucket(buckets.rest(hash), put);
+      }
+    }
+  }
+
+  // The rows of a word by itself: its own, a label's too, and those of its runs.
+  template <typename Put>
+  void each_row_of_word(const uint8_t* word, int64_t size, Scratch& scratch, Put put) const {
+    const int32_t id = find(word, size, hash_of(word, size));
+    if (id >= 0 && id < R) put(id);
+    put_runs(word, size, scratch.marked, put);
+  }
+};
+
+// Adds up rows that are handed to it, some at a time, so that they are on their way before they are needed.
+class Sum {
+ public:
+  Sum(const Model& model, Scratch& scratch, float* sum) : input_(model.input), rows_(scratch.rows), sum_(sum) {
+    std::memset(sum_, 0, static_cast<size_t>(input_.D) * sizeof(float));
+  }
+  void operator()(int32_t row) {
+    input_.prefetch(row);
+    rows_[waiting_++] = row;
+    if (waiting_ == kRowsAtATime) flush();
+  }
+  // Makes the mean of the sum, and says how many rows there were.
+  int64_t mean() {
+    flush();
+    const float share = static_cast<float>(1.0 / static_cast<double>(count_));
+    if (count_ > 0)
+      for (int64_t j = 0; j < input_.D; j++) sum_[j] *= share;
+    return count_;
+  }
+
+ private:
+  void flush() {
+    input_.add(sum_, rows_, waiting_);
+    count_ += waiting_, waiting_ = 0;
+  }
+  const Matrix& input_;
+  int32_t* rows_;
+  float* sum_;
+  int64_t waiting_ = 0, count_ = 0;
+};
+
+inline bool is_within(int64_t start, int64_t end, int64_t size) { return 0 <= start && start <= end && end <= size; }
+
+// Calls each(i, scratch) for all of N texts, some of them at a time by each thread. Says 0, or -1 for a text that does
+// not lie within `size` bytes.
+template <typename Each>
+int64_t for_texts(int threads, int64_t N, int64_t size, const int64_t* starts, const int64_t* ends, Each each) {
+  for (int64_t i = 0; i < N; i++)
+    if (!is_within(starts[i], ends[i], size)) return -1;
+  constexpr int64_t kTexts = 32;  // at a time: some 30 microseconds, beside which asking for them costs nothing
+  std::atomic<int64_t> next{0};
+  parallel(threads, [&](int) {
+    Scratch scratch;
+    for (int64_t first; (first = next.fetch_add(kTexts, std::memory_order_relaxed)) < N;)
+      for (int64_t i = first; i < std::min(N, first + kTexts); i++) each(i, scratch);
+  });
+  return 0;
+}
+
+// The mean of a text's rows in scratch.mean; says how many rows there were.
+inline int64_t mean_of(const Model& model, const uint8_t* text, int64_t size, Scratch& scratch) {
+  scratch.mean.resize(static_cast<size_t>(model.input.D));
+  Sum sum(model, scratch, scratch.mean.data());
+  model.each_row(text, size, scratch, [&](int32_t row) { sum(row); });
+  return sum.mean();
+}
+
+void prepare_scores(Model& model, const int64_t* counts);  // of the labels
+
+}  // namespace rubrica::fasttext

@@ -1,0 +1,45 @@
+"""fastText's file as a model of ours: its settings, tensors and labels in an `Artifact`."""
+
+from pathlib import Path
+
+import numpy as np
+
+from rubrica.artifact.fasttext_file import read_fasttext
+from rubrica.artifact.folder import Artifact
+from rubrica.errors import ArtifactError
+from rubrica.models.config import make_config
+from rubrica.models.fasttext import FastText
+from rubrica.models.storage import Tensors
+from rubrica.scoring.tasks import scored_task
+from rubrica.text.vocab import Vocab
+
+_BATCH_SIZE = 64  # a model folder names one; nothing is trained
+
+
+def load_fasttext(path: str | Path) -> Artifact:
+    """Open a supervised model of fastText's; its matrices stay in the file, so leave the file alone while it is in use.
+
+    Raises:
+        ArtifactError: If it is no whole file of fastText's, or has no labels to answer with.
+    """
+    settings, tensors = read_fasttext(path)
+    if not settings.supervised:
+        problem = f"a {settings.kind} model, which has word vectors and no labels; give a supervised model"
+        raise ArtifactError(path, problem)
+    labels = label_names(settings, tensors)
+    if len(set(labels)) < len(labels):
+        raise ArtifactError(path, "two labels have one name; the file is damaged, copy it again")
+    task = scored_task(labels, alone=settings.loss == "ova")
+    config = make_config(model=settings.to_dict(), training={"batch_size": _BATCH_SIZE})
+    return Artifact(config, task, Vocab(["<pad>", "<unk>"], 1, lowercase=False), tensors)
+
+
+def label_names(settings: FastText, tensors: Tensors) -> list[str]:
+    """The labels without their prefix; a byte that is no UTF-8 is written as its number."""
+    names, ends = tensors["dictionary.bytes"].tobytes(), tensors["dictionary.ends"]
+    starts = np.concatenate([[0], ends])[settings.num_words : -1].tolist()
+    found = []
+    for start, end in zip(starts, ends[settings.num_words :].tolist(), strict=True):
+        name = names[start:end].decode("utf-8", "backslashreplace")
+        found.append(name.removeprefix(settings.label_prefix) or name)
+    return found
