@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from rubrica.data.dataset import Examples
+    from rubrica.vectors.neighbours import Neighbour
 
 
 _TEXT_OPTIONS = (
@@ -82,7 +83,7 @@ def data(data: str, vectors: str | None, keep_case: bool, as_json: bool, **colum
 
 @click.group()
 def vectors() -> None:
-    """Word vectors: list, download, make."""
+    """Word vectors: list, download, look into, make."""
 
 
 @vectors.command("list")
@@ -101,6 +102,53 @@ def vectors_get(name: str) -> None:
     from rubrica.vectors.hub import download_vectors
 
     click.echo(download_vectors(name))
+
+
+_K = click.option("-k", default=10, type=click.IntRange(1, 2**31 - 1), help="How many words.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print a JSON object on a line for each question.")
+
+
+@vectors.command("neighbours")
+@click.argument("file")
+@click.argument("words", nargs=-1, required=True, metavar="WORD...")
+@_K
+@_JSON
+def vectors_neighbours(file: str, words: tuple[str, ...], k: int, as_json: bool) -> None:
+    """Show the words whose vectors are nearest to each WORD, by cosine.
+
+    FILE holds vectors in any form that --vectors takes, or is a model folder. In a fastText file, any word has a vector.
+    """
+    from rubrica.vectors.stored import load_vectors
+
+    loaded = load_vectors(file)
+    for word in words:
+        _print_near(word, loaded.neighbours(word, k), as_json)
+
+
+@vectors.command("analogy")
+@click.argument("file")
+@click.argument("a")
+@click.argument("b")
+@click.argument("c")
+@_K
+@_JSON
+def vectors_analogy(file: str, a: str, b: str, c: str, k: int, as_json: bool) -> None:
+    """Show the words nearest to A - B + C: berlin germany france asks for paris.
+
+    The order of the words is fastText's. FILE is as in `rubrica vectors neighbours`.
+    """
+    from rubrica.vectors.stored import load_vectors
+
+    _print_near(f"{a} - {b} + {c}", load_vectors(file).analogy(a, b, c, k), as_json)
+
+
+def _print_near(asked: str, near: "list[Neighbour]", as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"asked": asked, "neighbours": [found._asdict() for found in near]}, ensure_ascii=False))
+        return
+    click.echo(asked)
+    for found in near:
+        click.echo(f"  {found.similarity:.4f} {found.word}")
 
 
 @vectors.command("train")

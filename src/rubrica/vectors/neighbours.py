@@ -51,10 +51,7 @@ def find_neighbours(words: Sequence[str], matrix: Floats, query: Floats, k: int,
         found = [(similar, places + number * block) for number, (similar, places) in enumerate(parts)]
     similarities, rows = (np.concatenate(parts) for parts in zip(*found, strict=True))
     best = np.lexsort([rows, -similarities])[:most]
-    near = (
-        Neighbour(words[row], similar)
-        for row, similar in zip(rows[best].tolist(), similarities[best].tolist(), strict=True)
-    )
+    near = map(Neighbour, (words[row] for row in rows[best].tolist()), similarities[best].tolist())
     return [neighbour for neighbour in near if neighbour.word not in banned][:k]
 
 

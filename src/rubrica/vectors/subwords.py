@@ -150,15 +150,12 @@ def vectors_for(vectors: Vectors, texts: Sequence[str], config: DataSettings) ->
     for word in spelled:
         if word in seen:
             known.append(word)
-        elif unseen < _MOST_UNSEEN and (not lowercase or word == word.lower()):
-            if is_token(word, split_unspaced=split_unspaced):
-                known.append(word)
-                unseen += 1
-    others = [
-        word
-        for word, count in zip(found, counts.tolist(), strict=True)
-        if word not in spelled and count >= config.min_count
-    ]
+        elif unseen < _MOST_UNSEEN and word == (word.lower() if lowercase else word):
+            fits = is_token(word, split_unspaced=split_unspaced)
+            known += [word] * fits
+            unseen += fits
+    frequent = (word for word, count in zip(found, counts.tolist(), strict=True) if count >= config.min_count)
+    others = [word for word in frequent if word not in spelled]
     words = [*known, *others]
     matrix = np.empty((len(words), vectors.dim), np.float32)
     for first in range(0, len(words), _BLOCK):
@@ -170,8 +167,6 @@ def vectors_for(vectors: Vectors, texts: Sequence[str], config: DataSettings) ->
         "%s: %d words of the file, %d of train by their runs of characters",
         vectors.source, len(known), int(has_one.sum()) - len(known),
     )  # fmt: skip
-    if has_one.all():
-        return Vectors(words, matrix, vectors.source)
-    return Vectors(
-        [word for word, has in zip(words, has_one.tolist(), strict=True) if has], matrix[has_one], vectors.source
-    )
+    if not has_one.all():  # a model without runs of characters
+        words, matrix = [word for word, has in zip(words, has_one.tolist(), strict=True) if has], matrix[has_one]
+    return Vectors(words, matrix, vectors.source)

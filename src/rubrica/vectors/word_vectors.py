@@ -60,7 +60,7 @@ class Vectors:
             VectorsError: If the word has no vector; the message names the word that is spelled most like it.
             ValueError: If k is below 1.
         """
-        return self._near(self._asked([word]), [word], k)
+        return self._near(self.asked([word]), [word], k)
 
     def analogy(self, a: str, b: str, c: str, k: int = 10) -> list[Neighbour]:
         """The k words nearest to a - b + c: `analogy("berlin", "germany", "france")` looks for paris.
@@ -71,7 +71,7 @@ class Vectors:
             VectorsError: If one of the words has no vector.
             ValueError: If k is below 1.
         """
-        return self._near(analogy_vector(*self._asked([a, b, c]))[None], [a, b, c], k)
+        return self._near(analogy_vector(*self.asked([a, b, c]))[None], [a, b, c], k)
 
     def _near(self, query: Matrix, asked: Sequence[str], k: int) -> list[Neighbour]:
         """The words nearest to a vector (1, E), without the ones that were asked for."""
@@ -79,8 +79,12 @@ class Vectors:
             raise ValueError(f"k is {k}, expected at least 1")
         return find_neighbours(self.words, self.matrix, query[0], k, {form for word in asked for form in _forms(word)})
 
-    def _asked(self, words: Sequence[str]) -> Matrix:
-        """`of`, for words that have vectors."""
+    def asked(self, words: Sequence[str]) -> Matrix:
+        """The vector of each word (N, E).
+
+        Raises:
+            VectorsError: If one has none; the message names the word that is spelled most like it.
+        """
         found = self.of(words)
         for word, vector in zip(words, found, strict=True):
             if not vector.any() and not any(form in self.words for form in _forms(word)):
