@@ -184,7 +184,7 @@ class FastText(Family, frozen=True, kw_only=True):
         return logits
 
     def features(self, tensors: Tensors, inputs: Inputs) -> Floats:
-        """fastText's sentence vectors, (N, D)."""
+        """FastText's sentence vectors, (N, D)."""
         return Engine(self.rules, tensors).sentence_vectors(pack(inputs.texts))
 
     def describe(self, facts: Facts) -> str:

@@ -25,7 +25,8 @@ from rubrica.models.storage import Tensors
 from rubrica.text.tokenizer import is_token
 from rubrica.text.tokens import Packed, WordCounter
 from rubrica.text.vocab import compose_words
-from rubrica.vectors.word_vectors import Matrix, Vectors
+from rubrica.vectors.files import Matrix
+from rubrica.vectors.word_vectors import Vectors
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class SubwordVectors(Vectors):
         return self.settings.embedding_dim
 
     @cached_property
-    def words(self) -> list[str]:  # type: ignore[override]  # made when it is asked for
+    def words(self) -> list[str]:
         """The V words in the order of the file; bytes that are no UTF-8 are lone surrogates."""
         known = self._known(0, self.settings.num_words)
         names = known.data.tobytes()
@@ -68,7 +69,7 @@ class SubwordVectors(Vectors):
         ]
 
     @cached_property
-    def matrix(self) -> Matrix:  # type: ignore[override]  # made when it is asked for
+    def matrix(self) -> Matrix:
         """The vectors of the model's own words (V, E): in memory while small, else in an unnamed file of the cache."""
         count = self.settings.num_words
         made: Matrix = make_array(count * self.dim, np.float32).reshape(count, self.dim)
