@@ -116,7 +116,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print a JSON objec
 def vectors_neighbours(file: str, words: tuple[str, ...], k: int, as_json: bool) -> None:
     """Show the words whose vectors are nearest to each WORD, by cosine.
 
-    FILE holds vectors in any form that --vectors takes, or is a model folder. In a fastText file, any word has a vector.
+    FILE holds vectors in any form that --vectors takes, or is a model folder. In a fastText file any word has one.
     """
     from rubrica.vectors.stored import load_vectors
 
