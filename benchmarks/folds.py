@@ -19,7 +19,7 @@ from rubrica.data.dataset import read_dataset
 from rubrica.learning.train import train_dataset
 from rubrica.models.config import make_config, read_recipe
 from rubrica.scoring.report import main_score
-from rubrica.vectors.word_vectors import load_vectors
+from rubrica.vectors.stored import load_vectors
 
 FOLDS = 3
 

@@ -48,7 +48,7 @@ from rubrica.learning.schedule import batches_of
 from rubrica.learning.seeds import seed_everything
 from rubrica.models.config import make_config
 from rubrica.networks.networks import build_network
-from rubrica.vectors.word_vectors import load_vectors
+from rubrica.vectors.stored import load_vectors
 
 NETWORKS = ("gru", "lstm", "rnn", "cnn")  # of 64 units, or filters
 POOLINGS = {"cnn": ("max", "average")}

@@ -16,7 +16,7 @@ from pathlib import Path
 from results import write_result
 from rubrica.data.dataset import read_dataset
 from rubrica.seminar.ladder import plot_ladder, run_ladder
-from rubrica.vectors.word_vectors import load_vectors
+from rubrica.vectors.stored import load_vectors
 
 PLOT = Path(__file__).parents[1] / "docs" / "ladder.png"
 

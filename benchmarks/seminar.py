@@ -19,7 +19,7 @@ from rubrica.data.dataset import read_dataset
 from rubrica.learning.training import train_corpus
 from rubrica.models.config import load_recipe
 from rubrica.seminar.experiments import EXPERIMENTS
-from rubrica.vectors.word_vectors import load_vectors
+from rubrica.vectors.stored import load_vectors
 
 SEEDS = (0xDEAD, 1, 2, 3, 4, 5, 6, 7, 8, 9)
 

@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 from gensim.models import KeyedVectors
 
-from rubrica.vectors.word_vectors import load_vectors, read_vectors
+from rubrica.vectors.stored import load_vectors, read_vectors
 
 DIM = 50
 RESULT = Path(__file__).parent / "results" / "vectors_read.json"

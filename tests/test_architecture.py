@@ -13,7 +13,7 @@ PACKAGE = Path(rubrica.__file__).parent
 # From the ground up: a room imports only rooms that stand before it. Files of one room may import each other, but not
 # in a circle.
 ROOMS = [
-    "errors", "config", "files", "kernels", "environment", "text", "scoring", "data", "vectors", "models", "artifact",
+    "errors", "config", "files", "kernels", "environment", "text", "scoring", "data", "models", "artifact", "vectors",
     "predict", "corpus", "networks", "learning", "export", "insight", "seminar", "estimator", "fasttext", "cli",
     "__main__",
 ]  # fmt: skip

@@ -25,7 +25,7 @@ from rubrica import TextClassifier
 from rubrica.learning.train import train
 from rubrica.models.config import load_recipe, make_config
 from rubrica.scoring.tasks import task_of
-from rubrica.vectors.word_vectors import save_vectors
+from rubrica.vectors.stored import save_vectors
 from settings import changed
 
 SMALL = {"model.num_buckets": 1000}

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from rubrica.learning.train import train
     from rubrica.models.config import Config, load_recipe, make_config
     from rubrica.predict.classifier import Classifier, load
-    from rubrica.vectors.word_vectors import Vectors, load_vectors
+    from rubrica.vectors.stored import load_vectors
+    from rubrica.vectors.word_vectors import Vectors
 
 __version__ = "0.1.0"
 __all__ = [
@@ -36,7 +37,7 @@ _LATE = {
     "Dataset": "rubrica.data.dataset",
     "read_dataset": "rubrica.data.dataset",
     "Vectors": "rubrica.vectors.word_vectors",
-    "load_vectors": "rubrica.vectors.word_vectors",
+    "load_vectors": "rubrica.vectors.stored",
     "TextClassifier": "rubrica.estimator",
     "Config": "rubrica.models.config",
     "load_recipe": "rubrica.models.config",

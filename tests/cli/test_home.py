@@ -15,7 +15,8 @@ from rubrica.errors import ArtifactError, FileError, VectorsError
 from rubrica.export.shrink import export_model
 from rubrica.files import cache_folder, check_place
 from rubrica.learning.train import train
-from rubrica.vectors.word_vectors import Vectors, read_vectors, save_vectors
+from rubrica.vectors.stored import read_vectors, save_vectors
+from rubrica.vectors.word_vectors import Vectors
 
 TEXTS = "text,label\n" + "red apple pie,food\nblue deep sea,water\n" * 12
 NOBODY = "~nobody-has-this-name"

@@ -16,7 +16,8 @@ from made_models import make
 from rubrica.artifact.folder import save_artifact
 from rubrica.cli import main as cli
 from rubrica.data.dataset import read_dataset
-from rubrica.vectors.word_vectors import Vectors, save_vectors
+from rubrica.vectors.stored import save_vectors
+from rubrica.vectors.word_vectors import Vectors
 from settings import changed
 
 QUICK = ["--epochs", "4", "--batch-size", "16", "--lr", "0.02", "--set", "model.hidden_size=16"]

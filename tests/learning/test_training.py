@@ -31,7 +31,8 @@ from rubrica.models.storage import store_table, take_rows
 from rubrica.predict.classifier import Classifier
 from rubrica.scoring import task as task_module
 from rubrica.scoring.tasks import task_of
-from rubrica.vectors.word_vectors import Vectors, save_vectors
+from rubrica.vectors.stored import save_vectors
+from rubrica.vectors.word_vectors import Vectors
 from settings import changed
 
 # The vectors given here are drawn, and not worth keeping still for.

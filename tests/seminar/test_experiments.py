@@ -13,7 +13,7 @@ from rubrica.cli import main as cli
 from rubrica.errors import DataError, MissingExtraError
 from rubrica.seminar import experiments as seminar
 from rubrica.seminar.experiments import EXPERIMENTS, run_seminar
-from rubrica.vectors.word_vectors import save_vectors
+from rubrica.vectors.stored import save_vectors
 
 NAMES = ["cnn", "rnn", "gru", "gru-vectors", "gru-frozen"]
 

@@ -17,7 +17,7 @@ from rubrica.learning.train import train_dataset
 from rubrica.models.config import load_recipe, make_config
 from rubrica.seminar import ladder
 from rubrica.seminar.ladder import LADDERS, RUNGS, SEEDS, climb, compare, run_ladder, welch
-from rubrica.vectors.word_vectors import save_vectors
+from rubrica.vectors.stored import save_vectors
 from settings import changed
 
 

@@ -11,7 +11,7 @@ import pyarrow
 import pytest
 
 from rubrica.errors import VectorsError
-from rubrica.vectors.word_vectors import read_vectors
+from rubrica.vectors.stored import read_vectors
 
 TEXT = b"3 2\nsun 1 2\nmoon 3 4.5\nstar -5e-1 6\n"
 BINARY = b"3 2\n" + b"".join(

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from rubrica.errors import VectorsError
 from rubrica.vectors import files as vectors_files
-from rubrica.vectors.word_vectors import read_vectors
+from rubrica.vectors.stored import read_vectors
 
 
 def zipped(content):
@@ -236,7 +236,7 @@ def test_more_than_the_header_says_is_left_out_with_a_warning(tmp_path, caplog, 
         (zipped(THREE)[:10] + b"\xff" * 20, "the gzip file is cut off or damaged"),
         (b"\x1f\x8bnonsense", "the gzip file is cut off or damaged"),
         (b"\x80\x04\x95\x00", "a Python pickle"),
-        (b"\xba\x16\x4f\x2f\x0c\x00", "a fastText model; give the .vec"),
+        (b"\xba\x16\x4f\x2f\x0c\x00", "the settings should have"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(tmp_path, content, message):

@@ -14,7 +14,7 @@ import pytest
 
 from rubrica.errors import VectorsError
 from rubrica.vectors.hub import KNOWN, download_vectors, find_known
-from rubrica.vectors.word_vectors import load_vectors
+from rubrica.vectors.stored import load_vectors
 
 NAME = "__testing_word2vec-matrix-synopsis"
 CONTENT = gzip.compress(b"2 3\nneo 1 2 3\ntrinity 4 5 6\n", mtime=0)

@@ -9,7 +9,7 @@ from safetensors.numpy import save
 
 from rubrica.errors import VectorsError
 from rubrica.vectors import files as vectors_files
-from rubrica.vectors.word_vectors import read_vectors
+from rubrica.vectors.stored import read_vectors
 
 WORDS = ["oak", "ель", "silver birch", "7", "elm"]
 ROWS = [[0.25, -1.5, 3], [1, 2e-3, -0.5], [0.125, 7, 8], [-4, 0.75, 1], [6, 5, 0]]

@@ -12,8 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rubrica.errors import VectorsError
-from rubrica.vectors import word_vectors as module
-from rubrica.vectors.word_vectors import Vectors, load_vectors, read_vectors, save_vectors, train_vectors
+from rubrica.vectors import stored as module
+from rubrica.vectors.stored import load_vectors, read_vectors, save_vectors
+from rubrica.vectors.word_vectors import Vectors, train_vectors
 
 THREE = "red 1 2\ngreen 3 4.5\nblue -5e-1 6\n"
 

@@ -179,6 +179,12 @@ def write_files(artifact: Artifact, folder: Path) -> None:
     _write_json(folder / "manifest.json", {name: _sha256(folder / name) for name in FILES})
 
 
+def is_model_folder(path: Path | str) -> bool:
+    """Whether this is a folder that looks like a model's."""
+    path = user_path(path)
+    return all((path / name).is_file() for name in ("manifest.json", "vocab.txt"))
+
+
 def load_artifact(folder: Path | str) -> Artifact:
     """Read and check a folder.
 

@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from rubrica.data.dataset import Examples
+    from rubrica.vectors.neighbours import Neighbour
 
 
 _TEXT_OPTIONS = (
@@ -69,7 +70,7 @@ def data(data: str, vectors: str | None, keep_case: bool, as_json: bool, **colum
     from rubrica.config.groups import DataSettings
     from rubrica.data.dataset import read_dataset
     from rubrica.insight.overview import describe
-    from rubrica.vectors.word_vectors import load_vectors
+    from rubrica.vectors.stored import load_vectors
 
     dataset = read_dataset(data, **columns)
     loaded = load_vectors(vectors) if vectors else None
@@ -82,7 +83,7 @@ def data(data: str, vectors: str | None, keep_case: bool, as_json: bool, **colum
 
 @click.group()
 def vectors() -> None:
-    """Word vectors: list, download, make."""
+    """Word vectors: list, download, look into, make."""
 
 
 @vectors.command("list")
@@ -103,6 +104,53 @@ def vectors_get(name: str) -> None:
     click.echo(download_vectors(name))
 
 
+_K = click.option("-k", default=10, type=click.IntRange(1, 2**31 - 1), help="How many words.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print a JSON object on a line for each question.")
+
+
+@vectors.command("neighbours")
+@click.argument("file")
+@click.argument("words", nargs=-1, required=True, metavar="WORD...")
+@_K
+@_JSON
+def vectors_neighbours(file: str, words: tuple[str, ...], k: int, as_json: bool) -> None:
+    """Show the words whose vectors are nearest to each WORD, by cosine.
+
+    FILE holds vectors in any form that --vectors takes, or is a model folder. In a fastText file any word has one.
+    """
+    from rubrica.vectors.stored import load_vectors
+
+    loaded = load_vectors(file)
+    for word in words:
+        _print_near(word, loaded.neighbours(word, k), as_json)
+
+
+@vectors.command("analogy")
+@click.argument("file")
+@click.argument("a")
+@click.argument("b")
+@click.argument("c")
+@_K
+@_JSON
+def vectors_analogy(file: str, a: str, b: str, c: str, k: int, as_json: bool) -> None:
+    """Show the words nearest to A - B + C: berlin germany france asks for paris.
+
+    The order of the words is fastText's. FILE is as in `rubrica vectors neighbours`.
+    """
+    from rubrica.vectors.stored import load_vectors
+
+    _print_near(f"{a} - {b} + {c}", load_vectors(file).analogy(a, b, c, k), as_json)
+
+
+def _print_near(asked: str, near: "list[Neighbour]", as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"asked": asked, "neighbours": [found._asdict() for found in near]}, ensure_ascii=False))
+        return
+    click.echo(asked)
+    for found in near:
+        click.echo(f"  {found.similarity:.4f} {found.word}")
+
+
 @vectors.command("train")
 @click.argument("data")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write: .txt, .vec or .bin.")
@@ -117,7 +165,8 @@ def vectors_train(
 ) -> None:
     """Make word vectors from the training texts of DATA (word2vec, by gensim)."""
     from rubrica.data.dataset import read_dataset
-    from rubrica.vectors.word_vectors import check_savable, save_vectors, train_vectors
+    from rubrica.vectors.stored import check_savable, save_vectors
+    from rubrica.vectors.word_vectors import train_vectors
 
     out = check_savable(out)
     dataset = read_dataset(data, **columns)

@@ -101,7 +101,7 @@ def seminar(data: str, vectors: str, out: str | None, ladder: bool, seeds: int |
     from rubrica.artifact.folder import check_writable
     from rubrica.cli.tables import print_ladder, print_seminar
     from rubrica.data.dataset import read_dataset
-    from rubrica.vectors.word_vectors import load_vectors
+    from rubrica.vectors.stored import load_vectors
 
     if seeds and not ladder:
         raise click.UsageError("--seeds requires --ladder; the experiments run once, with the seminar's seed")

@@ -13,7 +13,8 @@ from rubrica.errors import VectorsError
 from rubrica.kernels.fasttext_train import draw_uniform
 from rubrica.kernels.fasttext_words import Strings, Words
 from rubrica.models.fasttext import FastText
-from rubrica.vectors.word_vectors import Vectors, read_vectors
+from rubrica.vectors.stored import read_vectors
+from rubrica.vectors.word_vectors import Vectors
 
 Tensors = dict[str, NDArray[Any]]
 

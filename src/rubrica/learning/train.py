@@ -17,7 +17,9 @@ from rubrica.models.config import Config, make_config
 from rubrica.predict.classifier import Classifier
 from rubrica.vectors.case import settle_reading
 from rubrica.vectors.own_words import extend_vectors
-from rubrica.vectors.word_vectors import Vectors, load_vectors
+from rubrica.vectors.stored import load_vectors
+from rubrica.vectors.subwords import vectors_for
+from rubrica.vectors.word_vectors import Vectors
 
 
 def train(
@@ -117,6 +119,8 @@ def prepare_vectors(data: Dataset, vectors: Vectors | None, config: Config) -> t
     """The vectors with the words of train that they lack, and the settings with the way of reading texts settled."""
     texts, std = data.splits["train"].texts, config.model.own_words_std
     config = config.replace(data=settle_reading(config.data, vectors, texts).to_dict())
+    if vectors is not None:
+        vectors = vectors_for(vectors, texts, config.data)
     if vectors is not None and std is not None:
         vectors = extend_vectors(vectors, texts, config.data, std=std, seed=config.training.seed)
     return vectors, config

@@ -25,7 +25,7 @@ class Ensemble:
         self.reads_words = any(member.reads_words for member in config.members)
         self.reads_texts = not all(member.reads_words for member in config.members)
         self._scorers = [member.open(tensors, config.data) for member in config.members]
-        self._config = config
+        self._config, self._tensors = config, tensors
 
     def logits(self, texts: Sequence[str], tokens: TokenIds | None) -> Floats:
         """Unnormalised log-probabilities (N, C) of N texts.
@@ -42,6 +42,16 @@ class Ensemble:
     def sum(self, inputs: Inputs) -> Floats:
         """The logits (N, C) of all members together."""
         return reduce(np.add, [scorer(inputs) for scorer in self._scorers])
+
+    def features(self, texts: Sequence[str], vocab: Vocab) -> Floats:
+        """What the last layer of the first member sees of texts that are not numbered yet, (N, F).
+
+        Raises:
+            RubricaError: If that member has no features.
+        """
+        model = self._config.model
+        tokens = vocab.encode(texts, self._config.data.max_length) if model.reads_words else None
+        return model.features(self._tensors, Inputs(tokens, texts, self._config.training.batch_size))
 
     def answer(self, texts: Sequence[str], vocab: Vocab) -> Floats:
         """`logits` of texts that are not numbered yet."""

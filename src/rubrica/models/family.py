@@ -140,8 +140,12 @@ class Family(Settings, frozen=True, kw_only=True):
         return self.features(tensors, inputs) @ tensors["head.weight"].T + tensors["head.bias"]
 
     def features(self, tensors: Tensors, inputs: Inputs) -> Floats:
-        """What the head sees of N texts, (N, F)."""
-        raise NotImplementedError
+        """What the head sees of N texts, (N, F).
+
+        Raises:
+            RubricaError: If the family has no such vectors.
+        """
+        raise RubricaError(f"a {self.name} model has no vectors of texts; take another model")
 
     def graph_inputs(self, texts: Sequence[str], vocab: Vocab, data: DataSettings) -> GraphInputs:
         """What its ONNX nodes are given for N texts."""

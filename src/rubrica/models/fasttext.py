@@ -183,6 +183,10 @@ class FastText(Family, frozen=True, kw_only=True):
 
         return logits
 
+    def features(self, tensors: Tensors, inputs: Inputs) -> Floats:
+        """FastText's sentence vectors, (N, D)."""
+        return Engine(self.rules, tensors).sentence_vectors(pack(inputs.texts))
+
     def describe(self, facts: Facts) -> str:
         characters = f", runs of {self.min_n} to {self.max_n} characters" if self.max_n else ""
         runs = f", runs of 2 to {self.word_ngrams} words" if self.word_ngrams > 1 else ""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from operator import index
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,10 @@ from rubrica.models.ensemble import Ensemble
 from rubrica.scoring.report import Report
 from rubrica.scoring.task import Floats
 from rubrica.text.strings import as_texts
+
+if TYPE_CHECKING:
+    from rubrica.vectors.neighbours import Neighbour
+    from rubrica.vectors.word_vectors import Vectors
 
 _AT_A_TIME = 1 << 16  # texts that are numbers in memory at once, about
 _READ_AHEAD = 4096  # texts that `iter_answers` reads before it answers the first, about
@@ -65,6 +69,43 @@ class Classifier:
             raise ValueError(f"k is {k}, expected at least 1" if k < 1 else "give k or abstain_below, one of the two")
         best = np.argsort(-self.logits(texts), axis=1, kind="stable")[:, :k]
         return [[self.task.labels[place] for place in row] for row in best.tolist()]
+
+    def word_vector(self, word: str) -> NDArray[np.float32]:
+        """The vector (E,) of a word that the model knows; of an opened fastText model, of any word.
+
+        Raises:
+            RubricaError: If the model has no vectors of words, as a linear one, or not this word's.
+        """
+        return self._vectors().asked([self._as_read(word)])[0]
+
+    def neighbours(self, word: str, k: int = 10) -> "list[Neighbour]":
+        """The k words whose vectors are nearest to the word's, see `Vectors.neighbours`.
+
+        Raises:
+            RubricaError: As in `word_vector`.
+            ValueError: If k is below 1.
+        """
+        return self._vectors().neighbours(self._as_read(word), k)
+
+    def sentence_vector(self, text: str) -> NDArray[np.floating[Any]]:
+        """What the last layer sees of a text, (F,); of a network with a linear model beside it, the network's.
+
+        Raises:
+            RubricaError: If the model has no such vector, as a linear one.
+        """
+        (string,) = as_texts([text], 0, raw=self.config.model.reads_raw)
+        return self._ensemble.features([string], self.artifact.vocab)[0]
+
+    def _vectors(self) -> "Vectors":
+        from rubrica.vectors.of_models import vectors_of_model  # late: an answer needs none
+
+        return vectors_of_model(self.artifact, "the model")
+
+    def _as_read(self, word: str) -> str:
+        """A word as the model reads it in a text."""
+        model, vocab = self.config.model, self.artifact.vocab
+        (string,) = as_texts([word], 0, raw=model.reads_raw)
+        return string.lower() if vocab.lowercase and not model.reads_raw else string
 
     def save(self, folder: str | Path) -> None:
         """Write the model to a new folder, for `load`.

@@ -107,7 +107,7 @@ def run_ladder(
 
 def _climb_all(dataset: Dataset, vectors: Vectors, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
     """Measure every rung of both ladders; yields each one's part of the report."""
-    corpora: dict[tuple[Any, ...], Corpus] = {}  # keys: how texts are read; extended vectors or the user's
+    corpora: dict[tuple[Any, ...], Corpus] = {}  # keys: how texts are read, how many words have vectors
     for ladder in LADDERS:
         before: list[float] | None = None
         for rung, config in climb(ladder):
@@ -126,7 +126,7 @@ def _measure(
     for seed in seeds:
         start, settings = prepare_vectors(dataset, vectors, config.replace(training={"seed": seed}))
         rule = {"lowercase": settings.data.lowercase, "split_unspaced": settings.data.split_unspaced}
-        key = (*rule.values(), start is not vectors)
+        key = (*rule.values(), 0 if start is None else len(start.words))
         if key not in corpora:  # every seed has the same words, and a corpus says nothing of their vectors
             corpora[key] = build_corpus(dataset, start, make_config(data=rule).data)
         metrics = train_corpus(corpora[key], start, settings, title=f"{title}, seed {seed}").metrics

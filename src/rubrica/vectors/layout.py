@@ -29,7 +29,7 @@ _AS_TEXT = "save a line for each word: the word and its numbers, parted by space
 
 # What other files begin with, and what to do with each.
 _FOREIGN = {
-    rb"\xba\x16\x4f\x2f": "a fastText model; give the .vec file that fastText wrote beside it",
+    rb"\xba\x16\x4f\x2f": "a fastText model inside an archive; unpack it, since such a file is mapped and not read",
     rb"\x80": "a Python pickle, which may run code when opened; save it with KeyedVectors.save_word2vec_format",
     rb"\xff\xfe|\xfe\xff|\x00\x00\xfe\xff": "UTF-16 or UTF-32 text; save it as UTF-8",
     rb"\x93NUMPY": f"an array of NumPy, which has no words; {_AS_TEXT}",

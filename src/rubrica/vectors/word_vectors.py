@@ -1,26 +1,22 @@
-"""Word vectors: load them through the cache, save them, and learn them from one's own texts.
+"""Word vectors: what they answer, and how gensim learns them from one's own texts.
 
-`files.py` and `model2vec.py` read the formats; `hub.py` has the names that gensim publishes.
+`stored.py` reads and saves them.
 
-Letters: V words, E numbers of a word.
+Letters: V words, E numbers of a word, N words that are asked for.
 """
 
-import json
 import logging
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+from unicodedata import normalize
 
 import numpy as np
 
-from rubrica.errors import FileError, VectorsError, require
-from rubrica.files import cache_folder, check_place, content_key, user_path, written_whole
+from rubrica.errors import VectorsError, require
 from rubrica.text.tokenizer import tokenize
-from rubrica.vectors.files import BLOCK_BYTES, Matrix, Table, read_file
-from rubrica.vectors.hub import find_known
-from rubrica.vectors.model2vec import read_model2vec
+from rubrica.vectors.files import Matrix
+from rubrica.vectors.neighbours import Neighbour, analogy_vector, find_neighbours, spelling_hint
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +31,9 @@ class Vectors:
         source: The path or the name that the user gave; for messages and for the model card.
     """
 
+    has_subwords: ClassVar[bool] = False
+    """Whether words that are not among `words` have vectors too, see `subwords.py`."""
+
     words: list[str]
     matrix: Matrix
     source: str
@@ -44,80 +43,53 @@ class Vectors:
         """Numbers of each word, E."""
         return int(self.matrix.shape[1])
 
+    def of(self, words: Sequence[str]) -> Matrix:
+        """The vector of each word (N, E), in whatever form of Unicode it is written; zeros where it has none."""
+        places = dict(zip(self.words, range(len(self.words)), strict=True))
+        found = np.zeros((len(words), self.dim), np.float32)
+        for row, word in enumerate(words):
+            place = next((places[form] for form in _forms(word) if form in places), None)
+            if place is not None:
+                found[row] = self.matrix[place]
+        return found
 
-def load_vectors(source: str | Path) -> Vectors:
-    """Word vectors from a file, a folder or a downloaded name of the gensim list.
+    def neighbours(self, word: str, k: int = 10) -> list[Neighbour]:
+        """The k words whose vectors are nearest to the word's by cosine, nearest first, without the word itself.
 
-    The first reading of a file leaves a copy in the cache; the next reading opens the copy as a memory map.
+        Raises:
+            VectorsError: If the word has no vector; the message names the word that is spelled most like it.
+            ValueError: If k is below 1.
+        """
+        return self._near(self.asked([word]), [word], k)
 
-    Raises:
-        VectorsError: If there is no such file or name, or the file cannot be used.
-        MissingExtraError: If a library that reads the format is not installed.
-    """
-    path = user_path(source)
-    if not path.exists():
-        path = find_known(str(source))
-    if path.is_dir():  # a folder is fast to read as it is
-        return replace(read_vectors(path), source=str(source))
-    with _explained(path):
-        entry = cache_folder() / "vectors" / _key(path)
-    table = _read_cached(entry)
-    log.info("%s: reading %s", source, f"from the cache, {entry}" if table else f"the file, {path}")
-    if table is not None:
-        return Vectors(*table, str(source))
-    vectors = replace(read_vectors(path), source=str(source))
-    _write_cached(entry, vectors)
-    return vectors
+    def analogy(self, a: str, b: str, c: str, k: int = 10) -> list[Neighbour]:
+        """The k words nearest to a - b + c: `analogy("berlin", "germany", "france")` looks for paris.
 
+        The three vectors are first brought to length 1. The order of the words is that of fastText's `get_analogies`.
 
-def read_vectors(path: str | Path, *, block_bytes: int = BLOCK_BYTES) -> Vectors:
-    """Read word vectors from a file or a folder, without the cache; see `read_file` for `block_bytes`.
+        Raises:
+            VectorsError: If one of the words has no vector.
+            ValueError: If k is below 1.
+        """
+        return self._near(analogy_vector(*self.asked([a, b, c]))[None], [a, b, c], k)
 
-    Raises:
-        VectorsError: If it is missing, empty, cut off or of another format, if a number is not finite, or if a word
-            has more or fewer numbers than the others.
-        MissingExtraError: If a library that reads the format is not installed.
-    """
-    path = user_path(path)
-    with _explained(path):
-        words, matrix = read_model2vec(path) if path.is_dir() else read_file(path, block_bytes)
-    if not words:
-        raise VectorsError(path, "no words; expected at least one")
-    return Vectors(*_first_of_each(words, matrix, path), str(path))
+    def _near(self, query: Matrix, asked: Sequence[str], k: int) -> list[Neighbour]:
+        """The words nearest to a vector (1, E), without the ones that were asked for."""
+        if k < 1:
+            raise ValueError(f"k is {k}, expected at least 1")
+        return find_neighbours(self.words, self.matrix, query[0], k, {form for word in asked for form in _forms(word)})
 
+    def asked(self, words: Sequence[str]) -> Matrix:
+        """The vector of each word (N, E).
 
-def check_savable(path: str | Path) -> Path:
-    """Make sure that vectors can be written to a file, before they are made for it.
-
-    Raises:
-        VectorsError: If the ending of the name says no format, or the file cannot be written.
-    """
-    path = user_path(path)
-    if path.suffix not in {".txt", ".vec", ".bin"}:
-        raise VectorsError(path, f"ending {path.suffix!r}, expected .txt, .vec (text) or .bin (binary)")
-    check_place(path, VectorsError)
-    return path
-
-
-def save_vectors(vectors: Vectors, path: str | Path) -> None:
-    """Write word2vec text (`.txt`, `.vec`) or word2vec binary (`.bin`); reading it gives the same numbers, bit for bit.
-
-    Raises:
-        VectorsError: If the name ends otherwise, if a word holds a space or a line end (which end a word in these
-            formats), or if the file cannot be written.
-    """
-    path = check_savable(path)
-    for word in vectors.words:
-        if " " in word or "\n" in word:
-            raise VectorsError(path, f"the word {word!r} holds a space or a line end; leave it out")
-    number = " %.9g" * vectors.dim  # nine digits tell any two float32 apart
-    with written_whole(path, VectorsError) as part, part.open("wb") as file:
-        file.write(f"{len(vectors.words)} {vectors.dim}\n".encode())
-        for word, row in zip(vectors.words, vectors.matrix, strict=True):
-            if path.suffix == ".bin":
-                file.write(word.encode() + b" " + row.astype("<f4").tobytes() + b"\n")
-            else:
-                file.write((word + number % tuple(row.tolist()) + "\n").encode())
+        Raises:
+            VectorsError: If one has none; the message names the word that is spelled most like it.
+        """
+        found = self.of(words)
+        for word, vector in zip(words, found, strict=True):
+            if not vector.any() and not any(form in self.words for form in _forms(word)):
+                raise VectorsError(self.source, f"no vector of the word {word!r}; {spelling_hint(word, self.words)}")
+        return found
 
 
 def train_vectors(
@@ -164,56 +136,6 @@ def train_vectors(
     return Vectors(list(model.wv.index_to_key), model.wv.vectors, source)
 
 
-def _first_of_each(words: list[str], matrix: Matrix, path: Path) -> Table:
-    """Drop every further vector of a word, as gensim does."""
-    if len(set(words)) == len(words):
-        return words, matrix
-    first: dict[str, int] = {}
-    for row, word in enumerate(words):
-        first.setdefault(word, row)
-    log.warning("%s: %d words occur again; the first of each stays", path, len(words) - len(first))
-    return list(first), matrix[list(first.values())]
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Turn what the disk says into a sentence about the file."""
-    try:
-        yield
-    except OSError as error:
-        raise VectorsError(path, f"cannot be read: {error.strerror or error}") from error
-
-
-def _key(path: Path) -> str:
-    """A name for the content: place, size, time and both ends; all bytes would take as long as reading the file."""
-    edge = 64 << 10
-    stat = path.stat()
-    with path.open("rb") as file:
-        first = file.read(edge)
-        file.seek(max(0, stat.st_size - edge))
-        last = file.read(edge)
-    # Raise the number when the same file gives another table.
-    return content_key(
-        b"vectors 2", os.fsencode(path.resolve()), b"%d %d" % (stat.st_size, stat.st_mtime_ns), first, last
-    )
-
-
-def _read_cached(entry: Path) -> Table | None:
-    """The words and the matrix of an entry, or None where one is missing or broken."""
-    try:
-        words = json.loads((entry / "words.json").read_bytes())
-        matrix = np.load(entry / "matrix.npy", mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    whole = isinstance(words, list) and matrix.dtype == np.float32 and matrix.shape[:1] == (len(words),)
-    return (words, matrix) if whole and matrix.ndim == 2 else None
-
-
-def _write_cached(entry: Path, vectors: Vectors) -> None:
-    try:
-        with written_whole(entry / "matrix.npy") as part:
-            np.save(part, vectors.matrix)
-        with written_whole(entry / "words.json") as part:
-            part.write_text(json.dumps(vectors.words, ensure_ascii=False), "utf-8")
-    except FileError as error:  # the caller still has the vectors
-        log.warning("%s; the next start will read the file of vectors again", error)
+def _forms(word: str) -> list[str]:
+    """A word as it is written, and as Unicode composes and decomposes it."""
+    return list(dict.fromkeys([word, normalize("NFC", word), normalize("NFD", word)]))
