@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from rubrica.config.groups import SgdTraining
 from rubrica.corpus.corpus import Split, pretrained_rows
 from rubrica.kernels import native
-from rubrica.kernels.bag import Head, Tables, features, train
+from rubrica.kernels.bag import Head, Tables, train
 from rubrica.learning.job import History, Job, Trained
 from rubrica.learning.progress import progress_bar
 from rubrica.models.bag import Bag
+from rubrica.models.family import Inputs
 from rubrica.scoring.task import Floats, Rows
 from rubrica.text.vocab import PAD_ID
 
@@ -35,6 +36,7 @@ def train_bag(job: Job) -> Trained:
     """Train on the rows of a job; Ctrl-C or its deadline ends the training with what was learned until then."""
     generator = np.random.default_rng(job.config.training.seed)
     tables, head = _start(job, generator)
+    model = job.config.model
     tensors = {
         "embedding.weight": tables.words,
         "ngrams.weight": tables.ngrams,
@@ -43,8 +45,7 @@ def train_bag(job: Job) -> Trained:
     }
 
     def logits(split: Split, rows: Rows) -> Floats:
-        tokens = split.tokens.take(rows)
-        return np.asarray(features(tables, tokens.ids, tokens.offsets) @ head.weight.T + head.bias, np.float32)
+        return np.asarray(model.logits(tensors, Inputs(split.tokens.take(rows), (), 0)), np.float32)
 
     history, started = History(), time.perf_counter()
     trained = Trained(tensors, logits, history)
@@ -63,6 +64,8 @@ def _train_epochs(job: Job, tables: Tables, head: Head, generator: np.random.Gen
     settings, split, history = job.config.training, job.split, trained.history
     targets, label_sets = job.task.kernel_targets(split.targets)
     assert isinstance(settings, SgdTraining)
+    assert isinstance(job.config.model, Bag)
+    subwords = job.config.model.all_subwords(split.tokens)
     whole, rest = divmod(job.total_steps, job.steps_per_epoch)
     stretch, total, done = settings.batch_size * _BATCHES, whole * len(job.rows) + rest * settings.batch_size, 0
     shown = -(-settings.epochs // _VALIDATED)
@@ -73,8 +76,8 @@ def _train_epochs(job: Job, tables: Tables, head: Head, generator: np.random.Gen
                 if not len(texts):
                     break
                 loss, accuracy = train(
-                    tables, head, split.tokens.ids, split.tokens.offsets, targets, texts, label_sets=label_sets,
-                    batch_size=settings.batch_size, lr=settings.lr * (1 - done / total),
+                    tables, head, split.tokens.ids, split.tokens.offsets, targets, texts, subwords=subwords,
+                    label_sets=label_sets, batch_size=settings.batch_size, lr=settings.lr * (1 - done / total),
                     lr_end=settings.lr * (1 - (done + len(texts)) / total), smoothing=settings.label_smoothing,
                     weights=split.weights, threads=native.num_threads(),
                 )  # fmt: skip

@@ -107,7 +107,7 @@ def train_dataset(
         vectors = load_vectors(vectors)
     vectors, config = prepare_vectors(data, vectors, config)
     data = leave_out_unknown(data)
-    corpus = build_corpus(data, vectors, config.data)
+    corpus = build_corpus(data, vectors, config.data, spelled=config.model.spells_words)
     if weights is not None:
         corpus = corpus.with_split("train", replace(corpus.splits["train"], weights=weights))
     return corpus, train_corpus(corpus, vectors, config, title=config.model.name, deadline=deadline)

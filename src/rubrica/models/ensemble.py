@@ -45,7 +45,14 @@ class Ensemble:
 
     def answer(self, texts: Sequence[str], vocab: Vocab) -> Floats:
         """`logits` of texts that are not numbered yet."""
-        return self.logits(texts, vocab.encode(texts, self._config.data.max_length) if self.reads_words else None)
+        return self.logits(texts, self._read(texts, vocab))
+
+    def _read(self, texts: Sequence[str], vocab: Vocab) -> TokenIds | None:
+        """The ids of the texts; None where no member looks words up."""
+        if not self.reads_words:
+            return None
+        read = vocab.spell if any(member.spells_words for member in self._config.members) else vocab.encode
+        return read(texts, self._config.data.max_length)
 
 
 def weigh(config: Config, trained: Sequence[Tensors], weights: Sequence[float]) -> dict[str, NDArray[Any]]:

@@ -110,6 +110,11 @@ class Family(Settings, frozen=True, kw_only=True):
         return True
 
     @property
+    def spells_words(self) -> bool:
+        """Whether it reads the characters of each word too, and so tells unknown words apart."""
+        return False
+
+    @property
     def starts_at_vectors(self) -> bool:
         """Whether given word vectors are where its table starts."""
         return False

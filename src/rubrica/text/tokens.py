@@ -49,7 +49,7 @@ def index_words(words: Sequence[str]) -> WordIndex | dict[str, int]:
     """Word to id, ready to be looked up; of equal words the last one's id stays."""
     if native.library() is None:
         return {word: i for i, word in enumerate(words)}
-    packed = _pack(words)
+    packed = pack(words)
     slots = np.zeros((1 << (2 * len(words)).bit_length(), _SLOT_BYTES), np.uint8)
     call("index_words", len(words), *packed, len(slots), slots)
     return WordIndex(packed, slots)
@@ -137,12 +137,13 @@ def prepare(texts: Sequence[str], lowercase: bool) -> tuple[NDArray[np.uint8], A
     """The texts packed, as the native core wants them, and how many threads they are worth."""
     if lowercase and any(special in text for special in _SPECIAL for text in texts if not text.isascii()):
         texts = [text.lower() for text in texts]
-    packed = _pack(texts)
+    packed = pack(texts)
     threads = max(1, min(native.num_threads(), len(packed.data) // _BYTES_PER_THREAD))
     return *packed, threads
 
 
-def _pack(texts: Sequence[str]) -> Packed:
+def pack(texts: Sequence[str]) -> Packed:
+    """The strings in one piece; only where there is a native core."""
     # One join and one encode for all texts; "surrogatepass" for the halves of pairs that a str may hold.
     joined = "\0".join(texts).encode("utf-8", "surrogatepass")
     data = np.frombuffer(joined, np.uint8)
