@@ -78,7 +78,6 @@ struct Lesson {
   const uint8_t* sets;   // (N, C) in place of targets where a text may have several classes, else null
   const int64_t* path_starts;  // of each class's decisions, where a tree finds the classes, else null
   const int32_t* path;
-  const float* answers;
   const float* weights;  // what each text's step is scaled by, or null
   float lr, lr_end, smoothing;
   float lr_at(int64_t i) const { return lr + (lr_end - lr) * static_cast<float>(i) / static_cast<float>(count); }
@@ -113,7 +112,7 @@ float learn(SgdHead& head, const Bag& bag, const Lesson& lesson, int64_t text, f
   const int64_t target = lesson.targets[text];
   if (!lesson.path_starts) return head.learn(h, target, lr, lesson.smoothing, logits, d_h, hit);
   const int64_t first = lesson.path_starts[target], size = lesson.path_starts[target + 1] - first;
-  return head.learn_path(h, lesson.path + first, lesson.answers + first, size, lr, logits, d_h, hit);
+  return head.learn_path(h, lesson.path + first, size, lr, logits, d_h, hit);
 }
 
 template <int WIDTH>
@@ -253,21 +252,20 @@ RUBRICA_API int64_t rubrica_bag_features(int threads, int word_ngrams, int64_t N
 // SGD on `count` texts in the order of `texts`, the learning rate falling linearly from `lr` to `lr_end`. Words,
 // n-grams and head change in place. The class of text i is targets[i], or where a text may have several, `sets` (N, C)
 // has ones at its own and `targets` is null. Where a tree finds the classes, the decisions on the way to class c are at
-// path_starts[c] of `path` and `answers`, see SgdHead::learn_path. A text's step is scaled by weights[i], if there are any. `outcome` (2,): the
+// path_starts[c] of `path`, see SgdHead::learn_path. A text's step is scaled by weights[i], if there are any. `outcome` (2,): the
 // sum of their losses before each step, times their weights, and how many were right.
 // Returns -1 where the system grants no threads.
 RUBRICA_API int64_t rubrica_bag_train(int threads, int word_ngrams, int64_t V, int64_t B, int64_t C, int64_t D,
                                       const int32_t* ids, const int64_t* offsets, int32_t unknown_id, int64_t S,
                                       int64_t R, const int32_t* of_token, const int64_t* subword_starts,
                                       const int32_t* subwords, const int64_t* targets, const uint8_t* sets,
-                                      const int64_t* path_starts, const int32_t* path, const float* answers,
-                                      const float* weights, int64_t count, const int64_t* texts, int64_t batch_size,
-                                      double lr, double lr_end, double smoothing, float* words, float* ngrams,
+                                      const int64_t* path_starts, const int32_t* path, const float* weights,
+                                      int64_t count, const int64_t* texts, int64_t batch_size, double lr, double lr_end, double smoothing, float* words, float* ngrams,
                                       float* weight, float* bias, double* outcome) try {
   (void)S, (void)R;
   const Bag bag{V, B, C, D, word_ngrams, words, ngrams, ids, offsets,
                 {unknown_id, of_token, subword_starts, subwords}};
-  const Lesson lesson{count, batch_size, texts, targets, sets, path_starts, path, answers, weights,
+  const Lesson lesson{count, batch_size, texts, targets, sets, path_starts, path, weights,
                       static_cast<float>(lr), static_cast<float>(lr_end), static_cast<float>(smoothing)};
   const auto run = D == 16 ? train<16> : train<0>;
   return run(bag, lesson, threads, weight, bias, outcome) ? 0 : -1;

@@ -91,10 +91,9 @@ class SgdHead {
     return loss + std::log(product);
   }
   // The same where a class is found by decisions, yes or no, each with a row of the head. Decision s on the way to the
-  // text's class is row path[s] / 2, and is right as yes where path[s] is odd; answers[s] is the probability of yes
-  // that is learned. Returns -log of the class's probability; it is right if every decision is.
-  float learn_path(const float* h, const int32_t* path, const float* answers, int64_t size, float lr, float* d,
-                   float* d_h, bool* right) {
+  // text's class is row path[s] / 2, and is right as yes where path[s] is odd. Returns -log of the class's probability;
+  // it is right if every decision is.
+  float learn_path(const float* h, const int32_t* path, int64_t size, float lr, float* d, float* d_h, bool* right) {
     float loss = 0, product = 1, squares = 0;
     bool all = true;
     for (int64_t s = 0; s < size; s++) {
@@ -104,7 +103,7 @@ class SgdHead {
       product *= 1.0f + e;
       if (product > 1e30f) loss += std::log(product), product = 1;
       all &= (x >= 0) == yes;
-      d[s] = (x < 0 ? e : 1.0f) / (1.0f + e) - answers[s];
+      d[s] = (x < 0 ? e : 1.0f) / (1.0f + e) - (yes ? 1.0f : 0.0f);
       squares += d[s] * d[s];
     }
     std::memset(d_h, 0, DP_ * sizeof(float));

@@ -106,5 +106,5 @@ def test_what_it_cannot_do_is_a_sentence(model):
     with pytest.raises(ConfigError, match=r"model.max_n is 2, below model.min_n \(3\)"):
         config_of(max_n=2)
     pytest.importorskip("onnx")
-    with pytest.raises(RubricaError, match=r"a bag that reads characters \(model.max_n\) has no ONNX form"):
+    with pytest.raises(RubricaError, match=r"a bag with model.max_n has no ONNX form"):
         build_model(model.artifact)

@@ -56,10 +56,22 @@ class Subwords(NamedTuple):
 
 
 class Head(NamedTuple):
-    """The linear layer: weight (C, D), bias (C,)."""
+    """The linear layer: weight (C, D), bias (C,); where a tree finds the classes, with a row for each decision."""
 
     weight: Floats
     bias: Floats
+
+
+class Ways(NamedTuple):
+    """The decisions on the way to each class, see `tree.py`.
+
+    Args:
+        starts: Where the way to each class starts, (C + 1,).
+        path: 2 n + 1 where decision n must say yes, else 2 n.
+    """
+
+    starts: NDArray[np.int64]
+    path: NDArray[np.int32]
 
 
 def features(
@@ -101,6 +113,7 @@ def train(
     *,
     subwords: Subwords | None = None,
     label_sets: NDArray[np.uint8] | None = None,
+    ways: Ways | None = None,
     batch_size: int,
     lr: float,
     lr_end: float,
@@ -120,6 +133,8 @@ def train(
         subwords: The runs of characters, if they are read.
         label_sets: Ones at the classes of every text, (N, C), in place of `targets`; the loss is the sum of each
             class's binary cross-entropy.
+        ways: The way to each class, where the head has rows of decisions. The loss is that of all decisions on the way,
+            and a text is right if all of them are. `smoothing` has no effect.
         batch_size: Texts whose rows move together.
         lr: Step size on the loss of one text, at the first one...
         lr_end: ... from where it falls linearly to this.
@@ -135,11 +150,12 @@ def train(
     """
     if not native.computes(tables.words.dtype):
         lesson = (texts, batch_size, lr, lr_end, smoothing, weights)
-        return _train_numpy(tables, head, ids, offsets, subwords, targets, label_sets, *lesson)
+        return _train_numpy(tables, head, ids, offsets, subwords, targets, label_sets, ways, *lesson)
     outcome = np.empty(2)
     failed = call("bag_train",
         threads, tables.word_ngrams, len(tables.words), len(tables.ngrams), *head.weight.shape,
-        ids, offsets, *_spread(subwords), targets, label_sets, None, None, None, weights, len(texts), texts,
+        ids, offsets, *_spread(subwords), targets, label_sets, *(ways or (None, None)),
+        weights, len(texts), texts,
         batch_size, lr, lr_end, smoothing, *tables[:2], *head, outcome,
     )  # fmt: skip
     if failed:
@@ -219,6 +235,7 @@ def _train_numpy(
     subwords: Subwords | None,
     targets: NDArray[np.int64] | None,
     label_sets: NDArray[np.uint8] | None,
+    ways: Ways | None,
     texts: NDArray[np.int64],
     batch_size: int,
     lr: float,
@@ -239,19 +256,20 @@ def _train_numpy(
         for i, (text, h) in enumerate(zip(batch.tolist(), means, strict=True)):
             weight = 1.0 if weights is None else float(weights[text])
             rate = weight * (lr + (lr_end - lr) * (first + i) / len(texts))
-            logits = head.weight @ h + head.bias
             if label_sets is not None:
-                text_loss, d = _set_loss(logits, label_sets[text], smoothing)
-                right += bool(((logits >= 0) == label_sets[text]).all())
-            elif targets is not None:
-                text_loss, d = _class_loss(logits, int(targets[text]), smoothing)
-                right += bool(logits.argmax() == targets[text])
+                here, text_loss, d, hit = _learn_set(head, h, label_sets[text], smoothing)
+            else:
+                assert targets is not None
+                target = int(targets[text])
+                found = _learn_class(head, h, target, smoothing) if ways is None else _learn_way(head, h, ways, target)
+                here, text_loss, d, hit = found
             loss += weight * text_loss
-            by_features = d @ head.weight
+            right += hit
+            by_features = d @ head.weight[here]
             moves[i] = -_bounded(rate, shares[i] * (by_features @ by_features)) * by_features
             rate = _bounded(rate, (d @ d) * (1 + h @ h))
-            head.weight[:] -= rate * np.outer(d, h)
-            head.bias[:] -= rate * d
+            head.weight[here] -= rate * np.outer(d, h)
+            head.bias[here] -= rate * d
         moves *= shares[:, None]
         is_word = rows < len(tables.words)
         np.add.at(tables.words, rows[is_word], moves[owners[is_word]])
@@ -267,6 +285,28 @@ def _bounded(rate: float, square: float) -> float:
     return min(rate, 1 / (1 / 4 + square / 128))
 
 
+_Step = tuple[
+    Any, float, Floats, bool
+]  # rows of the head, the loss, its gradient by their logits, whether it was right
+
+
+def _learn_class(head: Head, h: Floats, target: int, smoothing: float) -> _Step:
+    logits = head.weight @ h + head.bias
+    return slice(None), *_class_loss(logits, target, smoothing), bool(logits.argmax() == target)
+
+
+def _learn_set(head: Head, h: Floats, wanted: NDArray[np.uint8], smoothing: float) -> _Step:
+    logits = head.weight @ h + head.bias
+    return slice(None), *_set_loss(logits, wanted, smoothing), bool(((logits >= 0) == wanted).all())
+
+
+def _learn_way(head: Head, h: Floats, ways: Ways, target: int) -> _Step:
+    way = slice(*ways.starts[target : target + 2])
+    rows, yes = ways.path[way] >> 1, ways.path[way] & 1
+    logits = head.weight[rows] @ h + head.bias[rows]
+    return rows, *_set_loss(logits, yes, 0.0), bool(((logits >= 0) == yes).all())
+
+
 def _class_loss(logits: Floats, target: int, smoothing: float) -> tuple[float, Floats]:
     """Cross-entropy, and the gradient (C,) of the smoothed one by the logits."""
     below = logits - logits.max()
@@ -277,7 +317,7 @@ def _class_loss(logits: Floats, target: int, smoothing: float) -> tuple[float, F
     return loss, d - smoothing / len(d)
 
 
-def _set_loss(logits: Floats, wanted: NDArray[np.uint8], smoothing: float) -> tuple[float, Floats]:
+def _set_loss(logits: Floats, wanted: NDArray[Any], smoothing: float) -> tuple[float, Floats]:
     """The sum of each class's binary cross-entropy, and the gradient (C,) of the smoothed ones by the logits."""
     softplus = np.logaddexp(0, logits)
     loss = float((softplus - logits * wanted).sum())

@@ -27,8 +27,12 @@ SIGNATURES = {
     "bag_features": f"threads word_ngrams N V B D ids:int32 offsets:int64[N+1] {_SUBWORDS} words:float32[V*D]"
     " ngrams:float32[B*D] &features:float32[N*D]",
     "bag_train": f"threads word_ngrams V B C D ids:int32 offsets:int64 {_SUBWORDS} targets:int64? sets:uint8?"
-    " path_starts:int64? path:int32? answers:float32? weights:float32? count texts:int64[count] batch_size lr lr_end"
+    " path_starts:int64? path:int32? weights:float32? count texts:int64[count] batch_size lr lr_end"
     " smoothing &words:float32[V*D] &ngrams:float32[B*D] &weight:float32[C*D] &bias:float32[C] &outcome:float64[2]",
+    "tree_scores": "threads N C D features:float32[N*D] weight:float32[(C-1)*D] bias:float32[C-1]"
+    " children:int32[2*(C-1)] &scores:float32[N*C]",
+    "tree_best": "threads N C D k features:float32[N*D] weight:float32[(C-1)*D] bias:float32[C-1]"
+    " children:int32[2*(C-1)] &classes:int32[N*k] &scores:float32[N*k]",
     "distinct": "N V ids:int64[N] &words:int64[N] &index:int32[N]",
     "take_words": "B V E steps ids:int32 starts:int64[B] lengths:int64[B] table:float32[V*E] &words:int64 &index:int32"
     " &vectors:float32",

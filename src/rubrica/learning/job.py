@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from rubrica.corpus.corpus import Corpus, Split
 from rubrica.learning.deadline import NEVER, Deadline
 from rubrica.models.config import Config
+from rubrica.models.family import Inputs
+from rubrica.models.search import Search
 from rubrica.scoring.report import Report
 from rubrica.scoring.task import Floats, Rows, Task
 from rubrica.vectors.word_vectors import Vectors
@@ -64,11 +66,15 @@ class Trained(NamedTuple):
 
     Args:
         tensors: The weights by name, float32; the embedding has the rows in use.
+        logits: Its answers.
+        history: How it went.
+        search: What finds the classes without the logits of all; None where all are needed.
     """
 
     tensors: dict[str, NDArray[Any]]
     logits: SplitScorer
     history: History
+    search: Search | None = None
 
 
 Judge = Callable[[Trained], Report]
@@ -121,6 +127,11 @@ class Job:
         settings = self.config.training
         total = settings.epochs * self.steps_per_epoch
         return min(total, settings.max_steps or total)
+
+
+def token_inputs(split: Split, rows: Rows) -> Inputs:
+    """Some texts of a split for a model that reads words alone, and no padding."""
+    return Inputs(split.tokens.take(rows), (), 0)
 
 
 def all_rows(split: Split) -> Rows:

@@ -101,6 +101,7 @@ def train_dataset(
         from rubrica.learning.backend import choose_device
 
         choose_device(config.training)
+    config.model.check_task(data.task)
     if vectors is not None and not config.model.reads_words:
         raise ConfigError(f"a {config.model.name} model reads no word vectors; leave them out, or take another model")
     if vectors is not None and not isinstance(vectors, Vectors):

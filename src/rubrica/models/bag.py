@@ -5,8 +5,9 @@ The idea is fastText's. What a row is and how it is trained: `kernels/bag.py`.
 Letters: N texts, D numbers in a row, V words, B buckets of n-grams and runs of characters, C classes.
 """
 
-from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from msgspec import Meta
@@ -16,14 +17,18 @@ from rubrica.config.groups import SgdTraining, Training
 from rubrica.errors import ConfigError, RubricaError
 from rubrica.kernels import bag
 from rubrica.kernels.rows import distinct
-from rubrica.models.family import Facts, Floats, Inputs, Shapes, Size, Sizes, WordFamily
+from rubrica.kernels.tree import build_tree, log_probabilities
+from rubrica.models.family import HEAD, Facts, Floats, Inputs, Shapes, Size, Sizes, WordFamily
 from rubrica.models.graph import Graph, add_words, drop_padding, look_up, sum_over_time
 from rubrica.models.reading import tokens_of
+from rubrica.models.search import Search
 from rubrica.models.storage import Tensors, take_rows
+from rubrica.scoring.task import Task
 from rubrica.text.subwords import Runs, hash_runs
 from rubrica.text.vocab import TokenIds
 
 _TABLES = ("embedding.weight", "ngrams.weight")
+_MANY_BUCKETS = 1 << 21
 _END = np.iinfo(np.int64).max  # of a slice that goes to the end
 
 
@@ -40,18 +45,29 @@ class Bag(WordFamily, frozen=True, kw_only=True):
     word_ngrams: Annotated[int, Meta(ge=1, le=16)] = 2
     """The longest run of words that has a row; 1 counts words alone."""
     num_buckets: Annotated[int, Meta(ge=1, le=1 << 26)] = 1 << 18
-    """B, rows that n-grams and runs of characters are hashed into."""
+    """B, rows that n-grams and runs of characters are hashed into. With loss "hs" the default is 2,097,152, since many
+    classes have many n-grams."""
     min_n: Annotated[int, Meta(ge=1, le=16)] = 3
     """The shortest run of characters inside a word that has a row; the ends of a word are marks, which count."""
     max_n: Annotated[int, Meta(ge=0, le=16)] = 0
     """The longest run of characters that has a row; 0 reads words as a whole. A word that is misspelt, or that train
     lacks, is known by its runs."""
 
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> Self:
+        if values.get("loss") == "hs":
+            values = {"num_buckets": _MANY_BUCKETS} | dict(values)
+        return super().read(values)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if 0 < self.max_n < self.min_n:
             problem = f"model.max_n is {self.max_n}, below model.min_n ({self.min_n})"
             raise ConfigError(f"{problem}; give at least as much, or 0")
+
+    loss: Literal["softmax", "hs"] = "softmax"
+    """What is made small: "softmax" compares a text with every class; "hs" (hierarchical softmax) finds its class by
+    some log2(C) decisions, for thousands of classes, see `kernels/tree.py`."""
 
     @property
     def spells_words(self) -> bool:
@@ -85,9 +101,34 @@ class Bag(WordFamily, frozen=True, kw_only=True):
         return {
             "embedding.weight": (sizes.vocab_size, self.embedding_dim),
             "ngrams.weight": (self.buckets, self.embedding_dim),
-            "head.weight": (sizes.num_classes, self.embedding_dim),
-            "head.bias": (sizes.num_classes,),
+            **self.head_shapes(sizes.num_classes),
         }
+
+    def head_shapes(self, num_classes: int) -> Shapes:
+        """The tensors behind the features; those of a tree are its decisions, and the counts that it is made of."""
+        rows = num_classes - 1 if self.loss == "hs" else num_classes
+        counts: Shapes = {"head.counts": (num_classes,)} if self.loss == "hs" else {}
+        return {"head.weight": (rows, self.embedding_dim), "head.bias": (rows,), **counts}
+
+    def check_task(self, task: Task) -> None:
+        if self.loss == "hs" and not task.fits_tree:
+            problem = 'model.loss is "hs", which finds one class, and a text may have several labels'
+            raise ConfigError(f'{problem}; give model.loss="softmax"')
+
+    def compared(self, num_classes: int) -> int:
+        return num_classes if self.loss == "softmax" else max(1, (num_classes - 1).bit_length())
+
+    def search(self, tensors: Tensors) -> Search | None:
+        if self.loss == "softmax":
+            return None
+        head = bag.Head(*(tensors[name] for name in HEAD))
+        return Search(partial(self.features, tensors), build_tree(tensors["head.counts"]), head)
+
+    def logits(self, tensors: Tensors, inputs: Inputs) -> Floats:
+        """Logits (N, C) of N texts; of a tree the logarithms of the probabilities."""
+        if (search := self.search(tensors)) is None:
+            return super().logits(tensors, inputs)
+        return log_probabilities(search.tree, search.head, search.features(inputs))
 
     def features(self, tensors: Tensors, inputs: Inputs) -> Floats:
         """The mean of each text's rows, (N, D)."""
@@ -115,8 +156,9 @@ class Bag(WordFamily, frozen=True, kw_only=True):
 
         The hash is arithmetic modulo 2^64. It is the same for signed numbers, which ONNX can multiply.
         """
-        if self.spells_words:
-            raise RubricaError("a bag that reads characters (model.max_n) has no ONNX form; copy its folder instead")
+        for setting, there in (("model.max_n", self.spells_words), ('model.loss="hs"', self.loss == "hs")):
+            if there:
+                raise RubricaError(f"a bag with {setting} has no ONNX form; copy its folder instead")
         types, factor = graph.onnx.TensorProto, int(bag.MIX.view(np.int64))
         bits = graph.constant("bits", np.array(32, np.uint64))
         x, count = add_words(graph)
@@ -139,6 +181,9 @@ class Bag(WordFamily, frozen=True, kw_only=True):
 
     def describe(self, facts: Facts) -> str:
         """Sentences for the model card."""
-        if not self.spells_words:
-            return super().describe(facts)
-        return f"{super().describe(facts)} Runs of {self.min_n} to {self.max_n} characters inside a word are read too."
+        sentences = [super().describe(facts)]
+        if self.spells_words:
+            sentences.append(f"Runs of {self.min_n} to {self.max_n} characters inside a word are read too.")
+        if self.loss == "hs":
+            sentences.append("A tree of decisions finds the class.")
+        return " ".join(sentences)

@@ -19,7 +19,9 @@ from rubrica.config.groups import AdamTraining, DataSettings, Training
 from rubrica.config.schema import Settings
 from rubrica.errors import ConfigError, RubricaError
 from rubrica.models.graph import Graph
+from rubrica.models.search import Search
 from rubrica.models.storage import Tensors
+from rubrica.scoring.task import Task
 from rubrica.text.batching import pad_batch
 from rubrica.text.ngrams import Counts
 from rubrica.text.tokenizer import token_pattern
@@ -139,6 +141,21 @@ class Family(Settings, frozen=True, kw_only=True):
     def logits(self, tensors: Tensors, inputs: Inputs) -> Floats:
         """Logits (N, C) of N texts."""
         return self.features(tensors, inputs) @ tensors["head.weight"].T + tensors["head.bias"]
+
+    def compared(self, num_classes: int) -> int:
+        """How many rows of the head a text is compared with in training."""
+        return num_classes
+
+    def search(self, tensors: Tensors) -> Search | None:
+        """What finds the classes without the logits of all; None where all logits are needed."""
+        return None
+
+    def check_task(self, task: Task) -> None:
+        """Make sure that the family can learn this task.
+
+        Raises:
+            ConfigError: If it cannot.
+        """
 
     def features(self, tensors: Tensors, inputs: Inputs) -> Floats:
         """What the head sees of N texts, (N, F)."""

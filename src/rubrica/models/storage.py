@@ -26,7 +26,7 @@ from rubrica.config.groups import Storage
 
 STORAGES: tuple[Storage, ...] = get_args(Storage)
 TABLES = ("embedding.weight", "ngrams.weight", "linear.weight")  # tensors of many rows, of which a text needs a few
-WHOLE = ("linear.keys",)  # uint32, and never rounded
+WHOLE = ("linear.keys", "head.counts")  # uint32, and never rounded
 _LARGEST = {"int8": 127, "int4": 7}  # symmetric: a code and its negative are both there
 
 Floats = NDArray[np.float32]

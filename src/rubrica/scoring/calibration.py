@@ -16,7 +16,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from rubrica.scoring.several_labels import SeveralLabels
 from rubrica.scoring.task import Floats, Targets, Task
+
+DECISIONS = SeveralLabels(())
+"""The task of `fit_weights` where a tree of decisions finds the class: each decision on the way to a text's class is an
+answer of its own, all of them yes, and its logit counts with the sign changed where the tree must say no. A decision of
+logit 0 has no effect on the weights, and fills up a short way."""
 
 _STEPS = 100  # Newton's; a handful is enough
 _CLOSE = 1e-8  # the search ends with a step that lowers the loss by less

@@ -37,6 +37,7 @@ class SeveralLabels(Task):
     onnx_operator: ClassVar[tuple[str, dict[str, int]]] = ("Sigmoid", {})
     has_confusion: ClassVar[bool] = False
     loss_in_kernel: ClassVar[bool] = False
+    fits_tree: ClassVar[bool] = False
 
     probabilities = staticmethod(metrics.sigmoid)
     losses = staticmethod(metrics.binary_cross_entropy)

@@ -55,6 +55,8 @@ class Task:
     """What makes probabilities of logits in an ONNX graph, and its attributes."""
     loss_in_kernel: ClassVar[bool] = True
     """Whether the native core can compute the loss of a recurrent network."""
+    fits_tree: ClassVar[bool] = True
+    """Whether a tree of decisions can find the answer."""
 
     probabilities = staticmethod(metrics.softmax)
     """From logits to the probability of each class, (N, C)."""
@@ -180,29 +182,34 @@ class Task:
 
     def decide(self, logits: Floats, abstain_below: float | None = None) -> list[Any]:
         """The answer to each text, see `Classifier.predict`: the most probable label, or None."""
-        best = logits.argmax(axis=1)
-        if abstain_below is not None:
-            best[self.probabilities(logits).max(axis=1) < abstain_below] = -1
-        answers = [*self.labels, None]  # the last, -1, is the answer where the model abstains
-        return [answers[i] for i in best.tolist()]
+        if abstain_below is None:
+            return self.name_answers(logits.argmax(axis=1))
+        return self.name_answers(logits.argmax(axis=1), self.probabilities(logits).max(axis=1) >= abstain_below)
+
+    def name_answers(self, best: metrics.Ints, sure: NDArray[np.bool_] | None = None) -> list[Any]:
+        """The labels of the best classes; None for each text that is not sure enough."""
+        answers = [*self.labels, None]
+        return [answers[i] for i in (best if sure is None else np.where(sure, best, -1)).tolist()]
 
     def answer_lines(self, logits: Floats, *, all_classes: bool, abstain_below: float | None) -> list[str]:
         """Lines of JSON, `{"label": "a", "score": 0.9}`; with `all_classes` also the `scores` of all classes."""
         probabilities = self.probabilities(logits)
         best = logits.argmax(axis=1)  # of two almost equal logits the probabilities may be equal
-        highest = probabilities[range(len(logits)), best]
-        scores = highest.astype(float).round(6)
-        names = [json.dumps(label, ensure_ascii=False) for label in self.labels]
-        shown = [*names, "null"]
-        best[highest < (abstain_below or 0.0)] = -1
-        # Put together by hand: json.dumps would take longer than the model.
-        answers = zip(best.tolist(), scores.tolist(), strict=True)
-        lines = [f'{{"label": {shown[i]}, "score": {score!r}}}' for i, score in answers]
+        lines = self.best_lines(best, probabilities[range(len(logits)), best], abstain_below)
         if all_classes:
+            names = [json.dumps(label, ensure_ascii=False) for label in self.labels]
             rows = probabilities.astype(float).round(6).tolist()
             every = (metrics.score_lines(names, row) for row in rows)
             lines = [f'{line[:-1]}, "scores": {scores}}}' for line, scores in zip(lines, every, strict=True)]
         return lines
+
+    def best_lines(self, best: metrics.Ints, highest: Floats, abstain_below: float | None) -> list[str]:
+        """Lines of JSON with the best class of each text and its probability."""
+        shown = [*(json.dumps(label, ensure_ascii=False) for label in self.labels), "null"]
+        places = np.where(highest < (abstain_below or 0.0), -1, best)
+        # Put together by hand: json.dumps would take longer than the model.
+        answers = zip(places.tolist(), highest.astype(float).round(6).tolist(), strict=True)
+        return [f'{{"label": {shown[i]}, "score": {score!r}}}' for i, score in answers]
 
     def check_abstaining(self, below: float | None) -> None:
         """Make sure that a text can stay without an answer where its label is less probable than this.
@@ -235,13 +242,19 @@ class Task:
         it would be too large to be read; how many texts have an answer with `abstain_below`; how many of these are
         right. As in scikit-learn, an unknown label is a class that is never answered.
         """
-        answers, size = logits.argmax(axis=1), self.num_classes + len(unknown)
+        sure = None if abstain_below is None else self.probabilities(logits).max(axis=1) >= abstain_below
+        return self.count_answers(logits.argmax(axis=1), sure, targets, unknown)
+
+    def count_answers(
+        self, answers: metrics.Ints, sure: NDArray[np.bool_] | None, targets: Targets, unknown: Sequence[str] = ()
+    ) -> list[Any]:
+        """The counts of `count`, from the class that each text is answered with, and whether it is sure enough."""
+        size = self.num_classes + len(unknown)
         by_class = [np.bincount(of, minlength=size) for of in (answers[answers == targets], answers, targets)]
         confusion = metrics.confusion_matrix(targets, answers, size) if size <= _MOST_CONFUSED else np.zeros((0, 0))
-        if abstain_below is None:
+        if sure is None:
             return [np.stack(by_class), confusion, 0, 0]
-        answered = self.probabilities(logits).max(axis=1) >= abstain_below
-        return [np.stack(by_class), confusion, int(answered.sum()), int((answers == targets)[answered].sum())]
+        return [np.stack(by_class), confusion, int(sure.sum()), int((answers == targets)[sure].sum())]
 
     def report(
         self, counts: list[Any], texts: int, abstain_below: float | None, unknown: Sequence[str] = (), **losses: Any
@@ -341,9 +354,21 @@ class Tally:
 
     def add(self, logits: Floats, targets: Targets) -> None:
         """Score some more texts."""
-        self.losses[self.done : self.done + len(logits)] = self.task.known_losses(logits, targets)
-        self.done += len(logits)
         counts = self.task.count(logits, targets, self.abstain_below, self.unknown)
+        self._add(self.task.known_losses(logits, targets), counts)
+
+    def add_answers(self, answers: metrics.Ints, probabilities: Floats, losses: Floats, targets: Targets) -> None:
+        """Score some more texts, each of one label: its answer, how probable that is, and the loss of its label.
+
+        The loss of a text whose label is unknown is not looked at.
+        """
+        sure = None if self.abstain_below is None else probabilities >= self.abstain_below
+        counts = self.task.count_answers(answers, sure, targets, self.unknown)
+        self._add(np.where(self.task.has_unknown(targets), _NO_LOSS, losses), counts)
+
+    def _add(self, losses: Floats, counts: list[Any]) -> None:
+        self.losses[self.done : self.done + len(losses)] = losses
+        self.done += len(losses)
         self.counts = [a + b for a, b in zip(self.counts, counts, strict=True)] if self.counts else counts
 
     def report(self, batch_size: int | None = None) -> Report:
