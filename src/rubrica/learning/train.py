@@ -15,7 +15,7 @@ from rubrica.learning.deadline import NEVER, Deadline
 from rubrica.learning.training import baseline_scores, train_corpus
 from rubrica.models.config import Config, make_config
 from rubrica.predict.classifier import Classifier
-from rubrica.vectors.case import settle_reading
+from rubrica.vectors.case import settle_reading, tell_unspaced
 from rubrica.vectors.own_words import extend_vectors
 from rubrica.vectors.word_vectors import Vectors, load_vectors
 
@@ -118,6 +118,8 @@ def prepare_vectors(data: Dataset, vectors: Vectors | None, config: Config) -> t
     """The vectors with the words of train that they lack, and the settings with the way of reading texts settled."""
     texts, std = data.splits["train"].texts, config.model.own_words_std
     config = config.replace(data=settle_reading(config.data, vectors, texts).to_dict())
+    if config.model.reads_words:
+        tell_unspaced(texts, split=config.data.split_unspaced is True)
     if vectors is not None and std is not None:
         vectors = extend_vectors(vectors, texts, config.data, std=std, seed=config.training.seed)
     return vectors, config

@@ -5,8 +5,8 @@ are divided by one number, the temperature, that makes held-out texts most likel
 network and the linear model beside it, has its own weight: one over its temperature. All are found together, and they
 go into the members' last layers, so a saved model does not know them.
 
-A target counts as a little less than sure (J. Platt, 1999), as if every class had been seen once more. Without this,
-a few texts that are all answered rightly would ask for an infinite weight.
+A target counts as a little less than sure (J. Platt, 1999), as if every class had been seen once more (of many classes,
+20 texts more). Without this, a few texts that are all answered rightly would ask for an infinite weight.
 
 Letters: N texts, C classes, M members.
 """

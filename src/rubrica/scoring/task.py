@@ -31,6 +31,7 @@ Targets = NDArray[Any]
 _STRETCH = 1 << 16  # labels at a time
 _MOST_CONFUSED = 1000  # classes; the matrix of 3,000 is 9 million numbers, almost all of them 0
 _MOST_UNKNOWN = 1000  # labels; a confusion matrix of more is no help, and the wrong column may hold a million
+_MOST_ONCE_MORE = 20  # texts, spread over all classes; a text of each of 3,000 would outweigh 2,000 that were seen
 _NO_LOSS = -1.0  # of a text whose label is unknown; a loss is at least 0
 _LEAST_WEIGHT = 1e-30  # of a batch, so that its loss is not 0/0
 
@@ -282,8 +283,12 @@ class Task:
     # Training
 
     def wanted(self, targets: Targets) -> Floats:
-        """The probabilities that a calibration aims at, (N, C): as if every class had been seen once more."""
-        unsure = self.num_classes / (len(targets) + self.num_classes)
+        """The probabilities that a calibration aims at, (N, C): as if every class had been seen once more.
+
+        Of more than 20 classes, as if 20 texts more had been seen, spread over all classes.
+        """
+        once_more = min(self.num_classes, _MOST_ONCE_MORE)
+        unsure = once_more / (len(targets) + once_more)
         wanted = np.full((len(targets), self.num_classes), unsure / self.num_classes)
         wanted[np.arange(len(targets)), targets] += 1 - unsure
         return wanted
