@@ -79,11 +79,19 @@ class Corpus:
         return replace(self, splits=self.splits | {name: split})
 
 
-def build_corpus(dataset: Dataset, vectors: Vectors | None, config: DataSettings, *, spelled: bool = False) -> Corpus:
+def build_corpus(
+    dataset: Dataset,
+    vectors: Vectors | None,
+    config: DataSettings,
+    *,
+    spelled: bool = False,
+    known: Vocab | None = None,
+) -> Corpus:
     """Turn texts and labels into ids and targets.
 
     With vectors their words are the vocabulary, in the file's order; without, the words of train are. With `spelled`,
-    words that the vocabulary lacks have ids of their own, see `TokenIds`.
+    words that the vocabulary lacks have ids of their own, see `TokenIds`. A `known` vocabulary keeps its ids, and more
+    words of train follow.
     """
     texts, tokens = {name: examples.texts for name, examples in dataset.splits.items()}, dict[str, TokenIds]()
     first = "train" if "train" in texts else next(iter(texts))
@@ -94,9 +102,11 @@ def build_corpus(dataset: Dataset, vectors: Vectors | None, config: DataSettings
         counter = WordCounter(lowercase=lowercase, max_length=config.max_length, split_unspaced=split_unspaced)
         tokens[first] = _gather(len(texts[first]), (counter.add(stretch) for stretch in stretches(texts[first])))
         words, counts = counter.words()
-        vocab, ids = Vocab.from_counts(
-            words, counts, lowercase=lowercase, min_count=config.min_count, split_unspaced=split_unspaced
-        )
+        if known is None:
+            rule = {"lowercase": lowercase, "split_unspaced": split_unspaced}
+            vocab, ids = Vocab.from_counts(words, counts, min_count=config.min_count, **rule)
+        else:
+            vocab, ids = known.extended(words, counts, config.min_count)
         _renumber(tokens[first].ids, vocab.number(words, others) if spelled else ids)
     else:
         vocab = Vocab.from_vectors(vectors.words, lowercase=lowercase, split_unspaced=split_unspaced)
@@ -109,8 +119,8 @@ def build_corpus(dataset: Dataset, vectors: Vectors | None, config: DataSettings
         rows = _rows_in_use(vocab, len(others), list(tokens.values()))
         vocab = vocab.take(rows)
     if spelled:
-        known = Words(vocab.words, list(others), vocab.unknown_id)
-        tokens = {name: replace(found, words=known) for name, found in tokens.items()}
+        spelling = Words(vocab.words, list(others), vocab.unknown_id)
+        tokens = {name: replace(found, words=spelling) for name, found in tokens.items()}
     splits = {}
     for name, examples in dataset.splits.items():
         labels, task = examples.labels, dataset.task

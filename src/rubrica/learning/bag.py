@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rubrica.artifact.folder import Artifact
 from rubrica.config.groups import SgdTraining
 from rubrica.corpus.corpus import Split, pretrained_rows
 from rubrica.kernels import native
@@ -22,6 +23,7 @@ from rubrica.learning.job import History, Job, Trained, token_inputs
 from rubrica.learning.progress import progress_bar
 from rubrica.models.bag import Bag
 from rubrica.models.family import HEAD
+from rubrica.models.storage import take_rows
 from rubrica.scoring.task import Floats, Rows
 from rubrica.text.vocab import PAD_ID
 
@@ -126,4 +128,12 @@ def _start(job: Job, model: Bag, generator: np.random.Generator) -> dict[str, ND
         tensors[name] = np.zeros(shape, np.float32)
     if "head.counts" in tensors:
         tensors["head.counts"] = job.task.class_counts(job.split.targets, job.rows).astype(np.uint32)
+    return tensors if job.before is None else _go_on(tensors, job.before)
+
+
+def _go_on(tensors: dict[str, NDArray[Any]], before: Artifact) -> dict[str, NDArray[Any]]:
+    """The tensors with the rows of a trained model in front; its tree stays, since its rows are decisions of it."""
+    for name, tensor in tensors.items():
+        known = take_rows(before.tensors, name)
+        tensor[: len(known)] = known
     return tensors

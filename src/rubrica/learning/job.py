@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rubrica.artifact.folder import Artifact
 from rubrica.corpus.corpus import Corpus, Split
 from rubrica.learning.deadline import NEVER, Deadline
 from rubrica.models.config import Config
@@ -91,6 +92,7 @@ class Job:
         vectors: Where the words start; None where they start at random.
         judge: Scores the model during the training; None where no text is held out.
         title: The name of the progress bar.
+        before: The model that the training goes on from; None where it begins anew.
     """
 
     corpus: Corpus
@@ -100,6 +102,7 @@ class Job:
     judge: Judge | None = None
     title: str = "train"
     deadline: Deadline = NEVER
+    before: Artifact | None = None
 
     @property
     def task(self) -> Task:

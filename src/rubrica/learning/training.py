@@ -55,19 +55,26 @@ class HeldOut(NamedTuple):
 
 
 def train_corpus(
-    corpus: Corpus, vectors: Vectors | None, config: Config, *, title: str, deadline: Deadline = NEVER
+    corpus: Corpus,
+    vectors: Vectors | None,
+    config: Config,
+    *,
+    title: str,
+    deadline: Deadline = NEVER,
+    before: Artifact | None = None,
 ) -> Artifact:
     """Train one model and score it on validation and test, as the corpus has them.
 
     The seed sets the weights, the order of the texts and the part held out, so a training can be repeated. The held-out
     part of train finds the weights of the members and the thresholds. If the part is large, the model is then trained
-    anew on all of train, with the same weights of the members and thresholds.
+    anew on all of train, with the same weights of the members and thresholds. Where there is a model `before`, the
+    training goes on from it, see `continuing.py`.
     """
     corpus, config = prepare(corpus, vectors, config)
     rows, held = split_train(corpus, config, title)
     corpus = balance(corpus, config, rows)
     config = choose_length(config, len(rows), corpus.task.num_classes)
-    job = Job(corpus, config, rows, vectors, title=title, deadline=deadline)
+    job = Job(corpus, config, rows, vectors, title=title, deadline=deadline, before=before)
     if len(held.rows):
         job = replace(job, judge=lambda trained: score(trained, corpus.task, held.split, held.rows, job.config))
     began = time.perf_counter()

@@ -38,6 +38,7 @@ class Bag(WordFamily, frozen=True, kw_only=True):
     training: ClassVar[type[Training]] = SgdTraining
     data_defaults: ClassVar[dict[str, Any]] = {"max_length": 512}  # no step per token, so long texts cost little
     hashes_ids: ClassVar[bool] = True
+    can_continue: ClassVar[bool] = True
     is_baseline: ClassVar[bool] = True
 
     embedding_dim: Size = 16
@@ -68,6 +69,10 @@ class Bag(WordFamily, frozen=True, kw_only=True):
     loss: Literal["softmax", "hs"] = "softmax"
     """What is made small: "softmax" compares a text with every class; "hs" (hierarchical softmax) finds its class by
     some log2(C) decisions, for thousands of classes, see `kernels/tree.py`."""
+
+    @property
+    def takes_labels(self) -> bool:
+        return self.loss == "softmax"
 
     @property
     def spells_words(self) -> bool:

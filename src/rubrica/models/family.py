@@ -96,6 +96,8 @@ class Family(Settings, frozen=True, kw_only=True):
     """Whether n-grams are hashed from ids, so that the ids of a trained model must not change."""
     last_layer: ClassVar[tuple[str, ...]] = HEAD
     """The tensors that are multiplied by the member's weight in the sum of logits."""
+    can_continue: ClassVar[bool] = False
+    """Whether a training can go on from a trained model."""
     is_baseline: ClassVar[bool] = False
     """Whether it is so simple that no baseline is trained beside it."""
 
@@ -104,6 +106,11 @@ class Family(Settings, frozen=True, kw_only=True):
     @property
     def stands_alone(self) -> bool:
         """Whether no linear model is trained beside it."""
+        return True
+
+    @property
+    def takes_labels(self) -> bool:
+        """Whether a training that goes on from a trained model may bring new labels."""
         return True
 
     @property

@@ -32,8 +32,6 @@ _STRETCH = 1 << 16  # labels at a time
 _MOST_CONFUSED = 1000  # classes; the matrix of 3,000 is 9 million numbers, almost all of them 0
 _MOST_UNKNOWN = 1000  # labels; a confusion matrix of more is no help, and the wrong column may hold a million
 _MOST_ONCE_MORE = 20  # texts, spread over all classes; a text of each of 3,000 would outweigh 2,000 that were seen
-_NO_LOSS = -1.0  # of a text whose label is unknown; a loss is at least 0
-_LEAST_WEIGHT = 1e-30  # of a batch, so that its loss is not 0/0
 
 
 @dataclass(frozen=True)
@@ -80,6 +78,16 @@ class Task:
     def thresholds(self) -> tuple[float, ...] | None:
         """How probable each label must be to be an answer, C; None where the most probable one is the answer."""
         return None
+
+    def joined(self, other: "Task") -> "Task":
+        """The task with the labels of another behind its own.
+
+        Raises:
+            ValueError: If the other one's texts may have several labels, and this one's have one.
+        """
+        if type(other) is not Task:
+            raise ValueError("its texts may have several labels, and the model gives one; train a new model")
+        return Task(tuple(dict.fromkeys((*self.labels, *other.labels))))
 
     # Labels to targets
 
@@ -232,7 +240,7 @@ class Task:
     def known_losses(self, logits: Floats, targets: Targets) -> Floats:
         """The loss of each text in nats, (N,); -1 where the text's label is unknown and there is no loss."""
         unknown = self.has_unknown(targets)
-        return np.where(unknown, _NO_LOSS, self.losses(logits, np.where(unknown, 0, targets)))
+        return np.where(unknown, metrics.NO_LOSS, self.losses(logits, np.where(unknown, 0, targets)))
 
     def count(
         self, logits: Floats, targets: Targets, abstain_below: float | None, unknown: Sequence[str] = ()
@@ -328,7 +336,7 @@ class Task:
         if weights is None:
             return functions.cross_entropy(logits, targets, label_smoothing=smoothing)
         losses = functions.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="none")
-        return weighted_mean(losses, weights)
+        return metrics.weighted_mean(losses, weights)
 
     def torch_hits(self, logits: Any, targets: Any) -> Any:
         """Whether each text is answered rightly, (B,) of booleans."""
@@ -369,7 +377,7 @@ class Tally:
         """
         sure = None if self.abstain_below is None else probabilities >= self.abstain_below
         counts = self.task.count_answers(answers, sure, targets, self.unknown)
-        self._add(np.where(self.task.has_unknown(targets), _NO_LOSS, losses), counts)
+        self._add(np.where(self.task.has_unknown(targets), metrics.NO_LOSS, losses), counts)
 
     def _add(self, losses: Floats, counts: list[Any]) -> None:
         self.losses[self.done : self.done + len(losses)] = losses
@@ -381,22 +389,9 @@ class Tally:
         mean_batch_loss = None
         if batch_size is not None:  # a short last batch weighs as much as a full one
             starts = range(0, len(self.losses), batch_size)
-            means = [_mean_loss(self.losses[first : first + batch_size]) for first in starts]
-            mean_batch_loss = _mean_loss(np.array([_NO_LOSS if mean is None else mean for mean in means]))
+            means = [metrics.mean_loss(self.losses[first : first + batch_size]) for first in starts]
+            mean_batch_loss = metrics.mean_loss(np.array([metrics.NO_LOSS if mean is None else mean for mean in means]))
         return self.task.report(
             self.counts, len(self.losses), self.abstain_below, self.unknown,
-            loss=_mean_loss(self.losses), mean_batch_loss=mean_batch_loss,
+            loss=metrics.mean_loss(self.losses), mean_batch_loss=mean_batch_loss,
         )  # fmt: skip
-
-
-def _mean_loss(losses: Floats) -> float | None:
-    """The mean over the texts that have a loss; None where no text has one."""
-    there = losses != _NO_LOSS
-    return float((losses if there.all() else losses[there]).mean()) if there.any() else None
-
-
-def weighted_mean(losses: Any, weights: Any) -> Any:
-    """The mean of the losses of B texts, in torch; 0 where no text counts."""
-    if weights is None:
-        return losses.mean()
-    return (weights.to(losses) * losses).sum() / weights.sum().clamp(min=_LEAST_WEIGHT)

@@ -138,6 +138,21 @@ class Vocab:
         ids[order] = np.arange(len(known), len(known) + len(order), dtype=np.int32)
         return cls([*known, *(words[i] for i in order)], 1, lowercase, split_unspaced), ids
 
+    def extended(
+        self, words: Sequence[str], counts: NDArray[np.int64], min_count: int
+    ) -> "tuple[Vocab, NDArray[np.int32]]":
+        """The vocabulary with more words behind its own, most frequent first, and the id of each of `words`.
+
+        Words rarer than `min_count` that it lacks stay unknown. See `from_counts`.
+        """
+        ids = np.array([self.index.get(word, -1) for word in words], np.int32)
+        order = np.argsort(-counts, kind="stable")
+        order = order[(ids[order] < 0) & (counts[order] >= min_count)]
+        ids[order] = np.arange(len(self.words), len(self.words) + len(order), dtype=np.int32)
+        ids[ids < 0] = self.unknown_id
+        more = [*self.words, *(words[i] for i in order)]
+        return Vocab(more, self.unknown_id, self.lowercase, self.split_unspaced), ids
+
     def tokenize(self, text: str) -> list[str]:
         """Split a text as this vocabulary was made."""
         return tokenize(text, lowercase=self.lowercase, split_unspaced=self.split_unspaced)
