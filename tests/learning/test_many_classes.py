@@ -11,6 +11,7 @@ from rubrica.data.dataset import Dataset, Examples
 from rubrica.errors import ConfigError, RubricaError
 from rubrica.export.onnx import build_model
 from rubrica.export.shrink import store
+from rubrica.models.bag import Bag
 from rubrica.models.config import make_config
 from rubrica.predict.classifier import Classifier, load
 from rubrica.scoring.tasks import task_of
@@ -108,3 +109,13 @@ def test_what_it_cannot_do_is_a_sentence(model):
     pytest.importorskip("onnx")
     with pytest.raises(RubricaError, match=r'a bag with model\.loss="hs" has no ONNX form'):
         build_model(model.artifact)
+
+
+def test_no_training_and_no_answer_makes_the_logits_of_all_classes(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("the logits of all classes were made")
+
+    monkeypatch.setattr(Bag, "logits", refuse)
+    found = learn(data_of(3), make_config(model={"name": "bag", "loss": "hs", "num_buckets": 50}))
+    assert found.evaluate(texts_of([9]).texts, texts_of([9]).labels).texts == len(CLASSES)
+    assert len(found.predict(["word3"], k=5)[0]) == 5

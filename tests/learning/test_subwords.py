@@ -108,3 +108,16 @@ def test_what_it_cannot_do_is_a_sentence(model):
     pytest.importorskip("onnx")
     with pytest.raises(RubricaError, match=r"a bag with model.max_n has no ONNX form"):
         build_model(model.artifact)
+
+
+def test_words_behind_the_end_of_a_text_do_not_move_the_others():
+    """They are counted, but no id of theirs is read; with vectors the ids are renumbered."""
+    vectors = Vectors(["der", "zeit"], np.ones((2, 16), np.float32), "made")
+    data = sentences()
+    texts = [f"{text} behind{i} the{i} end{i}" for i, text in enumerate(data.splits["train"].texts)]
+    data.splits["train"] = Examples(texts, data.splits["train"].labels)
+    config = config_of(data={"max_length": 2}).replace(model={"extend_vectors": False})
+    found = learn(data, config, vectors)
+    report = found.evaluate(data.splits["test"].texts, data.splits["test"].labels)
+    assert report.loss == pytest.approx(found.artifact.metrics["test"]["loss"], abs=1e-6)
+    assert report.accuracy >= 0.9
