@@ -87,3 +87,25 @@ def test_the_overview_shows_the_tokens_that_a_model_reads():
     assert facts["examples"][0]["tokens"] == list(text)
     assert facts["unknown"]["test"]["share_as_written"] < 0.05
     assert describe(data, None, DataSettings(split_unspaced=False))["examples"][0]["tokens"] == [text]
+
+
+@pytest.mark.parametrize(
+    ("split", "sentence"),
+    [("auto", "each of its characters is a token"), (False, "data.split_unspaced=true makes each of its characters")],
+)
+def test_a_training_says_in_one_line_what_it_does(split, sentence, caplog):
+    config = make_config(model={"name": "bag", "num_buckets": 100}, data={"split_unspaced": split})
+    with caplog.at_level("INFO", "rubrica"):
+        train(sentences("ja"), config=config)
+    lines = [record.getMessage() for record in caplog.records if "without spaces" in record.getMessage()]
+    assert len(lines) == 1
+    assert lines[0].startswith("100% of the texts are in a script without spaces")
+    assert sentence in lines[0]
+
+
+def test_a_chinese_name_in_the_news_is_no_reason_for_a_line(caplog):
+    texts = [f"news {i} of \u5317\u4eac" if i % 50 == 0 else f"news {i}" for i in range(100)]
+    data = Dataset("n", {"train": Examples(texts, ["a", "b"] * 50)}, (), "", task_of("ab", lists=False))
+    with caplog.at_level("INFO", "rubrica"):
+        train(data, config=make_config(model={"name": "bag", "num_buckets": 100}))
+    assert not [record for record in caplog.records if "without spaces" in record.getMessage()]

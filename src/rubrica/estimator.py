@@ -15,10 +15,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from rubrica.artifact.folder import Artifact
 from rubrica.data.dataset import Dataset, Examples
 from rubrica.data.labels import as_list
 from rubrica.data.objects import column_of, label_columns, ones
 from rubrica.errors import ConfigError, nearest, require
+from rubrica.learning.continuing import settings_after
 from rubrica.learning.train import train_dataset
 from rubrica.models.config import Config, make_config, read_recipe, recipe_names, with_known
 from rubrica.models.families import DEFAULT
@@ -124,7 +126,15 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             TypeError: If X holds something else than texts.
             ValueError: If X and y do not fit each other, hold nothing, or one class only; for a bad setting.
         """
+        return self._fit(X, y, sample_weight, None)
+
+    classes_: NDArray[Any]
+    multilabel_: str | None
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, before: Artifact | None) -> Self:
         config = self._config()
+        if before is not None:
+            config = settings_after(before, config)
         texts, targets = as_texts(column_of(X)), _Targets(y)
         if not texts or len(texts) != len(targets.labels):
             raise ValueError(f"found {len(texts)} texts and {len(targets.labels)} labels; give a label for each text")
@@ -132,17 +142,45 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         kept = np.flatnonzero(weights)
         labels = [targets.labels[row] for row in kept.tolist()]
         names = targets.names_of(labels)
-        if len(names) < 2:
+        if before is not None and targets.form != self.multilabel_:
+            raise ValueError(
+                f"y gives labels as {targets.form or 'one a text'}, and before as {self.multilabel_ or 'one'}"
+            )
+        if len(names) < 2 and before is None:
             raise ValueError(f"y has one class only ({', '.join(names)}); give texts of at least two classes")
         examples = Examples([texts[row] for row in kept.tolist()], labels)
         data = Dataset("X", {"train": examples}, ("text",), "label", task_of(names, lists=targets.is_multilabel))
         weights = weights[kept]
         counts = None if weights.min() == weights.max() else (weights / weights.mean()).astype(np.float32)
-        _, artifact = train_dataset(data, self.vectors, config, counts)
+        vectors = self.vectors if before is None else None
+        _, artifact = train_dataset(data, vectors, config, counts, before=before)
         self.classifier_ = Classifier(artifact)
-        self.classes_ = targets.classes[[targets.names.index(name) for name in names]]
+        found = targets.classes[[targets.names.index(name) for name in names]]
+        if before is not None:
+            new = [place for place, name in enumerate(names) if name not in before.task.labels]
+            found = np.concatenate([self.classes_, found[new]])
+        self.classes_ = found
         self.multilabel_ = targets.form
         return self
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Go on from what was learned before, with more texts; a `bag` can. The first call is `fit`.
+
+        New labels are added behind the known ones as they come, so `classes_` is in the order of their coming.
+
+        Args:
+            X: As in `fit`.
+            y: As in `fit`; one class is enough after the first call.
+            classes: Has no effect: scikit-learn's callers announce the labels to come.
+            sample_weight: As in `fit`.
+
+        Raises:
+            TypeError: As in `fit`.
+            ValueError: As in `fit`; if the model cannot go on, or the labels are of another form than before.
+        """
+        if not hasattr(self, "classifier_"):
+            return self.fit(X, y, sample_weight)
+        return self._fit(X, y, sample_weight, self.classifier_.artifact)
 
     def predict(self, X: Any) -> Any:
         """The most probable label of each text, (N,); of several labels a matrix (N, C) or lists, as y was in `fit`.

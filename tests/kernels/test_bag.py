@@ -67,6 +67,76 @@ def test_features_are_the_mean_of_the_rows(texts, sizes, dtype):
     np.testing.assert_allclose(bag.features(tables, ids, offsets), expected, atol=10 * tolerance)
 
 
+def spelled(ids, draw, buckets, unknown_id=1):
+    """Runs of characters of nine words: the seven that have a row, and two that have none."""
+    counts = draw.integers(0, 4, 9)
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    return bag.Subwords(unknown_id, ids, starts, draw.integers(0, buckets, starts[-1]).astype(np.int32))
+
+
+def rows_with_runs(text, tables, subwords):
+    """A word without a row of its own has the row and the n-grams of the unknown word, but runs of its own."""
+    known = [word if word < 7 else subwords.unknown_id for word in text]
+    runs = [subwords.buckets[subwords.starts[word] : subwords.starts[word + 1]] for word in text]
+    return rows_of(known, tables) + [("ngrams", bucket) for found in runs for bucket in found.tolist()]
+
+
+SPELLED_TEXTS = st.lists(st.lists(st.integers(0, 8), max_size=7), min_size=1, max_size=9)
+SPELLED_SIZES = st.tuples(st.sampled_from([3, 16]), st.integers(2, 5), st.sampled_from([1, 11]), st.integers(1, 3))
+
+
+@given(texts=SPELLED_TEXTS, sizes=SPELLED_SIZES, dtype=st.sampled_from([np.float32, np.float64]))
+def test_features_with_runs_of_characters(texts, sizes, dtype):
+    tables, _, ids, offsets, _ = problem(texts, sizes, dtype)
+    subwords = spelled(ids, np.random.default_rng(2), sizes[2])
+    expected = np.zeros((len(texts), sizes[0]))
+    for i, text in enumerate(texts):
+        if rows := rows_with_runs(text, tables, subwords):
+            expected[i] = np.mean([getattr(tables, table)[row] for table, row in rows], axis=0, dtype=np.float64)
+    found = bag.features(tables, ids, offsets, subwords)
+    np.testing.assert_allclose(found, expected, atol=1e-5 if dtype == np.float32 else 1e-13)
+    if len(texts) > 2:  # a part of the texts, whose ids do not start at 0
+        np.testing.assert_allclose(bag.features(tables, ids, offsets[1:], subwords), expected[1:], atol=1e-5)
+
+
+@given(texts=SPELLED_TEXTS, sizes=SPELLED_SIZES, batch_size=st.integers(1, 4), threads=st.integers(1, 3))
+def test_training_moves_the_rows_of_runs(texts, sizes, batch_size, threads):
+    """A step on one text after the other, by hand, and on batches natively and in numpy."""
+    tables, head, ids, offsets, targets = problem(texts, sizes, np.float64)
+    subwords = spelled(ids, np.random.default_rng(2), sizes[2])
+    order = np.random.default_rng(1).permutation(len(texts))
+    wanted, wanted_head = copy(tables, head)
+    for text in order:
+        rows = rows_with_runs(texts[text], wanted, subwords)
+        h = np.mean([getattr(wanted, table)[row] for table, row in rows], axis=0) if rows else np.zeros(sizes[0])
+        d = np.exp(wanted_head.weight @ h + wanted_head.bias)
+        d /= d.sum()
+        d[targets[text]] -= 1
+        by_features = d @ wanted_head.weight
+        wanted_head.weight[:] -= 0.1 * np.outer(d, h)
+        wanted_head.bias[:] -= 0.1 * d
+        for table, row in rows:
+            getattr(wanted, table)[row] -= 0.1 * by_features / len(rows)
+    found, found_head = copy(tables, head)
+    settings = {"lr": 0.1, "lr_end": 0.1, "subwords": subwords}
+    train(found, found_head, ids, offsets, targets, order, batch_size=1, **settings)
+    for array, expected in zip((*found[:2], *found_head), (*wanted[:2], *wanted_head), strict=True):
+        np.testing.assert_allclose(array, expected, atol=1e-12)
+    single = problem(texts, sizes, np.float32)[:2]
+    train(tables, head, ids, offsets, targets, order, batch_size=batch_size, **settings)
+    train(*single, ids, offsets, targets, order, batch_size=batch_size, threads=threads, **settings)
+    for array, expected in zip((*single[0][:2], *single[1]), (*tables[:2], *head), strict=True):
+        np.testing.assert_allclose(array, expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("change", [{"of_token": np.int32([0])}, {"of_token": np.int32([9, 0])}, {"unknown_id": 7}])
+def test_a_token_without_a_word_is_refused(change):
+    tables, _, ids, offsets, _ = problem([[1, 8]], (4, 2, 11, 1), np.float32)
+    subwords = spelled(ids, np.random.default_rng(2), 11)._replace(**change)
+    with pytest.raises(IndexError, match=r"whose words are not among the 9|the unknown word is 7"):
+        bag.features(tables, ids, offsets, subwords)
+
+
 @needs_native
 @pytest.mark.parametrize("bad", [-1, 7])
 def test_an_id_without_a_row_is_refused(instruction_sets, bad):

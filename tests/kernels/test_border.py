@@ -84,7 +84,8 @@ def test_what_does_not_fit_is_refused(error, name, values, sentence):
 
 
 def test_ids_of_another_width_and_runs_that_wrap_an_int_are_refused():
-    values = [1, 2, 1, 1, 0, 1, zeros(1, np.int32), np.array([0, 1]), zeros(1), zeros(0), zeros(1)]
+    arrays = zeros(1), zeros(0), zeros(1)
+    values = [1, 2, 1, 1, 0, 1, zeros(1, np.int32), np.array([0, 1]), 0, 0, 0, None, None, None, *arrays]
     assert call("bag_features", *values) == 0
     for word_ngrams in (0, 17, 2**30, 2**32 - 1, 2**32 + 1):
         with pytest.raises(ValueError, match=r"word_ngrams is \d+, expected 1 to 16"):

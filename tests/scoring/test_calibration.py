@@ -52,6 +52,18 @@ def test_the_weights_are_the_minimum(several, count, weighed):
     np.testing.assert_allclose(found, best.x, atol=1e-2)
 
 
+def test_many_classes_are_not_all_seen_once_more():
+    """Of 3,000 classes and 300 texts that are answered rightly, the weight is far from 0; of 20 each class counts."""
+    for classes, unsure in ((20, 20 / 320), (3000, 20 / 320)):
+        task = task_of([f"{i:04}" for i in range(classes)], lists=False)
+        targets = np.arange(300) % classes
+        wanted = task.wanted(targets)
+        np.testing.assert_allclose(wanted.sum(axis=1), 1)
+        np.testing.assert_allclose(wanted.max(axis=1), 1 - unsure + unsure / classes)
+    logits = np.eye(3000, dtype=np.float32)[targets] * 10
+    assert 0.9 < fit_weights(task, [logits], targets)[0] < 1.2
+
+
 def test_one_part_is_temperature_scaling():
     parts, targets = parts_and_targets(several=False, texts=4000, parts=1)
     once = fit_weights(ONE, parts, targets)

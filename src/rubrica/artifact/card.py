@@ -1,6 +1,6 @@
 """The README.md of a model folder: what the model is, what it scored, how it is used."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rubrica.config.groups import Storage
@@ -8,6 +8,15 @@ from rubrica.models.config import Config
 from rubrica.models.family import Facts
 from rubrica.scoring.report import headline
 from rubrica.scoring.task import Task
+
+_MOST_CLASSES = 1000  # that the card names one by one
+_EXAMPLES = 5  # of more classes, so many
+
+
+def _names(labels: Sequence[str]) -> str:
+    if len(labels) <= _MOST_CLASSES:
+        return ", ".join(labels)
+    return f"{', '.join(labels[:_EXAMPLES])} and {len(labels) - _EXAMPLES:,} more"
 
 
 def model_card(config: Config, task: Task, metrics: Mapping[str, Any], facts: Facts, storage: Storage) -> str:
@@ -17,8 +26,12 @@ def model_card(config: Config, task: Task, metrics: Mapping[str, Any], facts: Fa
     if scores := metrics.get(where):
         figures = f"On {scores['texts']} {where} texts: {headline(scores)}.\n\n"
         figures += "| class | precision | recall | F1 | texts |\n|---|---|---|---|---|\n"
+        shown = scores["per_class"]
+        if len(shown) > _MOST_CLASSES:
+            figures += f"| {len(shown):,} classes: see metrics.json | | | | |\n"
+            shown = []
         row = "| {label} | {precision:.3f} | {recall:.3f} | {f1:.3f} | {texts} |\n"
-        figures += "".join(row.format_map(found) for found in scores["per_class"])
+        figures += "".join(row.format_map(found) for found in shown)
     members = " ".join(member.describe(facts) for member in config.members)
     case = "Texts are lower-cased." if config.data.lowercase else "Case is kept."
     stored = "" if storage == "float32" else f"\nStored as {storage}.\n"
@@ -26,7 +39,7 @@ def model_card(config: Config, task: Task, metrics: Mapping[str, Any], facts: Fa
         stored += "\nThe scores were measured before the model was made smaller.\n"
     return (
         "---\nlibrary_name: rubrica\npipeline_tag: text-classification\n---\n\n"
-        f"# {config.title} text classifier\n\nClasses{task.remark}: {', '.join(task.labels)}.\n\n"
+        f"# {config.title} text classifier\n\nClasses{task.remark}: {_names(task.labels)}.\n\n"
         f"{figures}\n{members} {case} Seed {config.training.seed}.\n{stored}\n"
         '```python\nimport rubrica\nmodel = rubrica.load("this-folder")\nmodel.predict(["a text"])\n```\n'
     )

@@ -129,6 +129,7 @@ def seminar(data: str, vectors: str, out: str | None, ladder: bool, seeds: int |
 @click.option("--out", required=True, help="New folder for the model.")
 @click.option("--model", type=FamilyName(), help="Which kind of model.  [default: gru]")
 @click.option("--vectors", help="File of word vectors, or a name of `rubrica vectors list`.")
+@click.option("--from", "start", metavar="MODEL", help="Go on from this bag; keep its words and labels, add new ones.")
 @click.option("--size", type=click.Choice(["small", "base", "large"]), help="Size of the model.  [default: base]")
 @click.option("--recipe", help="A recipe's name, a TOML file, or the config.json of a model to repeat.")
 @click.option("--epochs", type=int, help="Passes over the training texts.")
@@ -142,14 +143,14 @@ def seminar(data: str, vectors: str, out: str | None, ladder: bool, seeds: int |
     "--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="Change any setting of config.json."
 )
 @data_options
-def train(data: str, out: str, vectors: str | None, time_budget: float | None, **flags: Any) -> None:
+def train(data: str, out: str, vectors: str | None, time_budget: float | None, start: str | None, **flags: Any) -> None:
     """Train a model on DATA (see `rubrica data --help`) and write it to a new folder."""
     from rubrica.artifact.folder import check_writable
     from rubrica.data.dataset import read_dataset
     from rubrica.data.layout import Layout
 
     columns = {name: flags.pop(name) for name in Layout.__dataclass_fields__}
-    config = _read_settings(**flags)
+    config = _read_settings(**flags, start=start)
     folder = check_writable(out)
     began = time.perf_counter()
     dataset = read_dataset(data, **columns)
@@ -160,7 +161,7 @@ def train(data: str, out: str, vectors: str | None, time_budget: float | None, *
     from rubrica.scoring.report import headline
 
     metrics = run_training(
-        dataset, out=folder, config=config, vectors=vectors, time_budget=time_budget
+        dataset, out=folder, config=config, vectors=vectors, time_budget=time_budget, start=start
     ).artifact.metrics
     for split in ("validation", "test"):
         if scores := metrics.get(split):
@@ -171,20 +172,25 @@ def train(data: str, out: str, vectors: str | None, time_budget: float | None, *
 
 
 def _read_settings(
-    model: str | None, size: str | None, recipe: str | None, settings: tuple[str, ...], **flags: Any
+    model: str | None,
+    size: str | None,
+    recipe: str | None,
+    settings: tuple[str, ...],
+    start: str | None,
+    **flags: Any,
 ) -> "Config":
-    """The settings of a training: a recipe, then the flags, then each `--set`."""
+    """The settings of a training: a recipe, or of a model to go on from its own; then the flags, then each `--set`."""
     from rubrica.config.schema import fields_of
     from rubrica.models.config import make_config, read_recipe
     from rubrica.models.families import DEFAULT, FAMILIES
 
-    if size and recipe:
-        raise click.UsageError("give --size or --recipe, one of the two")
+    if bool(size) + bool(recipe) + bool(start) > 1:
+        raise click.UsageError("give --size, --recipe or --from, one of them")
     family = FAMILIES[model or DEFAULT]
     if size and size not in ("base", *family.recipes):
         raise click.UsageError(f"a {model} has one size; leave --size out, or take another model")
     named = recipe or (size if size != "base" else None)
-    tables = read_recipe(named) if named else {}
+    tables = read_recipe(named) if named else _settings_after(start) if start else {}
     if size and "model" in tables:  # a size says what suits a GRU; a family without a setting leaves it out
         known = ("name", *fields_of(family))
         tables["model"] = {key: value for key, value in tables["model"].items() if key in known}
@@ -193,6 +199,13 @@ def _read_settings(
         if value is not None:
             tables.setdefault(section, {})[key] = value
     return make_config(**tables)
+
+
+def _settings_after(start: str) -> dict[str, Any]:
+    from rubrica.artifact.folder import load_artifact
+    from rubrica.learning.continuing import settings_after
+
+    return settings_after(load_artifact(start), None).to_dict()
 
 
 def _load(model: str, abstain_below: float | None) -> "Classifier":

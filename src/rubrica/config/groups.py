@@ -61,11 +61,14 @@ class Training(Settings, frozen=True, kw_only=True):
     least_steps: ClassVar[int] = 0
     """Fewer updates are not worth their time; 0 always makes an epoch, however little time there is."""
 
-    def choose_epochs(self, num_texts: int, batch_size: int, num_classes: int) -> int:
-        """How many epochs a data set of this size needs. Source of the numbers: docs/decisions.md."""
+    def choose_epochs(self, num_texts: int, batch_size: int, num_classes: int, compared: int) -> int:
+        """How many epochs a data set of this size needs. Source of the numbers: docs/decisions.md.
+
+        A text is `compared` with so many rows of the head: one for each class, or fewer where a tree finds the class.
+        """
         raise NotImplementedError
 
-    def choose_rest(self, num_texts: int, num_classes: int) -> Self:
+    def choose_rest(self, num_texts: int, num_classes: int, compared: int) -> Self:
         """The settings with the numbers that are left open besides epochs and batch size; the epochs are chosen."""
         return self
 
@@ -111,7 +114,7 @@ class AdamTraining(Training, frozen=True, kw_only=True):
     needs_torch: ClassVar[bool] = True
     least_steps: ClassVar[int] = 200
 
-    def choose_epochs(self, num_texts: int, batch_size: int, num_classes: int) -> int:
+    def choose_epochs(self, num_texts: int, batch_size: int, num_classes: int, compared: int) -> int:
         """Chooses the number of epochs that gives about 2,000 updates, from 3 to 10."""
         return max(3, min(10, round(2000 * batch_size / num_texts)))
 
@@ -127,23 +130,29 @@ class SgdTraining(Training, frozen=True, kw_only=True):
     lr: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
     """Step size at the start; it falls to 0 with the last text. 0 chooses by the number of classes and their texts."""
     label_smoothing: Share = 0.1
-    """Share of a target that is spread over all classes; without it five epochs learn the texts by heart."""
+    """Share of a target that is spread over all classes; without it five epochs learn the texts by heart. It has no
+    effect where a tree finds the class (model.loss "hs")."""
     storage: Storage = "float32"
     """The rows of a bag are read in place."""
 
-    def choose_epochs(self, num_texts: int, batch_size: int, num_classes: int) -> int:
+    def choose_epochs(self, num_texts: int, batch_size: int, num_classes: int, compared: int) -> int:
         """Chooses the number of epochs that reads about 200,000 texts, from 5 to 50; fewer above 600 classes.
 
-        A text takes as long as it has classes to be compared with.
+        A text takes as long as it has classes to be compared with. Where a tree finds the class, each class is read
+        about 75 times at least.
         """
-        return max(5, min(50, round(200_000 / num_texts * min(1, 600 / num_classes))))
+        by_class = 75 * num_classes / num_texts if compared < num_classes else 0
+        return max(5, min(50, round(max(by_class, 200_000 / num_texts * min(1, 600 / compared)))))
 
-    def choose_rest(self, num_texts: int, num_classes: int) -> Self:
+    def choose_rest(self, num_texts: int, num_classes: int, compared: int) -> Self:
         """Chooses a step size of 0.5 up to 150 classes; of 0.5 to 4 above, where a class has under 1,000 updates.
 
         An update moves the row of its text's class by a share of `lr` and hardly moves the other classes, so few
-        updates of a class have to be long.
+        updates of a class have to be long. Where a tree finds the class it is 1: an update moves each decision on the
+        way.
         """
+        if compared < num_classes:
+            return structs.replace(self, lr=self.lr or 1.0)
         updates = self.epochs * num_texts / num_classes
         return structs.replace(self, lr=self.lr or 0.5 * max(1, min(8, num_classes / 150, 1000 / updates)))
 
@@ -156,5 +165,5 @@ class DescentTraining(Training, frozen=True, kw_only=True):
 
     has_steps: ClassVar[bool] = False
 
-    def choose_epochs(self, num_texts: int, batch_size: int, num_classes: int) -> int:
+    def choose_epochs(self, num_texts: int, batch_size: int, num_classes: int, compared: int) -> int:
         return 20

@@ -13,6 +13,7 @@ Letters: N texts, V words in use, W words of the vectors.
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from rubrica.data.stored_texts import stretches
 from rubrica.files import cache_faults, make_array, unnamed_file
 from rubrica.scoring.task import Rows, Task
 from rubrica.text.tokens import WordCounter
-from rubrica.text.vocab import PAD_ID, TokenIds, Vocab
+from rubrica.text.vocab import PAD_ID, TokenIds, Vocab, Words
 from rubrica.vectors.case import settle_reading
 from rubrica.vectors.word_vectors import Vectors
 
@@ -78,31 +79,48 @@ class Corpus:
         return replace(self, splits=self.splits | {name: split})
 
 
-def build_corpus(dataset: Dataset, vectors: Vectors | None, config: DataSettings) -> Corpus:
+def build_corpus(
+    dataset: Dataset,
+    vectors: Vectors | None,
+    config: DataSettings,
+    *,
+    spelled: bool = False,
+    known: Vocab | None = None,
+) -> Corpus:
     """Turn texts and labels into ids and targets.
 
-    With vectors their words are the vocabulary, in the file's order; without, the words of train are.
+    With vectors their words are the vocabulary, in the file's order; without, the words of train are. With `spelled`,
+    words that the vocabulary lacks have ids of their own, see `TokenIds`. A `known` vocabulary keeps its ids, and more
+    words of train follow.
     """
     texts, tokens = {name: examples.texts for name, examples in dataset.splits.items()}, dict[str, TokenIds]()
     first = "train" if "train" in texts else next(iter(texts))
     settled = settle_reading(config, vectors, texts[first])
     lowercase, split_unspaced = settled.lowercase is True, settled.split_unspaced is True
+    others: dict[str, int] = {}
     if vectors is None:
         counter = WordCounter(lowercase=lowercase, max_length=config.max_length, split_unspaced=split_unspaced)
         tokens[first] = _gather(len(texts[first]), (counter.add(stretch) for stretch in stretches(texts[first])))
-        vocab, ids = Vocab.from_counts(
-            *counter.words(), lowercase=lowercase, min_count=config.min_count, split_unspaced=split_unspaced
-        )
-        _renumber(tokens[first].ids, ids)
+        words, counts = counter.words()
+        if known is None:
+            rule = {"lowercase": lowercase, "split_unspaced": split_unspaced}
+            vocab, ids = Vocab.from_counts(words, counts, min_count=config.min_count, **rule)
+        else:
+            vocab, ids = known.extended(words, counts, config.min_count)
+        _renumber(tokens[first].ids, vocab.number(words, others) if spelled else ids)
     else:
         vocab = Vocab.from_vectors(vectors.words, lowercase=lowercase, split_unspaced=split_unspaced)
     for name in (name for name in texts if name not in tokens):
-        numbered = (vocab.encode(stretch, config.max_length) for stretch in stretches(texts[name]))
+        encode = partial(vocab.spell, others=others) if spelled else vocab.encode
+        numbered = (encode(stretch, config.max_length) for stretch in stretches(texts[name]))
         tokens[name] = _gather(len(texts[name]), ((found.ids, found.offsets) for found in numbered))
     rows, table_size = np.arange(len(vocab.words)), len(vocab.words)
     if vectors is not None:
-        rows = _rows_in_use(vocab, list(tokens.values()))
+        rows = _rows_in_use(vocab, len(others), list(tokens.values()))
         vocab = vocab.take(rows)
+    if spelled:
+        spelling = Words(vocab.words, list(others), vocab.unknown_id)
+        tokens = {name: replace(found, words=spelling) for name, found in tokens.items()}
     splits = {}
     for name, examples in dataset.splits.items():
         labels, task = examples.labels, dataset.task
@@ -145,9 +163,13 @@ def _renumber(ids: NDArray[np.int32], numbers: NDArray[np.int32]) -> None:
         part[:] = numbers[part]
 
 
-def _rows_in_use(vocab: Vocab, tokens: Sequence[TokenIds]) -> NDArray[np.int64]:
-    """The ids in use, sorted: padding, the unknown word, and the ids of the texts, which become places among them."""
-    used = np.zeros(len(vocab.words), bool)
+def _rows_in_use(vocab: Vocab, num_others: int, tokens: Sequence[TokenIds]) -> NDArray[np.int64]:
+    """The ids in use, sorted: padding, the unknown word, and the ids of the texts, which become places among them.
+
+    The ids of words that the vocabulary lacks follow.
+    """
+    used = np.zeros(len(vocab.words) + num_others, bool)
+    used[len(vocab.words) :] = True
     used[[PAD_ID, vocab.unknown_id]] = True
     for found in tokens:
         for first in range(0, len(found.ids), _RENUMBERED):
@@ -155,7 +177,7 @@ def _rows_in_use(vocab: Vocab, tokens: Sequence[TokenIds]) -> NDArray[np.int64]:
     places = np.cumsum(used, dtype=np.int32) - 1
     for found in tokens:
         _renumber(found.ids, places)
-    return np.flatnonzero(used)
+    return np.flatnonzero(used[: len(vocab.words)])
 
 
 def pretrained_rows(vectors: Vectors, rows: Rows) -> NDArray[np.float32]:

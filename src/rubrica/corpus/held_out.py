@@ -20,6 +20,7 @@ from rubrica.files import make_array
 from rubrica.scoring.task import Rows, Targets, Task
 
 LEAST = 10  # texts; fewer, of other classes than most texts, tell nothing about probabilities
+_SOUGHT = 1000  # classes, each of which is sought among all texts; the rows of more are sorted once, in memory
 _STRETCH = 1 << 16  # texts, or their targets, at a time
 _PUNCTUATION = bytes(code for code in range(128) if not chr(code).isalnum())
 
@@ -70,9 +71,9 @@ def _choose(task: Task, targets: Targets, fraction: float, generator: np.random.
     held, settled = make_array(len(targets), bool), make_array(len(targets), bool)
     held[:] = settled[:] = False
     counts = task.class_counts(targets)
+    rows_of = _rows_of_classes(task, targets, counts)
     for label in task.hold_out_order(counts):
-        count = int(counts[label])
-        rows = _places(targets, count, partial(task.has_label, label=label))
+        count, rows = int(counts[label]), rows_of(label)
         wanted = min(round(fraction * count), count - 1) - int(np.count_nonzero(held[rows]))
         rows = rows[~settled[rows]]
         generator.shuffle(rows)
@@ -86,10 +87,18 @@ def _choose(task: Task, targets: Targets, fraction: float, generator: np.random.
     without = np.flatnonzero((counts > 1) & (task.class_counts(targets, held) == 0))
     if wanted >= LEAST and missing > 0 and len(without):
         for label in generator.permutation(without)[:missing].tolist():
-            rows = _places(targets, int(counts[label]), partial(task.has_label, label=label))
-            held[generator.choice(rows)] = True
+            held[generator.choice(rows_of(label))] = True
     _give_back(held, task, targets, None)
     return held
+
+
+def _rows_of_classes(task: Task, targets: Targets, counts: Rows) -> Callable[[int], Rows]:
+    """What gives the rows of a class, in ascending order."""
+    if len(counts) <= _SOUGHT:
+        return lambda label: _places(targets, int(counts[label]), partial(task.has_label, label=label))
+    rows, classes = task.pairs(targets)
+    rows, ends = rows[np.argsort(classes, kind="stable")], np.cumsum(counts)
+    return lambda label: rows[ends[label] - counts[label] : ends[label]].copy()
 
 
 def _join_duplicates(held: NDArray[np.bool_], keys: Rows) -> None:

@@ -210,17 +210,17 @@ def _explain_lists(name: str, labels: Iterable[Label], separator: str) -> None:
     log.info("%s: each text may have several labels, as %s%s", name, quote_names(example), advice)
 
 
-def check_trainable(dataset: Dataset) -> None:
+def check_trainable(dataset: Dataset, least: int = 2) -> None:
     """Make sure that there is something to learn.
 
     Raises:
-        DataError: If there is no train split, fewer than two classes, or a class without an example in train.
+        DataError: If there is no train split, fewer than `least` classes, or a class without an example in train.
     """
     if "train" not in dataset.splits:
         raise DataError(dataset.name, f"no train split, found {', '.join(dataset.splits)}; add train.*")
-    if dataset.task.num_classes < 2:
+    if dataset.task.num_classes < least:
         found = f'one class only ("{dataset.task.labels[0]}")' if dataset.task.labels else "no text has a label"
-        problem = f"{found}, expected at least 2 classes"
+        problem = f"{found}, expected at least {least} class{'es' if least > 1 else ''}"
         raise DataError(dataset.name, f'{problem}; check column "{dataset.label_column}" or pass --label-column')
     if missing := set(dataset.task.labels).difference(classes_of(dataset.splits["train"].labels)):
         names = quote_names(sorted(missing))

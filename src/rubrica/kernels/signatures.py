@@ -23,14 +23,21 @@ _MATRIX = (
     "{0}_parts {0}_dsub {0}:float32[{1}*D]? {0}_codes:uint8[{1}*{0}_parts]? {0}_centroids:float32[256*D]?"
     " {0}_norm_codes:uint8[{1}]? {0}_norms:float32[256]?"
 )
+_SUBWORDS = "unknown_id S R of_token:int32? subword_starts:int64[S+1]? subwords:int32[R]?"
 _ROWS = "rows:int32 starts:int64[B] lengths:int64[B]"
 
 SIGNATURES = {
-    "bag_features": "threads word_ngrams N V B D ids:int32 offsets:int64[N+1] words:float32[V*D] ngrams:float32[B*D]"
-    " &features:float32[N*D]",
-    "bag_train": "threads word_ngrams V B C D ids:int32 offsets:int64 targets:int64? sets:uint8? weights:float32? count"
-    " texts:int64[count] batch_size lr lr_end smoothing &words:float32[V*D] &ngrams:float32[B*D] &weight:float32[C*D]"
-    " &bias:float32[C] &outcome:float64[2]",
+    "bag_subwords": "min_n max_n S words:uint8 starts:int64[S] ends:int64[S] num_buckets R &subword_starts:int64[S+1]"
+    " &subwords:int32[R]?",
+    "bag_features": f"threads word_ngrams N V B D ids:int32 offsets:int64[N+1] {_SUBWORDS} words:float32[V*D]"
+    " ngrams:float32[B*D] &features:float32[N*D]",
+    "bag_train": f"threads word_ngrams V B C D ids:int32 offsets:int64 {_SUBWORDS} targets:int64? sets:uint8?"
+    " path_starts:int64? path:int32? weights:float32? count texts:int64[count] batch_size lr lr_end"
+    " smoothing &words:float32[V*D] &ngrams:float32[B*D] &weight:float32[C*D] &bias:float32[C] &outcome:float64[2]",
+    "tree_scores": "threads N C D features:float32[N*D] weight:float32[(C-1)*D] bias:float32[C-1]"
+    " children:int32[2*(C-1)] &scores:float32[N*C]",
+    "tree_best": "threads N C D k features:float32[N*D] weight:float32[(C-1)*D] bias:float32[C-1]"
+    " children:int32[2*(C-1)] &classes:int32[N*k] &scores:float32[N*k]",
     "distinct": "N V ids:int64[N] &words:int64[N] &index:int32[N]",
     "take_words": "B V E steps ids:int32 starts:int64[B] lengths:int64[B] table:float32[V*E] &words:int64 &index:int32"
     " &vectors:float32",
@@ -126,6 +133,9 @@ NUMBERS: dict[str, tuple[type, float, float]] = {
     "W": (c_int, 1, 16),
     "word_ngrams": (c_int, 1, 16),
     "char_ngrams": (c_int, 0, 16),
+    "min_n": (c_int, 1, 16),
+    "max_n": (c_int, 1, 16),
+    "num_buckets": (c_int64, 1, 1 << 31),
     "cell": (c_int, 0, 2),
     "pooling": (c_int, 0, 4),
     "directions": (c_int, 1, 2),

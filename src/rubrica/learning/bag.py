@@ -9,17 +9,21 @@ Letters: D numbers in a row.
 import logging
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rubrica.artifact.folder import Artifact
 from rubrica.config.groups import SgdTraining
 from rubrica.corpus.corpus import Split, pretrained_rows
 from rubrica.kernels import native
-from rubrica.kernels.bag import Head, Tables, features, train
-from rubrica.learning.job import History, Job, Trained
+from rubrica.kernels.bag import Head, Tables, Ways, train
+from rubrica.learning.job import History, Job, Trained, token_inputs
 from rubrica.learning.progress import progress_bar
 from rubrica.models.bag import Bag
+from rubrica.models.family import HEAD
+from rubrica.models.storage import take_rows
 from rubrica.scoring.task import Floats, Rows
 from rubrica.text.vocab import PAD_ID
 
@@ -34,22 +38,17 @@ _NEAR = 16  # of more, this many neighbours go together: each page of the ids is
 def train_bag(job: Job) -> Trained:
     """Train on the rows of a job; Ctrl-C or its deadline ends the training with what was learned until then."""
     generator = np.random.default_rng(job.config.training.seed)
-    tables, head = _start(job, generator)
-    tensors = {
-        "embedding.weight": tables.words,
-        "ngrams.weight": tables.ngrams,
-        "head.weight": head.weight,
-        "head.bias": head.bias,
-    }
+    model = job.config.model
+    assert isinstance(model, Bag)
+    tensors = _start(job, model, generator)
 
     def logits(split: Split, rows: Rows) -> Floats:
-        tokens = split.tokens.take(rows)
-        return np.asarray(features(tables, tokens.ids, tokens.offsets) @ head.weight.T + head.bias, np.float32)
+        return np.asarray(model.logits(tensors, token_inputs(split, rows)), np.float32)
 
     history, started = History(), time.perf_counter()
-    trained = Trained(tensors, logits, history)
+    trained = Trained(tensors, logits, history, model.search(tensors))
     try:
-        _train_epochs(job, tables, head, generator, trained)
+        _train_epochs(job, model, generator, trained)
     except KeyboardInterrupt:
         history.interrupted = True
     history.train_seconds += time.perf_counter() - started
@@ -58,11 +57,16 @@ def train_bag(job: Job) -> Trained:
     return trained
 
 
-def _train_epochs(job: Job, tables: Tables, head: Head, generator: np.random.Generator, trained: Trained) -> None:
+def _train_epochs(job: Job, model: Bag, generator: np.random.Generator, trained: Trained) -> None:
     """Train, and take the seconds of validation off the seconds of training."""
     settings, split, history = job.config.training, job.split, trained.history
+    tables = Tables(trained.tensors["embedding.weight"], trained.tensors["ngrams.weight"], model.word_ngrams)
+    head = Head(*(trained.tensors[name] for name in HEAD))
     targets, label_sets = job.task.kernel_targets(split.targets)
     assert isinstance(settings, SgdTraining)
+    subwords, ways = model.all_subwords(split.tokens), None
+    if trained.search is not None:
+        ways = Ways(trained.search.tree.starts, trained.search.tree.path)
     whole, rest = divmod(job.total_steps, job.steps_per_epoch)
     stretch, total, done = settings.batch_size * _BATCHES, whole * len(job.rows) + rest * settings.batch_size, 0
     shown = -(-settings.epochs // _VALIDATED)
@@ -73,10 +77,10 @@ def _train_epochs(job: Job, tables: Tables, head: Head, generator: np.random.Gen
                 if not len(texts):
                     break
                 loss, accuracy = train(
-                    tables, head, split.tokens.ids, split.tokens.offsets, targets, texts, label_sets=label_sets,
-                    batch_size=settings.batch_size, lr=settings.lr * (1 - done / total),
-                    lr_end=settings.lr * (1 - (done + len(texts)) / total), smoothing=settings.label_smoothing,
-                    weights=split.weights, threads=native.num_threads(),
+                    tables, head, split.tokens.ids, split.tokens.offsets, targets, texts, subwords=subwords,
+                    label_sets=label_sets, ways=ways, batch_size=settings.batch_size,
+                    lr=settings.lr * (1 - done / total), lr_end=settings.lr * (1 - (done + len(texts)) / total),
+                    smoothing=settings.label_smoothing, weights=split.weights, threads=native.num_threads(),
                 )  # fmt: skip
                 done += len(texts)
                 history.steps += -(-len(texts) // settings.batch_size)
@@ -108,14 +112,28 @@ def _iter_random(rows: Rows, stretch: int, generator: np.random.Generator) -> It
         yield texts
 
 
-def _start(job: Job, generator: np.random.Generator) -> tuple[Tables, Head]:
-    model, corpus = job.config.model, job.corpus
-    assert isinstance(model, Bag)
-    dim, num_classes = model.embedding_dim, job.task.num_classes
+def _start(job: Job, model: Bag, generator: np.random.Generator) -> dict[str, NDArray[Any]]:
+    """The tensors before the first update."""
+    corpus, dim = job.corpus, model.embedding_dim
     if job.start is not None:
         words: NDArray[np.float32] = pretrained_rows(job.start, corpus.rows)
     else:
         words = np.float32(1 / dim) * (2 * generator.random((len(corpus.rows), dim), np.float32) - 1)
         words[[PAD_ID, corpus.vocab.unknown_id]] = 0  # a word that is not known says nothing until it has learned to
-    tables = Tables(words, np.zeros((model.buckets, dim), np.float32), model.word_ngrams)
-    return tables, Head(np.zeros((num_classes, dim), np.float32), np.zeros(num_classes, np.float32))
+    tensors: dict[str, NDArray[Any]] = {
+        "embedding.weight": words,
+        "ngrams.weight": np.zeros((model.buckets, dim), np.float32),
+    }
+    for name, shape in model.head_shapes(job.task.num_classes).items():
+        tensors[name] = np.zeros(shape, np.float32)
+    if "head.counts" in tensors:
+        tensors["head.counts"] = job.task.class_counts(job.split.targets, job.rows).astype(np.uint32)
+    return tensors if job.before is None else _go_on(tensors, job.before)
+
+
+def _go_on(tensors: dict[str, NDArray[Any]], before: Artifact) -> dict[str, NDArray[Any]]:
+    """The tensors with the rows of a trained model in front; its tree stays, since its rows are decisions of it."""
+    for name, tensor in tensors.items():
+        known = take_rows(before.tensors, name)
+        tensor[: len(known)] = known
+    return tensors

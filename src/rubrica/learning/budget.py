@@ -37,9 +37,10 @@ def choose_length(config: Config, num_texts: int, num_classes: int) -> Config:
     see docs/decisions.md.
     """
     batch_size = config.training.batch_size or (_BATCH if num_texts >= _MANY else _SMALL_BATCH)
-    epochs = config.training.epochs or config.training.choose_epochs(num_texts, batch_size, num_classes)
+    compared = config.model.compared(num_classes)
+    epochs = config.training.epochs or config.training.choose_epochs(num_texts, batch_size, num_classes, compared)
     config = config.replace(training={"batch_size": batch_size, "epochs": epochs})
-    return config.replace(training=config.training.choose_rest(num_texts, num_classes).to_dict())
+    return config.replace(training=config.training.choose_rest(num_texts, num_classes, compared).to_dict())
 
 
 def fits_beside(job: Job, trial: Trial) -> bool:

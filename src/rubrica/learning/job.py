@@ -11,9 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rubrica.artifact.folder import Artifact
 from rubrica.corpus.corpus import Corpus, Split
 from rubrica.learning.deadline import NEVER, Deadline
 from rubrica.models.config import Config
+from rubrica.models.family import Inputs
+from rubrica.models.search import Search
 from rubrica.scoring.report import Report
 from rubrica.scoring.task import Floats, Rows, Task
 from rubrica.vectors.word_vectors import Vectors
@@ -64,11 +67,15 @@ class Trained(NamedTuple):
 
     Args:
         tensors: The weights by name, float32; the embedding has the rows in use.
+        logits: Its answers.
+        history: How it went.
+        search: What finds the classes without the logits of all; None where all are needed.
     """
 
     tensors: dict[str, NDArray[Any]]
     logits: SplitScorer
     history: History
+    search: Search | None = None
 
 
 Judge = Callable[[Trained], Report]
@@ -85,6 +92,7 @@ class Job:
         vectors: Where the words start; None where they start at random.
         judge: Scores the model during the training; None where no text is held out.
         title: The name of the progress bar.
+        before: The model that the training goes on from; None where it begins anew.
     """
 
     corpus: Corpus
@@ -94,6 +102,7 @@ class Job:
     judge: Judge | None = None
     title: str = "train"
     deadline: Deadline = NEVER
+    before: Artifact | None = None
 
     @property
     def task(self) -> Task:
@@ -121,6 +130,11 @@ class Job:
         settings = self.config.training
         total = settings.epochs * self.steps_per_epoch
         return min(total, settings.max_steps or total)
+
+
+def token_inputs(split: Split, rows: Rows) -> Inputs:
+    """Some texts of a split for a model that reads words alone, and no padding."""
+    return Inputs(split.tokens.take(rows), (), 0)
 
 
 def all_rows(split: Split) -> Rows:

@@ -129,4 +129,4 @@ def join(fitted: Fitted, weights: Sequence[float]) -> Trained:
         train_seconds=sum(member.history.train_seconds for member in members),
         interrupted=any(member.history.interrupted for member in members),
     )
-    return Trained(tensors, logits, history)
+    return Trained(tensors, logits, history, ensemble.search)

@@ -13,7 +13,7 @@ from rubrica.learning.job import Job, Trained
 from rubrica.models.storage import store_tensors
 from rubrica.scoring.task import Rows, Task
 from rubrica.text.tokenizer import is_token
-from rubrica.text.vocab import PAD_ID, TokenIds, Vocab
+from rubrica.text.vocab import PAD_ID, TokenIds, Vocab, Words
 from rubrica.vectors.word_vectors import Vectors
 
 
@@ -42,9 +42,12 @@ def with_all_words(corpus: Corpus, vectors: Vectors) -> Corpus:
     vocab, rows, places = _all_words(corpus, vectors)
     splits = {}
     for name, split in corpus.splits.items():
-        ids = make_array(len(split.tokens.ids), np.int32)
+        ids, words = make_array(len(split.tokens.ids), np.int32), split.tokens.words
+        if words is not None:
+            words = Words(vocab.words, words.others, vocab.unknown_id)
+            places = np.concatenate([places[: len(corpus.rows)], len(rows) + np.arange(len(words.others))])
         np.take(places.astype(np.int32), split.tokens.ids, out=ids, mode="clip")  # "raise" would fill a copy first
-        splits[name] = replace(split, tokens=TokenIds(ids, split.tokens.offsets))
+        splits[name] = replace(split, tokens=TokenIds(ids, split.tokens.offsets, words))
     return replace(corpus, vocab=vocab, rows=rows, splits=splits)
 
 

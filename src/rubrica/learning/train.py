@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rubrica.artifact.folder import Artifact, check_writable, save_artifact
+from rubrica.artifact.folder import Artifact, check_writable, load_artifact, save_artifact
 from rubrica.corpus.corpus import Corpus, build_corpus
 from rubrica.data.dataset import Dataset, check_trainable, leave_out_unknown, read_dataset, read_pairs
 from rubrica.errors import ConfigError, require
+from rubrica.learning.continuing import join_labels, settings_after
 from rubrica.learning.deadline import NEVER, Deadline
 from rubrica.learning.training import baseline_scores, train_corpus
 from rubrica.models.config import Config, make_config
 from rubrica.predict.classifier import Classifier
-from rubrica.vectors.case import settle_reading
+from rubrica.vectors.case import settle_reading, tell_unspaced
 from rubrica.vectors.own_words import extend_vectors
 from rubrica.vectors.stored import load_vectors
 from rubrica.vectors.subwords import vectors_for
@@ -30,6 +31,7 @@ def train(
     config: Config | None = None,
     vectors: str | Path | Vectors | None = None,
     time_budget: float | None = None,
+    start: Classifier | Artifact | str | Path | None = None,
     **layout: Any,
 ) -> Classifier:
     """Train on a data set and save the model.
@@ -43,6 +45,8 @@ def train(
         vectors: A file of word vectors, or a downloaded name of the gensim list.
         time_budget: Seconds from now on in which the training should end. Where time is too short for the whole
             training, it does less, see `learning/budget.py`; no bag is trained for comparison.
+        start: A bag, or its folder, that the training goes on from. Its words, rows and labels are kept, and new ones
+            are added. Of `config` only the training counts then, see `continuing.py`.
         layout: How to read the data, such as `text_columns`, `label_column`, `encoding`: see `Layout`.
 
     Returns:
@@ -56,9 +60,11 @@ def train(
     deadline = Deadline.after(time_budget)
     if out is not None:
         check_writable(out)  # before minutes of work, not after
+    before = _artifact(start)
+    config = (config or make_config()) if before is None else settings_after(before, config)
     data = _dataset(data, labels, layout)
-    check_trainable(data)
-    corpus, artifact = train_dataset(data, vectors, config or make_config(), deadline=deadline)
+    check_trainable(data, least=2 if before is None else 1)
+    corpus, artifact = train_dataset(data, vectors, config, deadline=deadline, before=before)
     scored = artifact.metrics.keys() & {"validation", "test"}
     compared = scored and not deadline.is_set and not artifact.metrics["interrupted"]
     if compared and not artifact.config.model.is_baseline:
@@ -66,6 +72,12 @@ def train(
     if out is not None:
         save_artifact(artifact, out)
     return Classifier(artifact)
+
+
+def _artifact(start: Classifier | Artifact | str | Path | None) -> Artifact | None:
+    if isinstance(start, str | Path):
+        return load_artifact(start)
+    return start.artifact if isinstance(start, Classifier) else start
 
 
 def _dataset(data: Any, labels: Any, layout: dict[str, Any]) -> Dataset:
@@ -84,6 +96,7 @@ def train_dataset(
     config: Config,
     weights: NDArray[np.float32] | None = None,
     deadline: Deadline = NEVER,
+    before: Artifact | None = None,
 ) -> tuple[Corpus, Artifact]:
     """Train on what was read, see `train`.
 
@@ -93,6 +106,7 @@ def train_dataset(
         config: The settings.
         weights: How much each text of train counts, above 0, (N,).
         deadline: When to be done.
+        before: The model to go on from; the settings are what `settings_after` made of them.
 
     Raises:
         RubricaError: If the vectors, the settings or the labels of a split cannot be used, or torch is needed and not
@@ -103,16 +117,25 @@ def train_dataset(
         from rubrica.learning.backend import choose_device
 
         choose_device(config.training)
+    if before is not None:
+        if vectors is not None:
+            raise ConfigError(
+                "a model to go on from has its own rows, which word vectors would replace; leave them out"
+            )
+        data = join_labels(before, data)
+    config.model.check_task(data.task)
     if vectors is not None and not config.model.reads_words:
         raise ConfigError(f"a {config.model.name} model reads no word vectors; leave them out, or take another model")
     if vectors is not None and not isinstance(vectors, Vectors):
         vectors = load_vectors(vectors)
     vectors, config = prepare_vectors(data, vectors, config)
     data = leave_out_unknown(data)
-    corpus = build_corpus(data, vectors, config.data)
+    known = None if before is None else before.vocab
+    corpus = build_corpus(data, vectors, config.data, spelled=config.model.spells_words, known=known)
     if weights is not None:
         corpus = corpus.with_split("train", replace(corpus.splits["train"], weights=weights))
-    return corpus, train_corpus(corpus, vectors, config, title=config.model.name, deadline=deadline)
+    title = config.model.name
+    return corpus, train_corpus(corpus, vectors, config, title=title, deadline=deadline, before=before)
 
 
 def prepare_vectors(data: Dataset, vectors: Vectors | None, config: Config) -> tuple[Vectors | None, Config]:
@@ -121,6 +144,8 @@ def prepare_vectors(data: Dataset, vectors: Vectors | None, config: Config) -> t
     config = config.replace(data=settle_reading(config.data, vectors, texts).to_dict())
     if vectors is not None:
         vectors = vectors_for(vectors, texts, config.data)
+    if config.model.reads_words:
+        tell_unspaced(texts, split=config.data.split_unspaced is True)
     if vectors is not None and std is not None:
         vectors = extend_vectors(vectors, texts, config.data, std=std, seed=config.training.seed)
     return vectors, config

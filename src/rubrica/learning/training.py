@@ -18,12 +18,12 @@ from rubrica.errors import RubricaError
 from rubrica.files import make_array
 from rubrica.learning.budget import choose_length
 from rubrica.learning.deadline import NEVER, Deadline
-from rubrica.learning.job import Job, Trained, all_rows
+from rubrica.learning.job import Job, Trained, all_rows, token_inputs
 from rubrica.learning.members import Fitted, join, train_members
 from rubrica.learning.result import build_artifact, with_all_words
 from rubrica.models.config import Config
 from rubrica.models.families import BASELINE
-from rubrica.scoring.calibration import fit_weights
+from rubrica.scoring.calibration import DECISIONS, fit_weights
 from rubrica.scoring.report import Report, main_score
 from rubrica.scoring.task import Floats, Rows, Tally, Targets, Task
 from rubrica.text.batching import iter_rows
@@ -37,6 +37,7 @@ _SPARE = 0.7  # of the time that is left: training anew, on some texts more, has
 _NEGLIGIBLE = 0.05  # of train; where more was held out, the model is trained once more, on all of it
 _CALIBRATED = 1 << 16  # of more held-out texts, this many tell the weights
 _SCORED = 1 << 13  # texts at a time, about: some MB of ids and features
+_LOGITS = 1 << 24  # of texts that are calibrated or scored at a time, about: 64 MB
 
 
 class HeldOut(NamedTuple):
@@ -54,19 +55,26 @@ class HeldOut(NamedTuple):
 
 
 def train_corpus(
-    corpus: Corpus, vectors: Vectors | None, config: Config, *, title: str, deadline: Deadline = NEVER
+    corpus: Corpus,
+    vectors: Vectors | None,
+    config: Config,
+    *,
+    title: str,
+    deadline: Deadline = NEVER,
+    before: Artifact | None = None,
 ) -> Artifact:
     """Train one model and score it on validation and test, as the corpus has them.
 
     The seed sets the weights, the order of the texts and the part held out, so a training can be repeated. The held-out
     part of train finds the weights of the members and the thresholds. If the part is large, the model is then trained
-    anew on all of train, with the same weights of the members and thresholds.
+    anew on all of train, with the same weights of the members and thresholds. Where there is a model `before`, the
+    training goes on from it, see `continuing.py`.
     """
     corpus, config = prepare(corpus, vectors, config)
     rows, held = split_train(corpus, config, title)
     corpus = balance(corpus, config, rows)
     config = choose_length(config, len(rows), corpus.task.num_classes)
-    job = Job(corpus, config, rows, vectors, title=title, deadline=deadline)
+    job = Job(corpus, config, rows, vectors, title=title, deadline=deadline, before=before)
     if len(held.rows):
         job = replace(job, judge=lambda trained: score(trained, corpus.task, held.split, held.rows, job.config))
     began = time.perf_counter()
@@ -74,7 +82,7 @@ def train_corpus(
     job, weights = fitted.job, calibrate(fitted, held)
     model, task, reports = join(fitted, weights), job.task, dict[str, Report]()
     if len(held.rows):
-        task = task.tuned(iter_scored(model, held.split, held.rows, job.config))
+        task = task.tuned(iter_scored(model, task, held.split, held.rows, job.config))
         reports["validation"] = score(model, task, held.split, held.rows, job.config)
     job = limit_refit(job, time.perf_counter() - began)
     model, rows = refit(model, job, held, weights)
@@ -165,11 +173,18 @@ def calibrate(fitted: Fitted, held: HeldOut) -> tuple[float, ...]:
     """The weights of the members that make the held-out texts most likely."""
     if not len(held.rows):
         return _UNCALIBRATED if len(fitted.members) > 1 else (1.0,)
-    judged = held.rows[:: -(-len(held.rows) // _CALIBRATED)]
+    most, first = min(_CALIBRATED, max(1, _LOGITS // fitted.job.task.num_classes)), fitted.members[0]
+    if first.search is not None:
+        most = _CALIBRATED
+    judged = held.rows[:: -(-len(held.rows) // most)]
     # A text's own weight counts here, too. The weights that balance the classes do not: `held` does not have them.
     counts = None if held.split.weights is None else held.split.weights[judged]
+    targets = held.split.targets[judged]
+    if first.search is not None:
+        found = first.search.margins(token_inputs(held.split, judged), targets)
+        return tuple(fit_weights(DECISIONS, [found], np.ones(found.shape), counts).tolist())
     logits = [member.logits(held.split, judged) for member in fitted.members]
-    return tuple(fit_weights(fitted.job.task, logits, held.split.targets[judged], counts).tolist())
+    return tuple(fit_weights(fitted.job.task, logits, targets, counts).tolist())
 
 
 def limit_refit(job: Job, took: float) -> Job:
@@ -204,15 +219,21 @@ def refit(model: Trained, job: Job, held: HeldOut, weights: tuple[float, ...]) -
 def score(model: Trained, task: Task, split: Split, rows: Rows, config: Config) -> Report:
     """Scores of some texts."""
     tally = Tally(task, len(rows), unknown=split.unknown)
-    for logits, targets in iter_scored(model, split, rows, config):
+    if model.search is not None:
+        for part in iter_rows(rows, _SCORED):
+            model.search.score(tally, token_inputs(split, part), split.targets[part])
+        return tally.report(config.training.batch_size)
+    for logits, targets in iter_scored(model, task, split, rows, config):
         tally.add(logits, targets)
     return tally.report(config.training.batch_size)
 
 
-def iter_scored(model: Trained, split: Split, rows: Rows, config: Config) -> Iterator[tuple[Floats, Targets]]:
+def iter_scored(
+    model: Trained, task: Task, split: Split, rows: Rows, config: Config
+) -> Iterator[tuple[Floats, Targets]]:
     """Yield logits and targets of some texts at a time; whole batches, which matter where padding is read."""
-    batch_size = config.training.batch_size
-    for part in iter_rows(rows, batch_size * max(1, _SCORED // batch_size)):
+    batch_size, most = config.training.batch_size, min(_SCORED, _LOGITS // task.num_classes)
+    for part in iter_rows(rows, batch_size * max(1, most // batch_size)):
         yield model.logits(split, part), split.targets[part]
 
 

@@ -24,6 +24,7 @@ class Ensemble:
     def __init__(self, config: Config, tensors: Tensors) -> None:
         self.reads_words = any(member.reads_words for member in config.members)
         self.reads_texts = not all(member.reads_words for member in config.members)
+        self.search = config.model.search(tensors) if config.beside is None else None
         self._scorers = [member.open(tensors, config.data) for member in config.members]
         self._config, self._tensors = config, tensors
 
@@ -37,7 +38,11 @@ class Ensemble:
             texts: Their characters; none where `reads_texts` is false.
             tokens: Their ids; None where `reads_words` is false.
         """
-        return self.sum(Inputs(tokens, texts, self._config.training.batch_size))
+        return self.sum(self.inputs(texts, tokens))
+
+    def inputs(self, texts: Sequence[str], tokens: TokenIds | None) -> Inputs:
+        """The texts as the members take them."""
+        return Inputs(tokens, texts, self._config.training.batch_size)
 
     def sum(self, inputs: Inputs) -> Floats:
         """The logits (N, C) of all members together."""
@@ -55,7 +60,14 @@ class Ensemble:
 
     def answer(self, texts: Sequence[str], vocab: Vocab) -> Floats:
         """`logits` of texts that are not numbered yet."""
-        return self.logits(texts, vocab.encode(texts, self._config.data.max_length) if self.reads_words else None)
+        return self.logits(texts, self.read(texts, vocab))
+
+    def read(self, texts: Sequence[str], vocab: Vocab) -> TokenIds | None:
+        """The ids of the texts; None where no member looks words up."""
+        if not self.reads_words:
+            return None
+        read = vocab.spell if any(member.spells_words for member in self._config.members) else vocab.encode
+        return read(texts, self._config.data.max_length)
 
 
 def weigh(config: Config, trained: Sequence[Tensors], weights: Sequence[float]) -> dict[str, NDArray[Any]]:

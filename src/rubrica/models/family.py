@@ -19,7 +19,9 @@ from rubrica.config.groups import AdamTraining, DataSettings, Training
 from rubrica.config.schema import Settings
 from rubrica.errors import ConfigError, RubricaError
 from rubrica.models.graph import Graph
+from rubrica.models.search import Search
 from rubrica.models.storage import Tensors
+from rubrica.scoring.task import Task
 from rubrica.text.batching import pad_batch
 from rubrica.text.ngrams import Counts
 from rubrica.text.tokenizer import token_pattern
@@ -98,6 +100,8 @@ class Family(Settings, frozen=True, kw_only=True):
     """Whether n-grams are hashed from ids, so that the ids of a trained model must not change."""
     last_layer: ClassVar[tuple[str, ...]] = HEAD
     """The tensors that are multiplied by the member's weight in the sum of logits."""
+    can_continue: ClassVar[bool] = False
+    """Whether a training can go on from a trained model."""
     is_baseline: ClassVar[bool] = False
     """Whether it is so simple that no baseline is trained beside it."""
 
@@ -109,9 +113,19 @@ class Family(Settings, frozen=True, kw_only=True):
         return True
 
     @property
+    def takes_labels(self) -> bool:
+        """Whether a training that goes on from a trained model may bring new labels."""
+        return True
+
+    @property
     def masks_padding(self) -> bool:
         """Whether a text's logits are independent of its batch."""
         return True
+
+    @property
+    def spells_words(self) -> bool:
+        """Whether it reads the characters of each word too, and so tells unknown words apart."""
+        return False
 
     @property
     def starts_at_vectors(self) -> bool:
@@ -138,6 +152,21 @@ class Family(Settings, frozen=True, kw_only=True):
     def logits(self, tensors: Tensors, inputs: Inputs) -> Floats:
         """Logits (N, C) of N texts."""
         return self.features(tensors, inputs) @ tensors["head.weight"].T + tensors["head.bias"]
+
+    def compared(self, num_classes: int) -> int:
+        """How many rows of the head a text is compared with in training."""
+        return num_classes
+
+    def search(self, tensors: Tensors) -> Search | None:
+        """What finds the classes without the logits of all; None where all logits are needed."""
+        return None
+
+    def check_task(self, task: Task) -> None:
+        """Make sure that the family can learn this task.
+
+        Raises:
+            ConfigError: If it cannot.
+        """
 
     def features(self, tensors: Tensors, inputs: Inputs) -> Floats:
         """What the head sees of N texts, (N, F).

@@ -27,7 +27,8 @@ from rubrica.config.groups import Storage
 STORAGES: tuple[Storage, ...] = get_args(Storage)
 TABLES = ("embedding.weight", "ngrams.weight", "linear.weight")  # tensors of many rows, of which a text needs a few
 WHOLE = {
-    "linear.keys": "uint32", "dictionary.bytes": "uint8", "dictionary.ends": "int64", "dictionary.counts": "int64",
+    "linear.keys": "uint32", "head.counts": "uint32",
+    "dictionary.bytes": "uint8", "dictionary.ends": "int64", "dictionary.counts": "int64",
     "prune.buckets": "int32", "prune.rows": "int32",
     "input.codes": "uint8", "input.norm_codes": "uint8", "output.codes": "uint8", "output.norm_codes": "uint8",
 }  # fmt: skip

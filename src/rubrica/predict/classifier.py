@@ -21,8 +21,9 @@ from rubrica.artifact.fasttext_model import load_fasttext
 from rubrica.artifact.folder import Artifact, check_writable, load_artifact, save_artifact
 from rubrica.data.objects import GIVEN, SEPARATOR, column_of, label_columns, list_in, ones
 from rubrica.models.ensemble import Ensemble
+from rubrica.models.family import Inputs
 from rubrica.scoring.report import Report
-from rubrica.scoring.task import Floats
+from rubrica.scoring.task import Floats, Tally
 from rubrica.text.strings import as_texts
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from rubrica.vectors.word_vectors import Vectors
 
 _AT_A_TIME = 1 << 16  # texts that are numbers in memory at once, about
+_LOGITS = 1 << 24  # that are in memory at once, about, where not all of them are asked for: 64 MB
 _READ_AHEAD = 4096  # texts that `iter_answers` reads before it answers the first, about
 
 
@@ -63,12 +65,51 @@ class Classifier:
             ValueError: If k is below 1, or given with `abstain_below`; see `Task.check_abstaining`.
         """
         self.task.check_abstaining(abstain_below)
-        if k is None:
-            return self.task.decide(self.logits(texts), abstain_below)
-        if index(k) < 1 or abstain_below is not None:
+        if k is not None and (index(k) < 1 or abstain_below is not None):
             raise ValueError(f"k is {k}, expected at least 1" if k < 1 else "give k or abstain_below, one of the two")
-        best = np.argsort(-self.logits(texts), axis=1, kind="stable")[:, :k]
-        return [[self.task.labels[place] for place in row] for row in best.tolist()]
+        answers: list[Any] = []
+        for strings in self._stretches(texts, self._texts_at_a_time(_AT_A_TIME)):
+            answers += self._name(strings, abstain_below) if k is None else self._rank(strings, k)
+        return answers
+
+    def _name(self, texts: list[str], abstain_below: float | None) -> list[Any]:
+        """The answer to each text."""
+        if self._ensemble.search is None:
+            return self.task.decide(self._answer(texts), abstain_below)
+        best, highest = self._find(texts)
+        return self.task.name_answers(best, None if abstain_below is None else highest >= abstain_below)
+
+    def _rank(self, texts: list[str], k: int) -> list[list[str]]:
+        """The k most probable labels of each text."""
+        if self._ensemble.search is None:
+            best = np.argsort(-self._answer(texts), axis=1, kind="stable")[:, :k].tolist()
+        else:
+            best = self._ensemble.search.best(self._inputs(texts), k).classes.tolist()
+        return [[self.task.labels[place] for place in row] for row in best]
+
+    def _find(self, texts: list[str]) -> tuple[NDArray[np.int32], Floats]:
+        """The most probable class of each text and its probability, where a tree finds them."""
+        assert self._ensemble.search is not None
+        best = self._ensemble.search.best(self._inputs(texts), 1)
+        return best.classes[:, 0], np.exp(best.log_probabilities[:, 0])
+
+    def _inputs(self, texts: list[str]) -> Inputs:
+        return self._ensemble.inputs(texts, self._ensemble.read(texts, self.artifact.vocab))
+
+    def _answer(self, texts: list[str]) -> Floats:
+        return self._ensemble.answer(texts, self.artifact.vocab)
+
+    def _stretches(self, texts: Any, count: int) -> Iterator[list[str]]:
+        """Yield the texts of a column, `count` at a time."""
+        texts = column_of(texts)
+        for first in range(0, len(texts), count):
+            yield as_texts(texts[first : first + count], first, raw=self.config.model.reads_raw)
+
+    def _texts_at_a_time(self, most: int) -> int:
+        """How many texts to answer at a time: fewer of many classes, unless a tree finds them."""
+        if self._ensemble.search is None:
+            most = max(1, min(most, _LOGITS // self.task.num_classes))
+        return self._whole_batches(most)
 
     def word_vector(self, word: str) -> NDArray[np.float32]:
         """The vector (E,) of a word that the model knows; of an opened fastText model, of any word.
@@ -148,7 +189,15 @@ class Classifier:
         if not len(texts) or len(texts) != len(labels):
             raise ValueError(f"{len(texts)} texts and {len(labels)} labels; give as many labels as texts, at least one")
         targets, unknown = encode_scored(self.task, labels, name)  # first: a wrong label is found at once
-        return self.task.evaluate(self.logits(texts), targets, abstain_below, unknown)
+        tally, done = Tally(self.task, len(texts), abstain_below, unknown), 0
+        for strings in self._stretches(texts, self._texts_at_a_time(_AT_A_TIME)):
+            here = targets[done : done + len(strings)]
+            if self._ensemble.search is None:
+                tally.add(self._answer(strings), here)
+            else:
+                self._ensemble.search.score(tally, self._inputs(strings), here)
+            done += len(strings)
+        return tally.report()
 
     def logits(self, texts: Any) -> NDArray[np.float32]:
         """Unnormalised log-probabilities (N, C), see `Ensemble.logits`.
@@ -156,13 +205,8 @@ class Classifier:
         Raises:
             TypeError: As in `predict`.
         """
-        texts = column_of(texts)
-        stretch = self._whole_batches(_AT_A_TIME)
-        found = [np.zeros((0, self.task.num_classes), np.float32)]
-        for first in range(0, len(texts), stretch):
-            strings = as_texts(texts[first : first + stretch], first, raw=self.config.model.reads_raw)
-            found.append(self._ensemble.answer(strings, self.artifact.vocab))
-        return np.concatenate(found)
+        stretches = self._stretches(texts, self._whole_batches(_AT_A_TIME))
+        return np.concatenate([np.zeros((0, self.task.num_classes), np.float32), *map(self._answer, stretches)])
 
     def iter_answers(
         self, texts: Iterable[str], *, all_classes: bool, abstain_below: float | None = None
@@ -176,8 +220,14 @@ class Classifier:
         """
         self.task.check_abstaining(abstain_below)
         texts = iter(texts)
-        while chunk := list(islice(texts, self._whole_batches(_READ_AHEAD))):
-            lines = self.task.answer_lines(self.logits(chunk), all_classes=all_classes, abstain_below=abstain_below)
+        count = self._texts_at_a_time(_READ_AHEAD)
+        if all_classes:  # a line has a number of each class
+            count = self._whole_batches(max(1, min(_READ_AHEAD, _LOGITS // self.task.num_classes)))
+        while chunk := list(islice(texts, count)):
+            if self._ensemble.search is None or all_classes:
+                lines = self.task.answer_lines(self.logits(chunk), all_classes=all_classes, abstain_below=abstain_below)
+            else:
+                lines = self.task.best_lines(*self._find(as_texts(chunk)), abstain_below)
             yield "\n".join(lines)
 
     def _label_column(self, labels: Any, label_separator: str = SEPARATOR) -> Sequence[Any]:

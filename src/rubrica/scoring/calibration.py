@@ -5,8 +5,8 @@ are divided by one number, the temperature, that makes held-out texts most likel
 network and the linear model beside it, has its own weight: one over its temperature. All are found together, and they
 go into the members' last layers, so a saved model does not know them.
 
-A target counts as a little less than sure (J. Platt, 1999), as if every class had been seen once more. Without this,
-a few texts that are all answered rightly would ask for an infinite weight.
+A target counts as a little less than sure (J. Platt, 1999), as if every class had been seen once more (of many classes,
+20 texts more). Without this, a few texts that are all answered rightly would ask for an infinite weight.
 
 Letters: N texts, C classes, M members.
 """
@@ -16,7 +16,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from rubrica.scoring.several_labels import SeveralLabels
 from rubrica.scoring.task import Floats, Targets, Task
+
+DECISIONS = SeveralLabels(())
+"""The task of `fit_weights` where a tree of decisions finds the class: each decision on the way to a text's class is an
+answer of its own, all of them yes, and its logit counts with the sign changed where the tree must say no. A decision of
+logit 0 has no effect on the weights, and fills up a short way."""
 
 _STEPS = 100  # Newton's; a handful is enough
 _CLOSE = 1e-8  # the search ends with a step that lowers the loss by less

@@ -17,6 +17,10 @@ from rubrica.scoring.report import ClassScore
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.integer[Any]]
 
+NO_LOSS = -1.0
+"""The loss of a text whose label is unknown; every other loss is at least 0."""
+_LEAST_WEIGHT = 1e-30  # of a batch, so that its loss is not 0/0
+
 
 def softmax(logits: Floats) -> Floats:
     """Logits (N, C) to probabilities (N, C); the maximum is taken off first, so nothing overflows."""
@@ -84,3 +88,16 @@ def f1_score(hits: Any, answered: Any, there: Any) -> Any:
 def score_lines(names: Sequence[str], row: Sequence[float]) -> str:
     """A JSON object of probabilities by label; the names are JSON already."""
     return "{" + ", ".join(f"{name}: {score!r}" for name, score in zip(names, row, strict=True)) + "}"
+
+
+def mean_loss(losses: Floats) -> float | None:
+    """The mean over the texts that have a loss; None where no text has one."""
+    there = losses != NO_LOSS
+    return float((losses if there.all() else losses[there]).mean()) if there.any() else None
+
+
+def weighted_mean(losses: Any, weights: Any) -> Any:
+    """The mean of the losses of B texts, in torch; 0 where no text counts."""
+    if weights is None:
+        return losses.mean()
+    return (weights.to(losses) * losses).sum() / weights.sum().clamp(min=_LEAST_WEIGHT)

@@ -17,7 +17,7 @@ from rubrica.files import make_array
 from rubrica.scoring import metrics
 from rubrica.scoring.lookup import parts_of
 from rubrica.scoring.report import SeveralLabelsReport
-from rubrica.scoring.task import Floats, Label, Rows, Targets, Task, weighted_mean
+from rubrica.scoring.task import Floats, Label, Rows, Targets, Task
 from rubrica.scoring.thresholds import tune_thresholds
 
 
@@ -37,6 +37,7 @@ class SeveralLabels(Task):
     onnx_operator: ClassVar[tuple[str, dict[str, int]]] = ("Sigmoid", {})
     has_confusion: ClassVar[bool] = False
     loss_in_kernel: ClassVar[bool] = False
+    fits_tree: ClassVar[bool] = False
 
     probabilities = staticmethod(metrics.sigmoid)
     losses = staticmethod(metrics.binary_cross_entropy)
@@ -53,6 +54,9 @@ class SeveralLabels(Task):
     @property
     def thresholds(self) -> tuple[float, ...]:
         return self.cuts or (0.5,) * self.num_classes
+
+    def joined(self, other: Task) -> "SeveralLabels":
+        return SeveralLabels(tuple(dict.fromkeys((*self.labels, *other.labels))))
 
     def parts(self, label: Any) -> list[str]:
         return parts_of(label)
@@ -171,7 +175,7 @@ class SeveralLabels(Task):
         """The binary cross-entropy, summed over the labels; smoothing spreads over yes and no."""
         wanted = targets.to(logits.dtype) * (1 - smoothing) + smoothing / 2
         losses = functions.binary_cross_entropy_with_logits(logits, wanted, reduction="none").sum(dim=1)
-        return weighted_mean(losses, weights)
+        return metrics.weighted_mean(losses, weights)
 
     def kernel_targets(self, targets: Targets) -> tuple[Targets | None, Targets | None]:
         return None, targets

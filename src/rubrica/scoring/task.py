@@ -32,8 +32,7 @@ Targets = NDArray[Any]
 _STRETCH = 1 << 16  # labels at a time
 _MOST_CONFUSED = 1000  # classes; the matrix of 3,000 is 9 million numbers, almost all of them 0
 _MOST_UNKNOWN = 1000  # labels; a confusion matrix of more is no help, and the wrong column may hold a million
-_NO_LOSS = -1.0  # of a text whose label is unknown; a loss is at least 0
-_LEAST_WEIGHT = 1e-30  # of a batch, so that its loss is not 0/0
+_MOST_ONCE_MORE = 20  # texts, spread over all classes; a text of each of 3,000 would outweigh 2,000 that were seen
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,8 @@ class Task:
     """What makes probabilities of logits in an ONNX graph, and its attributes."""
     loss_in_kernel: ClassVar[bool] = True
     """Whether the native core can compute the loss of a recurrent network."""
+    fits_tree: ClassVar[bool] = True
+    """Whether a tree of decisions can find the answer."""
 
     probabilities = staticmethod(metrics.softmax)
     """From logits to the probability of each class, (N, C)."""
@@ -78,6 +79,16 @@ class Task:
     def thresholds(self) -> tuple[float, ...] | None:
         """How probable each label must be to be an answer, C; None where the most probable one is the answer."""
         return None
+
+    def joined(self, other: "Task") -> "Task":
+        """The task with the labels of another behind its own.
+
+        Raises:
+            ValueError: If the other one's texts may have several labels, and this one's have one.
+        """
+        if type(other) is not Task:
+            raise ValueError("its texts may have several labels, and the model gives one; train a new model")
+        return Task(tuple(dict.fromkeys((*self.labels, *other.labels))))
 
     # Labels to targets
 
@@ -184,29 +195,34 @@ class Task:
 
     def decide(self, logits: Floats, abstain_below: float | None = None) -> list[Any]:
         """The answer to each text, see `Classifier.predict`: the most probable label, or None."""
-        best = logits.argmax(axis=1)
-        if abstain_below is not None:
-            best[self.probabilities(logits).max(axis=1) < abstain_below] = -1
-        answers = [*self.labels, None]  # the last, -1, is the answer where the model abstains
-        return [answers[i] for i in best.tolist()]
+        if abstain_below is None:
+            return self.name_answers(logits.argmax(axis=1))
+        return self.name_answers(logits.argmax(axis=1), self.probabilities(logits).max(axis=1) >= abstain_below)
+
+    def name_answers(self, best: metrics.Ints, sure: NDArray[np.bool_] | None = None) -> list[Any]:
+        """The labels of the best classes; None for each text that is not sure enough."""
+        answers = [*self.labels, None]
+        return [answers[i] for i in (best if sure is None else np.where(sure, best, -1)).tolist()]
 
     def answer_lines(self, logits: Floats, *, all_classes: bool, abstain_below: float | None) -> list[str]:
         """Lines of JSON, `{"label": "a", "score": 0.9}`; with `all_classes` also the `scores` of all classes."""
         probabilities = self.probabilities(logits)
         best = logits.argmax(axis=1)  # of two almost equal logits the probabilities may be equal
-        highest = probabilities[range(len(logits)), best]
-        scores = highest.astype(float).round(6)
-        names = [json.dumps(label, ensure_ascii=False) for label in self.labels]
-        shown = [*names, "null"]
-        best[highest < (abstain_below or 0.0)] = -1
-        # Put together by hand: json.dumps would take longer than the model.
-        answers = zip(best.tolist(), scores.tolist(), strict=True)
-        lines = [f'{{"label": {shown[i]}, "score": {score!r}}}' for i, score in answers]
+        lines = self.best_lines(best, probabilities[range(len(logits)), best], abstain_below)
         if all_classes:
+            names = [json.dumps(label, ensure_ascii=False) for label in self.labels]
             rows = probabilities.astype(float).round(6).tolist()
             every = (metrics.score_lines(names, row) for row in rows)
             lines = [f'{line[:-1]}, "scores": {scores}}}' for line, scores in zip(lines, every, strict=True)]
         return lines
+
+    def best_lines(self, best: metrics.Ints, highest: Floats, abstain_below: float | None) -> list[str]:
+        """Lines of JSON with the best class of each text and its probability."""
+        shown = [*(json.dumps(label, ensure_ascii=False) for label in self.labels), "null"]
+        places = np.where(highest < (abstain_below or 0.0), -1, best)
+        # Put together by hand: json.dumps would take longer than the model.
+        answers = zip(places.tolist(), highest.astype(float).round(6).tolist(), strict=True)
+        return [f'{{"label": {shown[i]}, "score": {score!r}}}' for i, score in answers]
 
     def check_abstaining(self, below: float | None) -> None:
         """Make sure that a text can stay without an answer where its label is less probable than this.
@@ -228,7 +244,7 @@ class Task:
     def known_losses(self, logits: Floats, targets: Targets) -> Floats:
         """The loss of each text in nats, (N,); -1 where the text's label is unknown and there is no loss."""
         unknown = self.has_unknown(targets)
-        return np.where(unknown, _NO_LOSS, self.losses(logits, np.where(unknown, 0, targets)))
+        return np.where(unknown, metrics.NO_LOSS, self.losses(logits, np.where(unknown, 0, targets)))
 
     def count(
         self, logits: Floats, targets: Targets, abstain_below: float | None, unknown: Sequence[str] = ()
@@ -239,13 +255,19 @@ class Task:
         it would be too large to be read; how many texts have an answer with `abstain_below`; how many of these are
         right. As in scikit-learn, an unknown label is a class that is never answered.
         """
-        answers, size = logits.argmax(axis=1), self.num_classes + len(unknown)
+        sure = None if abstain_below is None else self.probabilities(logits).max(axis=1) >= abstain_below
+        return self.count_answers(logits.argmax(axis=1), sure, targets, unknown)
+
+    def count_answers(
+        self, answers: metrics.Ints, sure: NDArray[np.bool_] | None, targets: Targets, unknown: Sequence[str] = ()
+    ) -> list[Any]:
+        """The counts of `count`, from the class that each text is answered with, and whether it is sure enough."""
+        size = self.num_classes + len(unknown)
         by_class = [np.bincount(of, minlength=size) for of in (answers[answers == targets], answers, targets)]
         confusion = metrics.confusion_matrix(targets, answers, size) if size <= _MOST_CONFUSED else np.zeros((0, 0))
-        if abstain_below is None:
+        if sure is None:
             return [np.stack(by_class), confusion, 0, 0]
-        answered = self.probabilities(logits).max(axis=1) >= abstain_below
-        return [np.stack(by_class), confusion, int(answered.sum()), int((answers == targets)[answered].sum())]
+        return [np.stack(by_class), confusion, int(sure.sum()), int((answers == targets)[sure].sum())]
 
     def report(
         self, counts: list[Any], texts: int, abstain_below: float | None, unknown: Sequence[str] = (), **losses: Any
@@ -273,8 +295,12 @@ class Task:
     # Training
 
     def wanted(self, targets: Targets) -> Floats:
-        """The probabilities that a calibration aims at, (N, C): as if every class had been seen once more."""
-        unsure = self.num_classes / (len(targets) + self.num_classes)
+        """The probabilities that a calibration aims at, (N, C): as if every class had been seen once more.
+
+        Of more than 20 classes, as if 20 texts more had been seen, spread over all classes.
+        """
+        once_more = min(self.num_classes, _MOST_ONCE_MORE)
+        unsure = once_more / (len(targets) + once_more)
         wanted = np.full((len(targets), self.num_classes), unsure / self.num_classes)
         wanted[np.arange(len(targets)), targets] += 1 - unsure
         return wanted
@@ -314,7 +340,7 @@ class Task:
         if weights is None:
             return functions.cross_entropy(logits, targets, label_smoothing=smoothing)
         losses = functions.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="none")
-        return weighted_mean(losses, weights)
+        return metrics.weighted_mean(losses, weights)
 
     def torch_hits(self, logits: Any, targets: Any) -> Any:
         """Whether each text is answered rightly, (B,) of booleans."""
@@ -345,9 +371,21 @@ class Tally:
 
     def add(self, logits: Floats, targets: Targets) -> None:
         """Score some more texts."""
-        self.losses[self.done : self.done + len(logits)] = self.task.known_losses(logits, targets)
-        self.done += len(logits)
         counts = self.task.count(logits, targets, self.abstain_below, self.unknown)
+        self._add(self.task.known_losses(logits, targets), counts)
+
+    def add_answers(self, answers: metrics.Ints, probabilities: Floats, losses: Floats, targets: Targets) -> None:
+        """Score some more texts, each of one label: its answer, how probable that is, and the loss of its label.
+
+        The loss of a text whose label is unknown is not looked at.
+        """
+        sure = None if self.abstain_below is None else probabilities >= self.abstain_below
+        counts = self.task.count_answers(answers, sure, targets, self.unknown)
+        self._add(np.where(self.task.has_unknown(targets), metrics.NO_LOSS, losses), counts)
+
+    def _add(self, losses: Floats, counts: list[Any]) -> None:
+        self.losses[self.done : self.done + len(losses)] = losses
+        self.done += len(losses)
         self.counts = [a + b for a, b in zip(self.counts, counts, strict=True)] if self.counts else counts
 
     def report(self, batch_size: int | None = None) -> Report:
@@ -355,22 +393,9 @@ class Tally:
         mean_batch_loss = None
         if batch_size is not None:  # a short last batch weighs as much as a full one
             starts = range(0, len(self.losses), batch_size)
-            means = [_mean_loss(self.losses[first : first + batch_size]) for first in starts]
-            mean_batch_loss = _mean_loss(np.array([_NO_LOSS if mean is None else mean for mean in means]))
+            means = [metrics.mean_loss(self.losses[first : first + batch_size]) for first in starts]
+            mean_batch_loss = metrics.mean_loss(np.array([metrics.NO_LOSS if mean is None else mean for mean in means]))
         return self.task.report(
             self.counts, len(self.losses), self.abstain_below, self.unknown,
-            loss=_mean_loss(self.losses), mean_batch_loss=mean_batch_loss,
+            loss=metrics.mean_loss(self.losses), mean_batch_loss=mean_batch_loss,
         )  # fmt: skip
-
-
-def _mean_loss(losses: Floats) -> float | None:
-    """The mean over the texts that have a loss; None where no text has one."""
-    there = losses != _NO_LOSS
-    return float((losses if there.all() else losses[there]).mean()) if there.any() else None
-
-
-def weighted_mean(losses: Any, weights: Any) -> Any:
-    """The mean of the losses of B texts, in torch; 0 where no text counts."""
-    if weights is None:
-        return losses.mean()
-    return (weights.to(losses) * losses).sum() / weights.sum().clamp(min=_LEAST_WEIGHT)

@@ -43,6 +43,11 @@ def tokenize(text: str, *, lowercase: bool = False, split_unspaced: bool = False
     return _compiled(split_unspaced).findall(text.lower() if lowercase else text)
 
 
+def is_unspaced(text: str) -> bool:
+    """Whether a text has a character of a script without spaces."""
+    return re.search(f"[{ALONE}]", text) is not None
+
+
 def is_token(word: str, *, split_unspaced: bool = False) -> bool:
     """Whether the rule can ever produce this word (a word with a space or `don't`, never)."""
     return _compiled(split_unspaced).fullmatch(word) is not None

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +24,42 @@ PAD_ID = 0
 UNKNOWN = "unk"
 
 
+class Words(NamedTuple):
+    """The words behind the ids of texts that are read down to their characters.
+
+    Args:
+        known: The V words of the vocabulary.
+        others: The words that it lacks, by their ids from V on.
+        unknown_id: The id that the latter share where a word is read as a whole.
+    """
+
+    known: Sequence[str]
+    others: Sequence[str]
+    unknown_id: int
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        return len(self.known) + len(self.others)
+
+    def of(self, ids: NDArray[np.integer[Any]]) -> list[str]:
+        """The word of each id."""
+        known = len(self.known)
+        return [self.known[i] if i < known else self.others[i - known] for i in ids.tolist()]
+
+
 @dataclass(frozen=True, slots=True)
 class TokenIds:
-    """The ids of N texts in one run of numbers: text i is `ids[offsets[i] : offsets[i + 1]]`."""
+    """The ids of N texts in one run of numbers: text i is `ids[offsets[i] : offsets[i + 1]]`.
+
+    Args:
+        words: What the ids stand for, where words that the vocabulary lacks have ids of their own, from V on. None
+            where all of them are the unknown word.
+    """
 
     ids: NDArray[np.int32]
     offsets: NDArray[np.int64]
+    words: Words | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -47,7 +78,7 @@ class TokenIds:
         starts, lengths = self.offsets[rows], self.lengths_of(rows)
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         places = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
-        return TokenIds(self.ids[places], offsets)
+        return TokenIds(self.ids[places], offsets, self.words)
 
 
 @dataclass(frozen=True)
@@ -107,6 +138,21 @@ class Vocab:
         ids[order] = np.arange(len(known), len(known) + len(order), dtype=np.int32)
         return cls([*known, *(words[i] for i in order)], 1, lowercase, split_unspaced), ids
 
+    def extended(
+        self, words: Sequence[str], counts: NDArray[np.int64], min_count: int
+    ) -> "tuple[Vocab, NDArray[np.int32]]":
+        """The vocabulary with more words behind its own, most frequent first, and the id of each of `words`.
+
+        Words rarer than `min_count` that it lacks stay unknown. See `from_counts`.
+        """
+        ids = np.array([self.index.get(word, -1) for word in words], np.int32)
+        order = np.argsort(-counts, kind="stable")
+        order = order[(ids[order] < 0) & (counts[order] >= min_count)]
+        ids[order] = np.arange(len(self.words), len(self.words) + len(order), dtype=np.int32)
+        ids[ids < 0] = self.unknown_id
+        more = [*self.words, *(words[i] for i in order)]
+        return Vocab(more, self.unknown_id, self.lowercase, self.split_unspaced), ids
+
     def tokenize(self, text: str) -> list[str]:
         """Split a text as this vocabulary was made."""
         return tokenize(text, lowercase=self.lowercase, split_unspaced=self.split_unspaced)
@@ -115,6 +161,26 @@ class Vocab:
         """Ids of the first `max_length` tokens of each text; unknown words get `unknown_id`."""
         rule = {"lowercase": self.lowercase, "split_unspaced": self.split_unspaced}
         return TokenIds(*tokens.encode(texts, self._lookup, self.unknown_id, max_length=max_length, **rule))
+
+    def spell(self, texts: Sequence[str], max_length: int, others: dict[str, int] | None = None) -> TokenIds:
+        """As `encode`, but each word that is not among them has an id of its own, from V on.
+
+        `others` says which of these words have a number already, and gets the new ones.
+        """
+        others = {} if others is None else others
+        rule = {"lowercase": self.lowercase, "split_unspaced": self.split_unspaced}
+        counter = tokens.WordCounter(max_length=max_length, **rule)
+        places, offsets = counter.add(texts)
+        ids = self.number(counter.words()[0], others)
+        return TokenIds(ids[places], offsets, Words(self.words, list(others), self.unknown_id))
+
+    def number(self, words: Sequence[str], others: dict[str, int]) -> NDArray[np.int32]:
+        """The id of each word; one that is not among them goes to `others` and has an id from V on."""
+        index, first = self.index, len(self.words)
+        return np.array(
+            [found if (found := index.get(word)) is not None else first + others.setdefault(word, len(others))
+             for word in words], np.int32,
+        )  # fmt: skip
 
     def unknown_words(self, texts: Iterable[str], max_length: int) -> Counter[str]:
         """How often each word without an id occurs in the first `max_length` tokens of the texts."""

@@ -8,12 +8,15 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from rubrica.config.groups import DataSettings
+from rubrica.text.tokenizer import is_unspaced
 from rubrica.text.tokens import WordCounter
 from rubrica.text.vocab import compose_words
 from rubrica.vectors.word_vectors import Vectors
 
 log = logging.getLogger(__name__)
 
+_SHOWN = 1 << 10  # texts that are looked at for scripts without spaces
+_OFTEN = 0.05  # of them; fewer, such as news that quote a Chinese name, are not worth a line
 _SAMPLE_TEXTS, _SAMPLES = 1 << 10, 64  # that show what vectors know
 
 
@@ -34,6 +37,19 @@ def settle_reading(settings: DataSettings, vectors: Vectors | None, texts: Seque
             split_unspaced = _knows_more_split(vectors, known, texts, lowercase)
     lowercase, split_unspaced = (True if setting == "auto" else setting for setting in (lowercase, split_unspaced))
     return structs.replace(settings, lowercase=lowercase, split_unspaced=split_unspaced)
+
+
+def tell_unspaced(texts: Sequence[str], *, split: bool) -> None:
+    """Say what is done with texts in a script without spaces, where more than a few are in one."""
+    shown = [texts[place] for place in range(0, len(texts), max(1, len(texts) // _SHOWN))]
+    found = [text for text in shown if not text.isascii() and is_unspaced(text)]
+    if len(found) < _OFTEN * len(shown) or not found:
+        return
+    share = f"{100 * len(found) / len(shown):.0f}% of the texts are in a script without spaces"
+    if split:
+        log.info("%s: each of its characters is a token (data.split_unspaced)", share)
+    else:
+        log.info("%s: a sentence is one token; data.split_unspaced=true makes each of its characters one", share)
 
 
 def _knows_more_lowercased(vectors: Vectors, known: set[str], texts: Sequence[str]) -> bool:

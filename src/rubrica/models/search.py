@@ -1,0 +1,46 @@
+"""A model whose classes are found by a tree of decisions: its answers without the logits of all classes.
+
+Letters: N texts, C classes, P decisions on the longest way to a class.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rubrica.kernels.bag import Head
+from rubrica.kernels.tree import Best, Tree, best_classes, margins, way_losses
+from rubrica.scoring.task import Tally, Targets
+
+Floats = NDArray[np.floating[Any]]
+
+
+class Search(NamedTuple):
+    """What finds the classes of texts.
+
+    Args:
+        features: From the `Inputs` of texts to what the decisions see of them.
+        tree: The decisions.
+        head: A row of the linear layer for each decision.
+    """
+
+    features: Callable[[Any], Floats]
+    tree: Tree
+    head: Head
+
+    def best(self, inputs: Any, k: int) -> Best:
+        """The k most probable classes of each text."""
+        return best_classes(self.tree, self.head, self.features(inputs), k)
+
+    def margins(self, inputs: Any, targets: Targets) -> Floats:
+        """How sure each decision on the way to a text's class is, (N, P), see `kernels/tree.py`."""
+        return margins(self.tree, self.head, self.features(inputs), targets)
+
+    def score(self, tally: Tally, inputs: Any, targets: Targets) -> None:
+        """Add the scores of some texts to a tally."""
+        features = self.features(inputs)
+        best = best_classes(self.tree, self.head, features, 1)
+        known = np.where(tally.task.has_unknown(targets), 0, targets)
+        losses = way_losses(self.tree, margins(self.tree, self.head, features, known), known)
+        tally.add_answers(best.classes[:, 0], np.exp(best.log_probabilities[:, 0]), losses, targets)
