@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rubrica.artifact.fasttext_file import read_fasttext
-from rubrica.artifact.folder import Artifact
+from rubrica.artifact.fasttext_file import is_fasttext_file, read_fasttext
+from rubrica.artifact.folder import Artifact, load_artifact
 from rubrica.errors import ArtifactError
 from rubrica.models.config import make_config
 from rubrica.models.fasttext import FastText
@@ -14,6 +14,15 @@ from rubrica.scoring.tasks import scored_task
 from rubrica.text.vocab import Vocab
 
 _BATCH_SIZE = 64  # a model folder names one; nothing is trained
+
+
+def open_model(path: str | Path) -> Artifact:
+    """Open a model folder, or a supervised model in fastText's own file.
+
+    Raises:
+        ArtifactError: If a file is missing, changed or not one of ours.
+    """
+    return load_fasttext(path) if is_fasttext_file(path) else load_artifact(path)
 
 
 def load_fasttext(path: str | Path) -> Artifact:

@@ -306,11 +306,11 @@ def info(model: str | None, env: bool, as_json: bool) -> None:
     """Show what MODEL is: classes, settings, size, scores; or, with --env, what it runs on."""
     if env == (model is not None):
         raise click.UsageError("give MODEL or --env, one of the two")
-    from rubrica.artifact.folder import load_artifact
+    from rubrica.artifact.fasttext_model import open_model
     from rubrica.cli.tables import print_environment, print_info
     from rubrica.environment import describe
 
-    artifact = load_artifact(model) if model else None
+    artifact = open_model(model) if model else None
     facts = artifact.facts() if artifact else describe()
     if as_json:
         click.echo(json.dumps(facts, ensure_ascii=False))
@@ -336,6 +336,26 @@ def export(model: str, out: str, onnx: bool, int8: bool, bf16: bool, data: str |
 
     storage: Storage | None = "int8" if int8 else "bfloat16" if bf16 else None
     _export(model, out, data, lambda artifact: store(artifact, storage or artifact.storage), onnx=onnx, **columns)
+
+
+@rubrica.command()
+@click.argument("model")
+@click.option("--out", required=True, help="New folder for the model.")
+@click.option("--check", metavar="FILE", help="Texts, to compare the answers before and after.")
+@data_options
+def convert(model: str, out: str, check: str | None, **columns: Any) -> None:
+    """Write MODEL, a fastText file (.bin or .ftz), as a folder of tensors and JSON with the same answers.
+
+    With --check the folder answers the texts of FILE and is compared with MODEL; so is fastText itself, where it is
+    installed. The command fails if a label differs.
+    """
+    from rubrica.cli.tables import print_convert
+    from rubrica.export import convert as converting
+
+    report = converting.convert(model, out, _texts(check, **columns) if check else None)
+    print_convert(report)
+    if any(found and found["labels"] < found["texts"] for found in report.get("check", {}).values()):
+        raise RubricaError("the answers differ")
 
 
 @rubrica.command()

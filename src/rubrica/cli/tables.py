@@ -150,13 +150,7 @@ def print_scores(scores: dict[str, Any]) -> None:
 
 def print_export(report: dict[str, Any]) -> None:
     """What `rubrica export` and `rubrica quantize` did: bytes of each file, words, accuracy."""
-    before, after = report["bytes"]["before"], report["bytes"]["after"]
-    sizes = _table("bytes", "file", "before", "after")
-    for name in [*before, *(name for name in after if name not in before)]:
-        sizes.add_row(Text(name), *(f"{files[name]:,}" if name in files else "-" for files in (before, after)))
-    sizes.add_section()
-    sizes.add_row("all", *(f"{sum(files.values()):,}" for files in (before, after)))
-    _print(sizes)
+    _print_sizes(report["bytes"])
     for what in ("words", "features"):
         if report[what]["before"]:
             _say(what, f"{report[what]['before']:,} before, {report[what]['after']:,} after")
@@ -170,6 +164,30 @@ def print_export(report: dict[str, Any]) -> None:
     if check := report["onnx"]:
         figures = f"{check['onnx']:.1e} from float64 at most (ours {check['ours']:.1e})"
         _say("onnxruntime", f"answers are {figures}; see docs/artifact.md")
+
+
+def print_convert(report: dict[str, Any]) -> None:
+    """What `rubrica convert` did: bytes of each file, and how far the answers agree."""
+    _print_sizes(report["bytes"])
+    if "check" not in report:
+        _say("answers", "not compared; --check with a file of texts compares them")
+        return
+    for name, found in report["check"].items():
+        if found is None:
+            _say(name, "not installed, so its answers are not compared")
+            continue
+        figures = f"the same label for {found['labels']:,} of {found['texts']:,} texts"
+        _say(name, f"{figures}; scores differ by {found['difference']:.1e} at most")
+
+
+def _print_sizes(sizes_of: dict[str, dict[str, int]]) -> None:
+    before, after = sizes_of["before"], sizes_of["after"]
+    sizes = _table("bytes", "file", "before", "after")
+    for name in [*before, *(name for name in after if name not in before)]:
+        sizes.add_row(Text(name), *(f"{files[name]:,}" if name in files else "-" for files in (before, after)))
+    sizes.add_section()
+    sizes.add_row("all", *(f"{sum(files.values()):,}" for files in (before, after)))
+    _print(sizes)
 
 
 def print_info(facts: dict[str, Any], remark: str) -> None:

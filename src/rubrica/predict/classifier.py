@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rubrica.artifact.fasttext_file import is_fasttext_file
-from rubrica.artifact.fasttext_model import load_fasttext
-from rubrica.artifact.folder import Artifact, check_writable, load_artifact, save_artifact
+from rubrica.artifact.fasttext_model import open_model
+from rubrica.artifact.folder import Artifact, check_writable, save_artifact
 from rubrica.data.objects import GIVEN, SEPARATOR, column_of, label_columns, list_in, ones
 from rubrica.models.ensemble import Ensemble
 from rubrica.models.family import Inputs
@@ -275,6 +274,4 @@ def load(folder: str | Path) -> Classifier:
     Raises:
         ArtifactError: If a file is missing, changed or not one of ours.
     """
-    if is_fasttext_file(folder):
-        return Classifier(load_fasttext(folder))
-    return Classifier(load_artifact(folder))
+    return Classifier(open_model(folder))
