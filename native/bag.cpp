@@ -151,13 +151,13 @@ using namespace rubrica;
 
 // The runs of characters of S words, as buckets: word i, with its marks, is bytes [starts[i], ends[i]) of `words`,
 // and its runs are at subword_starts[i] (S + 1,) and on. Returns how many there are; they are written where there is room.
-RUBRICA_API int64_t rubrica_bag_subwords(int min_n, int max_n, int64_t S, const uint8_t* words, const int64_t* starts,
+RUBRICA_API int64_t rubrica_bag_subwords(int run_min, int run_max, int64_t S, const uint8_t* words, const int64_t* starts,
                                          const int64_t* ends, int64_t num_buckets, int64_t R,
                                          int64_t* subword_starts, int32_t* subwords) try {
   int64_t count = 0;
   for (int64_t i = 0; i < S; i++) {
     subword_starts[i] = count;
-    fasttext::each_run(words + starts[i], ends[i] - starts[i], min_n, max_n, [&](uint32_t hash, int64_t, int64_t) {
+    fasttext::each_run(words + starts[i], ends[i] - starts[i], run_min, run_max, [&](uint32_t hash, int64_t, int64_t) {
       if (subwords && count < R) subwords[count] = static_cast<int32_t>(hash % static_cast<uint64_t>(num_buckets));
       count++;
     });

@@ -27,7 +27,7 @@ _SUBWORDS = "unknown_id S R of_token:int32? subword_starts:int64[S+1]? subwords:
 _ROWS = "rows:int32 starts:int64[B] lengths:int64[B]"
 
 SIGNATURES = {
-    "bag_subwords": "min_n max_n S words:uint8 starts:int64[S] ends:int64[S] num_buckets R &subword_starts:int64[S+1]"
+    "bag_subwords": "run_min run_max S words:uint8 starts:int64[S] ends:int64[S] num_buckets R &subword_starts:int64[S+1]"
     " &subwords:int32[R]?",
     "bag_features": f"threads word_ngrams N V B D ids:int32 offsets:int64[N+1] {_SUBWORDS} words:float32[V*D]"
     " ngrams:float32[B*D] &features:float32[N*D]",
@@ -133,8 +133,8 @@ NUMBERS: dict[str, tuple[type, float, float]] = {
     "W": (c_int, 1, 16),
     "word_ngrams": (c_int, 1, 16),
     "char_ngrams": (c_int, 0, 16),
-    "min_n": (c_int, 1, 16),
-    "max_n": (c_int, 1, 16),
+    "run_min": (c_int, 1, 16),
+    "run_max": (c_int, 1, 16),
     "num_buckets": (c_int64, 1, 1 << 31),
     "cell": (c_int, 0, 2),
     "pooling": (c_int, 0, 4),

@@ -1,4 +1,4 @@
-"""Every example of docs/data.md is run: its files are written, its commands print what it shows, its Python runs."""
+"""Every example of two pages is run: its files are written, its commands print what it shows, its Python runs."""
 
 import re
 import subprocess
@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = ["data.md", "data.ru.md"]
+DATA = ["data.md", "data.ru.md"]
+FASTTEXT = ["from-fasttext.md", "from-fasttext.ru.md"]
 BIN = Path(sys.executable).parent
 _BLOCK = re.compile(r"(?:^`([^`\n]+)`:\n\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -25,7 +26,7 @@ def commands(block):
         yield command, shown
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", DATA + FASTTEXT)
 def test_every_example_does_what_the_page_shows(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names, ran = {}, 0
@@ -43,17 +44,18 @@ def test_every_example_does_what_the_page_shows(page, tmp_path, monkeypatch):
                 )  # fmt: skip
                 assert done.stdout == shown, command
                 ran += 1
-    assert ran > 10
+    assert ran > 8
 
 
-def test_the_twin_has_the_same_examples():
+@pytest.mark.parametrize("pages", [DATA, FASTTEXT], ids=["data", "fasttext"])
+def test_the_twin_has_the_same_examples(pages):
     english, russian = (
-        [(name, language, re.sub(r"#.*", "", content)) for name, language, content in blocks(page)] for page in PAGES
+        [(name, language, re.sub(r"#.*", "", content)) for name, language, content in blocks(page)] for page in pages
     )
     assert english == russian
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", DATA)
 def test_the_page_has_every_flag_and_every_suffix(page):
     from rubrica.cli.main import rubrica
     from rubrica.data.files import FORMATS
