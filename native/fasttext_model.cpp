@@ -190,7 +190,7 @@ using namespace rubrica::fasttext;
 // that ends rise to S, below 2^32, that each kept row and, where runs are hashed, each bucket is a row of the input,
 // and that labels have counts of which fastText makes a tree.
 RUBRICA_API int64_t rubrica_fasttext_open(
-    int64_t min_n, int64_t max_n, int64_t longest, int64_t buckets, int64_t loss, int64_t supervised, int64_t pruned,
+    int64_t min_n, int64_t max_n, int64_t longest, int64_t buckets, int loss, int64_t supervised, int64_t pruned,
     int64_t prefix_size, const uint8_t* prefix, int64_t V, int64_t L, int64_t S, const uint8_t* names,
     const int64_t* ends, const int64_t* counts, int64_t P, const int32_t* kept_buckets, const int32_t* kept_rows,
     int64_t R, int64_t O, int64_t D, int64_t input_parts, int64_t input_dsub, const float* input,

@@ -4,6 +4,7 @@ Where fastText itself is installed, it answers too: nothing but the original sho
 """
 
 from collections.abc import Iterable
+from importlib import import_module
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -90,9 +91,7 @@ def _original(file: Path) -> Any:
     """The model as the installed fastText opens it; None where fastText is not installed."""
     if find_spec("fasttext") is None:
         return None
-    import fasttext
-
-    return fasttext.load_model(str(file)).f  # its own `predict` fails with NumPy 2
+    return import_module("fasttext").load_model(str(file)).f  # the outer `predict` fails with NumPy 2
 
 
 def _asked(original: Any, texts: list[str], labels: list[str], prefix: str) -> Floats:

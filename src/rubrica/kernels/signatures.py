@@ -27,8 +27,8 @@ _SUBWORDS = "unknown_id S R of_token:int32? subword_starts:int64[S+1]? subwords:
 _ROWS = "rows:int32 starts:int64[B] lengths:int64[B]"
 
 SIGNATURES = {
-    "bag_subwords": "run_min run_max S words:uint8 starts:int64[S] ends:int64[S] num_buckets R &subword_starts:int64[S+1]"
-    " &subwords:int32[R]?",
+    "bag_subwords": "run_min run_max S words:uint8 starts:int64[S] ends:int64[S] num_buckets R"
+    " &subword_starts:int64[S+1] &subwords:int32[R]?",
     "bag_features": f"threads word_ngrams N V B D ids:int32 offsets:int64[N+1] {_SUBWORDS} words:float32[V*D]"
     " ngrams:float32[B*D] &features:float32[N*D]",
     "bag_train": f"threads word_ngrams V B C D ids:int32 offsets:int64 {_SUBWORDS} targets:int64? sets:uint8?"

@@ -118,8 +118,7 @@ class Task:
             strings = {label for label in stretch if isinstance(label, str)}
             for label in chain(strings.difference(names), (label for label in stretch if not isinstance(label, str))):
                 try:
-                    for part in self.parts(label):
-                        names[part]
+                    list(map(names.__getitem__, self.parts(label)))  # a name that is looked up is remembered
                 except ValueError as error:
                     place = next(place for place, found in enumerate(stretch, first) if found is label)
                     raise ValueError(f"label {place}: {error}") from None
