@@ -80,7 +80,7 @@ def _add(before: Agreement, expected: Floats, answered: Floats) -> Agreement:
     expected, answered = expected[answers], answered[answers]
     best = answered.argmax(axis=1)
     rows = np.arange(len(best))
-    same = np.count_nonzero(expected[rows, best] == expected.max(axis=1, initial=0))
+    same = int(np.count_nonzero(expected[rows, best] == expected.max(axis=1, initial=0)))
     gaps = np.abs(expected[rows, best] - answered[rows, best])
     return Agreement(
         before.texts + len(best), before.labels + same, float(max(before.difference, gaps.max(initial=0.0)))
