@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rubrica.artifact.fasttext_file import is_fasttext_file
 from rubrica.artifact.folder import Artifact, check_writable, load_artifact, save_artifact, write_files
 from rubrica.config.groups import Storage
 from rubrica.data.dataset import Examples
 from rubrica.data.objects import GIVEN
-from rubrica.errors import RubricaError
+from rubrica.errors import ArtifactError, RubricaError
 from rubrica.export.onnx import checked_onnx, write_onnx
 from rubrica.files import user_path
 from rubrica.models.storage import scale_name, store_tensors, take_rows
@@ -127,6 +128,9 @@ def export_model(
     folder, out = user_path(folder), user_path(out)
     if not onnx:
         check_writable(out)
+    if is_fasttext_file(folder):
+        advice = "make it smaller with `rubrica fasttext quantize`, or a folder with `rubrica convert`"
+        raise ArtifactError(folder, f"a fastText file; {advice}")
     before = load_artifact(folder)
     after = change(before)
     content, differences = checked_onnx(after, out) if onnx else (b"", None)
