@@ -1,6 +1,5 @@
 """A fastText file becomes a folder; fastText itself, which the tests have, says whether the answers are its own."""
 
-import fasttext
 import pytest
 from click.testing import CliRunner
 
@@ -9,6 +8,8 @@ from rubrica.cli.main import rubrica as command
 from rubrica.errors import ArtifactError
 from rubrica.export import convert as converting
 from rubrica.export.convert import convert
+
+fasttext = pytest.importorskip("fasttext", reason="fastText is not installed")
 
 TEXTS = ["a late goal", "the bank", "", "goal\tbank", "unseen words", "ж"]
 

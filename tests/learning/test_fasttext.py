@@ -1,6 +1,5 @@
 """Training of fastText models, and quantising: what comes out is read by fastText itself and answers as its own do."""
 
-import fasttext
 import numpy as np
 import pytest
 
@@ -12,6 +11,8 @@ from rubrica.learning.fasttext import FastTextTraining, train_fasttext
 from rubrica.learning.fasttext_quantize import quantize_fasttext
 from rubrica.models.fasttext import FastText
 from rubrica.text.tokens import Packed
+
+fasttext = pytest.importorskip("fasttext", reason="fastText is not installed")
 
 pytestmark = needs_native
 
