@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from ragged import needs_native
+
 DOCS = Path(__file__).parents[1] / "docs"
 DATA = ["data.md", "data.ru.md"]
 FASTTEXT = ["from-fasttext.md", "from-fasttext.ru.md"]
@@ -26,7 +28,7 @@ def commands(block):
         yield command, shown
 
 
-@pytest.mark.parametrize("page", DATA + FASTTEXT)
+@pytest.mark.parametrize("page", DATA + [pytest.param(page, marks=needs_native) for page in FASTTEXT])
 def test_every_example_does_what_the_page_shows(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names, ran = {}, 0
