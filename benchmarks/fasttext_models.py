@@ -47,18 +47,21 @@ def open_rubrica(path):
     return answer
 
 
+def lines_of_texts(texts):
+    """The lines of a file, with their ends, or the given texts as lines."""
+    if not isinstance(texts, str):
+        return [text + "\n" for text in texts]
+    with open(texts, encoding="utf-8", newline="\n") as file:  # noqa: PTH123
+        return file.readlines()
+
+
 def open_fasttext(path):
     import fasttext
 
     model = fasttext.load_model(path)
 
     def answer(texts):
-        if isinstance(texts, str):
-            with open(texts, encoding="utf-8", newline="\n") as file:  # noqa: PTH123
-                texts = file.readlines()
-        else:
-            texts = [text + "\n" for text in texts]
-        return [found[0] for found in model.f.multilinePredict(texts, 1, 0.0, "strict")[0]]
+        return [found[0] for found in model.f.multilinePredict(lines_of_texts(texts), 1, 0.0, "strict")[0]]
 
     return answer
 
@@ -69,9 +72,7 @@ def open_new(path):
     model = fasttext_new.load_model(path)
 
     def answer(texts):
-        if isinstance(texts, str):
-            with open(texts, encoding="utf-8", newline="\n") as file:  # noqa: PTH123
-                texts = [line.rstrip("\n") for line in file]
+        texts = [line.rstrip("\n") for line in lines_of_texts(texts)] if isinstance(texts, str) else texts
         return [found[0] for found in model.predict(texts)[0]]
 
     return answer

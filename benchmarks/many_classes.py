@@ -1,7 +1,7 @@
 """100,000 classes of three texts: the bag with a tree of decisions beside fastText's own, on the same made texts.
 
 Each class has two rare words of its own, which stand in each of its texts among four common words. Both learn word
-pairs, in as many epochs, on as many threads; each in a process of its own, so that the peak of memory is its own too.
+pairs with the same number of epochs and threads. Each runs in a process of its own, which shows its peak of memory.
 
     python benchmarks/many_classes.py [--classes 100000] [--seed 0]
 """

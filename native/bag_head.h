@@ -11,14 +11,6 @@
 namespace rubrica {
 namespace {
 
-inline float add_up(vf x) {
-  float lanes[kLanes];
-  store(lanes, x);
-  for (int half = kLanes / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; i++) lanes[i] += lanes[i + half];
-  return lanes[0];
-}
-
 // The sum of squares of numbers padded to whole vectors.
 inline float square(const float* x, int64_t size) {
   vf sum = {};

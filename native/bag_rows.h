@@ -8,7 +8,7 @@
 namespace rubrica {
 namespace {
 
-// The runs of characters of S words, as buckets: those of token t are at starts[of_token[t]] and on. `of_token` is null
+// The runs of characters of S words, as buckets. The buckets of token t begin at starts[of_token[t]]. `of_token` is null
 // where no characters are read.
 struct Subwords {
   int32_t unknown_id;

@@ -63,6 +63,15 @@ inline void store(float* p, vf x) { *reinterpret_cast<vf_any*>(p) = x; }
 // Minus zero leaves every number as it is, so this is one load; plus zero would be an addition, for the sake of -0.
 inline vf broadcast(float x) { return x - vf{}; }
 
+// The sum of the lanes: halves are added to each other, so its order depends on the width alone.
+inline float add_up(vf x) {
+  float lanes[kLanes];
+  store(lanes, x);
+  for (int half = kLanes / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; i++) lanes[i] += lanes[i + half];
+  return lanes[0];
+}
+
 // Threads that wait for work. One pool a process; it lives as long as the process does, and its threads with it.
 // The caller works too, and takes over every part that no thread has begun: on a busy machine, where a thread may have
 // to wait for a core, a call costs no more than it would alone.

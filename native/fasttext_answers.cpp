@@ -186,7 +186,7 @@ void prepare_scores(Model& model, const int64_t* counts) {
 using namespace rubrica;
 using namespace rubrica::fasttext;
 
-// The k best labels (N, k) of each text and their scores, as many as `counts` (N) says; k is 1 to L.
+// The k best labels (N, k) of each text and their scores; k is 1 to L. `counts` (N) says how many labels a text got.
 RUBRICA_API int64_t rubrica_fasttext_best(void* handle, int threads, int64_t N, int64_t size, const uint8_t* texts,
                                           const int64_t* starts, const int64_t* ends, int64_t k, double threshold,
                                           int32_t* labels, float* scores, int32_t* counts) try {

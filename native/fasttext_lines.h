@@ -49,7 +49,7 @@ class Buckets {
   uint64_t count_, inverse_;
 };
 
-// The rows of hashed buckets: all of them, or where a model is pruned those that are left.
+// The rows of hashed buckets. A pruned model has rows for some buckets only.
 struct HashedRows {
   int64_t V;
   Buckets buckets;

@@ -239,7 +239,8 @@ RUBRICA_API int64_t rubrica_fasttext_vectors(void* handle, int threads, int64_t 
   });
 } RUBRICA_CATCH
 
-// The rows of a text, or of a word by itself; says how many. With room for `most`, writes them, and as many labels.
+// Finds the rows of a text, or of one word, and the labels in it. `found` gets how many there are; at most `most` rows
+// and `most_labels` labels are written.
 RUBRICA_API int64_t rubrica_fasttext_rows(void* handle, int64_t words, int64_t size, const uint8_t* text, int64_t most,
                                           int32_t* rows, int64_t most_labels, int32_t* labels, int64_t* found) try {
   const Model& model = *static_cast<const Model*>(handle);

@@ -241,7 +241,7 @@ struct Model {
     }
   }
 
-  // The rows of a word by itself: its own, a label's too, and those of its runs.
+  // The rows of a word alone: the row of the word (or label), then the rows of its runs.
   template <typename Put>
   void each_row_of_word(const uint8_t* word, int64_t size, Scratch& scratch, Put put) const {
     const int32_t id = find(word, size, hash_of(word, size));

@@ -35,14 +35,6 @@ inline void store_part(float* p, int64_t count, vf x) {
 #endif
 }
 
-inline float add_up(vf x) {
-  float lanes[kLanes];
-  store(lanes, x);
-  for (int half = kLanes / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; i++) lanes[i] += lanes[i + half];
-  return lanes[0];
-}
-
 // The columns of a row; `size` floats hold a vector of our own.
 class Columns {
  public:

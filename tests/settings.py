@@ -5,6 +5,9 @@ from rubrica.config.schema import fields_of
 from rubrica.models.config import make_config
 from rubrica.models.families import FAMILIES
 
+QUICK = ["--epochs", "4", "--batch-size", "16", "--lr", "0.02", "--set", "model.hidden_size=16"]
+"""Flags of a network that trains in a second."""
+
 
 def changed(config, settings):
     """A copy with some settings changed; settings that only other families have are left out."""

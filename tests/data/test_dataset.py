@@ -2,7 +2,6 @@
 
 import csv
 import gzip
-import io
 import json
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from made_files import TINY, class_label, csv_bytes, each_size, jsonl_bytes, par
 from rubrica.data import csv_files, hub
 from rubrica.data.dataset import Examples, read_dataset, read_texts
 from rubrica.data.dialect import Dialect
-from rubrica.data.large_files import Limits, iter_lines, read_content
+from rubrica.data.large_files import Limits, read_content
 from rubrica.data.stored_texts import StoredTexts
 from rubrica.errors import DataError, MissingExtraError
 from rubrica.files import cache_folder
@@ -362,30 +361,7 @@ def test_a_folder_of_one_split_is_read(tmp_path):
     assert (list(dataset.splits), list(dataset.task.labels)) == (["test"], ["neg", "pos"])
 
 
-# Lines of standard input, libraries of optional parts
-
-
-LINES = "\ufeffone\r\n\n two \u2028 \x0c \r mid\nlast"
-
-
-@pytest.mark.parametrize("end", ["", "\n"])
-@pytest.mark.parametrize("standard", [False, True])
-def test_lines_in_are_answers_out(tmp_path, monkeypatch, end, standard):
-    path = write(tmp_path / "a.txt", LINES + end)
-    stdin = io.TextIOWrapper(io.BytesIO(path.read_bytes()))
-    monkeypatch.setattr(sys, "stdin", stdin)
-    assert list(iter_lines("-" if standard else path)) == ["one", "", " two \u2028 \x0c \r mid", "last"]
-    assert not stdin.closed
-
-
-def test_lines_that_cannot_be_read(tmp_path):
-    path = write(tmp_path / "a.txt", b"fine\n\ncaf\xe9\n")
-    lines = iter_lines(path)
-    assert [next(lines), next(lines)] == ["fine", ""]
-    with pytest.raises(DataError, match=r"a\.txt line 3: not UTF-8"):
-        next(lines)
-    with pytest.raises(DataError, match=r"cannot be read \(No such file"):
-        next(iter_lines(tmp_path / "b.txt"))
+# Libraries of optional parts
 
 
 def test_without_pyarrow_the_message_says_what_to_install(tmp_path, monkeypatch):

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rubrica.artifact.fasttext_file import is_fasttext_file, read_fasttext
 from rubrica.artifact.folder import Artifact, load_artifact
 from rubrica.errors import ArtifactError
+from rubrica.files import user_path
 from rubrica.models.config import make_config
 from rubrica.models.fasttext import FastText
 from rubrica.models.storage import Tensors
@@ -22,7 +22,19 @@ def open_model(path: str | Path) -> Artifact:
     Raises:
         ArtifactError: If a file is missing, changed or not one of ours.
     """
-    return load_fasttext(path) if is_fasttext_file(path) else load_artifact(path)
+    if _is_file(user_path(path)):
+        from rubrica.artifact.fasttext_file import is_fasttext_file  # late: most models are folders
+
+        if is_fasttext_file(path):
+            return load_fasttext(path)
+    return load_artifact(path)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, say; `load_artifact` finds the words
+        return False
 
 
 def load_fasttext(path: str | Path) -> Artifact:
@@ -31,6 +43,8 @@ def load_fasttext(path: str | Path) -> Artifact:
     Raises:
         ArtifactError: If it is no whole file of fastText's, or has no labels to answer with.
     """
+    from rubrica.artifact.fasttext_file import read_fasttext
+
     settings, tensors = read_fasttext(path)
     if not settings.supervised:
         problem = f"a {settings.kind} model, which has word vectors and no labels; give a supervised model"

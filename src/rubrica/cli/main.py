@@ -17,7 +17,6 @@ import click
 
 from rubrica import __version__
 from rubrica.cli.data import data, data_options, read_split, text_options, vectors
-from rubrica.cli.fasttext import fasttext
 from rubrica.cli.units import FamilyName, parse_seconds, parse_setting, parse_size
 from rubrica.errors import ConfigError, DataError, RubricaError, require
 
@@ -59,7 +58,26 @@ def main() -> None:
         sys.exit(1)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": True})
+class Commands(click.Group):
+    """The commands; fastText's twins, of which there are many, are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, sorted."""
+        return sorted([*super().list_commands(ctx), "fasttext"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name."""
+        if cmd_name != "fasttext":
+            return super().get_command(ctx, cmd_name)
+        from rubrica.cli.fasttext import fasttext
+
+        return fasttext
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": True},
+)
 @click.version_option(__version__, prog_name="rubrica")
 @click.option("-q", "--quiet", is_flag=True, help="Log nothing but errors.")
 @click.pass_context
@@ -82,7 +100,6 @@ def rubrica(context: click.Context, quiet: bool) -> None:
 
 
 rubrica.add_command(data)
-rubrica.add_command(fasttext)
 rubrica.add_command(vectors)
 
 

@@ -17,10 +17,20 @@ from numpy.typing import NDArray
 from rubrica.errors import RubricaError
 from rubrica.kernels import native
 from rubrica.kernels.border import bind, call
-from rubrica.kernels.fasttext_rules import END, Rules, Tensors, Texts, fault_of, is_label, pack, runs_of, split
-from rubrica.kernels.fasttext_twin import Best, Twin
+from rubrica.kernels.fasttext_rules import (
+    END,
+    LOSSES,
+    Best,
+    Rules,
+    Tensors,
+    Texts,
+    fault_of,
+    is_label,
+    pack,
+    runs_of,
+    split,
+)
 
-_LOSSES = ("softmax", "hs", "ns", "ova")  # in the order of native/fasttext_model.h
 _BYTES_PER_THREAD = 1 << 15  # of texts; a thread reads them in 0.2 ms, fewer are not worth waking one
 
 
@@ -45,6 +55,8 @@ class Engine:
         self.embedding_dim = rules.embedding_dim
         self._twin = None
         if native.library() is None:
+            from rubrica.kernels.fasttext_twin import Twin
+
             self._twin = Twin(rules, tensors)
             return
         self._handle = call("fasttext_open", *_arguments(rules, tensors))
@@ -171,7 +183,7 @@ def _arguments(rules: Rules, tensors: Tensors) -> list[Any]:
     names, ends, counts = (tensors[f"dictionary.{name}"] for name in ("bytes", "ends", "counts"))
     buckets, rows = tensors["prune.buckets"], tensors["prune.rows"]
     arguments = [
-        rules.min_n, rules.max_n, rules.word_ngrams, rules.num_buckets, _LOSSES.index(rules.loss),
+        rules.min_n, rules.max_n, rules.word_ngrams, rules.num_buckets, LOSSES.index(rules.loss),
         int(rules.supervised), int(rules.pruned), len(prefix), prefix, rules.num_words, len(ends) - rules.num_words,
         len(names), names, ends, counts, len(buckets), buckets, rows,
         *(len(tensors[f"{side}.{'codes' if dsub else 'weight'}"]) for side, dsub in rules.sides), rules.embedding_dim,

@@ -19,6 +19,8 @@ _MOST_BYTES = 1 << 32  # of a dictionary: a place in it is 32 bits
 _MOST_COUNTED = 10**15  # fastText's tree of labels takes a count below it
 _MOST_SUM = float(1 << 62)  # of counts, so that no sum of the tree overflows
 
+LOSSES = ("softmax", "hs", "ns", "ova")
+"""In the order of the native core's numbers."""
 Tensors = Mapping[str, NDArray[Any]]
 Texts = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]
 """N texts in one piece, where each starts and where it ends: `text.tokens.Packed` is one."""
@@ -80,6 +82,14 @@ class Rules(NamedTuple):
         if not runs or not self.num_buckets:
             return []
         return self.rows_of([hash_of(run) % self.num_buckets for run in runs], tensors)
+
+
+class Best(NamedTuple):
+    """The best labels of N texts: numbers and scores (N, k), -1 and 0 beyond as many as `counts` (N,) says."""
+
+    labels: NDArray[np.int32]
+    scores: NDArray[np.float32]
+    counts: NDArray[np.int32]
 
 
 def hash_of(word: bytes) -> int:

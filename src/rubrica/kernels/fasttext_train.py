@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from rubrica.errors import RubricaError
 from rubrica.kernels.border import call
+from rubrica.kernels.fasttext_rules import LOSSES
 from rubrica.kernels.fasttext_words import Lines, Words
 
 KINDS = ("supervised", "skipgram", "cbow")
-LOSSES = ("softmax", "hs", "ns", "ova")
 
 
 class Reading(NamedTuple):

@@ -7,12 +7,11 @@ Letters: N texts, V words, L labels, D numbers in a row.
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rubrica.kernels.fasttext_rules import END, Rules, Tensors, Texts, hash_of, is_label, runs_of, split
+from rubrica.kernels.fasttext_rules import END, Best, Rules, Tensors, Texts, hash_of, is_label, runs_of, split
 
 Floats = NDArray[np.float32]
 Found = tuple[np.float32, int]
@@ -21,14 +20,6 @@ Found = tuple[np.float32, int]
 _TEXTS = 256  # at a time: their products with all labels are in memory together
 _KNOWN = 1 << 16  # words whose rows are remembered
 _RUN_FACTOR, _MASK = 116049371, (1 << 64) - 1
-
-
-class Best(NamedTuple):
-    """The best labels of N texts: numbers and scores (N, k), -1 and 0 beyond as many as `counts` (N,) says."""
-
-    labels: NDArray[np.int32]
-    scores: Floats
-    counts: NDArray[np.int32]
 
 
 class Twin:

@@ -17,9 +17,6 @@ from rubrica.learning.training import baseline_scores, train_corpus
 from rubrica.models.config import Config, make_config
 from rubrica.predict.classifier import Classifier
 from rubrica.vectors.case import settle_reading, tell_unspaced
-from rubrica.vectors.own_words import extend_vectors
-from rubrica.vectors.stored import load_vectors
-from rubrica.vectors.subwords import vectors_for
 from rubrica.vectors.word_vectors import Vectors
 
 
@@ -127,6 +124,8 @@ def train_dataset(
     if vectors is not None and not config.model.reads_words:
         raise ConfigError(f"a {config.model.name} model reads no word vectors; leave them out, or take another model")
     if vectors is not None and not isinstance(vectors, Vectors):
+        from rubrica.vectors.stored import load_vectors  # late: many trainings are given no vectors
+
         vectors = load_vectors(vectors)
     vectors, config = prepare_vectors(data, vectors, config)
     data = leave_out_unknown(data)
@@ -143,9 +142,13 @@ def prepare_vectors(data: Dataset, vectors: Vectors | None, config: Config) -> t
     texts, std = data.splits["train"].texts, config.model.own_words_std
     config = config.replace(data=settle_reading(config.data, vectors, texts).to_dict())
     if vectors is not None:
+        from rubrica.vectors.subwords import vectors_for
+
         vectors = vectors_for(vectors, texts, config.data)
     if config.model.reads_words:
         tell_unspaced(texts, split=config.data.split_unspaced is True)
     if vectors is not None and std is not None:
+        from rubrica.vectors.own_words import extend_vectors
+
         vectors = extend_vectors(vectors, texts, config.data, std=std, seed=config.training.seed)
     return vectors, config

@@ -7,7 +7,7 @@ Letters: N texts, D numbers in a row, V words, B buckets of n-grams and runs of 
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from msgspec import Meta
@@ -17,15 +17,15 @@ from rubrica.config.groups import SgdTraining, Training
 from rubrica.errors import ConfigError, RubricaError
 from rubrica.kernels import bag
 from rubrica.kernels.rows import distinct
-from rubrica.kernels.tree import build_tree, log_probabilities
 from rubrica.models.family import HEAD, Facts, Floats, Inputs, Shapes, Size, Sizes, WordFamily
 from rubrica.models.graph import Graph, add_words, drop_padding, look_up, sum_over_time
 from rubrica.models.reading import tokens_of
-from rubrica.models.search import Search
 from rubrica.models.storage import Tensors, take_rows
 from rubrica.scoring.task import Task
-from rubrica.text.subwords import Runs, hash_runs
 from rubrica.text.vocab import TokenIds
+
+if TYPE_CHECKING:
+    from rubrica.models.search import Search
 
 _TABLES = ("embedding.weight", "ngrams.weight")
 _MANY_BUCKETS = 1 << 21
@@ -100,6 +100,8 @@ class Bag(WordFamily, frozen=True, kw_only=True):
         return bag.Subwords(words.unknown_id, tokens.ids, *self._hash([*words.known, *words.others]))
 
     def _hash(self, words: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        from rubrica.text.subwords import Runs, hash_runs  # late, as the tree: most bags have neither
+
         return hash_runs(words, Runs(self.min_n, self.max_n, self.num_buckets))
 
     def shapes(self, sizes: Sizes) -> Shapes:
@@ -123,9 +125,12 @@ class Bag(WordFamily, frozen=True, kw_only=True):
     def compared(self, num_classes: int) -> int:
         return num_classes if self.loss == "softmax" else max(1, (num_classes - 1).bit_length())
 
-    def search(self, tensors: Tensors) -> Search | None:
+    def search(self, tensors: Tensors) -> "Search | None":
         if self.loss == "softmax":
             return None
+        from rubrica.kernels.tree import build_tree
+        from rubrica.models.search import Search
+
         head = bag.Head(*(tensors[name] for name in HEAD))
         return Search(partial(self.features, tensors), build_tree(tensors["head.counts"]), head)
 
@@ -133,6 +138,8 @@ class Bag(WordFamily, frozen=True, kw_only=True):
         """Logits (N, C) of N texts; of a tree the logarithms of the probabilities."""
         if (search := self.search(tensors)) is None:
             return super().logits(tensors, inputs)
+        from rubrica.kernels.tree import log_probabilities
+
         return log_probabilities(search.tree, search.head, search.features(inputs))
 
     def features(self, tensors: Tensors, inputs: Inputs) -> Floats:

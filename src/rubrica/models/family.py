@@ -9,7 +9,7 @@ Letters: N texts, V words, E numbers in a word vector, F features, C classes.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 from msgspec import Meta, structs
@@ -19,13 +19,15 @@ from rubrica.config.groups import AdamTraining, DataSettings, Training
 from rubrica.config.schema import Settings
 from rubrica.errors import ConfigError, RubricaError
 from rubrica.models.graph import Graph
-from rubrica.models.search import Search
 from rubrica.models.storage import Tensors
 from rubrica.scoring.task import Task
 from rubrica.text.batching import pad_batch
 from rubrica.text.ngrams import Counts
 from rubrica.text.tokenizer import token_pattern
 from rubrica.text.vocab import TokenIds, Vocab
+
+if TYPE_CHECKING:
+    from rubrica.models.search import Search
 
 Floats = NDArray[np.floating[Any]]
 Shapes = dict[str, tuple[int, ...]]
@@ -157,7 +159,7 @@ class Family(Settings, frozen=True, kw_only=True):
         """How many rows of the head a text is compared with in training."""
         return num_classes
 
-    def search(self, tensors: Tensors) -> Search | None:
+    def search(self, tensors: Tensors) -> "Search | None":
         """What finds the classes without the logits of all; None where all logits are needed."""
         return None
 

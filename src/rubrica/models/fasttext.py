@@ -20,17 +20,19 @@ Letters: N texts, V words, L labels, R rows, O rows of the output, D numbers in 
 S bytes.
 """
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from msgspec import Meta
 
 from rubrica.config.groups import DataSettings, SgdTraining, Training
-from rubrica.kernels.fasttext import Engine
-from rubrica.kernels.fasttext_rules import Rules
 from rubrica.models.family import Facts, Family, Floats, Inputs, Scorer, Shapes, Size, Sizes
 from rubrica.models.storage import Tensors
 from rubrica.text.tokens import pack
+
+if TYPE_CHECKING:
+    from rubrica.kernels.fasttext import Engine
+    from rubrica.kernels.fasttext_rules import Rules
 
 Word = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 """A setting of training that the file carries and no answer depends on."""
@@ -128,8 +130,10 @@ class FastText(Family, frozen=True, kw_only=True):
         return parts_of(self.embedding_dim, self.output_dsub)
 
     @property
-    def rules(self) -> Rules:
+    def rules(self) -> "Rules":
         """What the kernels need to know."""
+        from rubrica.kernels.fasttext_rules import Rules  # late, as the engine: most models are none of fastText's
+
         return Rules(
             min_n=self.min_n,
             max_n=self.max_n,
@@ -172,7 +176,7 @@ class FastText(Family, frozen=True, kw_only=True):
         Raises:
             RubricaError: If the tensors do not fit the settings.
         """
-        engine = Engine(self.rules, tensors)
+        engine = self._engine(tensors)
 
         def logits(inputs: Inputs) -> Floats:
             scores = np.maximum(engine.scores(pack(inputs.texts)), _LEAST_SCORE)
@@ -185,7 +189,12 @@ class FastText(Family, frozen=True, kw_only=True):
 
     def features(self, tensors: Tensors, inputs: Inputs) -> Floats:
         """FastText's sentence vectors, (N, D)."""
-        return Engine(self.rules, tensors).sentence_vectors(pack(inputs.texts))
+        return self._engine(tensors).sentence_vectors(pack(inputs.texts))
+
+    def _engine(self, tensors: Tensors) -> "Engine":
+        from rubrica.kernels.fasttext import Engine
+
+        return Engine(self.rules, tensors)
 
     def describe(self, facts: Facts) -> str:
         characters = f", runs of {self.min_n} to {self.max_n} characters" if self.max_n else ""

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from rubrica.data.packed import OPENERS
 from rubrica.errors import VectorsError, require
 
 
@@ -19,24 +20,6 @@ class Packer(NamedTuple):
     name: str
     magic: re.Pattern[bytes]
     open: Callable[[Path], Any]
-
-
-def _open_gzip(path: Path) -> Any:
-    import gzip
-
-    return gzip.open(path)
-
-
-def _open_bzip2(path: Path) -> Any:
-    import bz2
-
-    return bz2.open(path)
-
-
-def _open_xz(path: Path) -> Any:
-    import lzma
-
-    return lzma.open(path)
 
 
 def _open_zstd(path: Path) -> IO[bytes]:
@@ -68,9 +51,9 @@ def _open_zip(path: Path) -> IO[bytes]:
 
 # Only the start of bzip2 is made of letters, which a word may have too; so its rule is longer.
 _PACKERS = (
-    Packer("gzip", re.compile(rb"\x1f\x8b"), _open_gzip),
-    Packer("bzip2", re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"), _open_bzip2),
-    Packer("xz", re.compile(rb"\xfd7zXZ\x00|\x5d\x00\x00"), _open_xz),
+    Packer("gzip", re.compile(rb"\x1f\x8b"), OPENERS[".gz"]),
+    Packer("bzip2", re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"), OPENERS[".bz2"]),
+    Packer("xz", re.compile(rb"\xfd7zXZ\x00|\x5d\x00\x00"), OPENERS[".xz"]),
     Packer("zstd", re.compile(rb"\x28\xb5\x2f\xfd"), _open_zstd),
     Packer("zip", re.compile(rb"PK(\x03\x04|\x05\x06)"), _open_zip),
 )

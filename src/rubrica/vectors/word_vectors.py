@@ -8,15 +8,17 @@ Letters: V words, E numbers of a word, N words that are asked for.
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 from unicodedata import normalize
 
 import numpy as np
 
 from rubrica.errors import VectorsError, require
 from rubrica.text.tokenizer import tokenize
-from rubrica.vectors.files import Matrix
-from rubrica.vectors.neighbours import Neighbour, analogy_vector, find_neighbours, spelling_hint
+
+if TYPE_CHECKING:
+    from rubrica.vectors.files import Matrix
+    from rubrica.vectors.neighbours import Neighbour
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ class Vectors:
     """Whether words that are not among `words` have vectors too, see `subwords.py`."""
 
     words: list[str]
-    matrix: Matrix
+    matrix: "Matrix"
     source: str
 
     @property
@@ -43,7 +45,7 @@ class Vectors:
         """Numbers of each word, E."""
         return int(self.matrix.shape[1])
 
-    def of(self, words: Sequence[str]) -> Matrix:
+    def of(self, words: Sequence[str]) -> "Matrix":
         """The vector of each word (N, E), in whatever form of Unicode it is written; zeros where it has none."""
         places = dict(zip(self.words, range(len(self.words)), strict=True))
         found = np.zeros((len(words), self.dim), np.float32)
@@ -53,7 +55,7 @@ class Vectors:
                 found[row] = self.matrix[place]
         return found
 
-    def neighbours(self, word: str, k: int = 10) -> list[Neighbour]:
+    def neighbours(self, word: str, k: int = 10) -> "list[Neighbour]":
         """The k words whose vectors are nearest to the word's by cosine, nearest first, without the word itself.
 
         Raises:
@@ -62,7 +64,7 @@ class Vectors:
         """
         return self._near(self.asked([word]), [word], k)
 
-    def analogy(self, a: str, b: str, c: str, k: int = 10) -> list[Neighbour]:
+    def analogy(self, a: str, b: str, c: str, k: int = 10) -> "list[Neighbour]":
         """The k words nearest to a - b + c: `analogy("berlin", "germany", "france")` looks for paris.
 
         The three vectors are first brought to length 1. The order of the words is that of fastText's `get_analogies`.
@@ -71,15 +73,19 @@ class Vectors:
             VectorsError: If one of the words has no vector.
             ValueError: If k is below 1.
         """
+        from rubrica.vectors.neighbours import analogy_vector  # late, here and below: a training looks for none
+
         return self._near(analogy_vector(*self.asked([a, b, c]))[None], [a, b, c], k)
 
-    def _near(self, query: Matrix, asked: Sequence[str], k: int) -> list[Neighbour]:
+    def _near(self, query: "Matrix", asked: Sequence[str], k: int) -> "list[Neighbour]":
         """The words nearest to a vector (1, E), without the ones that were asked for."""
         if k < 1:
             raise ValueError(f"k is {k}, expected at least 1")
+        from rubrica.vectors.neighbours import find_neighbours
+
         return find_neighbours(self.words, self.matrix, query[0], k, {form for word in asked for form in _forms(word)})
 
-    def asked(self, words: Sequence[str]) -> Matrix:
+    def asked(self, words: Sequence[str]) -> "Matrix":
         """The vector of each word (N, E).
 
         Raises:
@@ -88,6 +94,8 @@ class Vectors:
         found = self.of(words)
         for word, vector in zip(words, found, strict=True):
             if not vector.any() and not any(form in self.words for form in _forms(word)):
+                from rubrica.vectors.neighbours import spelling_hint
+
                 raise VectorsError(self.source, f"no vector of the word {word!r}; {spelling_hint(word, self.words)}")
         return found
 
