@@ -64,10 +64,8 @@ def find_origin(settings: FastText, model: tuple[FastText, Tensors] | None, vect
     if vectors is None:
         return Origin(model, None)
     read = read_vectors(vectors)
-    if read.matrix.shape[1] != settings.embedding_dim:
-        raise VectorsError(
-            vectors, f"{read.matrix.shape[1]} numbers a word, and the model has rows of {settings.embedding_dim}"
-        )
+    if read.dim != settings.embedding_dim:
+        raise VectorsError(vectors, f"{read.dim} numbers a word, and the model has rows of {settings.embedding_dim}")
     return Origin(None, read)
 
 
@@ -120,7 +118,11 @@ def make_matrices(
             output_weight[: old.num_outputs] = tensors["output.weight"]
     elif origin.vectors is not None:
         taken, rows = place_words(origin.vectors, words)
-        input_weight[rows] = origin.vectors.matrix[taken]
+        first = 0
+        for part in origin.vectors.stretches():  # `taken` rises
+            here = slice(*np.searchsorted(taken, [first, first + len(part)]))
+            input_weight[rows[here]] = part[taken[here] - first]
+            first += len(part)
     return input_weight, output_weight
 
 

@@ -8,6 +8,7 @@ Letters: N texts, C classes.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import islice
 from operator import index
 from pathlib import Path
@@ -116,7 +117,7 @@ class Classifier:
         Raises:
             RubricaError: If the model has no vectors of words, as a linear one, or not this word's.
         """
-        return self._vectors().asked([self._as_read(word)])[0]
+        return self._vectors.asked([self._as_read(word)])[0]
 
     def neighbours(self, word: str, k: int = 10) -> "list[Neighbour]":
         """The k words whose vectors are nearest to the word's, see `Vectors.neighbours`.
@@ -125,7 +126,7 @@ class Classifier:
             RubricaError: As in `word_vector`.
             ValueError: If k is below 1.
         """
-        return self._vectors().neighbours(self._as_read(word), k)
+        return self._vectors.neighbours(self._as_read(word), k)
 
     def sentence_vector(self, text: str) -> NDArray[np.floating[Any]]:
         """What the last layer sees of a text, (F,); of a network with a linear model beside it, the network's.
@@ -136,7 +137,9 @@ class Classifier:
         (string,) = as_texts([text], 0, raw=self.config.model.reads_raw)
         return self._ensemble.features([string], self.artifact.vocab)[0]
 
+    @cached_property
     def _vectors(self) -> "Vectors":
+        """The vectors of the model's words, made when they are first asked for."""
         from rubrica.vectors.of_models import vectors_of_model  # late: an answer needs none
 
         return vectors_of_model(self.artifact, "the model")

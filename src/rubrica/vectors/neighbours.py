@@ -1,13 +1,13 @@
 """The words whose vectors are nearest to a vector, by cosine.
 
 Sources: fastText 0.9.3, `getNN` and `getAnalogies`; T. Mikolov et al., NAACL 2013, https://aclanthology.org/N13-1090.
-The matrix is read in blocks, one after the other, so it may be larger than memory. Equal similarities are in the order
-of the file; fastText's own order of them depends on its heap.
+The vectors come in stretches and are read in blocks, one after the other, so they may be larger than memory. Equal
+similarities are in the order of the file; fastText's own order of them depends on its heap.
 
-Letters: V words, E numbers of a word, B words of a block.
+Letters: V words, E numbers of a word, S words of a stretch, B words of a block.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -32,27 +32,28 @@ class Neighbour(NamedTuple):
     similarity: float
 
 
-def find_neighbours(words: Sequence[str], matrix: Floats, query: Floats, k: int, banned: set[str]) -> list[Neighbour]:
-    """The k words nearest to a vector, nearest first; fewer where there are no more words.
+def nearest_rows(stretches: Iterable[Floats], query: Floats, most: int) -> tuple[NDArray[np.int64], Floats]:
+    """The places of the words nearest to a vector, nearest first, and their cosines; fewer where there are no more.
 
     Args:
-        words: The V words.
-        matrix: Their vectors (V, E).
+        stretches: The vectors of all words, some words at a time, each (S, E).
         query: The vector that is asked for, (E,).
-        k: At least 1.
-        banned: Words that are no answer.
+        most: How many words, at least 1.
     """
-    most = k + len(banned)
     norm = float(np.linalg.norm(query))
     unit = (query / np.float32(1 if norm < _TINY else norm)).astype(np.float32)
-    block = max(1, _BLOCK_BYTES // (4 * max(1, matrix.shape[1])))
+    block = max(1, _BLOCK_BYTES // (4 * max(1, len(query))))
+    rows, similar, first = np.zeros(0, np.int64), np.zeros(0, np.float32), 0
     with ThreadPoolExecutor(num_threads()) as pool:  # numpy lets go of the interpreter while it computes
-        parts = pool.map(lambda first: _best_of(matrix[first : first + block], unit, most), range(0, len(words), block))
-        found = [(similar, places + number * block) for number, (similar, places) in enumerate(parts)]
-    similarities, rows = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    best = np.lexsort([rows, -similarities])[:most]
-    near = map(Neighbour, (words[row] for row in rows[best].tolist()), similarities[best].tolist())
-    return [neighbour for neighbour in near if neighbour.word not in banned][:k]
+        for stretch in stretches:
+            starts = range(0, len(stretch), block)
+            parts = pool.map(lambda start: _best_of(stretch[start : start + block], unit, most), starts)  # noqa: B023
+            found = [(first + start + places, cosines) for start, (cosines, places) in zip(starts, parts, strict=True)]
+            rows = np.concatenate([rows, *(places for places, _ in found)])
+            similar = np.concatenate([similar, *(cosines for _, cosines in found)])
+            best = np.lexsort([rows, -similar])[:most]
+            rows, similar, first = rows[best], similar[best], first + len(stretch)
+    return rows, similar
 
 
 def _best_of(part: Floats, unit: Floats, most: int) -> tuple[Floats, NDArray[np.int64]]:

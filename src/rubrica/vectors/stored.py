@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -114,7 +115,7 @@ def save_vectors(vectors: Vectors, path: str | Path) -> None:
     number = " %.9g" * vectors.dim  # nine digits tell any two float32 apart
     with written_whole(path, VectorsError) as part, part.open("wb") as file:
         file.write(f"{len(vectors.words)} {vectors.dim}\n".encode())
-        for word, row in zip(vectors.words, vectors.matrix, strict=True):
+        for word, row in zip(vectors.words, chain.from_iterable(vectors.stretches()), strict=True):
             if path.suffix == ".bin":
                 file.write(word.encode() + b" " + row.astype("<f4").tobytes() + b"\n")
             else:

@@ -1,13 +1,14 @@
 """Vectors of a fastText model: any word has one, made of the rows of its runs of characters.
 
 The vector of a word is the mean of its own row, if the model knows the word, and of the rows of its runs, as fastText's
-`get_word_vector` makes it. The matrices stay in the file, which may have 7 GB: a question reads the rows that it needs.
+`get_word_vector` makes it. The matrices stay in the file, which may have 7 GB: a question reads the rows that it needs,
+and one about all words goes through them some at a time.
 
 Letters: N words that are asked for, V words of the model, E numbers of a word.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -31,6 +32,7 @@ from rubrica.vectors.word_vectors import Vectors
 log = logging.getLogger(__name__)
 
 _BLOCK = 1 << 14  # words whose vectors are made at a time: 20 MB of 300 numbers
+_KEPT_BYTES = 512 << 20  # of the vectors of all words; more of them are made anew for each question
 _MOST_UNSEEN = 100_000  # words of the file that train lacks and a model takes along: 120 MB of 300 numbers
 
 
@@ -41,17 +43,20 @@ class SubwordVectors(Vectors):
         settings: Of the model.
         tensors: Of the model; see `models/fasttext.py`.
         source: The path that the user gave; for messages and for the model card.
+        kept_bytes: The vectors of all words are kept for the next question if they are no larger.
     """
 
     has_subwords: ClassVar[bool] = True
 
     settings: FastText
     tensors: Tensors
+    kept_bytes: int
 
-    def __init__(self, settings: FastText, tensors: Tensors, source: str) -> None:
+    def __init__(self, settings: FastText, tensors: Tensors, source: str, *, kept_bytes: int = _KEPT_BYTES) -> None:
         object.__setattr__(self, "source", source)
         object.__setattr__(self, "settings", settings)
         object.__setattr__(self, "tensors", tensors)
+        object.__setattr__(self, "kept_bytes", kept_bytes)
 
     @property
     def dim(self) -> int:
@@ -61,22 +66,36 @@ class SubwordVectors(Vectors):
     @cached_property
     def words(self) -> list[str]:
         """The V words in the order of the file; bytes that are no UTF-8 are lone surrogates."""
-        known = self._known(0, self.settings.num_words)
-        names = known.data.tobytes()
-        return [
-            names[start:end].decode("utf-8", "surrogateescape")
-            for start, end in zip(known.starts.tolist(), known.ends.tolist(), strict=True)
-        ]
+        return self.named(range(self.settings.num_words))
+
+    def named(self, rows: Sequence[int]) -> list[str]:
+        """The words of some rows, (N,)."""
+        whole, places = self._known(0, self.settings.num_words), np.array(rows, np.int64)
+        names = memoryview(whole.data)
+        bounds = zip(whole.starts[places].tolist(), whole.ends[places].tolist(), strict=True)
+        return [str(names[start:end], "utf-8", "surrogateescape") for start, end in bounds]
 
     @cached_property
     def matrix(self) -> Matrix:
         """The vectors of the model's own words (V, E): in memory while small, else in an unnamed file of the cache."""
-        count = self.settings.num_words
+        count, first = self.settings.num_words, 0
         made: Matrix = make_array(count * self.dim, np.float32).reshape(count, self.dim)
-        for first in range(0, count, _BLOCK):
-            last = min(first + _BLOCK, count)
-            made[first:last] = self._engine.word_vectors(self._known(first, last))
+        for part in self._made():
+            made[first : first + len(part)] = part
+            first += len(part)
         return made
+
+    def stretches(self) -> Iterator[Matrix]:
+        """Yield the vectors of the model's own words in their order: all of them if they are kept, else some."""
+        if 4 * self.settings.num_words * self.dim <= self.kept_bytes:
+            yield self.matrix
+        else:
+            yield from self._made()
+
+    def _made(self) -> Iterator[Matrix]:
+        count = self.settings.num_words
+        for first in range(0, count, _BLOCK):
+            yield self._engine.word_vectors(self._known(first, min(first + _BLOCK, count)))
 
     def of(self, words: Sequence[str]) -> Matrix:
         """The vector of each word (N, E); zeros where the model has no row for any part of it."""

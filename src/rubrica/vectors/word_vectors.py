@@ -6,7 +6,7 @@ Letters: V words, E numbers of a word, N words that are asked for.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 from unicodedata import normalize
@@ -45,6 +45,14 @@ class Vectors:
         """Numbers of each word, E."""
         return int(self.matrix.shape[1])
 
+    def named(self, rows: Sequence[int]) -> list[str]:
+        """The words of some rows, (N,)."""
+        return [self.words[row] for row in rows]
+
+    def stretches(self) -> "Iterator[Matrix]":
+        """Yield the vectors of all words in their order, as many at a time as memory takes."""
+        yield self.matrix
+
     def of(self, words: Sequence[str]) -> "Matrix":
         """The vector of each word (N, E), in whatever form of Unicode it is written; zeros where it has none."""
         places = dict(zip(self.words, range(len(self.words)), strict=True))
@@ -81,9 +89,12 @@ class Vectors:
         """The words nearest to a vector (1, E), without the ones that were asked for."""
         if k < 1:
             raise ValueError(f"k is {k}, expected at least 1")
-        from rubrica.vectors.neighbours import find_neighbours
+        from rubrica.vectors.neighbours import Neighbour, nearest_rows
 
-        return find_neighbours(self.words, self.matrix, query[0], k, {form for word in asked for form in _forms(word)})
+        banned = {form for word in asked for form in _forms(word)}
+        rows, similarities = nearest_rows(self.stretches(), query[0], k + len(banned))
+        near = map(Neighbour, self.named(rows.tolist()), similarities.tolist())
+        return [neighbour for neighbour in near if neighbour.word not in banned][:k]
 
     def asked(self, words: Sequence[str]) -> "Matrix":
         """The vector of each word (N, E).
