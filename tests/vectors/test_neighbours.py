@@ -66,6 +66,7 @@ def test_a_model_has_vectors_of_its_words_and_of_texts(tmp_path):
     model = rubrica.train(texts, labels, config=rubrica.make_config(model=settings, training={"storage": "float32"}))
     words = np.array([model.word_vector(word) for word in ("A", "fine", "film")])
     np.testing.assert_allclose(model.sentence_vector("a fine film"), words.mean(axis=0), atol=1e-6)
+    assert model._vectors is model._vectors  # made once
     assert {near.word for near in model.neighbours("fine", 2)} <= {"a", "film", "two", "hours", "lost"}
     model.save(tmp_path / "model")
     assert rubrica.load_vectors(tmp_path / "model").neighbours("fine", 2) == model.neighbours("fine", 2)

@@ -12,6 +12,8 @@ from rubrica.data.labels import as_list
 from rubrica.scoring.task import Label
 from rubrica.text.tokenizer import tokenize
 from rubrica.text.vocab import TokenIds, Vocab
+from rubrica.vectors.case import settle_reading
+from rubrica.vectors.subwords import vectors_for
 from rubrica.vectors.word_vectors import Vectors
 
 
@@ -19,13 +21,16 @@ def describe(dataset: Dataset, vectors: Vectors | None, config: DataSettings) ->
     """Facts about a data set, ready to print or for JSON.
 
     The share of unknown words is counted twice, as the texts are written and lower-cased, since the difference
-    tells whether the vectors know capitals.
+    tells whether the vectors know capitals. Of vectors with subwords, words that a training takes along are known.
     """
+    first, file = next(iter(dataset.splits.values())), vectors
+    if vectors is not None:
+        config = settle_reading(config, vectors, first.texts)
+        vectors = vectors_for(vectors, first.texts, config)
     corpus = build_corpus(dataset, vectors, config)
     vocab = corpus.vocab
     if vectors is not None:
         vocab = Vocab.from_vectors(vectors.words, lowercase=vocab.lowercase, split_unspaced=vocab.split_unspaced)
-    first = next(iter(dataset.splits.values()))
     facts: dict[str, Any] = {
         "name": dataset.name,
         "text_columns": list(dataset.text_columns),
@@ -40,12 +45,12 @@ def describe(dataset: Dataset, vectors: Vectors | None, config: DataSettings) ->
         "examples": [_example(*row, vocab, config) for row in zip(first.texts[:3], first.labels[:3], strict=True)],
         "unknown": {name: _unknown(vocab, examples.texts, config) for name, examples in dataset.splits.items()},
     }
-    if vectors is not None:
+    if file is not None:
         facts["vectors"] = {
-            "source": vectors.source,
-            "words": len(vectors.words),
-            "dim": vectors.dim,
-            "first_words": vectors.words[:10],
+            "source": file.source,
+            "words": len(file.words),
+            "dim": file.dim,
+            "first_words": file.words[:10],
         }
     return facts
 
