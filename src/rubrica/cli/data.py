@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rubrica.data.dataset import Examples
     from rubrica.vectors.neighbours import Neighbour
+    from rubrica.vectors.word_vectors import Vectors
 
+_MIN_N = 3  # fastText's shortest run of characters
 
 _TEXT_OPTIONS = (
     click.option("--text-column", "text_columns", multiple=True, help="Column of the text; repeat it to join several."),
@@ -157,20 +161,47 @@ def _print_near(asked: str, near: "list[Neighbour]", as_json: bool) -> None:
 @click.option("--dim", default=50, type=click.IntRange(1, 1 << 16), help="Numbers per word.")
 @click.option("--epochs", default=5, type=click.IntRange(1, 100_000), help="Passes over the texts.")
 @click.option("--min-count", default=5, type=click.IntRange(1, 2**31 - 1), help="Rarer words get no vector.")
+@click.option("--cbow", is_flag=True, help="Foresee a word from its neighbours; skip-gram does the opposite.")
+@click.option(
+    "--max-n", type=click.IntRange(1, 1000), help="Learn runs of characters too, up to this length: fastText's vectors."
+)
+@click.option("--min-n", type=click.IntRange(1, 1000), help="The shortest run, with --max-n.  [default: 3]")
 @click.option("--keep-case", is_flag=True, help="Keep capitals; published vectors mostly have none.")
 @click.option("--seed", default=0xDEAD, type=click.IntRange(0, 2**32 - 1), help="Seed of all random draws.")
 @data_options
 def vectors_train(
-    data: str, out: Path, dim: int, epochs: int, min_count: int, keep_case: bool, seed: int, **columns: Any
+    data: str, out: Path, keep_case: bool, min_n: int | None, max_n: int | None, cbow: bool, **settings: Any
 ) -> None:
-    """Make word vectors from the training texts of DATA (word2vec, by gensim)."""
+    """Make word vectors from the training texts of DATA: skip-gram or CBOW.
+
+    Without --max-n they are word2vec's, by gensim. With --max-n they are fastText's: a .bin file then has a vector for
+    any word, made of its runs of characters, and --vectors of any model takes it.
+    """
     from rubrica.data.dataset import read_dataset
     from rubrica.vectors.stored import check_savable, save_vectors
-    from rubrica.vectors.word_vectors import train_vectors
 
+    given = {name: settings.pop(name) for name in ("dim", "epochs", "min_count", "seed")}
+    given |= {"cbow": cbow, "lowercase": not keep_case}
+    if min_n is not None and max_n is None:
+        raise click.UsageError("--min-n requires --max-n")
+    if max_n is not None and (min_n or _MIN_N) > max_n:
+        raise click.UsageError(f"--max-n {max_n} is below --min-n {min_n or _MIN_N}")
     out = check_savable(out)
-    dataset = read_dataset(data, **columns)
+    dataset = read_dataset(data, **settings)
     texts = next(iter(dataset.splits.values())).texts
-    made = train_vectors(texts, dim=dim, epochs=epochs, min_count=min_count, lowercase=not keep_case, seed=seed)
+    made = _make_vectors(texts, given, None if max_n is None else (min_n or _MIN_N, max_n))
     save_vectors(made, out)
     click.echo(f"{len(made.words)} words x {made.dim} written to {out}", err=True)
+
+
+def _make_vectors(texts: "Sequence[str]", given: dict[str, Any], lengths: tuple[int, int] | None) -> "Vectors":
+    """Vectors of the words of texts; with lengths of runs, fastText's, and a bar shows how far they are."""
+    if lengths is None:
+        from rubrica.vectors.word_vectors import train_vectors
+
+        return train_vectors(texts, **given)
+    from rubrica.learning.progress import share_bar
+    from rubrica.learning.word_vectors import train_subword_vectors
+
+    with share_bar("cbow" if given["cbow"] else "skipgram") as show:
+        return train_subword_vectors(texts, **given, min_n=lengths[0], max_n=lengths[1], progress=show)

@@ -1,18 +1,15 @@
 """Training and quantisation as fastText's arguments ask for them."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 from rubrica.fasttext.arguments import Values, to_settings
-from rubrica.learning.fasttext import FastTextTraining, Progress, Tensors, train_fasttext
-from rubrica.learning.progress import progress_bar
+from rubrica.learning.fasttext import FastTextTraining, Tensors, train_fasttext
+from rubrica.learning.progress import Progress, share_bar
 from rubrica.models.fasttext import FastText
 
 log = logging.getLogger(__name__)
-
-_TICKS = 200  # of a bar: as many as a terminal is wide
 
 
 class Codes(NamedTuple):
@@ -77,19 +74,6 @@ def _training_of(values: Values) -> FastTextTraining:
     )
 
 
-@contextmanager
-def _shown(title: str, verbose: int) -> Iterator[Progress | None]:
+def _shown(title: str, verbose: int) -> AbstractContextManager[Progress | None]:
     """What a training calls to move a bar; none where nothing is to be shown."""
-    if verbose < 2:
-        yield None
-        return
-    with progress_bar(title, _TICKS) as advance:
-        ticks = 0
-
-        def show(share: float, loss: float, lr: float) -> None:
-            nonlocal ticks
-            while ticks < round(share * _TICKS):
-                ticks += 1
-                advance(f"loss {loss:.4f} lr {lr:.4f}")
-
-        yield show
+    return share_bar(title) if verbose >= 2 else nullcontext()

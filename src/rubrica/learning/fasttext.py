@@ -8,7 +8,7 @@ labels may stay so; and the step size falls with every line, not with every `lr_
 Letters: V words, L labels, D numbers in a row, R input rows.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,11 @@ from rubrica.kernels import native
 from rubrica.kernels.fasttext_train import Asking, Lesson, Reading, Trainer
 from rubrica.kernels.fasttext_words import Lines, Words, count_words
 from rubrica.learning.fasttext_start import count_on, find_origin, make_matrices
+from rubrica.learning.progress import Progress
 from rubrica.models.fasttext import FastText
 from rubrica.text.tokens import Packed
 
 Tensors = dict[str, NDArray[Any]]
-Progress = Callable[[float, float, float], None]
-"""Called with the share that is done, the mean loss and the step size."""
 
 BATCH_SIZE = {"supervised": 16, "skipgram": 32, "cbow": 16}
 """Examples whose hidden vectors do not see each other's steps, see `docs/decisions.md`."""

@@ -19,7 +19,6 @@ from rubrica.kernels.fasttext_words import count_words
 from rubrica.kernels.product_quantizer import quantize_matrix, row_lengths
 from rubrica.learning.fasttext import (
     FastTextTraining,
-    Progress,
     Tensors,
     asking_of,
     learn_from,
@@ -27,6 +26,7 @@ from rubrica.learning.fasttext import (
     reading_of,
 )
 from rubrica.learning.fasttext_start import entries_of
+from rubrica.learning.progress import Progress
 from rubrica.models.fasttext import FastText
 from rubrica.text.tokens import Packed
 

@@ -6,6 +6,10 @@ from contextlib import contextmanager
 
 Advance = Callable[[str], None]
 """Called once per unit of work with what to show beside the bar."""
+Progress = Callable[[float, float, float], None]
+"""Called with the share that is done, the mean loss and the step size."""
+
+_TICKS = 200  # of a bar of shares: as many as a terminal is wide
 
 
 @contextmanager
@@ -26,3 +30,18 @@ def progress_bar(title: str, total: int) -> Iterator[Advance]:
     with rich.Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=total, note="")
         yield lambda note: bar.update(task, advance=1, note=note)
+
+
+@contextmanager
+def share_bar(title: str) -> Iterator[Progress]:
+    """Show a bar of a training that says which share of it is done while the block runs."""
+    with progress_bar(title, _TICKS) as advance:
+        ticks = 0
+
+        def show(share: float, loss: float, lr: float) -> None:
+            nonlocal ticks
+            while ticks < round(share * _TICKS):
+                ticks += 1
+                advance(f"loss {loss:.4f} lr {lr:.4f}")
+
+        yield show

@@ -51,7 +51,7 @@ def nearest_rows(stretches: Iterable[Floats], query: Floats, most: int) -> tuple
             found = [(first + start + places, cosines) for start, (cosines, places) in zip(starts, parts, strict=True)]
             rows = np.concatenate([rows, *(places for places, _ in found)])
             similar = np.concatenate([similar, *(cosines for _, cosines in found)])
-            best = np.lexsort([rows, -similar])[:most]
+            best = np.lexsort((rows, -similar))[:most]
             rows, similar, first = rows[best], similar[best], first + len(stretch)
     return rows, similar
 

@@ -71,7 +71,7 @@ class SubwordVectors(Vectors):
     def named(self, rows: Sequence[int]) -> list[str]:
         """The words of some rows, (N,)."""
         whole, places = self._known(0, self.settings.num_words), np.array(rows, np.int64)
-        names = memoryview(whole.data)
+        names = whole.data.data
         bounds = zip(whole.starts[places].tolist(), whole.ends[places].tolist(), strict=True)
         return [str(names[start:end], "utf-8", "surrogateescape") for start, end in bounds]
 

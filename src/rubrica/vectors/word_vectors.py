@@ -117,6 +117,7 @@ def train_vectors(
     dim: int = 50,
     min_count: int = 5,
     epochs: int = 5,
+    cbow: bool = False,
     lowercase: bool = True,
     split_unspaced: bool = True,
     seed: int = 0xDEAD,
@@ -132,6 +133,7 @@ def train_vectors(
         dim: E, numbers of each word.
         min_count: Rarer words are left out.
         epochs: Passes over the texts.
+        cbow: CBOW, which foresees a word from the words around it, in place of skip-gram.
         lowercase: Whether texts are lower-cased first, as the model will do.
         split_unspaced: Whether each character of a script without spaces is a word, see `text/tokenizer.py`.
         seed: Start of every random draw.
@@ -142,17 +144,26 @@ def train_vectors(
     """
     word2vec = require("gensim.models.word2vec", "vectors")
     sentences = [tokenize(text, lowercase=lowercase, split_unspaced=split_unspaced) for text in texts]
-    model = word2vec.Word2Vec(vector_size=dim, window=5, min_count=min_count, sg=1, seed=seed, workers=1)
+    model = word2vec.Word2Vec(vector_size=dim, window=5, min_count=min_count, sg=int(not cbow), seed=seed, workers=1)
     model.build_vocab(sentences)
-    source, found = f"{len(sentences)} own texts", len(model.wv)
+    source = f"{len(sentences)} own texts"
+    check_enough(source, len(model.wv), min_count=min_count, dim=dim)
+    model.train(sentences, total_examples=len(sentences), epochs=epochs)
+    return Vectors(list(model.wv.index_to_key), model.wv.vectors, source)
+
+
+def check_enough(source: str, found: int, *, min_count: int, dim: int) -> None:
+    """Make sure that texts have words to learn vectors of; warn if they have fewer than a vector has numbers.
+
+    Raises:
+        VectorsError: If fewer than two words are frequent enough.
+    """
     if found < 2:
         raise VectorsError(
             source, f"{found} words occur {min_count} times or more, expected 2; give more texts or lower min_count"
         )
     if found < dim:
         log.warning("%s: only %d words occur %d times, fewer than dim %d", source, found, min_count, dim)
-    model.train(sentences, total_examples=len(sentences), epochs=epochs)
-    return Vectors(list(model.wv.index_to_key), model.wv.vectors, source)
 
 
 def _forms(word: str) -> list[str]:

@@ -1,0 +1,87 @@
+"""Word vectors with subwords from one's own texts: fastText's skip-gram and CBOW on our tokens.
+
+Source: P. Bojanowski et al., TACL 2017, https://arxiv.org/abs/1607.04606; see `fasttext.py`. The defaults are
+fastText's, except for the number of buckets: they follow the texts, so that the file of a few texts is small.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from rubrica.data.stored_texts import stretches
+from rubrica.learning.fasttext import FastTextTraining, train_fasttext
+from rubrica.learning.progress import Progress
+from rubrica.models.fasttext import FastText
+from rubrica.text.subwords import Runs, hash_runs
+from rubrica.text.tokens import WordCounter, pack
+from rubrica.vectors.subwords import SubwordVectors
+from rubrica.vectors.word_vectors import check_enough
+
+_LR = 0.05  # fastText's for word vectors
+_MOST_BUCKETS = 2_000_000  # fastText's number, whatever the texts
+_BUCKETS_PER_RUN = 4  # a run of train shares its bucket with another in about one of five cases
+_WHOLE = 2**31 - 1  # tokens of a text
+
+
+def train_subword_vectors(
+    texts: Iterable[str],
+    *,
+    dim: int = 50,
+    min_count: int = 5,
+    epochs: int = 5,
+    min_n: int = 3,
+    max_n: int = 6,
+    cbow: bool = False,
+    lowercase: bool = True,
+    split_unspaced: bool = True,
+    seed: int = 0xDEAD,
+    progress: Progress | None = None,
+) -> SubwordVectors:
+    """Word vectors with subwords; `save_vectors` writes them as fastText's own file.
+
+    The same texts, settings and number of threads give the same bits.
+
+    Args:
+        texts: Without their labels; all are in memory as tokens.
+        dim: Numbers of each word.
+        min_count: Rarer words have no row of their own.
+        epochs: Passes over the texts.
+        min_n: The shortest run of characters that has a row, at least 1.
+        max_n: The longest, at least `min_n`.
+        cbow: CBOW, which foresees a word from the words around it, in place of skip-gram.
+        lowercase: Whether texts are lower-cased first, as the model will do.
+        split_unspaced: Whether each character of a script without spaces is a word, see `text/tokenizer.py`.
+        seed: Start of every random draw.
+        progress: Called some 20 to 100 times a second.
+
+    Raises:
+        ValueError: If no run is of a length between `min_n` and `max_n`.
+        VectorsError: If fewer than two words are frequent enough.
+        RubricaError: If there is no native core.
+    """
+    if not 1 <= min_n <= max_n:
+        raise ValueError(f"min_n is {min_n} and max_n is {max_n}, expected 1 <= min_n <= max_n")
+    texts = texts if isinstance(texts, Sequence) else list(texts)
+    counter = WordCounter(lowercase=lowercase, max_length=_WHOLE, split_unspaced=split_unspaced)
+    numbered = [counter.add(stretch) for stretch in stretches(texts)]
+    words, counts = counter.words()
+    frequent = [word for word, count in zip(words, counts.tolist(), strict=True) if count >= min_count]
+    source = f"{len(texts)} own texts"
+    check_enough(source, len(frequent), min_count=min_count, dim=dim)
+    _, buckets = hash_runs(frequent, Runs(min_n, max_n, _MOST_BUCKETS))
+    settings = FastText(
+        kind="cbow" if cbow else "skipgram",
+        loss="ns",
+        embedding_dim=dim,
+        min_n=min_n,
+        max_n=max_n,
+        num_buckets=max(1, min(_MOST_BUCKETS, _BUCKETS_PER_RUN * len(np.unique(buckets)))),
+        min_count=min_count,
+    )
+    lines = []
+    for ids, starts in numbered:
+        tokens = [words[number] for number in ids.tolist()]
+        lines += [" ".join(tokens[start:end]) for start, end in pairwise(starts.tolist())]
+    training = FastTextTraining(lr=_LR, epochs=epochs, seed=seed)
+    return SubwordVectors(*train_fasttext(pack(lines), settings, training, progress=progress), source)
