@@ -62,6 +62,35 @@ def test_labels_and_probabilities(pair, k, threshold):
         assert [label for _, label in inner] == labels[i]
 
 
+def test_a_column_of_arrow_answers_as_a_list(pair):
+    pa = pytest.importorskip("pyarrow")
+    mine, theirs = pair
+    texts = [*ASKED, None]
+    for column in (pa.array(texts), pa.chunked_array([["x"], texts[:2], texts[2:]])[1:]):
+        labels, scores = mine.predict(column, 2)
+        for i, text in enumerate(texts):
+            expected = theirs.f.predict((text or "") + "\n", 2, 0.0, "strict")
+            assert labels[i] == [label for _, label in expected]
+            np.testing.assert_allclose(scores[i], [score for score, _ in expected], atol=1e-6)
+    assert mine.predict(pa.array([], pa.string())) == ([], [])
+    places = pa.py_buffer(np.array([0, 5, 6, 11], np.int32))  # the line end lies where a text is missing
+    behind = pa.StringArray.from_buffers(3, places, pa.py_buffer(b"word1\nword2"), pa.py_buffer(bytes([0b101])))
+    assert mine.predict(behind)[0] == mine.predict(["word1", "", "word2"])[0]
+    with pytest.raises(ValueError, match="text 2 has"):
+        mine.predict(pa.array(["a", None, "b\n"]))
+
+
+def test_broken_utf8_of_a_column_is_read_by_its_bytes(pair, folder):
+    pa = pytest.importorskip("pyarrow")
+    mine, _ = pair
+    column = pa.array([b"word1 \xff w\xc3", b"word2"]).view(pa.string())
+    expected = [mine.f.predict(text, 1, 0.0, "strict") for text in ("word1 \udcff w\udcc3\n", "word2\n")]
+    found = mine.predict(column)
+    assert [(labels[0], score[0]) for labels, score in zip(*found, strict=True)] == [
+        (label, pytest.approx(score, abs=1e-6)) for ((score, label),) in expected
+    ]
+
+
 def test_scores_of_a_file(pair, folder, tmp_path):
     mine, theirs = pair
     path = tmp_path / "test.txt"

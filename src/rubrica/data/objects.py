@@ -59,14 +59,7 @@ def column_of(values: Any, kind: str = "text") -> Sequence[Any]:
     """
     if isinstance(values, str | bytes):
         raise TypeError(f"{kind}s is one string ({values[:20]!r}...); pass a list: [{kind}]")
-    if hasattr(values, "columns") or hasattr(values, "column_names"):  # a table
-        names = [str(name) for name in getattr(values, "column_names", getattr(values, "columns", ()))]
-        if len(names) != 1:
-            advice = f"pass one column, for example table[{names[0]!r}]" if names else "pass a list"
-            raise TypeError(f"{kind}s is a table of {len(names)} columns ({quote_names(names)}); {advice}")
-        if hasattr(values, "iloc"):
-            return column_of(values.iloc[:, 0])
-        return column_of(values[names[0]])
+    values = only_column(values, kind)
     shape: tuple[int, ...] = getattr(values, "shape", (0,))
     if len(shape) == 2 and shape[1] == 1 and hasattr(values, "ravel"):
         values = values.ravel()
@@ -85,6 +78,23 @@ def column_of(values: Any, kind: str = "text") -> Sequence[Any]:
             raise TypeError(f"{kind}s are dicts of {quote_names(map(str, names))}; pass one column, a list of {kind}s")
         return [item.get(names[0]) for item in items]
     return items
+
+
+def only_column(values: Any, kind: str = "text") -> Any:
+    """The column of a table of one column; what is no table stays as it is.
+
+    Raises:
+        TypeError: If it is a table of several columns.
+    """
+    if hasattr(values, "columns") or hasattr(values, "column_names"):  # a table
+        names = [str(name) for name in getattr(values, "column_names", getattr(values, "columns", ()))]
+        if len(names) != 1:
+            advice = f"pass one column, for example table[{names[0]!r}]" if names else "pass a list"
+            raise TypeError(f"{kind}s is a table of {len(names)} columns ({quote_names(names)}); {advice}")
+        if hasattr(values, "iloc"):
+            return values.iloc[:, 0]
+        return values[names[0]]
+    return values
 
 
 def list_in(text: str) -> list[Any] | None:

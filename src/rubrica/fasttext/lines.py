@@ -15,6 +15,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from rubrica.data.arrow_texts import ArrowTexts
 from rubrica.errors import DataError
 from rubrica.files import user_path
 from rubrica.text.tokens import Packed
@@ -45,6 +46,8 @@ def pack(texts: Sequence[str], what: str = "predict") -> Packed:
         TypeError: If one is no string.
         ValueError: If one holds a "\n", with its number.
     """
+    if isinstance(texts, ArrowTexts):
+        return _pack_column(texts, what)
     data = np.frombuffer(encode("\n".join(texts)), np.uint8)
     breaks = np.flatnonzero(data == ord("\n"))
     if len(breaks) > max(0, len(texts) - 1):
@@ -54,6 +57,15 @@ def pack(texts: Sequence[str], what: str = "predict") -> Packed:
     starts[1:] = breaks + 1
     ends[:-1] = breaks
     return Packed(data, starts, ends)
+
+
+def _pack_column(texts: ArrowTexts, what: str) -> Packed:
+    data, starts, ends = packed = texts[:].packed
+    breaks = np.flatnonzero(data == ord("\n"))
+    owners = np.searchsorted(starts, breaks, "right") - 1
+    if len(inside := owners[breaks < ends[owners]]):  # others lie where a text is missing
+        raise ValueError(f"{what} processes one line at a time (remove '\\n'); text {inside[0]} has a '\\n'")
+    return packed
 
 
 _START = np.zeros(1, np.int64)

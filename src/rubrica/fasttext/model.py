@@ -20,6 +20,7 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from rubrica.artifact.fasttext_file import read_fasttext, write_fasttext
+from rubrica.data.arrow_texts import text_column
 from rubrica.fasttext.arguments import OF_MODEL, LossName, Values, from_settings
 from rubrica.fasttext.faults import value_errors
 from rubrica.fasttext.inner import Inner
@@ -80,12 +81,12 @@ class Model(Lexicon):
         return Inner(self)
 
     def predict(
-        self, text: str | list[str], k: int = 1, threshold: float = 0.0, on_unicode_error: str = "strict"
+        self, text: Any, k: int = 1, threshold: float = 0.0, on_unicode_error: str = "strict"
     ) -> tuple[Any, Any]:
         r"""The most probable labels of a text or of a list of texts, and their probabilities.
 
         Args:
-            text: A line without its "\n", or a list of lines.
+            text: A line without its "\n", or a list of lines, or a column of pyarrow, polars or pandas.
             k: How many labels; -1 gives all.
             threshold: Labels with a lower probability are left out.
             on_unicode_error: What becomes of a label that is not UTF-8: an error handler's name.
@@ -96,9 +97,10 @@ class Model(Lexicon):
         Raises:
             ValueError: If the model is not supervised, a text holds a "\n", or k is neither -1 nor above 0.
         """
-        if isinstance(text, list):
-            labels, scores, counts = self._best(pack(text), k, threshold)
-            named = self._labels.of(labels, on_unicode_error).tolist() if labels.size else [[] for _ in text]
+        if not isinstance(text, str):
+            lines = pack(text if isinstance(text, list) else text_column(text))
+            labels, scores, counts = self._best(lines, k, threshold)
+            named = self._labels.of(labels, on_unicode_error).tolist() if labels.size else [[] for _ in counts]
             if labels.shape[1] and (counts == labels.shape[1]).all():
                 return named, list(scores)
             sizes = counts.tolist()

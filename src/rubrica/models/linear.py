@@ -27,6 +27,7 @@ from rubrica.models.graph import Graph, look_up
 from rubrica.models.storage import Tensors, take_rows
 from rubrica.text.ngrams import CHARACTERS, MAX_TOKENS, Index, Ngrams, count_ngrams, features, index_keys, weigh_counts
 from rubrica.text.tokenizer import token_pattern
+from rubrica.text.tokens import PackedTexts
 from rubrica.text.vocab import Vocab
 
 _TEXTS, _CHARACTERS = 1 << 10, 1 << 22  # of a stretch at most; a character becomes some 7 numbers of 8 bytes
@@ -157,11 +158,11 @@ def _two(found: Floats) -> Floats:
 def _stretches(texts: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
     """Yield some texts at a time with the place of the first; `_TEXTS` and `_CHARACTERS` limit how many."""
     first = size = 0
-    for place, text in enumerate(texts):
-        if place > first and (place - first == _TEXTS or size + len(text) > _CHARACTERS):
+    for place, length in enumerate(texts.sizes if isinstance(texts, PackedTexts) else map(len, texts)):
+        if place > first and (place - first == _TEXTS or size + length > _CHARACTERS):
             yield first, texts[first:place]
             first, size = place, 0
-        size += len(text)
+        size += length
     if len(texts):
         yield first, texts[first:]
 

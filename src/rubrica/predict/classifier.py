@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 
 from rubrica.artifact.fasttext_model import open_model
 from rubrica.artifact.folder import Artifact, check_writable, save_artifact
-from rubrica.data.objects import GIVEN, SEPARATOR, column_of, label_columns, list_in, ones
+from rubrica.data.arrow_texts import text_column
+from rubrica.data.objects import GIVEN, SEPARATOR, label_columns, list_in, ones
 from rubrica.models.ensemble import Ensemble
 from rubrica.models.family import Inputs
 from rubrica.scoring.report import Report
 from rubrica.scoring.task import Floats, Tally
 from rubrica.text.strings import as_texts
+from rubrica.text.tokens import PackedTexts
 
 if TYPE_CHECKING:
     from rubrica.vectors.neighbours import Neighbour
@@ -72,14 +74,14 @@ class Classifier:
             answers += self._name(strings, abstain_below) if k is None else self._rank(strings, k)
         return answers
 
-    def _name(self, texts: list[str], abstain_below: float | None) -> list[Any]:
+    def _name(self, texts: Sequence[str], abstain_below: float | None) -> list[Any]:
         """The answer to each text."""
         if self._ensemble.search is None:
             return self.task.decide(self._answer(texts), abstain_below)
         best, highest = self._find(texts)
         return self.task.name_answers(best, None if abstain_below is None else highest >= abstain_below)
 
-    def _rank(self, texts: list[str], k: int) -> list[list[str]]:
+    def _rank(self, texts: Sequence[str], k: int) -> list[list[str]]:
         """The k most probable labels of each text."""
         if self._ensemble.search is None:
             best = np.argsort(-self._answer(texts), axis=1, kind="stable")[:, :k].tolist()
@@ -87,23 +89,25 @@ class Classifier:
             best = self._ensemble.search.best(self._inputs(texts), k).classes.tolist()
         return [[self.task.labels[place] for place in row] for row in best]
 
-    def _find(self, texts: list[str]) -> tuple[NDArray[np.int32], Floats]:
+    def _find(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], Floats]:
         """The most probable class of each text and its probability, where a tree finds them."""
         assert self._ensemble.search is not None
         best = self._ensemble.search.best(self._inputs(texts), 1)
         return best.classes[:, 0], np.exp(best.log_probabilities[:, 0])
 
-    def _inputs(self, texts: list[str]) -> Inputs:
+    def _inputs(self, texts: Sequence[str]) -> Inputs:
         return self._ensemble.inputs(texts, self._ensemble.read(texts, self.artifact.vocab))
 
-    def _answer(self, texts: list[str]) -> Floats:
+    def _answer(self, texts: Sequence[str]) -> Floats:
         return self._ensemble.answer(texts, self.artifact.vocab)
 
-    def _stretches(self, texts: Any, count: int) -> Iterator[list[str]]:
+    def _stretches(self, texts: Any, count: int) -> Iterator[Sequence[str]]:
         """Yield the texts of a column, `count` at a time."""
-        texts = column_of(texts)
+        texts, raw = text_column(texts), self.config.model.reads_raw
         for first in range(0, len(texts), count):
-            yield as_texts(texts[first : first + count], first, raw=self.config.model.reads_raw)
+            part = texts[first : first + count]
+            fits = isinstance(part, PackedTexts) and (raw or part.is_composed())
+            yield part if fits else as_texts(part, first, raw=raw)
 
     def _texts_at_a_time(self, most: int) -> int:
         """How many texts to answer at a time: fewer of many classes, unless a tree finds them."""
@@ -187,7 +191,7 @@ class Classifier:
 
         self.task.check_abstaining(abstain_below)
         texts, labels = _with_labels(texts, layout) if labels is None else (texts, self._label_column(labels, **layout))
-        texts = column_of(texts)
+        texts = text_column(texts)
         if not len(texts) or len(texts) != len(labels):
             raise ValueError(f"{len(texts)} texts and {len(labels)} labels; give as many labels as texts, at least one")
         targets, unknown = encode_scored(self.task, labels, name)  # first: a wrong label is found at once

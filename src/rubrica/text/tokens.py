@@ -11,10 +11,11 @@ Letters: N texts, V words.
 import re
 import weakref
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import chain, islice, pairwise
 from typing import Any, NamedTuple
+from unicodedata import is_normalized
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,49 @@ class Packed(NamedTuple):
     data: NDArray[np.uint8]
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
+
+
+class PackedTexts(Sequence[str]):
+    """Texts that came in one piece, as a column of Arrow does; one is a string only where it is asked for.
+
+    Args:
+        packed: The texts. All of `packed.data` between the first and the last is looked at, gaps too.
+    """
+
+    def __init__(self, packed: Packed) -> None:
+        self.packed = packed
+
+    def __len__(self) -> int:
+        return len(self.packed.starts)
+
+    def __getitem__(self, index: Any) -> Any:
+        """One text, or the texts of a slice without a copy of their bytes."""
+        starts, ends = self.packed.starts[index], self.packed.ends[index]
+        if not isinstance(index, slice):
+            return self.packed.data[starts:ends].tobytes().decode()
+        first, last = int(starts.min(initial=len(self.packed.data))), int(ends.max(initial=0))
+        return PackedTexts(Packed(self.packed.data[first:last], starts - first, ends - first))
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self.__getitem__, range(len(self)))
+
+    @property
+    def sizes(self) -> list[int]:
+        """Bytes of each text, (N,)."""
+        return (self.packed.ends - self.packed.starts).tolist()
+
+    def is_composed(self) -> bool:
+        """Whether all texts are in Unicode's composed form; False also where one is no UTF-8."""
+        data, starts, ends = self.packed
+        if not data.size or data.max() < 128:
+            return True
+        try:
+            whole = data.tobytes().decode()
+        except UnicodeDecodeError:
+            return False
+        # A part of a composed string is composed, if it does not begin or end inside of a character.
+        places = np.concatenate([starts[starts < len(data)], ends[ends < len(data)]])
+        return is_normalized("NFC", whole) and not bool((data[places] >> 6 == 0b10).any())
 
 
 class WordIndex(NamedTuple):
@@ -135,15 +179,25 @@ class WordCounter:
 
 def prepare(texts: Sequence[str], lowercase: bool) -> tuple[NDArray[np.uint8], Any, Any, int]:
     """The texts packed, as the native core wants them, and how many threads they are worth."""
-    if lowercase and any(special in text for special in _SPECIAL for text in texts if not text.isascii()):
+    if lowercase and _has_special(texts):
         texts = [text.lower() for text in texts]
     packed = pack(texts)
     threads = max(1, min(native.num_threads(), len(packed.data) // _BYTES_PER_THREAD))
     return *packed, threads
 
 
+def _has_special(texts: Sequence[str]) -> bool:
+    """Whether a text has a character that Python must lower-case."""
+    if isinstance(texts, PackedTexts):
+        whole = texts.packed.data.tobytes()
+        return not whole.isascii() and any(special.encode() in whole for special in _SPECIAL)
+    return any(special in text for special in _SPECIAL for text in texts if not text.isascii())
+
+
 def pack(texts: Sequence[str]) -> Packed:
     """Texts in one piece, without a Python object for each where the native core is there."""
+    if isinstance(texts, PackedTexts):
+        return texts.packed
     # One join and one encode for all texts; "surrogatepass" for the halves of pairs that a str may hold.
     joined = "\0".join(texts).encode("utf-8", "surrogatepass")
     data = np.frombuffer(joined, np.uint8)
