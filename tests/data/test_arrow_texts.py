@@ -8,8 +8,12 @@ import pytest
 
 import rubrica
 from made_models import LABELS, make, make_bag
+from ragged import needs_native
+from rubrica.artifact.fasttext_file import write_fasttext
 from rubrica.data.arrow_texts import ArrowTexts, text_column
 from rubrica.kernels import native
+from rubrica.learning.fasttext import FastTextTraining, train_fasttext
+from rubrica.models.fasttext import FastText
 from rubrica.predict import classifier
 from rubrica.predict.classifier import Classifier
 from rubrica.text.tokens import Packed, PackedTexts, WordCounter, pack
@@ -129,6 +133,20 @@ def test_answers_are_those_of_a_list(name, monkeypatch):
         monkeypatch.setattr(PackedTexts, "__iter__", lambda self: pytest.fail("a text became a string"))
         monkeypatch.setattr(classifier, "as_texts", lambda *args, **named: pytest.fail("a list of strings"))
         assert model.predict(pa.array(TEXTS)) == answers
+
+
+@needs_native  # which trains the model
+def test_a_fasttext_model_reads_the_bytes_as_they_are_written(tmp_path, monkeypatch):
+    lines = [f"__label__{label} {words}" for label, words in (("x", "a b e\u0301"), ("y", "p o \u00e9"))] * 20
+    settings = FastText(embedding_dim=4, min_n=2, max_n=3, num_buckets=50)
+    write_fasttext(*train_fasttext(pack(lines), settings, FastTextTraining(lr=1.0)), tmp_path / "m.bin")
+    model = rubrica.load(tmp_path / "m.bin")
+    expected, answers = model.logits(ODD), model.predict(ODD)
+    assert len(np.unique(expected.round(4), axis=0)) > 5
+    monkeypatch.setattr(PackedTexts, "__iter__", lambda self: pytest.fail("a text became a string"))
+    monkeypatch.setattr(classifier, "as_texts", lambda *args, **named: pytest.fail("a list of strings"))
+    np.testing.assert_array_equal(model.logits(pa.array(ODD)), expected)
+    assert model.predict(polars.Series(ODD)) == answers
 
 
 def test_what_is_not_composed_or_no_utf8_is_told():
