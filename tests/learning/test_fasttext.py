@@ -11,6 +11,7 @@ from rubrica.learning.fasttext import FastTextTraining, train_fasttext
 from rubrica.learning.fasttext_quantize import quantize_fasttext
 from rubrica.models.fasttext import FastText
 from rubrica.text.tokens import Packed
+from rubrica.vectors.word_vectors import Vectors
 
 fasttext = pytest.importorskip("fasttext", reason="fastText is not installed")
 
@@ -110,7 +111,7 @@ def test_a_model_learns_on_with_new_words_and_labels(texts, tmp_path):
                        start=(settings, tensors))  # fmt: skip
 
 
-def test_words_start_at_given_vectors(texts, tmp_path):
+def test_words_start_at_given_vectors(texts, tmp_path, monkeypatch):
     file = tmp_path / "some.vec"
     file.write_text("3 4\nball 1 2 3 4\nnever 5 6 7 8\nbank 0 0 0 1\n")
     settings = FastText(embedding_dim=4, min_count=1000)
@@ -119,6 +120,8 @@ def test_words_start_at_given_vectors(texts, tmp_path):
     assert set(theirs.words) == {"ball", "bank", "never"}
     np.testing.assert_array_equal(theirs.get_word_vector("never"), [5, 6, 7, 8])
     np.testing.assert_array_equal(theirs.get_word_vector("ball"), [1, 2, 3, 4])
+    monkeypatch.setattr(Vectors, "stretches", lambda self: iter(np.split(self.matrix, [0, 1, 3])))  # as of a large file
+    assert equal((found, tensors), train_fasttext(texts, settings, FastTextTraining(lr=0.0, epochs=1, vectors=file)))
     with pytest.raises(VectorsError, match="4 numbers a word, and the model has rows of 10"):
         train_fasttext(texts, TINY, FastTextTraining(vectors=file))
 

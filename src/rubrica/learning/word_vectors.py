@@ -69,14 +69,13 @@ def train_subword_vectors(
     frequent = [word for word, count in zip(words, counts.tolist(), strict=True) if count >= min_count]
     source = f"{len(texts)} own texts"
     check_enough(source, len(frequent), min_count=min_count, dim=dim)
-    _, buckets = hash_runs(frequent, Runs(min_n, max_n, _MOST_BUCKETS))
     settings = FastText(
         kind="cbow" if cbow else "skipgram",
         loss="ns",
         embedding_dim=dim,
         min_n=min_n,
         max_n=max_n,
-        num_buckets=max(1, min(_MOST_BUCKETS, _BUCKETS_PER_RUN * len(np.unique(buckets)))),
+        num_buckets=_num_buckets(frequent, min_n, max_n),
         min_count=min_count,
     )
     lines = []
@@ -85,3 +84,9 @@ def train_subword_vectors(
         lines += [" ".join(tokens[start:end]) for start, end in pairwise(starts.tolist())]
     training = FastTextTraining(lr=_LR, epochs=epochs, seed=seed)
     return SubwordVectors(*train_fasttext(pack(lines), settings, training, progress=progress), source)
+
+
+def _num_buckets(words: Sequence[str], min_n: int, max_n: int) -> int:
+    """How many buckets the runs of these words are worth, at least 1."""
+    _, buckets = hash_runs(words, Runs(min_n, max_n, _MOST_BUCKETS))
+    return max(1, min(_MOST_BUCKETS, _BUCKETS_PER_RUN * len(np.unique(buckets))))
