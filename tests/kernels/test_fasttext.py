@@ -98,6 +98,21 @@ def test_the_number_of_threads_and_the_place_in_a_batch_change_nothing(monkeypat
 
 
 @needs_native
+@pytest.mark.parametrize("pruned", [False, True])
+def test_words_that_were_met_before_have_the_rows_of_words_that_were_not(monkeypatch, pruned):
+    monkeypatch.setenv("RUBRICA_THREADS", "1")
+    engine = Engine(*make_model(pruned=pruned, quantised=2 if pruned else 0))
+    draw = random.Random(0)
+    words = [f"{draw.getrandbits(64):x}"[: draw.randint(1, 16)].encode() for _ in range(60_000)]  # more than are kept
+    words += [b"x" * 100, b"goal", b"__label__two", b"__label__none"] * 5000
+    draw.shuffle(words)
+    texts = [b" ".join(words[i : i + 50]) for i in range(0, len(words), 50)] * 2
+    at_once = engine.sentence_vectors(pack(texts))
+    one_by_one = np.concatenate([engine.sentence_vectors(pack([text])) for text in texts])
+    assert at_once.tobytes() == one_by_one.tobytes()
+
+
+@needs_native
 def test_a_text_outside_of_its_bytes_is_refused():
     engine = Engine(*make_model())
     data = np.zeros(4, np.uint8)
