@@ -1,4 +1,4 @@
-// The words that a thread has met in a call, with their rows. Most words of a text were in one of the texts before it,
+// The words that a thread has met, with their rows. Most words of a text were in one of the texts before it,
 // and to find them again takes a tenth of the time that it takes to hash and look up their runs of characters. A full
 // memo forgets everything, so it follows the texts.
 #pragma once
@@ -42,8 +42,9 @@ class Memo {
     int32_t size = -1, count = 0, id = -1;  // a size of -1: no word
   };
 
-  // A memo that is not open serves nobody: for a few texts it is not worth its 4 MB.
+  // A memo that is not open serves nobody: for a few texts it is not worth its 2 MB.
   void open() {
+    if (!words_.empty()) return;
     words_.assign(kWords, Word{});
     bytes_.resize(kBytes), rows_.resize(kRows);
   }
@@ -79,8 +80,8 @@ class Memo {
   }
 
  private:
-  static constexpr size_t kWords = 1 << 16;  // half of them used
-  static constexpr int64_t kBytes = 1 << 19, kRows = 1 << 19, kLongest = 64;
+  static constexpr size_t kWords = 1 << 15;  // half of them used
+  static constexpr int64_t kBytes = 1 << 18, kRows = 1 << 18, kLongest = 64;
   std::vector<Word> words_;
   std::vector<uint8_t> bytes_;
   std::vector<int32_t> rows_;

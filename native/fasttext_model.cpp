@@ -203,7 +203,7 @@ RUBRICA_API int64_t rubrica_fasttext_vectors(void* handle, int threads, int64_t 
                                              int64_t D, float* vectors) try {
   const Model& model = *static_cast<const Model*>(handle);
   if (D != model.input.D) return -1;
-  return for_texts(threads, N, size, starts, ends, [&](int64_t i, Scratch& scratch) {
+  return for_texts(model, threads, N, size, starts, ends, [&](int64_t i, Scratch& scratch) {
     const uint8_t* text = texts + starts[i];
     float* vector = vectors + i * D;
     if (words != 0) return word_vector(model, text, ends[i] - starts[i], scratch, vector);

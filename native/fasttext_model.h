@@ -8,6 +8,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 
@@ -65,8 +66,8 @@ struct Matrix {
   void expand(int64_t rows) {
     expanded.resize(static_cast<size_t>(rows * D));
     for (int64_t row = 0; row < rows; row++)
-      each_part(row, [&](int64_t first, int64_t width, const float* numbers) {
-        for (int64_t j = 0; j < width; j++) expanded[static_cast<size_t>(row * D + first + j)] = norm_of(row) * numbers[j];
+      each_part(row, [norm = norm_of(row), to = expanded.data() + row * D](int64_t first, int64_t width, const float* of) {
+        for (int64_t j = 0; j < width; j++) to[first + j] = norm * of[j];
       });
   }
 
@@ -104,11 +105,14 @@ struct Node {
 
 enum Loss { kSoftmax, kHierarchical, kNegative, kOneVsAll };  // in the order of kernels/fasttext.py
 
+constexpr int64_t kWorthAMemo = 1 << 17;  // bytes of texts, after which a memo's 2 MB are worth it
+constexpr size_t kMostTokens = 1 << 16;  // of a text; the room for a longer one is given back
 constexpr int64_t kRowsAtATime = 256;  // rows on their way from memory: 16 KB of rows of a cache line
 
-// What a thread needs for a text; it only grows.
+// What a thread needs for a text; it only grows, and the model keeps it for the next call.
 struct Scratch {
   Memo memo;
+  int64_t bytes = 0;  // of texts that were read with it
   std::vector<Token> tokens;
   std::vector<uint32_t> hashes;
   std::vector<uint8_t> marked;
@@ -132,6 +136,23 @@ struct Model {
   Matrix input, output;
   std::vector<float> tiles;  // the output, kLanes labels side by side
   std::vector<Node> tree;
+  mutable std::mutex mutex;
+  mutable std::vector<std::unique_ptr<Scratch>> resting;
+
+  // A scratch that rests, or a new one. Nobody waits for another: a lock that is taken may stay so in a forked child.
+  std::unique_ptr<Scratch> take() const {
+    const std::unique_lock<std::mutex> lock(mutex, std::try_to_lock);
+    if (!lock || resting.empty()) return std::make_unique<Scratch>();
+    std::unique_ptr<Scratch> found = std::move(resting.back());
+    resting.pop_back();
+    return found;
+  }
+
+  void put_back(std::unique_ptr<Scratch> scratch) const {
+    if (scratch->tokens.capacity() > kMostTokens) return;
+    const std::unique_lock<std::mutex> lock(mutex, std::try_to_lock);
+    if (lock) resting.push_back(std::move(scratch));
+  }
 
   int32_t find(const uint8_t* word, int64_t size, uint32_t hash) const {
     const size_t mask = slots.size() - 1;
@@ -284,17 +305,20 @@ inline bool is_within(int64_t start, int64_t end, int64_t size) { return 0 <= st
 // Calls each(i, scratch) for all of N texts, some of them at a time by each thread. Says 0, or -1 for a text that does
 // not lie within `size` bytes.
 template <typename Each>
-int64_t for_texts(int threads, int64_t N, int64_t size, const int64_t* starts, const int64_t* ends, Each each) {
+int64_t for_texts(const Model& model, int threads, int64_t N, int64_t size, const int64_t* starts, const int64_t* ends, Each each) {
   for (int64_t i = 0; i < N; i++)
     if (!is_within(starts[i], ends[i], size)) return -1;
-  constexpr int64_t kWorthAMemo = 1 << 17;  // bytes of texts a thread
   constexpr int64_t kTexts = 32;  // at a time: some 30 microseconds, beside which asking for them costs nothing
   std::atomic<int64_t> next{0};
   parallel(threads, [&](int) {
-    Scratch scratch;
-    if (size / threads >= kWorthAMemo) scratch.memo.open();
+    std::unique_ptr<Scratch> scratch = model.take();
     for (int64_t first; (first = next.fetch_add(kTexts, std::memory_order_relaxed)) < N;)
-      for (int64_t i = first; i < std::min(N, first + kTexts); i++) each(i, scratch);
+      for (int64_t i = first; i < std::min(N, first + kTexts); i++) {
+        each(i, *scratch);
+        scratch->bytes += ends[i] - starts[i];
+        if (scratch->bytes >= kWorthAMemo) scratch->memo.open();
+      }
+    model.put_back(std::move(scratch));
   });
   return 0;
 }

@@ -1,6 +1,7 @@
 """The parts of fastText's engine: native and twin give the same, the heap is libstdc++'s, and no array is left."""
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -110,6 +111,18 @@ def test_words_that_were_met_before_have_the_rows_of_words_that_were_not(monkeyp
     at_once = engine.sentence_vectors(pack(texts))
     one_by_one = np.concatenate([engine.sentence_vectors(pack([text])) for text in texts])
     assert at_once.tobytes() == one_by_one.tobytes()
+
+
+@needs_native
+def test_several_threads_ask_one_model():
+    engine = Engine(*make_model(loss="hs"))
+    texts = pack([b" ".join(draw.choices([*WORDS, b"new", b"words"], k=40)) for draw in map(random.Random, range(500))])
+    expected = engine.best(texts, 2)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: engine.best(texts, 2), range(40)))
+    for best in found:
+        for mine, theirs in zip(best, expected, strict=True):
+            assert mine.tobytes() == theirs.tobytes()
 
 
 @needs_native
