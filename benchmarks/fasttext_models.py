@@ -1,11 +1,11 @@
 """Texts a second of fastText's own models, beside fastText itself and its fastest copies: a list or a file to labels.
 
 The models are fastText's: bigrams of AG News (dim 10, 2,000,000 buckets), runs of 3 to 6 characters of the same texts,
-and lid.176.ftz. Each side runs in a process of its own: it imports its package, opens the model (seconds of loading), answers all texts once
-to warm up, and then once more (texts a second); its largest memory is read at the end. The sides take turns.
-fastText 0.9.3 has one thread. The texts are as they are: what fastText wants done to them is not counted. A list is
-answered by the call that each side documents for it (fastText by its inner one, whose result numpy 2 can hold); a file
-goes line by line into lists where the side has no call for files.
+and lid.176.ftz. Each side runs in a process of its own: it imports its package, opens the model (seconds of loading),
+answers all texts once to warm up, and then once more (texts a second); its largest memory is read at the end. The sides
+take turns. fastText 0.9.3 has one thread. The texts are as they are: what fastText wants done to them is not counted.
+A list is answered by the call that each side documents for it (fastText by its inner one, whose result numpy 2 can
+hold); a file goes line by line into lists where the side has no call for files.
 
 Expected before measuring, one thread: a text of 40 words has 240 bytes to hash, 0.4 us, 40 words to find, 0.3 us, and
 80 rows of a cache line, half of them from main memory, 1 us: 500 thousand texts a second. fastText: 80 to 110 thousand.
