@@ -41,4 +41,4 @@ def test_thousands_of_classes_of_few_texts_are_learned():
     splits = {"train": examples(range(4)), "test": examples(range(4, 6))}
     model = train(Dataset("many", splits, (), "", task_of(classes, lists=False)), config=load_recipe("bag"))
     assert model.artifact.metrics["test"]["accuracy"] > 0.97
-    assert (model.artifact.config.training.epochs, model.artifact.config.training.lr) == (5, 4.0)
+    assert (model.artifact.config.training.epochs, model.artifact.config.training.lr) == (8, 4.0)

@@ -61,7 +61,9 @@ def test_many_classes_of_few_texts_take_long_steps():
     assert found(10_000, 150) == (20, 0.5)
     assert found(1_000_000, 1000) == (5, 0.5)
     assert found(3000, 300) == (50, 1.0)
-    assert found(15_000, 3000) == (5, 4.0)
+    assert found(18_000, 3000) == (8, 4.0)
+    assert found(25_000, 3000) == (6, 4.0)
+    assert found(60_000, 3000) == (5, 4.0)
     assert found(15_000, 3000, "training.epochs=20", "training.lr=0.1") == (20, 0.1)
     assert choose_length(load_recipe("gru"), 15_000, 3000).training.lr == load_recipe("gru").training.lr
 

@@ -138,10 +138,10 @@ class SgdTraining(Training, frozen=True, kw_only=True):
     def choose_epochs(self, num_texts: int, batch_size: int, num_classes: int, compared: int) -> int:
         """Chooses the number of epochs that reads about 200,000 texts, from 5 to 50; fewer above 600 classes.
 
-        A text takes as long as it has classes to be compared with. Where a tree finds the class, each class is read
-        about 75 times at least.
+        A text takes as long as it has classes to be compared with. Each class is read about 75 times at least where a
+        tree finds it; elsewhere 50 times, unless it takes more than 8 epochs.
         """
-        by_class = 75 * num_classes / num_texts if compared < num_classes else 0
+        by_class = 75 * num_classes / num_texts if compared < num_classes else min(8, 50 * num_classes / num_texts)
         return max(5, min(50, round(max(by_class, 200_000 / num_texts * min(1, 600 / compared)))))
 
     def choose_rest(self, num_texts: int, num_classes: int, compared: int) -> Self:
