@@ -62,7 +62,7 @@ def to_artifact(settings: FastText, tensors: Tensors, path: str | Path) -> Artif
         raise ArtifactError(path, "two labels have one name; the file is damaged, copy it again")
     task = scored_task(labels, alone=settings.loss == "ova")
     config = make_config(model=settings.to_dict(), training={"batch_size": _BATCH_SIZE})
-    return Artifact(config, task, Vocab(["<pad>", "<unk>"], 1, lowercase=False), tensors)
+    return Artifact(config, task, Vocab(["<pad>", "<unk>"], 1, lowercase=False), dict(tensors))
 
 
 def label_names(settings: FastText, tensors: Tensors) -> list[str]:

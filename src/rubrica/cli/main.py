@@ -145,7 +145,7 @@ def seminar(data: str, vectors: str, out: str | None, ladder: bool, seeds: int |
     "--from",
     "start",
     metavar="MODEL",
-    help="Go on from this bag or fastText model; keep its words and labels, add new ones.",
+    help="Go on from this bag or fastText model; keep words and labels, add new.",
 )
 @click.option("--size", type=click.Choice(["small", "base", "large"]), help="Size of the model.  [default: base]")
 @click.option("--recipe", help="A recipe's name, a TOML file, or the config.json of a model to repeat.")

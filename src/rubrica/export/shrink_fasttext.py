@@ -112,5 +112,5 @@ def sizes_of(settings: FastText, tensors: Tensors, *, output: bool, pruned: bool
     of_row = np.full(settings.num_rows, _BUCKET if pruned else 0, np.int64)
     of_row[:words] = names[:words]
     of_row += parts_of(dim, _DSUB) + 1
-    order = rank_rows(settings, tensors) if pruned else slice(None)
+    order = rank_rows(settings, dict(tensors)) if pruned else slice(None)
     return np.asarray(fixed + np.cumsum(of_row[order]))

@@ -7,12 +7,10 @@ from typing import Any, NamedTuple
 
 from rubrica.fasttext.arguments import Values, to_settings
 from rubrica.learning.fasttext import FastTextTraining, Progress, Tensors, train_fasttext
-from rubrica.learning.progress import progress_bar
+from rubrica.learning.progress import progress_of_shares
 from rubrica.models.fasttext import FastText
 
 log = logging.getLogger(__name__)
-
-_TICKS = 200  # of a bar: as many as a terminal is wide
 
 
 class Codes(NamedTuple):
@@ -83,13 +81,5 @@ def _shown(title: str, verbose: int) -> Iterator[Progress | None]:
     if verbose < 2:
         yield None
         return
-    with progress_bar(title, _TICKS) as advance:
-        ticks = 0
-
-        def show(share: float, loss: float, lr: float) -> None:
-            nonlocal ticks
-            while ticks < round(share * _TICKS):
-                ticks += 1
-                advance(f"loss {loss:.4f} lr {lr:.4f}")
-
+    with progress_of_shares(title) as show:
         yield show
