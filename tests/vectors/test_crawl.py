@@ -12,7 +12,7 @@ import pytest
 
 import rubrica.fasttext as door
 from rubrica.errors import VectorsError
-from rubrica.fasttext import util
+from rubrica.vectors import crawl
 from rubrica.vectors.crawl import LANGUAGES, download_crawl
 
 CONTENT = struct.pack("<i", 793712314) + os.urandom(3 << 20)
@@ -86,6 +86,8 @@ def test_half_a_file_or_another_one_leaves_nothing(site, pages, tmp_path, page, 
 def test_a_packed_file_that_is_here_is_taken(pages, tmp_path):
     (tmp_path / f"{NAME}.gz").write_bytes(pages[f"/files/{NAME}.gz"])
     assert download_crawl("de", tmp_path, site="http://127.0.0.1:1/none").read_bytes() == CONTENT
+    with pytest.raises(VectorsError, match="could not be downloaded"):
+        download_crawl("de", tmp_path, anew=True, site="http://127.0.0.1:1/none")
 
 
 def test_without_a_network_it_says_how_else(site, tmp_path):
@@ -105,7 +107,7 @@ def test_without_a_network_it_says_how_else(site, tmp_path):
 
 def test_the_call_of_the_module(site, tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(util, "download_crawl", partial(download_crawl, site=site))
+    monkeypatch.setattr(crawl, "download_crawl", partial(download_crawl, site=site))
     assert door.util.download_model("de") == NAME
     (tmp_path / NAME).write_bytes(b"old")
     assert door.util.download_model("de") is None

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from rubrica.fasttext.faults import value_errors
 from rubrica.fasttext.model import Model
 from rubrica.learning.progress import progress_bar
-from rubrica.vectors.crawl import download_crawl, file_of
 
 log = logging.getLogger(__name__)
 _MAPPED = 100_000  # rows that the new axes are found by: the most frequent words
@@ -63,7 +62,7 @@ def download_model(lang_id: str, if_exists: str = "strict", dimension: int | Non
     Args:
         lang_id: The code of a language, such as "de".
         if_exists: What to do if the file is here: "strict" says so and returns None, "ignore" returns its name,
-            "overwrite" fetches it again.
+            "overwrite" fetches it again, though a packed one is here.
         dimension: Has no effect, as in fastText; `reduce_model` makes the vectors shorter.
 
     Returns:
@@ -74,6 +73,8 @@ def download_model(lang_id: str, if_exists: str = "strict", dimension: int | Non
     """
     if if_exists not in ("strict", "ignore", "overwrite"):
         raise ValueError(f"if_exists is {if_exists!r}, expected strict, ignore or overwrite")
+    from rubrica.vectors.crawl import download_crawl, file_of  # late: few programs fetch
+
     with value_errors():
         name = file_of(lang_id)
         if Path(name).is_file() and if_exists != "overwrite":
@@ -90,5 +91,5 @@ def download_model(lang_id: str, if_exists: str = "strict", dimension: int | Non
                     ticks += 1
                     advance(f"{done >> 20} of {size >> 20} MB")
 
-            download_crawl(lang_id, Path(), progress=show)
+            download_crawl(lang_id, Path(), anew=if_exists == "overwrite", progress=show)
     return name

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any
-from urllib.request import urlopen
 
 from rubrica.artifact.fasttext_file import MAGIC
 from rubrica.data.reachable import is_reachable
@@ -48,18 +47,19 @@ def download_crawl(
     language: str,
     folder: Path,
     *,
+    anew: bool = False,
     site: str = SITE,
     timeout_seconds: float = 10.0,
     progress: Progress = lambda done, size: None,
 ) -> Path:
     """Fetch the model of a language, some 4.5 GB, and unpack it, to some 7 GB; an old file is replaced.
 
-    A packed file that lies in the folder already is unpacked in place of a download. The file gets its name when it is
-    complete; what breaks off leaves nothing.
+    The file gets its name when it is complete; what breaks off leaves nothing.
 
     Args:
         language: A code of `LANGUAGES`.
         folder: Where the file goes.
+        anew: Whether it is fetched even if the packed file lies in the folder; else that one is unpacked.
         site: The address of the folder that has the packed files.
         timeout_seconds: How long the server may be silent.
         progress: See `Progress`.
@@ -69,7 +69,7 @@ def download_crawl(
     """
     name = file_of(language)
     packed, place = folder / f"{name}.gz", folder / name
-    source, size = _open(packed, f"{site}/{packed.name}", timeout_seconds)
+    source, size = _open(packed, f"{site}/{packed.name}", timeout_seconds, anew=anew)
     with source, written_whole(place, VectorsError) as part, part.open("wb") as file:
         for block in _unpack(_Counted(source, size, progress), f"{site}/{packed.name}"):
             file.write(block)
@@ -89,11 +89,13 @@ class _Counted:
         return block
 
 
-def _open(packed: Path, address: str, timeout_seconds: float) -> tuple[IO[bytes], int]:
+def _open(packed: Path, address: str, timeout_seconds: float, *, anew: bool) -> tuple[IO[bytes], int]:
     """The packed file that is here already, or that the site sends; and its bytes (0: unknown)."""
+    from urllib.request import urlopen  # late: it takes as long as a small model
+
     by_hand = f"without a network, fetch {address} on another machine, put it at {packed} and call again"
     try:
-        if packed.is_file():
+        if packed.is_file() and not anew:
             return packed.open("rb"), packed.stat().st_size
         if not is_reachable(address):
             raise ConnectionError("the server does not answer")
