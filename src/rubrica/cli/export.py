@@ -85,7 +85,6 @@ def _quantize_file(model: str, max_size: float, out: str | None, data: str | Non
     with faults_of(data or model):
         report = shrink_file(Path(model), place, max_size, examples=examples, name=data or model)
     print_export(report)
-    click.echo(f"wrote {place}", err=True)
 
 
 def _export(model: str, out: str, data: str | None, change: "Change", *, onnx: bool = False, **columns: Any) -> None:
