@@ -1,13 +1,15 @@
 """A fastText file made smaller: fastText itself reads what is written, and counts the same rows."""
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from rubrica import load
-from rubrica.artifact.fasttext_file import read_fasttext
+from rubrica.artifact.fasttext_file import read_fasttext, write_fasttext
 from rubrica.cli.main import rubrica as command
 from rubrica.errors import ArtifactError, RubricaError
 from rubrica.export.shrink_fasttext import shrink_file, sizes_of
+from rubrica.learning.fasttext_quantize import quantize_fasttext, rank_rows
 
 fasttext = pytest.importorskip("fasttext", reason="fastText is not installed")
 
@@ -55,16 +57,23 @@ def test_the_file_fits_and_fasttext_reads_it(folder, tmp_path, name, share):
 @pytest.mark.parametrize("pruned", [False, True])
 @pytest.mark.parametrize("output", [False, True])
 def test_the_size_is_foreseen_to_the_byte(folder, tmp_path, output, pruned):
-    from rubrica.artifact.fasttext_file import write_fasttext
-    from rubrica.learning.fasttext_quantize import quantize_fasttext
-
     settings, tensors = read_fasttext(folder / "many.bin")
     sizes = sizes_of(settings, tensors, output=output, pruned=pruned)
     cutoff = 280 if pruned else 0
-    write_fasttext(
-        *quantize_fasttext(settings, tensors, cutoff=cutoff, norms=True, output=output), tmp_path / "made.ftz"
-    )
+    made = quantize_fasttext(settings, tensors, cutoff=cutoff, norms=True, output=output)
+    write_fasttext(*made, tmp_path / "made.ftz")
+    assert read_fasttext(tmp_path / "made.ftz")[0] == made[0]
     assert (tmp_path / "made.ftz").stat().st_size == sizes[cutoff - 1]
+
+
+def test_the_end_of_a_line_stays_however_short_its_row_is(folder):
+    settings, tensors = read_fasttext(folder / "few.bin")
+    rows, end = np.array(tensors["input.weight"]), fasttext.load_model(str(folder / "few.bin")).get_word_id("</s>")
+    rows[end] = 0
+    order = rank_rows(settings, tensors | {"input.weight": rows})
+    lengths = np.linalg.norm(rows, axis=1)[order]
+    assert order[0] == end
+    assert (np.diff(lengths[1:]) <= 1e-6).all()
 
 
 def test_what_cannot_become_smaller_says_why(folder, tmp_path):
