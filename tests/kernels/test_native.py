@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from rubrica.errors import ConfigError
+from rubrica.errors import ConfigError, RubricaError
 from rubrica.kernels import native
+from rubrica.kernels.product_quantizer import quantize_rows
 
 CACHED = (native.library, native._load_best)
 
@@ -71,6 +73,18 @@ def test_without_a_library_numpy_computes_and_says_nothing(folder, monkeypatch, 
     monkeypatch.setenv("RUBRICA_KERNELS", "native")
     with pytest.raises(ConfigError, match="RUBRICA_KERNELS is native, but this installation has no native core"):
         native.library()
+
+
+def test_why_there_is_none_is_said_as_it_is(folder, monkeypatch):
+    assert native.why_none() == native.NOT_BUILT
+    monkeypatch.setenv("RUBRICA_KERNELS", "numpy")
+    with pytest.raises(RubricaError, match="quantised by the native core; RUBRICA_KERNELS=numpy turns the native core"):
+        quantize_rows(np.zeros((256, 2), np.float32), 2)
+    monkeypatch.delenv("RUBRICA_KERNELS")
+    for function in CACHED:
+        function.cache_clear()
+    libraries(folder, monkeypatch, "x86-64-v2", cpu_level=2, version=native.VERSION - 1)
+    assert native.why_none().endswith(f"expected {native.VERSION}; install rubrica anew")
 
 
 @pytest.mark.parametrize("version", [native.VERSION - 1, native.VERSION + 1])

@@ -45,7 +45,15 @@ def load_fasttext(path: str | Path) -> Artifact:
     """
     from rubrica.artifact.fasttext_file import read_fasttext
 
-    settings, tensors = read_fasttext(path)
+    return to_artifact(*read_fasttext(path), path)
+
+
+def to_artifact(settings: FastText, tensors: Tensors, path: str | Path) -> Artifact:
+    """A supervised model as an artifact; `path` is what messages call it.
+
+    Raises:
+        ArtifactError: If it has no labels to answer with.
+    """
     if not settings.supervised:
         problem = f"a {settings.kind} model, which has word vectors and no labels; give a supervised model"
         raise ArtifactError(path, problem)
@@ -54,7 +62,7 @@ def load_fasttext(path: str | Path) -> Artifact:
         raise ArtifactError(path, "two labels have one name; the file is damaged, copy it again")
     task = scored_task(labels, alone=settings.loss == "ova")
     config = make_config(model=settings.to_dict(), training={"batch_size": _BATCH_SIZE})
-    return Artifact(config, task, Vocab(["<pad>", "<unk>"], 1, lowercase=False), tensors)
+    return Artifact(config, task, Vocab(["<pad>", "<unk>"], 1, lowercase=False), dict(tensors))
 
 
 def label_names(settings: FastText, tensors: Tensors) -> list[str]:

@@ -1,11 +1,15 @@
 """The commands `rubrica data` and `rubrica vectors`, and the flags that tell every command how to read its texts."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from rubrica.errors import DataError, RubricaError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +60,37 @@ def read_split(data: str, split: str | None, **columns: Any) -> "Examples":
     if split not in splits:
         raise click.UsageError(f"--split {split}: {data} has {', '.join(splits)}")
     return splits[split]
+
+
+def texts_in(file: str, **columns: Any) -> "Iterable[str]":
+    """The texts of a file, or the lines of standard input or of a file without a suffix as they come."""
+    from rubrica.data.large_files import iter_lines
+    from rubrica.data.layout import Layout
+    from rubrica.data.line_files import label_splitter, read_lines
+
+    layout = Layout(**columns)
+    if file != "-" and (Path(file).suffix or layout.is_delimited):
+        from rubrica.data.dataset import read_texts  # late: standard input needs no reader of formats
+
+        return read_texts(file, **columns)
+    if layout.is_delimited or layout.texts or layout.quotes is not None:
+        flags = "--text-column, --columns, --no-header, --delimiter and --quotes"
+        raise click.UsageError(f"{flags} are for files with columns; {file} has a text a line")
+    if Path(file).is_file():
+        from rubrica.data.large_files import read_text
+
+        return chain.from_iterable(read_lines(read_text(Path(file), encoding=layout.encoding), layout))
+    split = label_splitter(layout.label_prefix)
+    return (split(line)[1] for line in iter_lines(file, layout.encoding))
+
+
+@contextmanager
+def faults_of(data: str) -> Iterator[None]:
+    """Turn a ValueError about texts and labels into an error that names where they came from."""
+    try:
+        yield
+    except ValueError as error:
+        raise error if isinstance(error, RubricaError) else DataError(data, str(error)) from None
 
 
 @click.command()

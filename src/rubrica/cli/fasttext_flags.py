@@ -45,7 +45,7 @@ def _help(argument: "Argument", *, supervised: bool) -> str:
 
 
 def read_flags(command: str, words: Sequence[str]) -> dict[str, Any]:
-    """The values of flags by their names.
+    """The values of flags by their names; `-h` shows the help and ends.
 
     Raises:
         UsageError: If a flag is unknown, lacks its value, or has one of another type.
@@ -56,6 +56,10 @@ def read_flags(command: str, words: Sequence[str]) -> dict[str, Any]:
         name = word.removeprefix("-")
         if name == word:
             raise click.UsageError(f"{word!r} has no dash; expected -FLAG VALUE, see --help")
+        if name in ("h", "help"):
+            context = click.get_current_context()
+            click.echo(context.get_help())
+            context.exit()
         if name not in known:
             raise click.UsageError(f"no flag -{name}; {nearest(name, known)}")
         kind = known[name][0]

@@ -7,22 +7,17 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rubrica import __version__
-from rubrica.cli.data import data, data_options, read_split, text_options, vectors
-from rubrica.cli.units import FamilyName, parse_seconds, parse_setting, parse_size
-from rubrica.errors import ConfigError, DataError, RubricaError, require
+from rubrica.cli.data import data, data_options, faults_of, read_split, text_options, texts_in, vectors
+from rubrica.cli.export import convert, export, quantize
+from rubrica.cli.units import FamilyName, parse_seconds, parse_setting
+from rubrica.errors import ConfigError, RubricaError, require
 
 if TYPE_CHECKING:
-    from rubrica.config.groups import Storage
-    from rubrica.export.shrink import Change
     from rubrica.models.config import Config
     from rubrica.predict.classifier import Classifier
 
@@ -99,8 +94,8 @@ def rubrica(context: click.Context, quiet: bool) -> None:
     logger.setLevel(logging.ERROR if quiet else logging.INFO)
 
 
-rubrica.add_command(data)
-rubrica.add_command(vectors)
+for _command in (data, vectors, export, convert, quantize):
+    rubrica.add_command(_command)
 
 
 @rubrica.command()
@@ -146,7 +141,12 @@ def seminar(data: str, vectors: str, out: str | None, ladder: bool, seeds: int |
 @click.option("--out", required=True, help="New folder for the model.")
 @click.option("--model", type=FamilyName(), help="Which kind of model.  [default: gru]")
 @click.option("--vectors", help="File of word vectors, or a name of `rubrica vectors list`.")
-@click.option("--from", "start", metavar="MODEL", help="Go on from this bag; keep its words and labels, add new ones.")
+@click.option(
+    "--from",
+    "start",
+    metavar="MODEL",
+    help="Go on from this bag or fastText model; keep words and labels, add new.",
+)
 @click.option("--size", type=click.Choice(["small", "base", "large"]), help="Size of the model.  [default: base]")
 @click.option("--recipe", help="A recipe's name, a TOML file, or the config.json of a model to repeat.")
 @click.option("--epochs", type=int, help="Passes over the training texts.")
@@ -219,10 +219,10 @@ def _read_settings(
 
 
 def _settings_after(start: str) -> dict[str, Any]:
-    from rubrica.artifact.folder import load_artifact
+    from rubrica.artifact.fasttext_model import open_model
     from rubrica.learning.continuing import settings_after
 
-    return settings_after(load_artifact(start), None).to_dict()
+    return settings_after(open_model(start), None).to_dict()
 
 
 def _load(model: str, abstain_below: float | None) -> "Classifier":
@@ -234,15 +234,6 @@ def _load(model: str, abstain_below: float | None) -> "Classifier":
     except ValueError as error:
         raise click.UsageError(f"--abstain-below: {error}") from None
     return classifier
-
-
-@contextmanager
-def _faults_of(data: str) -> Iterator[None]:
-    """Turn a ValueError about texts and labels into an error that names where they came from."""
-    try:
-        yield
-    except ValueError as error:
-        raise error if isinstance(error, RubricaError) else DataError(data, str(error)) from None
 
 
 abstain_option = click.option(
@@ -265,7 +256,7 @@ def evaluate(
 
     classifier = _load(model, abstain_below)
     examples = read_split(data, split, **columns)
-    with _faults_of(data):
+    with faults_of(data):
         report = classifier.evaluate(
             examples.texts, examples.labels, abstain_below=abstain_below, name=data, label_separator=""
         )
@@ -289,30 +280,10 @@ def predict(model: str, file: str, all_classes: bool, abstain_below: float | Non
     without a suffix, or - for standard input. It may be packed, and hold fastText's labels, which are passed over.
     """
     classifier = _load(model, abstain_below)
-    for lines in classifier.iter_answers(_texts(file, **columns), all_classes=all_classes, abstain_below=abstain_below):
+    for lines in classifier.iter_answers(
+        texts_in(file, **columns), all_classes=all_classes, abstain_below=abstain_below
+    ):
         click.echo(lines)
-
-
-def _texts(file: str, **columns: Any) -> "Iterable[str]":
-    """The texts of a file, or the lines of standard input or of a file without a suffix as they come."""
-    from rubrica.data.large_files import iter_lines
-    from rubrica.data.layout import Layout
-    from rubrica.data.line_files import label_splitter, read_lines
-
-    layout = Layout(**columns)
-    if file != "-" and (Path(file).suffix or layout.is_delimited):
-        from rubrica.data.dataset import read_texts  # late: standard input needs no reader of formats
-
-        return read_texts(file, **columns)
-    if layout.is_delimited or layout.texts or layout.quotes is not None:
-        flags = "--text-column, --columns, --no-header, --delimiter and --quotes"
-        raise click.UsageError(f"{flags} are for files with columns; {file} has a text a line")
-    if Path(file).is_file():
-        from rubrica.data.large_files import read_text
-
-        return chain.from_iterable(read_lines(read_text(Path(file), encoding=layout.encoding), layout))
-    split = label_splitter(layout.label_prefix)
-    return (split(line)[1] for line in iter_lines(file, layout.encoding))
 
 
 @rubrica.command()
@@ -335,66 +306,3 @@ def info(model: str | None, env: bool, as_json: bool) -> None:
         print_info(facts, artifact.task.remark)
     else:
         print_environment(facts)
-
-
-@rubrica.command()
-@click.argument("model")
-@click.option("--out", required=True, help="New folder; with --onnx a new file, NAME.onnx.")
-@click.option("--onnx", is_flag=True, help="Write an ONNX graph; onnxruntime checks its answers first.")
-@click.option("--int8", is_flag=True, help="Store the word table with one byte per number.")
-@click.option("--bf16", is_flag=True, help="Store all weights with two bytes per number.")
-@click.option("--data", help="Texts with labels, to measure the accuracy before and after.")
-@data_options
-def export(model: str, out: str, onnx: bool, int8: bool, bf16: bool, data: str | None, **columns: Any) -> None:
-    """Write MODEL as an ONNX file, or as a folder with smaller weights; print sizes and accuracies."""
-    if not (onnx or int8 or bf16) or (int8 and bf16):
-        raise click.UsageError("give --onnx, --int8 or --bf16; --onnx goes together with one of the others")
-    from rubrica.export.shrink import store
-
-    storage: Storage | None = "int8" if int8 else "bfloat16" if bf16 else None
-    _export(model, out, data, lambda artifact: store(artifact, storage or artifact.storage), onnx=onnx, **columns)
-
-
-@rubrica.command()
-@click.argument("model")
-@click.option("--out", required=True, help="New folder for the model.")
-@click.option("--check", metavar="FILE", help="Texts, to compare the answers before and after.")
-@data_options
-def convert(model: str, out: str, check: str | None, **columns: Any) -> None:
-    """Write MODEL, a fastText file (.bin or .ftz), as a folder of tensors and JSON with the same answers.
-
-    With --check the folder answers the texts of FILE and is compared with MODEL; so is fastText itself, where it is
-    installed. The command fails if a label differs.
-    """
-    from rubrica.cli.tables import print_convert
-    from rubrica.export import convert as converting
-
-    report = converting.convert(model, out, _texts(check, **columns) if check else None)
-    print_convert(report)
-    if any(found and found["labels"] < found["texts"] for found in report.get("check", {}).values()):
-        raise RubricaError("the answers differ")
-
-
-@rubrica.command()
-@click.argument("model")
-@click.option(
-    "--max-size", type=parse_size, required=True, metavar="SIZE", help="At most this size: 2M, 800k or bytes."
-)
-@click.option("--out", required=True, help="New folder for the model.")
-@click.option("--data", help="Texts with labels, to measure the accuracy before and after.")
-@data_options
-def quantize(model: str, max_size: float, out: str, data: str | None, **columns: Any) -> None:
-    """Write MODEL to a folder of at most --max-size: with one-byte numbers, fewer words, or half-byte numbers."""
-    from rubrica.export.shrink import shrink
-
-    _export(model, out, data, lambda artifact: shrink(artifact, max_size), **columns)
-
-
-def _export(model: str, out: str, data: str | None, change: "Change", *, onnx: bool = False, **columns: Any) -> None:
-    from rubrica.cli.tables import print_export
-    from rubrica.export.shrink import export_model
-
-    examples = read_split(data, None, **columns) if data else None
-    with _faults_of(data or model):
-        report = export_model(Path(model), Path(out), change, onnx=onnx, examples=examples, name=data or model)
-    print_export(report)

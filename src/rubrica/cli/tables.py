@@ -151,8 +151,8 @@ def print_scores(scores: dict[str, Any]) -> None:
 def print_export(report: dict[str, Any]) -> None:
     """What `rubrica export` and `rubrica quantize` did: bytes of each file, words, accuracy."""
     _print_sizes(report["bytes"])
-    for what in ("words", "features"):
-        if report[what]["before"]:
+    for what in ("words", "features", "rows"):
+        if report.get(what, {}).get("before"):
             _say(what, f"{report[what]['before']:,} before, {report[what]['after']:,} after")
     _say("tables as", report["storage"])
     if scores := report["accuracy"]:

@@ -129,7 +129,7 @@ def export_model(
     if not onnx:
         check_writable(out)
     if is_fasttext_file(folder):
-        advice = "make it smaller with `rubrica fasttext quantize`, or a folder with `rubrica convert`"
+        advice = "make it smaller with `rubrica quantize`, or a folder with `rubrica convert`"
         raise ArtifactError(folder, f"a fastText file; {advice}")
     before = load_artifact(folder)
     after = change(before)

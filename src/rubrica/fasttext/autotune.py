@@ -72,7 +72,7 @@ def tune(values: Values, given: frozenset[str]) -> tuple[FastText, Tensors, Valu
         RubricaError: If a file cannot be used.
     """
     if native.library() is None:
-        raise RubricaError("training of fastText models needs the native core; " + native.NOT_BUILT)
+        raise RubricaError("training of fastText models needs the native core; " + native.why_none())
     deadline = Deadline.after(values["autotuneDuration"])
     judge = Judge(values)
     generator, tops, count, too_large = np.random.default_rng(values["seed"]), list[Trial](), 0, 0

@@ -40,7 +40,8 @@ def fit(values: Values, progress: Progress | None = None) -> tuple[FastText, Ten
     with _shown(values["model"], values["verbose"]) as bar:
         found, tensors = train_fasttext(values["input"], settings, training, progress=bar)
     if values["verbose"] > 0:
-        log.info("%d words, %d labels, %d tokens", found.num_words, found.num_labels, found.num_tokens)
+        counts = found.num_tokens // 10**6, found.num_words, found.num_labels
+        log.info("Read %dM words\nNumber of words:  %d\nNumber of labels: %d", *counts)  # scripts look for these lines
     return found, tensors
 
 

@@ -1,20 +1,24 @@
 """The functions of `fasttext.util`.
 
-Source: fastText 0.9.3, python/fasttext_module/fasttext/util/util.py. `download_model` is not here: Rubrica fetches
-published vectors by name, with their hashes (`rubrica vectors list`).
+Source: fastText 0.9.3, python/fasttext_module/fasttext/util/util.py. What differs: `download_model` keeps no packed
+file, takes one that is here, and logs where fastText prints.
 """
 
+import logging
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rubrica.errors import RubricaError
+from rubrica.fasttext.faults import value_errors
 from rubrica.fasttext.model import Model
+from rubrica.learning.progress import progress_bar
 
+log = logging.getLogger(__name__)
 _MAPPED = 100_000  # rows that the new axes are found by: the most frequent words
-_SITE = "https://dl.fbaipublicfiles.com/fasttext/vectors-crawl"
+_TICKS = 200  # of a bar: as many as a terminal is wide
 
 
 def test(predictions: Iterable[Sequence[Any]], labels: Iterable[Sequence[Any]], k: int = 1) -> tuple[float, float]:  # noqa: PT028  # no test of ours
@@ -50,11 +54,42 @@ def reduce_model(ft_model: Model, target_dim: int) -> Model:
     return ft_model
 
 
-def download_model(lang_id: str, if_exists: str = "strict", dimension: int | None = None) -> NoReturn:
-    """Say where a model of word vectors is; nothing is fetched without its hash.
+def download_model(lang_id: str, if_exists: str = "strict", dimension: int | None = None) -> str | None:
+    """Fetch the word vectors that fastText publishes for a language into the current folder, as `cc.LANG.300.bin`.
+
+    Some 4.5 GB come, and are unpacked as they come. A packed file that lies here already is taken in its place.
+
+    Args:
+        lang_id: The code of a language, such as "de".
+        if_exists: What to do if the file is here: "strict" says so and returns None, "ignore" returns its name,
+            "overwrite" fetches it again, though a packed one is here.
+        dimension: Has no effect, as in fastText; `reduce_model` makes the vectors shorter.
+
+    Returns:
+        The name of the file.
 
     Raises:
-        RubricaError: Always.
+        ValueError: If there is no such language, or the file could not be fetched.
     """
-    name = f"cc.{lang_id}.300.bin.gz"
-    raise RubricaError(f"download_model fetches nothing; fetch {_SITE}/{name}, unpack it, and call load_model")
+    if if_exists not in ("strict", "ignore", "overwrite"):
+        raise ValueError(f"if_exists is {if_exists!r}, expected strict, ignore or overwrite")
+    from rubrica.vectors.crawl import download_crawl, file_of  # late: few programs fetch
+
+    with value_errors():
+        name = file_of(lang_id)
+        if Path(name).is_file() and if_exists != "overwrite":
+            if if_exists == "ignore":
+                return name
+            log.warning("%s is here already; if_exists='overwrite' fetches it again, 'ignore' takes it", name)
+            return None
+        with progress_bar(f"{name}.gz", _TICKS) as advance:
+            ticks = 0
+
+            def show(done: int, size: int) -> None:
+                nonlocal ticks
+                while size and ticks < done * _TICKS // size:
+                    ticks += 1
+                    advance(f"{done >> 20} of {size >> 20} MB")
+
+            download_crawl(lang_id, Path(), anew=if_exists == "overwrite", progress=show)
+    return name

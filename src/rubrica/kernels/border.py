@@ -8,7 +8,7 @@ import ctypes
 import re
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -55,29 +55,48 @@ def bind(name: str) -> Callable[[tuple[Any, ...]], int]:
     assert live is not None, name  # a slip in this package, never a user's
     compiled = live[f"rubrica_{name}"]
     arguments = [_read(name, word) for word in SIGNATURES[name].split()]
-    compiled.argtypes, compiled.restype = [kind for _, kind, _, _ in arguments], ctypes.c_int64
-    checks = [check for _, _, check, _ in arguments]
-    names, sizes = ", ".join(name for name, *_ in arguments), "".join(f"{size}," for *_, size in arguments)
-    # The sizes are arithmetic of the table's own, on the arguments by their names; no text of a user comes here.
-    sizes_of = eval(f"lambda {names}: ({sizes})", dict(KNOWN))
+    compiled.argtypes, compiled.restype = [each.kind for each in arguments], ctypes.c_int64
+    names = ", ".join(each.name for each in arguments)
+    known = KNOWN | {f"check_{each.name}": each.check for each in arguments}
+    # What is checked is written by the table alone, on the arguments by their names; no text of a user comes here.
+    checked = eval(f"lambda {names}: ({''.join(f'{each.expression}, ' for each in arguments)})", known)
 
     def run(values: tuple[Any, ...]) -> int:
-        wanted = sizes_of(*values)
-        result: int = compiled(*[check(value, size) for check, value, size in zip(checks, values, wanted, strict=True)])
+        result: int = compiled(*checked(*values))
         return result
 
     return run
 
 
-def _read(function: str, word: str) -> tuple[str, Any, Check, str | None]:
-    """An argument of the table: its name, C type and check, and the arithmetic of its size."""
+class _Argument(NamedTuple):
+    """An argument of the table.
+
+    Args:
+        name: Its name.
+        kind: Its C type.
+        check: Makes a value what C++ takes, or raises.
+        expression: The check in Python; a number that is fine costs no call.
+    """
+
+    name: str
+    kind: Any
+    check: Check
+    expression: str
+
+
+def _read(function: str, word: str) -> _Argument:
     array = _ARRAY.fullmatch(word)
     if array is None:
         kind, low, high = NUMBERS.get(word, SIZE)
-        return word, kind, _number(f"{function}: {word}", low, high, real=kind is ctypes.c_double), None
+        real = kind is ctypes.c_double
+        fine = f"{word}.__class__ is {'float' if real else 'int'} and {low!r} <= {word} <= {high!r}"
+        check = _number(f"{function}: {word}", low, high, real=real)
+        return _Argument(word, kind, check, f"{word} if {fine} else check_{word}({word}, None)")
     written, name, dtype, listed, size, optional = array.groups()
     check = _array(f"{function}: {name}", np.dtype(dtype), writes=bool(written), optional=bool(optional))
-    return name, ctypes.c_void_p, _list(check) if listed else check, size
+    if listed:
+        check = _list(check)
+    return _Argument(name, ctypes.c_void_p, check, f"check_{name}({name}, {size})")
 
 
 def _number(label: str, low: float, high: float, *, real: bool) -> Check:

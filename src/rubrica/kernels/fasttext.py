@@ -78,7 +78,7 @@ class Engine:
         if k < 1 and k != -1:
             raise ValueError(f"k is {k}, expected at least 1, or -1 for all labels")
         k = self.num_labels if k == -1 else min(k, self.num_labels)
-        threshold = float(np.clip(threshold, -1e300, 1e300))
+        threshold = min(max(float(threshold), -1e300), 1e300)
         if self._twin is not None:
             return self._twin.best(texts, k, threshold)
         count = len(texts[1])
@@ -172,7 +172,8 @@ class Engine:
 
     def _call(self, name: str, texts: Texts, *rest: Any, first: tuple[int, ...] = ()) -> None:
         data, starts, ends = texts
-        threads = max(1, min(native.num_threads(), len(data) // _BYTES_PER_THREAD))
+        useful = len(data) // _BYTES_PER_THREAD
+        threads = 1 if useful < 2 else min(native.num_threads(), useful)
         if call(name, self._handle, threads, *first, len(starts), len(data), data, starts, ends, *rest):
             raise IndexError(f"a text does not lie within its {len(data)} bytes")
 

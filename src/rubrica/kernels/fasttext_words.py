@@ -86,7 +86,7 @@ def count_words(
         ValueError: If `known` holds a word twice.
     """
     if native.library() is None:
-        raise RubricaError("training of fastText models needs the native core; " + native.NOT_BUILT)
+        raise RubricaError("training of fastText models needs the native core; " + native.why_none())
     counter = _Counter(native.num_threads())
     if known is not None and counter.know(known, ordered=ordered) != len(known[1]):
         raise ValueError("known has a word twice; expected each once")

@@ -80,6 +80,13 @@ def useful_threads(products: int) -> int:
     return max(1, min(num_threads(), products // _PRODUCTS_PER_THREAD))
 
 
+def why_none() -> str:
+    """Why there is no native core, and what to do; only where `library()` is None."""
+    if os.environ.get("RUBRICA_KERNELS") == "numpy":
+        return "RUBRICA_KERNELS=numpy turns the native core off; unset it"
+    return _load_best()[1]
+
+
 @cache
 def _load_best() -> tuple[ctypes.CDLL | None, str]:
     """The best library that the processor can run, or None and the reason."""

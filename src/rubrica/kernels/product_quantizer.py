@@ -37,7 +37,7 @@ def quantize_rows(
     if rows < CENTROIDS:
         raise ValueError(f"a matrix of {rows} rows cannot be quantised; expected {CENTROIDS} rows or more")
     if native.library() is None:
-        raise RubricaError("a model is quantised by the native core; " + native.NOT_BUILT)
+        raise RubricaError("a model is quantised by the native core; " + native.why_none())
     parts = -(-dim // dsub)
     codes, centroids = np.empty((rows, parts), np.uint8), np.empty(CENTROIDS * dim, np.float32)
     if call("fasttext_quantize", threads, rows, dim, dsub, parts, np.ascontiguousarray(matrix), centroids, codes):

@@ -14,6 +14,7 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from rubrica.kernels import native
+from rubrica.kernels.fasttext_rules import END
 from rubrica.kernels.fasttext_train import Trainer
 from rubrica.kernels.fasttext_words import count_words
 from rubrica.kernels.product_quantizer import quantize_matrix, row_lengths
@@ -87,16 +88,22 @@ def quantize_fasttext(
     return quantised, made
 
 
+def rank_rows(settings: FastText, tensors: Tensors) -> NDArray[np.int64]:
+    """The input rows (R,) in the order in which they are kept: "</s>", and then by their length."""
+    names, starts, ends = entries_of(tensors)
+    whole = names.tobytes()
+    lengths = row_lengths(tensors["input.weight"])
+    for i in np.flatnonzero(ends[: settings.num_words] - starts[: settings.num_words] == len(END)).tolist():
+        if whole[starts[i] : ends[i]] == END:
+            lengths[i] = np.inf
+    return np.argsort(-lengths, kind="stable")
+
+
 def prune(settings: FastText, tensors: Tensors, cutoff: int) -> tuple[FastText, Tensors]:
     """Keep the input rows of the greatest length, and "</s>" in any case; both matrices are copies."""
     num_words = settings.num_words
     names, starts, ends = entries_of(tensors)
-    whole = names.tobytes()
-    lengths = row_lengths(tensors["input.weight"])
-    for i in range(num_words):
-        if ends[i] - starts[i] == 4 and whole[starts[i] : ends[i]] == b"</s>":
-            lengths[i] = np.inf
-    kept = np.argsort(-lengths, kind="stable")[:cutoff]
+    kept = rank_rows(settings, tensors)[:cutoff]
     words, buckets = np.sort(kept[kept < num_words]), kept[kept >= num_words]
     entries = np.concatenate([words, np.arange(num_words, num_words + settings.num_labels)])
     by_bucket = np.argsort(buckets, kind="stable")

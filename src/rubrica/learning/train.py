@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rubrica.artifact.folder import Artifact, check_writable, load_artifact, save_artifact
+from rubrica.artifact.fasttext_model import open_model
+from rubrica.artifact.folder import Artifact, check_writable, save_artifact
 from rubrica.corpus.corpus import Corpus, build_corpus
 from rubrica.data.dataset import Dataset, check_trainable, leave_out_unknown, read_dataset, read_pairs
 from rubrica.errors import ConfigError, require
@@ -15,6 +16,7 @@ from rubrica.learning.continuing import join_labels, settings_after
 from rubrica.learning.deadline import NEVER, Deadline
 from rubrica.learning.training import baseline_scores, train_corpus
 from rubrica.models.config import Config, make_config
+from rubrica.models.fasttext import FastText
 from rubrica.predict.classifier import Classifier
 from rubrica.vectors.case import settle_reading, tell_unspaced
 from rubrica.vectors.word_vectors import Vectors
@@ -42,8 +44,8 @@ def train(
         vectors: A file of word vectors, or a downloaded name of the gensim list.
         time_budget: Seconds from now on in which the training should end. Where time is too short for the whole
             training, it does less, see `learning/budget.py`; no bag is trained for comparison.
-        start: A bag, or its folder, that the training goes on from. Its words, rows and labels are kept, and new ones
-            are added. Of `config` only the training counts then, see `continuing.py`.
+        start: A bag or a fastText model, its folder or fastText's file, that the training goes on from. Its words, rows
+            and labels are kept, and new ones are added. Of `config` only the training counts then, see `continuing.py`.
         layout: How to read the data, such as `text_columns`, `label_column`, `encoding`: see `Layout`.
 
     Returns:
@@ -59,8 +61,17 @@ def train(
         check_writable(out)  # before minutes of work, not after
     before = _artifact(start)
     config = (config or make_config()) if before is None else settings_after(before, config)
+    if before is not None and vectors is not None:
+        raise ConfigError("a model to go on from has its own rows, which word vectors would replace; leave them out")
     data = _dataset(data, labels, layout)
     check_trainable(data, least=2 if before is None else 1)
+    if before is not None and isinstance(before.config.model, FastText):
+        from rubrica.learning.continued_fasttext import go_on_fasttext  # late: few trainings go on from one
+
+        artifact = go_on_fasttext(before, data, config, deadline)
+        if out is not None:
+            save_artifact(artifact, out)
+        return Classifier(artifact)
     corpus, artifact = train_dataset(data, vectors, config, deadline=deadline, before=before)
     scored = artifact.metrics.keys() & {"validation", "test"}
     compared = scored and not deadline.is_set and not artifact.metrics["interrupted"]
@@ -73,7 +84,7 @@ def train(
 
 def _artifact(start: Classifier | Artifact | str | Path | None) -> Artifact | None:
     if isinstance(start, str | Path):
-        return load_artifact(start)
+        return open_model(start)
     return start.artifact if isinstance(start, Classifier) else start
 
 
@@ -115,10 +126,6 @@ def train_dataset(
 
         choose_device(config.training)
     if before is not None:
-        if vectors is not None:
-            raise ConfigError(
-                "a model to go on from has its own rows, which word vectors would replace; leave them out"
-            )
         data = join_labels(before, data)
     config.model.check_task(data.task)
     if vectors is not None and not config.model.reads_words:

@@ -21,6 +21,7 @@ S bytes.
 """
 
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from weakref import WeakValueDictionary
 
 import numpy as np
 from msgspec import Meta
@@ -40,6 +41,8 @@ Length = Annotated[int, Meta(ge=0, le=1000)]
 """Of a run. fastText sets no limit, but one token of 1 MB has 10^9 runs of up to 1,000 characters, a second of work."""
 Many = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
+_OPEN: "WeakValueDictionary[int, Engine]" = WeakValueDictionary()
+"""Engines that somebody uses, by their tensors: to open one of millions of words takes a second."""
 _LEAST_SCORE = np.float32(1e-30)  # of a text without rows, so that no logit is infinite
 CENTROIDS = 256  # of a part: a code is a byte
 
@@ -53,6 +56,8 @@ class FastText(Family, frozen=True, kw_only=True):
     logits_are_scores: ClassVar[bool] = True
     data_defaults: ClassVar[dict[str, Any]] = {"lowercase": False, "split_unspaced": False}
     last_layer: ClassVar[tuple[str, ...]] = ()
+    can_continue: ClassVar[bool] = True
+    is_baseline: ClassVar[bool] = True
 
     name: Literal["fasttext"] = "fasttext"
     kind: Literal["supervised", "skipgram", "cbow"] = "supervised"
@@ -113,6 +118,11 @@ class FastText(Family, frozen=True, kw_only=True):
     def supervised(self) -> bool:
         """Whether it has labels to answer with."""
         return self.kind == "supervised"
+
+    @property
+    def takes_labels(self) -> bool:
+        """See `Family.takes_labels`: another tree of labels would have other nodes."""
+        return self.loss != "hs"
 
     @property
     def num_outputs(self) -> int:
@@ -192,9 +202,13 @@ class FastText(Family, frozen=True, kw_only=True):
         return self._engine(tensors).sentence_vectors(pack(inputs.texts))
 
     def _engine(self, tensors: Tensors) -> "Engine":
+        """The engine of these tensors: the one that is open already, if there is one."""
         from rubrica.kernels.fasttext import Engine
 
-        return Engine(self.rules, tensors)
+        rules, engine = self.rules, _OPEN.get(id(tensors))
+        if engine is None or engine.tensors is not tensors or engine.rules != rules:
+            engine = _OPEN[id(tensors)] = Engine(rules, tensors)
+        return engine
 
     def describe(self, facts: Facts) -> str:
         characters = f", runs of {self.min_n} to {self.max_n} characters" if self.max_n else ""

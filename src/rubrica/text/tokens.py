@@ -198,6 +198,9 @@ def pack(texts: Sequence[str]) -> Packed:
     """Texts in one piece, without a Python object for each where the native core is there."""
     if isinstance(texts, PackedTexts):
         return texts.packed
+    if len(texts) == 1:  # a server's; of one text there is nothing to find
+        raw = bytearray(texts[0].encode("utf-8", "surrogatepass"))
+        return Packed(np.frombuffer(raw, np.uint8), np.zeros(1, np.int64), np.array([len(raw)]))
     # One join and one encode for all texts; "surrogatepass" for the halves of pairs that a str may hold.
     joined = "\0".join(texts).encode("utf-8", "surrogatepass")
     data = np.frombuffer(joined, np.uint8)
