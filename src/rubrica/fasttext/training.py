@@ -45,10 +45,11 @@ def train(values: Values, given: frozenset[str]) -> Model:
         ValueError: As the functions above do.
         RubricaError: As they do.
     """
-    from rubrica.fasttext.autotune import tune  # late: answers need no trainer
-    from rubrica.fasttext.fitting import fit
+    from rubrica.fasttext.fitting import fit  # late: answers need no trainer
 
     with value_errors():
         if values["autotuneValidationFile"]:
+            from rubrica.fasttext.autotune import tune  # late: a training needs no search
+
             return Model.of(*tune(values, given))
         return Model.of(*fit(values), values)

@@ -4,7 +4,7 @@ Letters: V words, L labels, D numbers in a row, R input rows, O output rows.
 """
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,9 @@ from rubrica.errors import VectorsError
 from rubrica.kernels.fasttext_train import draw_uniform
 from rubrica.kernels.fasttext_words import Strings, Words
 from rubrica.models.fasttext import FastText
-from rubrica.vectors.stored import read_vectors
-from rubrica.vectors.word_vectors import Vectors
+
+if TYPE_CHECKING:
+    from rubrica.vectors.word_vectors import Vectors
 
 Tensors = dict[str, NDArray[Any]]
 
@@ -28,7 +29,7 @@ class Origin(NamedTuple):
     """
 
     model: tuple[FastText, Tensors] | None
-    vectors: Vectors | None
+    vectors: "Vectors | None"
 
     @property
     def known(self) -> Strings | None:
@@ -63,6 +64,8 @@ def find_origin(settings: FastText, model: tuple[FastText, Tensors] | None, vect
                 )
     if vectors is None:
         return Origin(model, None)
+    from rubrica.vectors.stored import read_vectors  # late: few trainings start from vectors
+
     read = read_vectors(vectors)
     if read.dim != settings.embedding_dim:
         raise VectorsError(vectors, f"{read.dim} numbers a word, and the model has rows of {settings.embedding_dim}")
@@ -126,7 +129,7 @@ def make_matrices(
     return input_weight, output_weight
 
 
-def place_words(vectors: Vectors, words: Words) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def place_words(vectors: "Vectors", words: Words) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Which vectors belong to words of the texts, and the number of the word of each."""
     whole, ends = words.names.tobytes(), words.ends[: words.num_words].tolist()
     numbers = {whole[start:end]: i for i, (start, end) in enumerate(zip([0, *ends], ends, strict=False))}
