@@ -193,7 +193,7 @@ RUBRICA_API int64_t rubrica_fasttext_best(void* handle, int threads, int64_t N, 
   const Model& model = *static_cast<const Model*>(handle);
   if (!model.supervised || k < 1 || k > model.L) return -1;
   const float least = static_cast<float>(threshold);
-  return for_texts(threads, N, size, starts, ends, [&](int64_t i, Scratch& scratch) {
+  return for_texts(model, threads, N, size, starts, ends, [&](int64_t i, Scratch& scratch) {
     scratch.heap.clear();
     if (mean_of(model, texts + starts[i], ends[i] - starts[i], scratch) > 0) {
       model.loss == kHierarchical ? best_of_tree(model, k, least, scratch) : best_of_flat(model, k, least, scratch);
@@ -213,7 +213,7 @@ RUBRICA_API int64_t rubrica_fasttext_scores(void* handle, int threads, int64_t N
                                             const int64_t* starts, const int64_t* ends, int64_t L, float* scores) try {
   const Model& model = *static_cast<const Model*>(handle);
   if (!model.supervised || L != model.L) return -1;
-  return for_texts(threads, N, size, starts, ends, [&](int64_t i, Scratch& scratch) {
+  return for_texts(model, threads, N, size, starts, ends, [&](int64_t i, Scratch& scratch) {
     float* row = scores + i * L;
     if (mean_of(model, texts + starts[i], ends[i] - starts[i], scratch) == 0) {
       std::fill(row, row + L, 0.0f);

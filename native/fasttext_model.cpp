@@ -8,16 +8,14 @@
 namespace rubrica::fasttext {
 namespace {
 
-constexpr int64_t kReadyNames = 4 << 20;    // bytes of names whose runs are made ahead: 0.2 s of an opening
-constexpr size_t kReadyRuns = 8 << 20;      // of all words together: 32 MB
 constexpr int64_t kExpanded = 16 << 20;     // bytes of a quantised matrix that is expanded: a second-level cache or two
 constexpr uint32_t kMostSize = 0xffffffff;  // of a dictionary, checked by kernels/fasttext.py
 
 // sum[0 ... VECTORS * 8) += the rows' numbers there; the last vector starts at `last`, so that D need be no multiple
 // of 8. What two vectors share is the same number in both.
-template <int VECTORS, bool SCALED>
-void add_block(const uint8_t* numbers, int64_t D, const int32_t* rows, const float* scales, int64_t count, int64_t first,
-               int64_t last, float* sum) {
+template <int VECTORS>
+void add_block(const uint8_t* numbers, int64_t D, const int32_t* rows, int64_t count, int64_t first, int64_t last,
+               float* sum) {
   v8_in sums[VECTORS];
 #pragma GCC unroll 8
   for (int v = 0; v < VECTORS; v++)
@@ -25,24 +23,17 @@ void add_block(const uint8_t* numbers, int64_t D, const int32_t* rows, const flo
   for (int64_t i = 0; i < count; i++) {
     const uint8_t* row = numbers + rows[i] * D * 4;
 #pragma GCC unroll 8
-    for (int v = 0; v < VECTORS; v++) {
-      const v8_in found = *reinterpret_cast<const v8*>(row + (v + 1 < VECTORS ? first + 8 * v : last) * 4);
-      if constexpr (SCALED)
-        sums[v] += scales[i] * found;
-      else
-        sums[v] += found;
-    }
+    for (int v = 0; v < VECTORS; v++)
+      sums[v] += *reinterpret_cast<const v8*>(row + (v + 1 < VECTORS ? first + 8 * v : last) * 4);
   }
 #pragma GCC unroll 8
   for (int v = 0; v < VECTORS; v++) *reinterpret_cast<v8*>(sum + (v + 1 < VECTORS ? first + 8 * v : last)) = sums[v];
 }
 
-template <bool SCALED>
-void add_rows(const uint8_t* numbers, int64_t D, const int32_t* rows, const float* scales, int64_t count, float* sum) {
+void add_rows(const uint8_t* numbers, int64_t D, const int32_t* rows, int64_t count, float* sum) {
   if (D < 8) {
     for (int64_t i = 0; i < count; i++)
-      for (int64_t j = 0; j < D; j++)
-        sum[j] += SCALED ? scales[i] * number(numbers, rows[i] * D + j) : number(numbers, rows[i] * D + j);
+      for (int64_t j = 0; j < D; j++) sum[j] += number(numbers, rows[i] * D + j);
     return;
   }
   constexpr int kMost = 6;  // vectors whose sums stay in registers
@@ -54,18 +45,18 @@ void add_rows(const uint8_t* numbers, int64_t D, const int32_t* rows, const floa
     const int64_t first = v * 8;
     const int64_t last = v + here == vectors ? D - 8 : first + (here - 1) * 8;
     switch (here) {
-      case 1: add_block<1, SCALED>(numbers, D, rows, scales, count, first, last, sum); break;
-      case 2: add_block<2, SCALED>(numbers, D, rows, scales, count, first, last, sum); break;
-      case 3: add_block<3, SCALED>(numbers, D, rows, scales, count, first, last, sum); break;
-      case 4: add_block<4, SCALED>(numbers, D, rows, scales, count, first, last, sum); break;
-      case 5: add_block<5, SCALED>(numbers, D, rows, scales, count, first, last, sum); break;
-      default: add_block<6, SCALED>(numbers, D, rows, scales, count, first, last, sum);
+      case 1: add_block<1>(numbers, D, rows, count, first, last, sum); break;
+      case 2: add_block<2>(numbers, D, rows, count, first, last, sum); break;
+      case 3: add_block<3>(numbers, D, rows, count, first, last, sum); break;
+      case 4: add_block<4>(numbers, D, rows, count, first, last, sum); break;
+      case 5: add_block<5>(numbers, D, rows, count, first, last, sum); break;
+      default: add_block<6>(numbers, D, rows, count, first, last, sum);
     }
   }
 }
 
 // A quantised or float32 matrix of an open model; `centroids` has 256 * D numbers, `norms` 256.
-Matrix matrix_of(int64_t rows, int64_t D, int64_t dsub, const float* weight, const uint8_t* codes,
+Matrix matrix_of(int64_t D, int64_t dsub, const float* weight, const uint8_t* codes,
                  const float* centroids, const uint8_t* norm_codes, const float* norms) {
   Matrix found;
   found.D = D, found.dsub = dsub;
@@ -79,7 +70,6 @@ Matrix matrix_of(int64_t rows, int64_t D, int64_t dsub, const float* weight, con
     found.norms.resize(256);
     std::memcpy(found.norms.data(), norms, 256 * sizeof(float));
   }
-  if (rows * D * 4 <= kExpanded) found.expand(rows);
   return found;
 }
 
@@ -109,29 +99,16 @@ void index_names(Model& model, const int64_t* ends) {
 
 void index_kept(Model& model, int64_t P, const int32_t* buckets, const int32_t* rows) {
   model.kept.assign(power_above(2 * P), Kept{-1, 0});
+  model.maybe.assign(power_above(P / 4 + 1), 0);  // 16 bits a bucket and more: one of 16 that were not kept looks kept
   const size_t mask = model.kept.size() - 1;
   for (int64_t i = 0; i < P; i++) {
     if (buckets[i] < 0) continue;  // no hash gives it
+    const size_t bit = static_cast<size_t>(buckets[i]) & (model.maybe.size() * 64 - 1);
+    model.maybe[bit / 64] |= uint64_t{1} << bit % 64;
     size_t place = (static_cast<uint64_t>(buckets[i]) * 0x9E3779B97F4A7C15u >> 32) & mask;
     while (model.kept[place].bucket >= 0 && model.kept[place].bucket != buckets[i]) place = (place + 1) & mask;
     model.kept[place] = {buckets[i], rows[i]};
   }
-}
-
-void make_runs(Model& model, const int64_t* ends) {
-  std::vector<uint8_t> marked;
-  model.run_starts.assign(1, 0);
-  for (int64_t i = 0; i < model.V; i++) {
-    const int64_t start = i > 0 ? ends[i - 1] : 0;
-    model.put_runs(model.names + start, ends[i] - start, marked, [&](int32_t row) {
-      if (model.runs.size() <= kReadyRuns) model.runs.push_back(row);
-    });
-    model.run_starts.push_back(static_cast<int64_t>(model.runs.size()));
-    if (model.runs.size() <= kReadyRuns) continue;
-    model.run_starts = {}, model.runs = {};  // too many: each is made when it is needed
-    return;
-  }
-  model.runs.shrink_to_fit();
 }
 
 void word_vector(const Model& model, const uint8_t* word, int64_t size, Scratch& scratch, float* vector) {
@@ -171,13 +148,10 @@ void mean_of_words(const Model& model, const uint8_t* text, int64_t size, Scratc
 }  // namespace
 
 void Matrix::add(float* sum, const int32_t* which, int64_t count) const {
-  if (weight != nullptr) return add_rows<false>(weight, D, which, nullptr, count, sum);
-  float scales[kRowsAtATime];
-  for (int64_t i = 0; i < count; i++) scales[i] = norm_of(which[i]);
-  if (!expanded.empty()) return add_rows<true>(rows(), D, which, scales, count, sum);
+  if (rows() != nullptr) return add_rows(rows(), D, which, count, sum);
   for (int64_t i = 0; i < count; i++)
-    each_part(which[i], [&](int64_t first, int64_t width, const float* numbers) {
-      for (int64_t j = 0; j < width; j++) sum[first + j] += scales[i] * numbers[j];
+    each_part(which[i], [&, norm = norm_of(which[i])](int64_t first, int64_t width, const float* numbers) {
+      for (int64_t j = 0; j < width; j++) sum[first + j] += norm * numbers[j];
     });
 }
 
@@ -210,10 +184,10 @@ RUBRICA_API int64_t rubrica_fasttext_open(
   index_names(*model, ends);
   if (P > 0) index_kept(*model, P, kept_buckets, kept_rows);
   model->input =
-      matrix_of(R, D, input_dsub, input, input_codes, input_centroids, input_norm_codes, input_norms);
+      matrix_of(D, input_dsub, input, input_codes, input_centroids, input_norm_codes, input_norms);
+  if (model->input.codes != nullptr && R * D * 4 <= kExpanded) model->input.expand(R);
   model->output =
-      matrix_of(O, D, output_dsub, output, output_codes, output_centroids, output_norm_codes, output_norms);
-  if (max_n > 0 && V > 0 && ends[V - 1] <= kReadyNames) make_runs(*model, ends);
+      matrix_of(D, output_dsub, output, output_codes, output_centroids, output_norm_codes, output_norms);
   if (supervised != 0) prepare_scores(*model, counts + V);
   return reinterpret_cast<int64_t>(model.release());
 } RUBRICA_CATCH
@@ -229,7 +203,7 @@ RUBRICA_API int64_t rubrica_fasttext_vectors(void* handle, int threads, int64_t 
                                              int64_t D, float* vectors) try {
   const Model& model = *static_cast<const Model*>(handle);
   if (D != model.input.D) return -1;
-  return for_texts(threads, N, size, starts, ends, [&](int64_t i, Scratch& scratch) {
+  return for_texts(model, threads, N, size, starts, ends, [&](int64_t i, Scratch& scratch) {
     const uint8_t* text = texts + starts[i];
     float* vector = vectors + i * D;
     if (words != 0) return word_vector(model, text, ends[i] - starts[i], scratch, vector);

@@ -2,17 +2,19 @@
 //
 // Source: facebookresearch/fastText 0.9.3, src/dictionary.cc, densematrix.cc, quantmatrix.cc. The order of additions is
 // its order too, so where the processor's instructions are the same, so is every bit. What differs is where things lie:
-// words in a table of 16 bytes a slot, rows of words ready where that is cheap, and no memory is taken for a text.
+// words in a table of 16 bytes a slot, a memo of the words of a call with their rows, and no memory is taken for a text.
 //
 // Letters: V words, L labels, R rows, O rows of the output, D numbers in a row, P buckets that pruning kept.
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 
 #include "common.h"
 #include "fasttext.h"
+#include "fasttext_memo.h"
 
 namespace rubrica::fasttext {
 
@@ -45,7 +47,7 @@ struct Matrix {
   int64_t D = 0;
   const uint8_t* weight = nullptr;                              // (rows, D) float32
   const uint8_t *codes = nullptr, *norm_codes = nullptr;        // (rows, parts), (rows)
-  std::vector<float> centroids, norms, expanded;                // expanded: rows without their norms
+  std::vector<float> centroids, norms, expanded;                // expanded: the rows that the codes stand for
   int64_t parts = 0, dsub = 0;
 
   float norm_of(int64_t row) const { return norm_codes != nullptr ? norms[norm_codes[row]] : 1.0f; }
@@ -60,11 +62,12 @@ struct Matrix {
     }
   }
 
+  // Rows to be added up hold their norms: the product is rounded before it is added, here as there.
   void expand(int64_t rows) {
     expanded.resize(static_cast<size_t>(rows * D));
     for (int64_t row = 0; row < rows; row++)
-      each_part(row, [&](int64_t first, int64_t width, const float* numbers) {
-        std::memcpy(expanded.data() + row * D + first, numbers, static_cast<size_t>(width) * sizeof(float));
+      each_part(row, [norm = norm_of(row), to = expanded.data() + row * D](int64_t first, int64_t width, const float* of) {
+        for (int64_t j = 0; j < width; j++) to[first + j] = norm * of[j];
       });
   }
 
@@ -96,22 +99,20 @@ struct Kept {
   int32_t bucket, row;  // -1: empty
 };
 
-struct Token {
-  const uint8_t* start;
-  int64_t size;
-  uint32_t hash;
-};
-
 struct Node {
   int32_t left, right;  // -1: a label
 };
 
 enum Loss { kSoftmax, kHierarchical, kNegative, kOneVsAll };  // in the order of kernels/fasttext.py
 
+constexpr int64_t kWorthAMemo = 1 << 17;  // bytes of texts, after which a memo's 2 MB are worth it
+constexpr size_t kMostTokens = 1 << 16;  // of a text; the room for a longer one is given back
 constexpr int64_t kRowsAtATime = 256;  // rows on their way from memory: 16 KB of rows of a cache line
 
-// What a thread needs for a text; it only grows.
+// What a thread needs for a text; it only grows, and the model keeps it for the next call.
 struct Scratch {
+  Memo memo;
+  int64_t bytes = 0;  // of texts that were read with it
   std::vector<Token> tokens;
   std::vector<uint32_t> hashes;
   std::vector<uint8_t> marked;
@@ -131,21 +132,34 @@ struct Model {
   std::string prefix;              // of a label
   std::vector<Slot> slots;         // a power of two
   std::vector<Kept> kept;          // likewise
-  // Where the rows of each word's runs of characters start; empty where rows are made when they are needed.
-  std::vector<int64_t> run_starts;
-  std::vector<int32_t> runs;
+  std::vector<uint64_t> maybe;     // likewise, a bit a slot: whether it is of a bucket that was kept
   Matrix input, output;
   std::vector<float> tiles;  // the output, kLanes labels side by side
   std::vector<Node> tree;
+  mutable std::mutex mutex;
+  mutable std::vector<std::unique_ptr<Scratch>> resting;
+
+  // A scratch that rests, or a new one. Nobody waits for another: a lock that is taken may stay so in a forked child.
+  std::unique_ptr<Scratch> take() const {
+    const std::unique_lock<std::mutex> lock(mutex, std::try_to_lock);
+    if (!lock || resting.empty()) return std::make_unique<Scratch>();
+    std::unique_ptr<Scratch> found = std::move(resting.back());
+    resting.pop_back();
+    return found;
+  }
+
+  void put_back(std::unique_ptr<Scratch> scratch) const {
+    if (scratch->tokens.capacity() > kMostTokens) return;
+    const std::unique_lock<std::mutex> lock(mutex, std::try_to_lock);
+    if (lock) resting.push_back(std::move(scratch));
+  }
 
   int32_t find(const uint8_t* word, int64_t size, uint32_t hash) const {
     const size_t mask = slots.size() - 1;
     for (size_t place = hash & mask;; place = (place + 1) & mask) {
       const Slot& slot = slots[place];
       if (slot.id < 0) return -1;
-      if (slot.hash == hash && slot.size == size &&
-          (size == 0 || std::memcmp(names + slot.start, word, static_cast<size_t>(size)) == 0))
-        return slot.id;
+      if (slot.hash == hash && slot.size == size && is_equal(names + slot.start, word, size)) return slot.id;
     }
   }
 
@@ -153,6 +167,8 @@ struct Model {
   template <typename Put>
   void put_bucket(uint64_t bucket, Put put) const {
     if (!pruned) return put(static_cast<int32_t>(V + static_cast<int64_t>(bucket)));
+    const size_t bit = bucket & (maybe.size() * 64 - 1);
+    if (!(maybe[bit / 64] >> bit % 64 & 1)) return;
     const size_t mask = kept.size() - 1;
     for (size_t place = (bucket * 0x9E3779B97F4A7C15u >> 32) & mask;; place = (place + 1) & mask) {
       if (kept[place].bucket == static_cast<int32_t>(bucket)) return put(static_cast<int32_t>(V + kept[place].row));
@@ -208,11 +224,17 @@ struct Model {
     scratch.tokens.clear(), scratch.hashes.clear(), scratch.labels.clear();
     const size_t mask = slots.size() - 1;
     each_token(text, size, [&](const Token& token) {
-      __builtin_prefetch(&slots[token.hash & mask]);
+      max_n > 0 ? scratch.memo.prefetch(token.hash) : __builtin_prefetch(&slots[token.hash & mask]);
       scratch.tokens.push_back(token);
     });
     for (const Token& token : scratch.tokens) {
-      const int32_t id = find(token.start, token.size, token.hash);
+      const Memo::Word* known = nullptr;
+      if (max_n > 0)
+        known = scratch.memo.of(token, (token.size + 2) * (max_n - min_n + 1), [&](int32_t* rows) {
+          put_runs(token.start, token.size, scratch.marked, [&](int32_t row) { *rows++ = row; });
+          return std::pair(find(token.start, token.size, token.hash), rows);
+        });
+      const int32_t id = known != nullptr ? known->id : find(token.start, token.size, token.hash);
       if (id >= V) {
         scratch.labels.push_back(static_cast<int32_t>(id - V));
         continue;
@@ -220,13 +242,10 @@ struct Model {
       if (id < 0 && begins_as_label(token)) continue;
       scratch.hashes.push_back(token.hash);
       if (id >= 0) put(id);
-      if (max_n == 0) continue;
-      if (id >= 0 && !run_starts.empty()) {
-        const int64_t end = run_starts[static_cast<size_t>(id) + 1];
-        for (int64_t i = run_starts[static_cast<size_t>(id)]; i < end; i++) put(runs[static_cast<size_t>(i)]);
-      } else {
+      if (known != nullptr)
+        for (const int32_t *row = scratch.memo.rows(*known), *end = row + known->count; row < end; row++) put(*row);
+      else
         put_runs(token.start, token.size, scratch.marked, put);
-      }
     }
     if (!hashes) return;
     const int64_t count = static_cast<int64_t>(scratch.hashes.size());
@@ -286,15 +305,20 @@ inline bool is_within(int64_t start, int64_t end, int64_t size) { return 0 <= st
 // Calls each(i, scratch) for all of N texts, some of them at a time by each thread. Says 0, or -1 for a text that does
 // not lie within `size` bytes.
 template <typename Each>
-int64_t for_texts(int threads, int64_t N, int64_t size, const int64_t* starts, const int64_t* ends, Each each) {
+int64_t for_texts(const Model& model, int threads, int64_t N, int64_t size, const int64_t* starts, const int64_t* ends, Each each) {
   for (int64_t i = 0; i < N; i++)
     if (!is_within(starts[i], ends[i], size)) return -1;
   constexpr int64_t kTexts = 32;  // at a time: some 30 microseconds, beside which asking for them costs nothing
   std::atomic<int64_t> next{0};
   parallel(threads, [&](int) {
-    Scratch scratch;
+    std::unique_ptr<Scratch> scratch = model.take();
     for (int64_t first; (first = next.fetch_add(kTexts, std::memory_order_relaxed)) < N;)
-      for (int64_t i = first; i < std::min(N, first + kTexts); i++) each(i, scratch);
+      for (int64_t i = first; i < std::min(N, first + kTexts); i++) {
+        each(i, *scratch);
+        scratch->bytes += ends[i] - starts[i];
+        if (scratch->bytes >= kWorthAMemo) scratch->memo.open();
+      }
+    model.put_back(std::move(scratch));
   });
   return 0;
 }

@@ -46,8 +46,9 @@ def words(folder):
 
 
 @pytest.mark.parametrize(("k", "threshold"), [(1, 0.0), (3, 0.0), (-1, 0.0), (4, 0.3), (9, 1.1)])
-def test_labels_and_probabilities(pair, k, threshold):
+def test_labels_and_probabilities(pair, k, threshold, monkeypatch):
     mine, theirs = pair
+    monkeypatch.setattr("rubrica.fasttext.lines._STRETCH", 2)
     labels, scores = mine.predict(ASKED, k, threshold)
     for i, text in enumerate(ASKED):
         expected = theirs.f.predict(text + "\n", k, threshold, "strict")
@@ -60,6 +61,12 @@ def test_labels_and_probabilities(pair, k, threshold):
         np.testing.assert_array_equal(sure, scores[i].astype(np.float64))
         inner = mine.f.predict(text + "\n", k, threshold)
         assert [label for _, label in inner] == labels[i]
+
+
+def test_the_number_of_a_text_of_two_lines_is_named(folder, monkeypatch):
+    monkeypatch.setattr("rubrica.fasttext.lines._STRETCH", 2)
+    with pytest.raises(ValueError, match=r"text 3 has a '\\n'"):
+        ours.load_model(str(folder / "plain.bin")).predict(["a", "b", "c", "d\ne"])
 
 
 def test_scores_of_a_file(pair, folder, tmp_path):

@@ -1,6 +1,7 @@
 """The parts of fastText's engine: native and twin give the same, the heap is libstdc++'s, and no array is left."""
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -95,6 +96,33 @@ def test_the_number_of_threads_and_the_place_in_a_batch_change_nothing(monkeypat
         found[threads] = engine.scores(pack(texts))
     np.testing.assert_array_equal(found["1"], found["3"])
     np.testing.assert_array_equal(found["1"][2000:2001], engine.scores(pack(texts[2000:2001])))
+
+
+@needs_native
+@pytest.mark.parametrize("pruned", [False, True])
+def test_words_that_were_met_before_have_the_rows_of_words_that_were_not(monkeypatch, pruned):
+    monkeypatch.setenv("RUBRICA_THREADS", "1")
+    engine = Engine(*make_model(pruned=pruned, quantised=2 if pruned else 0))
+    draw = random.Random(0)
+    words = [f"{draw.getrandbits(64):x}"[: draw.randint(1, 16)].encode() for _ in range(60_000)]  # more than are kept
+    words += [b"x" * 100, b"goal", b"__label__two", b"__label__none"] * 5000
+    draw.shuffle(words)
+    texts = [b" ".join(words[i : i + 50]) for i in range(0, len(words), 50)] * 2
+    at_once = engine.sentence_vectors(pack(texts))
+    one_by_one = np.concatenate([engine.sentence_vectors(pack([text])) for text in texts])
+    assert at_once.tobytes() == one_by_one.tobytes()
+
+
+@needs_native
+def test_several_threads_ask_one_model():
+    engine = Engine(*make_model(loss="hs"))
+    texts = pack([b" ".join(draw.choices([*WORDS, b"new", b"words"], k=40)) for draw in map(random.Random, range(500))])
+    expected = engine.best(texts, 2)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: engine.best(texts, 2), range(40)))
+    for best in found:
+        for mine, theirs in zip(best, expected, strict=True):
+            assert mine.tobytes() == theirs.tobytes()
 
 
 @needs_native

@@ -24,7 +24,7 @@ from rubrica.fasttext.arguments import OF_MODEL, LossName, Values, from_settings
 from rubrica.fasttext.faults import value_errors
 from rubrica.fasttext.inner import Inner
 from rubrica.fasttext.lexicon import Lexicon, Numbers
-from rubrica.fasttext.lines import iter_packed, labels_in, pack, pack_one
+from rubrica.fasttext.lines import iter_packed, iter_stretches, labels_in, pack_one
 from rubrica.fasttext.meter import Meter
 from rubrica.kernels.fasttext_rules import fault_of
 from rubrica.models.fasttext import CENTROIDS, FastText
@@ -97,16 +97,21 @@ class Model(Lexicon):
             ValueError: If the model is not supervised, a text holds a "\n", or k is neither -1 nor above 0.
         """
         if isinstance(text, list):
-            labels, scores, counts = self._best(pack(text), k, threshold)
-            named = self._labels.of(labels, on_unicode_error).tolist() if labels.size else [[] for _ in text]
-            if labels.shape[1] and (counts == labels.shape[1]).all():
-                return named, list(scores)
-            sizes = counts.tolist()
-            shorter = [of_text[:size] for of_text, size in zip(named, sizes, strict=True)]
-            return shorter, [row[:size] for row, size in zip(scores, sizes, strict=True)]
+            stretches = [self._named(texts, k, threshold, on_unicode_error) for texts in iter_stretches(text)]
+            return [row for rows, _ in stretches for row in rows], [row for _, rows in stretches for row in rows]
         labels, scores, counts = self._best(pack_one(text), k, threshold)
         size = counts.item()
         return tuple(self._labels.of(labels[0, :size], on_unicode_error)), scores[0, :size].astype(np.float64)
+
+    def _named(self, texts: Packed, k: int, threshold: float, on_unicode_error: str) -> tuple[list[Any], list[Any]]:
+        """The best labels of some texts by name, and their probabilities."""
+        labels, scores, counts = self._best(texts, k, threshold)
+        named = self._labels.of(labels, on_unicode_error).tolist() if labels.size else [[] for _ in counts]
+        if labels.shape[1] and (counts == labels.shape[1]).all():
+            return named, list(scores)
+        sizes = counts.tolist()
+        shorter = [of_text[:size] for of_text, size in zip(named, sizes, strict=True)]
+        return shorter, [row[:size] for row, size in zip(scores, sizes, strict=True)]
 
     def _best(self, texts: Packed, k: int, threshold: float) -> tuple[NDArray[np.int32], Numbers, NDArray[np.int32]]:
         if not self._settings.supervised:
