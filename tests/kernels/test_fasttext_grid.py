@@ -1,8 +1,6 @@
 """The engine and its twin against fastText itself: losses, runs of characters and words, quantised matrices."""
 
 import random
-from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,21 +15,15 @@ from rubrica.kernels.fasttext_rules import pack
 from rubrica.text.tokens import pack as pack_texts
 
 fasttext = pytest.importorskip("fasttext", reason="fastText is not installed")
-DATA = Path(__file__).parents[3] / "shared" / "data"
-
 PRUNED = {"cutoff": 300, "qnorm": True}
-STORED = [
-    None, {}, {"qnorm": True}, {"qnorm": True, "qout": True, "dsub": 4}, PRUNED, PRUNED | {"retrain": True, "dsub": 3},
-    {"cutoff": 260, "qnorm": False},
-]  # fmt: skip
 QUICK = [
     {"loss": "softmax", "wordNgrams": 2},
     {"loss": "hs", "minn": 2, "maxn": 4, "dim": 16},
     {"loss": "ns", "minn": 3, "maxn": 6, "wordNgrams": 3, "dim": 5},
     {"loss": "ova", "several": True, "wordNgrams": 2, "dim": 33},
     {"loss": "softmax", "minn": 1, "maxn": 3, "quantise": PRUNED, "dim": 17},
-    {"loss": "hs", "wordNgrams": 2, "quantise": STORED[3], "lines": 300},
-    {"loss": "softmax", "minn": 2, "maxn": 3, "quantise": STORED[6], "dim": 8},
+    {"loss": "hs", "wordNgrams": 2, "quantise": {"qnorm": True, "qout": True, "dsub": 4}, "lines": 300},
+    {"loss": "softmax", "minn": 2, "maxn": 3, "quantise": {"cutoff": 260}, "dim": 8},
 ]
 
 
@@ -129,32 +121,3 @@ def test_vectors_of_models_without_labels(tmp_path, kind):
         np.testing.assert_allclose(vector, model.get_sentence_vector(line), rtol=0, atol=1e-6)
     with pytest.raises(ValueError, match="word vectors has no labels"):
         engine.best(pack_texts(lines), 1)
-
-
-def texts_of(name):
-    pytest.importorskip("pyarrow", reason="pyarrow reads the data")
-    if not DATA.is_dir():
-        pytest.skip(f"no {DATA}")
-    from rubrica.data.dataset import read_dataset
-
-    splits = read_dataset(DATA / name).splits
-    return [" ".join(text.split()) for split in splits.values() for text in split.texts]
-
-
-GRID = [
-    {"loss": loss, "wordNgrams": ngrams, "dim": dim, "quantise": stored, "several": several}
-    | ({"minn": 2, "maxn": 4} if characters else {})
-    for (loss, characters), (i, stored) in product(product(["softmax", "hs", "ns", "ova"], [0, 1]), enumerate(STORED))
-    for ngrams, dim, several in [((1, 2, 3)[i % 3], (10, 16, 25)[(i + characters) % 3], bool(i % 2)),
-                                 ((2, 3, 1)[i % 3], (7, 32, 100)[(i + characters) % 3], bool((i + 1) % 2))]
-    if not (stored and stored.get("qout"))
-]  # fmt: skip
-
-
-@pytest.mark.slow
-def test_the_grid_on_twenty_thousand_lines(tmp_path):
-    lines = texts_of("ag_news")[:8000] + texts_of("lenta_headlines_ru")[:8000] + texts_of("reuters21578")[:3900]
-    lines += [line for line in ODD if "\n" not in line] + make_lines(75, 3) + ["goal bank " * 100_000]
-    assert len(GRID) >= 60
-    for settings in GRID:
-        check(tmp_path, lines, 3, settings)
