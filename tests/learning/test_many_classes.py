@@ -11,6 +11,7 @@ from rubrica.data.dataset import Dataset, Examples
 from rubrica.errors import ConfigError, RubricaError
 from rubrica.export.onnx import build_model
 from rubrica.export.shrink import store
+from rubrica.learning.budget import choose_length
 from rubrica.models.bag import Bag
 from rubrica.models.config import make_config
 from rubrica.predict.classifier import Classifier, load
@@ -31,7 +32,9 @@ def data_of(train=4):
 
 @pytest.fixture(scope="module")
 def model():
-    return learn(data_of(), make_config(model={"name": "bag", "loss": "hs", "num_buckets": 20_000}))
+    # A quarter of the epochs that it would choose: the numpy twin, which the tests run too, is slow.
+    settings = {"name": "bag", "loss": "hs", "num_buckets": 20_000}
+    return learn(data_of(), make_config(model=settings, training={"epochs": 10}))
 
 
 def test_it_learns_thousands_of_classes(model):
@@ -39,8 +42,10 @@ def test_it_learns_thousands_of_classes(model):
     assert scores["accuracy"] > 0.97
     assert scores["loss"] < 0.5
     assert scores["confusion"] is None
-    assert (model.config.training.epochs, model.config.training.lr) == (46, 1.0)
-    assert make_config(model={"name": "bag", "loss": "hs"}).model.num_buckets == 1 << 21
+    config = make_config(model={"name": "bag", "loss": "hs"})
+    chosen = choose_length(config, 4320, len(CLASSES)).training  # a tenth of 4,800 texts is held out
+    assert (chosen.epochs, chosen.lr, model.config.training.lr) == (46, 1.0, 1.0)
+    assert config.model.num_buckets == 1 << 21
 
 
 def test_every_door_gives_the_same_answers(model, tmp_path):
@@ -116,6 +121,7 @@ def test_no_training_and_no_answer_makes_the_logits_of_all_classes(monkeypatch):
         raise AssertionError("the logits of all classes were made")
 
     monkeypatch.setattr(Bag, "logits", refuse)
-    found = learn(data_of(3), make_config(model={"name": "bag", "loss": "hs", "num_buckets": 50}))
+    settings = {"name": "bag", "loss": "hs", "num_buckets": 50}
+    found = learn(data_of(3), make_config(model=settings, training={"epochs": 2}))
     assert found.evaluate(texts_of([9]).texts, texts_of([9]).labels).texts == len(CLASSES)
     assert len(found.predict(["word3"], k=5)[0]) == 5
