@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-# Every place where the package asks for the native core is reached from here; other tests only ask the same rooms.
-NUMPY_TESTS := tests/artifact tests/kernels tests/learning tests/models tests/predict tests/text \
+# The rooms that have a numpy twin, and the doors to them; other tests ask the same rooms, and those of time budgets ask
+# how fast the machine is. `make slow` runs them all.
+NUMPY_TESTS := --ignore=tests/learning/test_budget.py \
+  tests/artifact tests/kernels tests/learning tests/models tests/predict tests/text \
   tests/cli/test_fasttext.py tests/networks/test_networks.py tests/test_estimator.py tests/test_fasttext_autotune.py \
   tests/test_fasttext_module.py tests/vectors/test_subwords.py
 
