@@ -1,5 +1,7 @@
 """fastText's training, native, against a literal transcription of its formulas in float64."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -138,6 +140,12 @@ def test_a_step_is_what_the_formulas_say(threads, loss, dim, reading):
 @pytest.mark.parametrize("loss", ["softmax", "hs", "ova"])
 def test_threads_share_the_classes_of_many(threads, loss):
     compare(MANY, loss, 20, Reading(2, 3, 2, 90), threads)
+
+
+def test_more_threads_than_cores_wait_for_each_other_asleep():
+    """None that waits takes the core from whom it waits for; one that is not woken would hang here."""
+    for _ in range(3):
+        compare(MANY, "softmax", 20, Reading(2, 3, 2, 90), threads=4 * (os.cpu_count() or 1))
 
 
 def compare(text, loss, dim, reading, threads):
