@@ -9,6 +9,7 @@ namespace rubrica::fasttext {
 namespace {
 
 constexpr int64_t kExpanded = 16 << 20;     // bytes of a quantised matrix that is expanded: a second-level cache or two
+constexpr int64_t kBucketsAKept = 512;      // with more buckets for each that was kept, a search is better than 64 bytes
 constexpr uint32_t kMostSize = 0xffffffff;  // of a dictionary, checked by kernels/fasttext.py
 
 // sum[0 ... VECTORS * 8) += the rows' numbers there; the last vector starts at `last`, so that D need be no multiple
@@ -97,17 +98,17 @@ void index_names(Model& model, const int64_t* ends) {
   }
 }
 
-void index_kept(Model& model, int64_t P, const int32_t* buckets, const int32_t* rows) {
-  model.kept.assign(power_above(2 * P), Kept{-1, 0});
-  model.maybe.assign(power_above(P / 4 + 1), 0);  // 16 bits a bucket and more: one of 16 that were not kept looks kept
-  const size_t mask = model.kept.size() - 1;
-  for (int64_t i = 0; i < P; i++) {
-    if (buckets[i] < 0) continue;  // no hash gives it
-    const size_t bit = static_cast<size_t>(buckets[i]) & (model.maybe.size() * 64 - 1);
-    model.maybe[bit / 64] |= uint64_t{1} << bit % 64;
-    size_t place = (static_cast<uint64_t>(buckets[i]) * 0x9E3779B97F4A7C15u >> 32) & mask;
-    while (model.kept[place].bucket >= 0 && model.kept[place].bucket != buckets[i]) place = (place + 1) & mask;
-    model.kept[place] = {buckets[i], rows[i]};
+void index_kept(Kept& kept, int64_t num_buckets, int64_t P, const int32_t* buckets, const int32_t* rows) {
+  kept.buckets = buckets, kept.rows = rows, kept.P = P;
+  kept.below = std::lower_bound(buckets, buckets + P, 0) - buckets;
+  if (num_buckets / kBucketsAKept > P) return;
+  kept.bits.assign(static_cast<size_t>(num_buckets / 64 + 1), 0);
+  for (int64_t i = kept.below; i < P && buckets[i] < num_buckets; i++)
+    kept.bits[static_cast<size_t>(buckets[i] / 64)] |= uint64_t{1} << buckets[i] % 64;
+  uint32_t rank = 0;
+  for (const uint64_t word : kept.bits) {
+    kept.ranks.push_back(rank);
+    rank += static_cast<uint32_t>(__builtin_popcountll(word));
   }
 }
 
@@ -182,7 +183,7 @@ RUBRICA_API int64_t rubrica_fasttext_open(
   model->prefix.assign(reinterpret_cast<const char*>(prefix), static_cast<size_t>(prefix_size));
   model->names = names;
   index_names(*model, ends);
-  if (P > 0) index_kept(*model, P, kept_buckets, kept_rows);
+  index_kept(model->kept, buckets, P, kept_buckets, kept_rows);
   model->input =
       matrix_of(D, input_dsub, input, input_codes, input_centroids, input_norm_codes, input_norms);
   if (model->input.codes != nullptr && R * D * 4 <= kExpanded) model->input.expand(R);

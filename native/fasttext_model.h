@@ -47,7 +47,8 @@ struct Matrix {
   int64_t D = 0;
   const uint8_t* weight = nullptr;                              // (rows, D) float32
   const uint8_t *codes = nullptr, *norm_codes = nullptr;        // (rows, parts), (rows)
-  std::vector<float> centroids, norms, expanded;                // expanded: the rows that the codes stand for
+  std::vector<float> centroids, norms;
+  std::unique_ptr<float[]> expanded;                            // the rows that the codes stand for
   int64_t parts = 0, dsub = 0;
 
   float norm_of(int64_t row) const { return norm_codes != nullptr ? norms[norm_codes[row]] : 1.0f; }
@@ -64,15 +65,15 @@ struct Matrix {
 
   // Rows to be added up hold their norms: the product is rounded before it is added, here as there.
   void expand(int64_t rows) {
-    expanded.resize(static_cast<size_t>(rows * D));
+    expanded.reset(new float[static_cast<size_t>(rows * D)]);  // make_unique would fill it with zeros first
     for (int64_t row = 0; row < rows; row++)
-      each_part(row, [norm = norm_of(row), to = expanded.data() + row * D](int64_t first, int64_t width, const float* of) {
+      each_part(row, [norm = norm_of(row), to = expanded.get() + row * D](int64_t first, int64_t width, const float* of) {
         for (int64_t j = 0; j < width; j++) to[first + j] = norm * of[j];
       });
   }
 
   const uint8_t* rows() const {
-    return weight != nullptr ? weight : expanded.empty() ? nullptr : reinterpret_cast<const uint8_t*>(expanded.data());
+    return weight != nullptr ? weight : reinterpret_cast<const uint8_t*>(expanded.get());
   }
 
   void prefetch(int32_t row) const {
@@ -95,8 +96,23 @@ struct Slot {
   uint32_t start, size;
 };
 
+// Which buckets a pruned model kept, and the place of each among them.
 struct Kept {
-  int32_t bucket, row;  // -1: empty
+  const int32_t *buckets = nullptr, *rows = nullptr;  // (P), sorted by bucket
+  int64_t P = 0, below = 0;                           // buckets below 0, which no hash gives
+  std::vector<uint64_t> bits;                         // of all buckets; empty where they are too many for those kept
+  std::vector<uint32_t> ranks;                        // how many buckets stand before each 64 bits
+
+  template <typename Put>
+  void find(uint64_t bucket, Put put) const {
+    if (bits.empty()) {
+      const int32_t* at = std::lower_bound(buckets, buckets + P, static_cast<int32_t>(bucket));
+      if (at < buckets + P && *at == static_cast<int32_t>(bucket)) put(rows[at - buckets]);
+      return;
+    }
+    const uint64_t word = bits[bucket / 64], bit = uint64_t{1} << bucket % 64;
+    if ((word & bit) != 0) put(rows[below + ranks[bucket / 64] + __builtin_popcountll(word & (bit - 1))]);
+  }
 };
 
 struct Node {
@@ -131,8 +147,7 @@ struct Model {
   const uint8_t* names = nullptr;  // of the dictionary
   std::string prefix;              // of a label
   std::vector<Slot> slots;         // a power of two
-  std::vector<Kept> kept;          // likewise
-  std::vector<uint64_t> maybe;     // likewise, a bit a slot: whether it is of a bucket that was kept
+  Kept kept;
   Matrix input, output;
   std::vector<float> tiles;  // the output, kLanes labels side by side
   std::vector<Node> tree;
@@ -167,13 +182,7 @@ struct Model {
   template <typename Put>
   void put_bucket(uint64_t bucket, Put put) const {
     if (!pruned) return put(static_cast<int32_t>(V + static_cast<int64_t>(bucket)));
-    const size_t bit = bucket & (maybe.size() * 64 - 1);
-    if (!(maybe[bit / 64] >> bit % 64 & 1)) return;
-    const size_t mask = kept.size() - 1;
-    for (size_t place = (bucket * 0x9E3779B97F4A7C15u >> 32) & mask;; place = (place + 1) & mask) {
-      if (kept[place].bucket == static_cast<int32_t>(bucket)) return put(static_cast<int32_t>(V + kept[place].row));
-      if (kept[place].bucket < 0) return;
-    }
+    kept.find(bucket, [&](int32_t row) { put(static_cast<int32_t>(V + row)); });
   }
 
   // Calls each(hash, first, last) for the runs of characters of a word, see `each_run`; places count from its "<".

@@ -114,6 +114,21 @@ def test_words_that_were_met_before_have_the_rows_of_words_that_were_not(monkeyp
 
 
 @needs_native
+@pytest.mark.parametrize("num_buckets", [1000, 2_000_000, 2**31 - 1])
+def test_few_kept_of_many_buckets(num_buckets):
+    rules, tensors = make_model(pruned=True, num_buckets=num_buckets)
+    runs = [run for word in WORDS for run in runs_of(word, rules.min_n, rules.max_n)]
+    kept = sorted({hash_of(run) % num_buckets for run in runs})[::3][:18]
+    tensors["prune.buckets"] = np.array([-5, *kept], np.int32)
+    tensors["prune.rows"] = np.arange(len(kept) + 1, dtype=np.int32)[::-1].copy()
+    native_core, twin = Engine(rules, tensors), Twin(rules, tensors)
+    rows = [native_core.line(text)[0] for text in TEXTS]
+    assert max(map(len, rows)) > 20
+    for text, found in zip(TEXTS, rows, strict=True):
+        assert found.tolist() == twin.line(text)[0].tolist()
+
+
+@needs_native
 def test_several_threads_ask_one_model():
     engine = Engine(*make_model(loss="hs"))
     texts = pack([b" ".join(draw.choices([*WORDS, b"new", b"words"], k=40)) for draw in map(random.Random, range(500))])
