@@ -73,6 +73,7 @@ def test_the_file_is_unpacked_and_nothing_else_stays(site, pages, tmp_path):
         (gzip.compress(b"<html>"), "holds no fastText model"),
         (gzip.compress(b""), "is empty"),
     ],
+    ids=["half", "damaged", "a page", "a packed page", "nothing"],  # what is packed holds the time
 )
 def test_half_a_file_or_another_one_leaves_nothing(site, pages, tmp_path, page, message):
     pages[f"/files/{NAME}.gz"] = page
