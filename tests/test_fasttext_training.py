@@ -1,6 +1,7 @@
 """`rubrica.fasttext` trains and quantises: Ctrl-C in the middle, an output in codes, engines that are kept."""
 
 import _thread
+import signal
 import subprocess
 import sys
 import threading
@@ -28,11 +29,18 @@ def file(tmp_path):
     return tmp_path / "train.txt"
 
 
+@pytest.fixture
+def ctrl_c():
+    """Presses Ctrl-C in half a second."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a worker of pytest-xdist ignores it
+    yield threading.Timer(0.5, _thread.interrupt_main).start
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("train", [ours.train_supervised, ours.train_unsupervised])
-def test_ctrl_c_ends_a_training_soon_and_leaves_nothing(file, train):
-    timer = threading.Timer(0.5, _thread.interrupt_main)
+def test_ctrl_c_ends_a_training_soon_and_leaves_nothing(file, train, ctrl_c):
     began = time.perf_counter()
-    timer.start()
+    ctrl_c()
     with pytest.raises(KeyboardInterrupt):
         train(str(file), epoch=LONG, minCount=1, dim=50, bucket=1000, verbose=0)
     assert time.perf_counter() - began < SOON
@@ -59,11 +67,11 @@ def test_ctrl_c_ends_the_command_with_a_word(file):
     assert [path.name for path in file.parent.iterdir()] == ["train.txt"]
 
 
-def test_ctrl_c_in_a_new_training_keeps_the_model_as_it_was(file):
+def test_ctrl_c_in_a_new_training_keeps_the_model_as_it_was(file, ctrl_c):
     model = ours.train_supervised(str(file), epoch=5, lr=0.5, wordNgrams=2, bucket=2000, verbose=0)
     before, asked = model.get_input_matrix(), ["word1 other2", "word7"]
     answers = model.predict(asked)
-    threading.Timer(0.5, _thread.interrupt_main).start()
+    ctrl_c()
     with pytest.raises(KeyboardInterrupt):
         model.quantize(str(file), retrain=True, cutoff=1000, epoch=LONG, verbose=0)
     assert not model.is_quantized()
