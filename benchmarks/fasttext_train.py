@@ -1,15 +1,17 @@
 """fastText's training beside fastText itself, with the same arguments: P@1 on test, and words whose neighbours agree.
 
-Each training is a process of its own that imports the module, trains and saves; its seconds are those of the whole
-process. The sides take turns. fastText itself tests all models. It has two rows. With 12 threads its P@1 counts: 0.9.3
-starts a tenth of its matrix per thread and leaves the rest as it finds the memory. With as many threads as Rubrica its
-seconds count, as people run it; there a part of the matrix is not started, and a run that meets NaN is null.
+Each training has its own process, which imports the module, trains and saves. The seconds are of the whole process. The
+sides take turns. fastText itself tests all models.
+
+fastText has two rows. Each thread of 0.9.3 fills a tenth of the matrix with its start values, and with fewer than ten
+threads the rest holds whatever the memory held. So read its P@1 in the row of 12 threads. Read its seconds in the row
+that has as many threads as Rubrica; a run that met NaN there is null.
 
 Skip-gram has no right answer. So the ten nearest of 500 frequent words are compared: what share of them do two models
 have in common? The yardstick is two models of fastText with two seeds.
 
-Known before this script was written (3 to 5 seeds on raw texts, another machine): trec6 86.8 and fastText 87.3, lenta
-70.3 and 70.3, AG News 90.9 and 91.0. Expected: equal within the spread, in less time; and as many common neighbours.
+Measured before this script was written, on raw texts with 3 to 5 seeds: trec6 86.8 (fastText 87.3), lenta 70.3 (70.3),
+AG News 90.9 (91.0). Expected: equal accuracy within the spread, in less time, and as many common neighbours.
 
     pip install -c constraints.txt '.[bench]'
     python benchmarks/fasttext_train.py            # all; or some names of RUNS, or skipgram

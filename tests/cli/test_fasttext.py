@@ -7,8 +7,8 @@ from click.testing import CliRunner
 
 fasttext = pytest.importorskip("fasttext")
 
-from rubrica.cli.main import rubrica  # noqa: E402  # behind the check that the oracle is there
-from rubrica.kernels import native  # noqa: E402
+from ragged import needs_native  # noqa: E402  # behind the check that the oracle is there
+from rubrica.cli.main import rubrica  # noqa: E402
 
 LINES = [f"__label__{'ab'[i % 2]} word{i % 2} other{i % 5} x{i}" for i in range(80)]
 ASKED = ["word0 other1", "", "__label__a word1", "\t word1 unseen"]
@@ -133,7 +133,7 @@ def test_dump(folder, model):
     assert run("dump", folder / "labels.bin", "output").splitlines() == ["2 4", *rows]
 
 
-@pytest.mark.skipif(native.library() is None, reason="training of fastText models is native")
+@needs_native
 def test_training_writes_what_fasttext_reads(folder, tmp_path):
     name = tmp_path / "new"
     flags = ["-dim", 6, "-epoch", 3, "-wordNgrams", 2, "-bucket", 50, "-loss", "one-vs-all", "-verbose", 0]
@@ -187,7 +187,7 @@ def test_the_help_shows_the_flags_with_their_defaults():
     assert run("quantize", "-output", "x", "-h") == run("quantize", "--help")
 
 
-@pytest.mark.skipif(native.library() is None, reason="training of fastText models is native")
+@needs_native
 def test_a_training_counts_in_the_words_of_fasttext(folder, tmp_path, capfd, caplog):
     flags = {"-input": folder / "train.txt", "-output": tmp_path / "m", "-epoch": 1, "-dim": 4, "-verbose": 1}
     run("supervised", *(word for pair in flags.items() for word in pair))

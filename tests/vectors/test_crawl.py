@@ -4,9 +4,7 @@ import gzip
 import os
 import socket
 import struct
-import threading
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -14,6 +12,7 @@ import rubrica.fasttext as door
 from rubrica.errors import VectorsError
 from rubrica.vectors import crawl
 from rubrica.vectors.crawl import LANGUAGES, download_crawl
+from stand_in import stand_in
 
 CONTENT = struct.pack("<i", 793712314) + os.urandom(3 << 20)
 NAME = "cc.de.300.bin"
@@ -28,26 +27,12 @@ def pages():
 def site(pages):
     """The address of a stand-in; a page that ends with "!" breaks off."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            if self.path not in pages:
-                self.send_error(403)
-                return
-            page = pages[self.path]
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(page) + 1000 * (page[-1:] == b"!")))
-            self.end_headers()
-            self.wfile.write(page)
+    def page_at(path):
+        page = pages.get(path)
+        return page and (page, len(page) + 1000 * (page[-1:] == b"!"))
 
-        def log_message(self, *args):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/files"
-        server.shutdown()
-        thread.join()
+    with stand_in(page_at) as address:
+        yield f"{address}/files"
 
 
 def names_in(folder):
@@ -99,7 +84,7 @@ def test_without_a_network_it_says_how_else(site, tmp_path):
         VectorsError, match=rf"without a network, fetch {nobody}/{NAME}.gz on another machine, put it at"
     ):
         download_crawl("de", tmp_path, site=nobody)
-    with pytest.raises(VectorsError, match="403"):
+    with pytest.raises(VectorsError, match="404"):
         download_crawl("en", tmp_path, site=site)
     with pytest.raises(VectorsError, match="no language of fastText's vectors; did you mean"):
         download_crawl("dee", tmp_path, site=site)

@@ -3,11 +3,9 @@
 import gzip
 import hashlib
 import socket
-import threading
 import time
 from dataclasses import replace
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import gensim.downloader
 import pytest
@@ -15,6 +13,7 @@ import pytest
 from rubrica.errors import VectorsError
 from rubrica.vectors.hub import KNOWN, download_vectors, find_known
 from rubrica.vectors.stored import load_vectors
+from stand_in import stand_in
 
 NAME = "__testing_word2vec-matrix-synopsis"
 CONTENT = gzip.compress(b"2 3\nneo 1 2 3\ntrinity 4 5 6\n", mtime=0)
@@ -49,27 +48,13 @@ def pages():
 def download(pages):
     """Download from a stand-in on this machine."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            page = pages.get(self.path)
-            page = page.pop(0) if isinstance(page, list) else page
-            if page is None:
-                self.send_error(404)
-                return
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(CONTENT if self.path.endswith(".gz") else page)))
-            self.end_headers()
-            self.wfile.write(page)
+    def page_at(path):
+        page = pages.get(path)
+        page = page.pop(0) if isinstance(page, list) else page
+        return None if page is None else (page, len(CONTENT if path.endswith(".gz") else page))
 
-        def log_message(self, *args):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield partial(download_vectors, base_url=f"http://127.0.0.1:{server.server_port}/files", retries=0)
-        server.shutdown()
-        thread.join()
+    with stand_in(page_at) as address:
+        yield partial(download_vectors, base_url=f"{address}/files", retries=0)
 
 
 def test_the_list_is_gensims():

@@ -1,8 +1,8 @@
 """A fastText file made smaller, as a fastText file.
 
-Its order: the rows of the input become codes of two numbers each, beside the length of the row; then the output becomes
-codes too, where it has rows enough; then only the longest rows stay, as many as fit. fastText's `quantize` does the
-same by hand, with `-qnorm`, `-qout` and `-cutoff`.
+It takes three steps, and stops when the file is small enough. The rows of the input become codes of two numbers each,
+and the length of each row is stored beside them. The output becomes codes too, if it has at least 256 rows. Only the
+longest rows are kept. With fastText's `quantize` the user takes these steps: `-qnorm`, `-qout` and `-cutoff`.
 
 Letters: V words, R rows, D numbers in a row, M parts of a row.
 """

@@ -40,7 +40,7 @@ def encode(text: str) -> bytes:
 
 
 def iter_stretches(texts: Sequence[str]) -> Iterator[Packed]:
-    """Texts of a line each, some at a time, so that the whole of them is not copied; none at all are one stretch.
+    """Yield the texts, each of one line, some at a time: never are all of them copied. An empty list is one stretch.
 
     Raises:
         TypeError, ValueError: As `pack` does.

@@ -9,7 +9,7 @@ Advance = Callable[[str], None]
 Progress = Callable[[float, float, float], None]
 """Called with the share that is done, the mean loss and the step size."""
 
-_TICKS = 200  # of a bar of shares: as many as a terminal is wide
+_TICKS = 200  # steps of a bar that shows a share; a terminal is hardly wider
 
 
 @contextmanager
