@@ -191,7 +191,7 @@ def test_the_help_shows_the_flags_with_their_defaults():
 def test_a_training_counts_in_the_words_of_fasttext(folder, tmp_path, capfd, caplog):
     flags = {"-input": folder / "train.txt", "-output": tmp_path / "m", "-epoch": 1, "-dim": 4, "-verbose": 1}
     run("supervised", *(word for pair in flags.items() for word in pair))
-    fasttext.train_supervised(str(folder / "train.txt"), epoch=1, dim=4, thread=10, verbose=1)
+    fasttext.train_supervised(str(folder / "train.txt"), epoch=1, dim=4, thread=12, verbose=1)
     theirs = capfd.readouterr().err
     counts = re.compile(r"Read 0M words\nNumber of words:  \d+\nNumber of labels: \d+\n")
     assert counts.search(caplog.text)[0] == counts.search(theirs)[0]

@@ -28,7 +28,7 @@ def test_they_are_those_of_fasttext(runs, tmp_path, instruction_sets):
     (tmp_path / "texts").write_text("x y x y\n")
     model = fasttext.train_unsupervised(
         str(tmp_path / "texts"), minCount=1, dim=1, epoch=0, minn=runs.min_n, maxn=runs.max_n,
-        bucket=min(runs.num_buckets, 10_000), thread=1, verbose=0,
+        bucket=min(runs.num_buckets, 10_000), thread=12, verbose=0,
     )  # fmt: skip
     runs = runs._replace(num_buckets=min(runs.num_buckets, 10_000))
     words = [word for word in WORDS if "\ud800" not in word and "\0" not in word and word == word.lower()]
