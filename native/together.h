@@ -26,13 +26,8 @@ class Barrier {
       awake_.notify_all();
       return;
     }
-    const int patience = patience_.load(std::memory_order_relaxed);
-    for (int spins = 0; spins < patience; spins++)
-      if (turn_.load(std::memory_order_acquire) != turn) {
-        if (patience < kPatience) patience_.store(patience * 2, std::memory_order_relaxed);
-        return;
-      }
-    if (patience > kLeast) patience_.store(patience / 4, std::memory_order_relaxed);
+    for (int spins = 0; spins < kPatience; spins++)
+      if (turn_.load(std::memory_order_acquire) != turn) return;
     std::unique_lock<std::mutex> lock(mutex_);
     sleeping_.fetch_add(1);
     while (turn_.load() == turn) awake_.wait(lock);
@@ -40,11 +35,11 @@ class Barrier {
   }
 
  private:
-  // Looks at the turn, some half a nanosecond each. To sleep and wake takes 50 to 90 microseconds: on an idle machine it
-  // pays to wait as long. Where waiting was in vain, it is cut.
-  static constexpr int kPatience = 1 << 18, kLeast = 1 << 12;
+  // Looks at the turn, some half a nanosecond each. To sleep and wake takes 50 to 90 microseconds: who has waited as
+  // long sleeps. A patience that shrinks where waiting was in vain never grows again: it is soon too short to see anyone.
+  static constexpr int kPatience = 1 << 17;
   const int threads_;
-  std::atomic<int> waiting_{0}, turn_{0}, sleeping_{0}, patience_{kPatience};
+  std::atomic<int> waiting_{0}, turn_{0}, sleeping_{0};
   std::mutex mutex_;
   std::condition_variable awake_;
 };
