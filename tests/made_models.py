@@ -51,12 +51,14 @@ def learn(data, config, vectors=None, out=None):
     return Classifier(artifact)
 
 
-def make_bag(word_ngrams, num_buckets=13):
-    settings = [f"model.word_ngrams={word_ngrams}", f"model.num_buckets={num_buckets}", "model.embedding_dim=5"]
+def make_bag(word_ngrams, num_buckets=13, *more):
+    settings = [*more, f"model.word_ngrams={word_ngrams}", f"model.num_buckets={num_buckets}", "model.embedding_dim=5"]
     config = changed(make_config(), ["model.name=bag", "training.batch_size=64", *settings])
     draw = np.random.default_rng(4)
     shapes = shapes_of(config, len(WORDS), len(LABELS))
     tensors = {name: draw.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    if "head.counts" in tensors:
+        tensors["head.counts"] = draw.integers(1, 9, len(LABELS)).astype(np.uint32)
     return Artifact(config, task_of(LABELS, lists=False), Vocab(WORDS, 1, True), tensors)
 
 

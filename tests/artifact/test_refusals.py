@@ -1,16 +1,20 @@
 """What is not a model folder of ours, or not a whole one, is refused in one sentence that names the file."""
 
 import json
+import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from made_models import make_artifact, random_artifact, resign, store_embedding
+from made_models import TEXTS, make_artifact, make_bag, random_artifact, resign, store_embedding
 from rubrica.artifact.folder import FILES, load_artifact, save_artifact
-from rubrica.errors import ArtifactError
+from rubrica.errors import ArtifactError, RubricaError
+from rubrica.models.storage import store_tensors, to_bfloat16
+from rubrica.predict.classifier import load
 
 OLD = Path(__file__).parents[1] / "data"
 
@@ -191,6 +195,55 @@ def test_a_folder_in_the_place_of_a_file_is_one_sentence(tmp_path, name):
     (folder / name).mkdir()
     with pytest.raises(ArtifactError, match=rf"{name}: the file is missing"):
         load_artifact(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without named pipes")
+@pytest.mark.parametrize("name", [*FILES, "manifest.json"])
+def test_a_pipe_in_the_place_of_a_file_does_not_hang(tmp_path, name):
+    folder = save_artifact(make_artifact(), tmp_path / "model")
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(ArtifactError, match=rf"{name}: the file is missing"):
+        load_artifact(folder)
+
+
+@pytest.mark.parametrize("name", [*FILES, "manifest.json"])
+def test_a_link_out_of_the_folder_is_one_sentence(tmp_path, name):
+    folder = save_artifact(make_artifact(), tmp_path / "model")
+    (folder / name).replace(tmp_path / "elsewhere")
+    (folder / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ArtifactError, match=rf"{name}: the file is a link out of the folder; copy the file itself"):
+        load_artifact(folder)
+    (tmp_path / "elsewhere").replace(folder / "inside")
+    (folder / name).unlink()
+    (folder / name).symlink_to("inside")
+    load_artifact(folder)
+    (tmp_path / "link").symlink_to(folder)  # a link to the whole folder is the user's own
+    load_artifact(tmp_path / "link")
+
+
+@pytest.mark.parametrize("storage", ["float32", "bfloat16", "int8", "int4"])
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_a_weight_that_is_not_finite_is_one_sentence(tmp_path, storage, number):
+    artifact = random_artifact("gru", lists=False)
+    artifact = replace(artifact, tensors=store_tensors(artifact.tensors, storage), storage=storage)
+    floats = [name for name, tensor in artifact.tensors.items() if tensor.dtype in (np.float32, np.uint16)]
+    assert len(floats) > 8
+    for i, name in enumerate(floats):
+        tensor = artifact.tensors[name].copy()
+        tensor.flat[-1] = number if tensor.dtype == np.float32 else to_bfloat16(np.float32([number]))[0]
+        folder = save_artifact(replace(artifact, tensors=artifact.tensors | {name: tensor}), tmp_path / str(i))
+        with pytest.raises(ArtifactError, match=rf"tensor '{name}' holds a number that is not finite; train and save"):
+            load_artifact(folder)
+
+
+def test_weights_whose_answers_overflow_are_one_sentence(tmp_path):
+    for loss in ("softmax", "hs"):
+        bag = make_bag(1, 13, f"model.loss={loss}")
+        huge = {name: 3e38 * np.sign(bag.tensors[name]) for name in ("embedding.weight", "head.weight")}
+        folder = save_artifact(replace(bag, tensors=bag.tensors | huge), tmp_path / loss)
+        with pytest.raises(RubricaError, match="the model's answers are not finite: its weights are too large"):
+            load(folder).predict(TEXTS)
 
 
 def test_a_file_that_the_system_does_not_give_is_one_sentence(tmp_path, monkeypatch):

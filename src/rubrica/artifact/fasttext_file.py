@@ -34,7 +34,7 @@ from rubrica.files import check_place, user_path, written_whole
 from rubrica.kernels.entries import pack_entries, read_entries
 from rubrica.kernels.fasttext_rules import fault_of
 from rubrica.models.fasttext import CENTROIDS, FastText, parts_of
-from rubrica.models.storage import Tensors
+from rubrica.models.storage import Tensors, is_finite
 
 MAGIC = struct.pack("<i", 793712314)
 """What the file begins with."""
@@ -209,14 +209,9 @@ def _fault_of(settings: FastText, tensors: Tensors) -> str:
         return problem
     for name, tensor in tensors.items():
         looked_at = name != "input.weight" or tensor.nbytes <= _SMALL
-        if tensor.dtype.kind == "f" and looked_at and not _is_finite(tensor):
+        if looked_at and not is_finite(tensor):
             return f"{name} holds a number that is not finite"
     return ""
-
-
-def _is_finite(tensor: NDArray[Any]) -> bool:
-    flat = tensor.reshape(-1)
-    return all(np.isfinite(flat[first : first + _STRETCH]).all() for first in range(0, len(flat), _STRETCH))
 
 
 def write_fasttext(settings: FastText, tensors: Tensors, path: str | Path) -> None:

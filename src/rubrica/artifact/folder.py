@@ -38,7 +38,7 @@ from rubrica.files import check_place, user_path, written_whole
 from rubrica.models.config import SECTIONS, Config, make_config
 from rubrica.models.family import Facts, Shapes, Sizes
 from rubrica.models.older import FORMAT, upgrade
-from rubrica.models.storage import STORAGES, TABLES, from_bfloat16, stored_layout, take_rows, to_bfloat16
+from rubrica.models.storage import STORAGES, TABLES, from_bfloat16, is_finite, stored_layout, take_rows, to_bfloat16
 from rubrica.scoring.task import Task
 from rubrica.scoring.tasks import read_task
 from rubrica.text.vocab import Vocab
@@ -267,6 +267,11 @@ def _check_tensors(artifact: Artifact, path: Path) -> dict[str, NDArray[Any]]:
         if (here := found.get(name, "none")) != (there := expected.get(name, "none")):
             problem = f"tensor {name!r} is {here}, the config expects {there}; the file is of another model"
             raise ArtifactError(path, problem)
+    for name, tensor in tensors.items():
+        if not is_finite(tensor):
+            raise ArtifactError(
+                path, f"tensor {name!r} holds a number that is not finite; train and save the model anew"
+            )
     for name in shapes.keys() & set(TABLES):  # the width of a packed row is in its last half byte, not in its shape
         if not len(tensors[name]):  # a bag that counts words alone has no rows of n-grams
             continue
@@ -285,6 +290,8 @@ def _check_manifest(folder: Path) -> None:
     for name in ("manifest.json", *FILES):
         if not (folder / name).is_file():
             raise ArtifactError(folder / name, "the file is missing; copy the whole folder again")
+        if not (folder / name).resolve().is_relative_to(folder.resolve()):
+            raise ArtifactError(folder / name, "the file is a link out of the folder; copy the file itself into it")
     manifest = _read_json(folder / "manifest.json", dict[str, str])
     if set(manifest) != set(FILES):
         raise ArtifactError(folder / "manifest.json", f"lists {sorted(manifest)}, expected {sorted(FILES)}")

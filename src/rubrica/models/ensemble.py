@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rubrica.models.config import Config
 from rubrica.models.family import Floats, Inputs
+from rubrica.models.search import as_finite
 from rubrica.models.storage import Tensors
 from rubrica.text.vocab import TokenIds, Vocab
 
@@ -45,8 +46,13 @@ class Ensemble:
         return Inputs(tokens, texts, self._config.training.batch_size)
 
     def sum(self, inputs: Inputs) -> Floats:
-        """The logits (N, C) of all members together."""
-        return reduce(np.add, [scorer(inputs) for scorer in self._scorers])
+        """The logits (N, C) of all members together.
+
+        Raises:
+            RubricaError: If one is not finite.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):  # an error here says what it means for the model
+            return as_finite(reduce(np.add, [scorer(inputs) for scorer in self._scorers]))
 
     def features(self, texts: Sequence[str], vocab: Vocab) -> Floats:
         """What the last layer of the first member sees of texts that are not numbered yet, (N, F).

@@ -9,11 +9,23 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rubrica.errors import RubricaError
 from rubrica.kernels.bag import Head
 from rubrica.kernels.tree import Best, Tree, best_classes, margins, way_losses
 from rubrica.scoring.task import Tally, Targets
 
 Floats = NDArray[np.floating[Any]]
+
+
+def as_finite(numbers: Floats) -> Floats:
+    """The same numbers.
+
+    Raises:
+        RubricaError: If one is not finite. Weights that training makes are never so large; a foreign file may hold any.
+    """
+    if not np.isfinite(numbers).all():
+        raise RubricaError("the model's answers are not finite: its weights are too large; train and save it anew")
+    return numbers
 
 
 class Search(NamedTuple):
@@ -31,16 +43,17 @@ class Search(NamedTuple):
 
     def best(self, inputs: Any, k: int) -> Best:
         """The k most probable classes of each text."""
-        return best_classes(self.tree, self.head, self.features(inputs), k)
+        best = best_classes(self.tree, self.head, self.features(inputs), k)
+        return Best(best.classes, as_finite(best.log_probabilities))
 
     def margins(self, inputs: Any, targets: Targets) -> Floats:
         """How sure each decision on the way to a text's class is, (N, P), see `kernels/tree.py`."""
-        return margins(self.tree, self.head, self.features(inputs), targets)
+        return as_finite(margins(self.tree, self.head, self.features(inputs), targets))
 
     def score(self, tally: Tally, inputs: Any, targets: Targets) -> None:
         """Add the scores of some texts to a tally."""
         features = self.features(inputs)
         best = best_classes(self.tree, self.head, features, 1)
         known = np.where(tally.task.has_unknown(targets), 0, targets)
-        losses = way_losses(self.tree, margins(self.tree, self.head, features, known), known)
+        losses = way_losses(self.tree, as_finite(margins(self.tree, self.head, features, known)), known)
         tally.add_answers(best.classes[:, 0], np.exp(best.log_probabilities[:, 0]), losses, targets)

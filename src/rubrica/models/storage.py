@@ -33,6 +33,7 @@ WHOLE = {
     "input.codes": "uint8", "input.norm_codes": "uint8", "output.codes": "uint8", "output.norm_codes": "uint8",
 }  # fmt: skip
 """Tensors of whole numbers, which are never rounded, and their types."""
+_STRETCH = 1 << 18  # numbers looked at together
 _LARGEST = {"int8": 127, "int4": 7}  # symmetric: a code and its negative are both there
 
 Floats = NDArray[np.float32]
@@ -50,6 +51,17 @@ def to_bfloat16(values: Floats) -> NDArray[np.uint16]:
 def from_bfloat16(bits: NDArray[np.uint16]) -> Floats:
     """The float32 of the same value."""
     return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+def is_finite(tensor: NDArray[Any]) -> bool:
+    """Whether all numbers of a tensor as it is stored are finite; it is read in stretches, however large it is."""
+    if tensor.dtype.kind != "f" and tensor.dtype != np.uint16:
+        return True
+    flat = tensor.reshape(-1)
+    stretches = (flat[first : first + _STRETCH] for first in range(0, len(flat), _STRETCH))
+    if tensor.dtype == np.uint16:  # bfloat16: the exponent of what is not finite is all ones
+        return all(((bits & 0x7F80) != 0x7F80).all() for bits in stretches)
+    return all(np.isfinite(numbers).all() for numbers in stretches)
 
 
 def store_table(tensors: Tensors, name: str, storage: Storage) -> dict[str, NDArray[Any]]:

@@ -1,0 +1,121 @@
+"""A model folder changed on purpose, its hashes made right again: it answers as a model does, or is refused."""
+
+import random
+import resource
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from made_models import make_bag, random_artifact, resign
+from rubrica.artifact.folder import FILES, load_artifact, save_artifact
+from rubrica.errors import RubricaError
+from rubrica.models.storage import store_tensors
+from rubrica.predict.classifier import Classifier
+
+TEXTS = ["слово a b", "", "unseen \u0085 words"]
+MORE_BYTES = 50 << 20
+MOST_SECONDS = 1.0  # of the processor; a folder takes some milliseconds
+
+
+def stored(artifact, storage):
+    """The model with its tables in fewer bytes."""
+    return replace(artifact, tensors=store_tensors(artifact.tensors, storage), storage=storage)
+
+
+MADE = {
+    "bag": lambda: make_bag(2),
+    "several": lambda: random_artifact("bag", lists=True),
+    "linear": lambda: random_artifact("linear", lists=True),
+    "gru": lambda: random_artifact("gru", lists=False),
+    "cnn": lambda: random_artifact("cnn", lists=True),
+    "hs": lambda: make_bag(2, 13, "model.loss=hs", "model.max_n=4"),
+    "int8": lambda: stored(random_artifact("lstm", lists=False), "int8"),
+    "int4": lambda: stored(random_artifact("rnn", lists=True), "int4"),
+}
+NUMBERS = [
+    b"-1", b"0", b"2147483648", b"4294967297", b"18446744073709551617", b"1e400", b"1e9", b"true", b"null", b"[]",
+    b'"x"', b"{}", b"NaN", b"0.5",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A small folder of each family."""
+    place = tmp_path_factory.mktemp("whole")
+    return [save_artifact(make(), place / name) for name, make in MADE.items()]
+
+
+def damaged(data, draw, *, early):
+    """A byte that is another, a cut, an extension, a stretch that is gone or twice, a number that is another."""
+    kind, place = draw.randrange(8), draw.randrange(max(1, min(len(data), early)))
+    if kind == 0:
+        return data[:place]
+    if kind == 1:
+        return data + draw.randbytes(draw.choice([1, 4, 100]))
+    if kind == 2:
+        return data[:place] + data[place + draw.choice([1, 4, 20]) :]
+    if kind == 3:
+        return data[: place + 9] + data[place:]
+    if kind == 4:
+        digits = [at for at in range(len(data[:early])) if data[at : at + 1].isdigit()]
+        at = draw.choice(digits or [0])
+        end = next((i for i in range(at, len(data)) if not data[i : i + 1].isdigit()), len(data))
+        return data[:at] + draw.choice(NUMBERS) + data[end:]
+    return (
+        data[:place]
+        + bytes([data[place] ^ draw.choice([1, 2, 4, 8, 16, 32, 64, 128, 255])] if data else b"")
+        + data[place + 1 :]
+    )
+
+
+def answers(folder):
+    """Whether the folder is a model; then it answers every text with labels and finite numbers."""
+    try:
+        classifier = Classifier(load_artifact(folder))
+        labels, scores = classifier.predict(TEXTS), classifier.predict_proba(TEXTS)
+    except RubricaError:
+        return False
+    assert len(labels) == len(scores) == len(TEXTS)
+    assert np.isfinite(scores).all()
+    assert ((scores >= 0) & (scores <= 1.00001)).all()
+    for label in labels:
+        assert all(isinstance(name, str) for name in ([label] if isinstance(label, str) else label))
+    return True
+
+
+def check(folders, count, seed):
+    draw = random.Random(seed)
+    for folder in folders:
+        assert answers(folder)
+    before, models = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, 0
+    for _ in range(count):
+        folder = draw.choice(folders)
+        name = draw.choice([*FILES, "config.json", "config.json", "model.safetensors", "manifest.json"])
+        whole = (folder / name).read_bytes()
+        changed = damaged(whole, draw, early=draw.choice([8, 400, len(whole)]))
+        (folder / name).write_bytes(changed)
+        if name != "manifest.json":
+            resign(folder)
+        started = time.process_time()
+        try:
+            models += answers(folder)
+            assert time.process_time() - started < MOST_SECONDS
+        except BaseException as error:
+            error.add_note(f"{folder.name}/{name}: {changed[:2000]!r}")
+            raise
+        (folder / name).write_bytes(whole)
+        resign(folder)
+    more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    assert more < MORE_BYTES, f"{more >> 20} MB more"
+    assert 0 < models < count
+
+
+def test_changed_folders(folders):
+    check(folders, 400, 7)
+
+
+@pytest.mark.slow
+def test_thirty_thousand_changed_folders(folders):
+    check(folders, 30_000, 8)
