@@ -50,9 +50,10 @@ def test_ctrl_c_ends_a_training_soon_and_leaves_nothing(file, train, ctrl_c):
 
 
 IMPATIENT = """
-import _thread, threading
+import _thread, signal, threading
 import rubrica.fasttext
 from rubrica.cli.main import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a child of a job in the background ignores it
 threading.Timer(0.5, _thread.interrupt_main).start()
 main()
 """
