@@ -122,3 +122,18 @@ def test_a_zip_archive_that_python_cannot_unpack_is_named(tmp_path, place, value
     archive[place] = archive[entry + place + 2] = value  # of the file, and of the list of files
     with pytest.raises(VectorsError, match=message):
         read_vectors(write(tmp_path, bytes(archive)))
+
+
+@pytest.mark.parametrize("packer", ["gzip", "bzip2", "xz", "zstd"])
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"sun 1 2\n" + b"x" * (40 << 20), "line 2: a line of more than 4 MB, expected a word and its numbers"),
+        (b"x" * (40 << 20), "one column"),
+        (b"3 2\n" + b"\xff\x80" * (20 << 20), "word 1 of 3"),
+    ],
+    ids=["line", "first", "word"],
+)
+def test_a_line_without_an_end_is_not_unpacked_into_memory(tmp_path, packer, content, sentence):
+    with pytest.raises(VectorsError, match=sentence):
+        read_vectors(write(tmp_path, PACK[packer](content)), block_bytes=1 << 20)

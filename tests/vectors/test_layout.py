@@ -175,3 +175,19 @@ def test_words_that_look_like_another_format_are_words(tmp_path, word):
 
 def test_a_tab_inside_a_word_stays_where_a_header_tells_the_width(tmp_path):
     assert read(tmp_path, "2 2\noak\t1 2 3\nelm\t4 5 6\n").words == ["oak\t1", "elm\t4"]
+
+
+@pytest.mark.parametrize("header", ["", "2 65537\n"])
+def test_vectors_longer_than_any_model_takes_are_refused(tmp_path, header):
+    path = tmp_path / "vectors.txt"
+    path.write_text(header + ("word" + " 1" * 65_537 + "\n") * 2)
+    with pytest.raises(VectorsError, match="line 1: 65537 numbers a word, expected 1 to 65536"):
+        vectors_files.read_file(path)
+
+
+def test_long_vectors_are_read(tmp_path):
+    path, matrix = tmp_path / "vectors.txt", np.random.default_rng(0).normal(size=(3, 5000)).astype(np.float32)
+    path.write_text("".join(f"w{i} {' '.join(map(str, row.tolist()))}\n" for i, row in enumerate(matrix)))
+    words, found = vectors_files.read_file(path)
+    assert words == ["w0", "w1", "w2"]
+    np.testing.assert_array_equal(found, matrix)

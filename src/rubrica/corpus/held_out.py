@@ -23,6 +23,7 @@ LEAST = 10  # texts; fewer, of other classes than most texts, tell nothing about
 _SOUGHT = 1000  # classes, each of which is sought among all texts; the rows of more are sorted once, in memory
 _STRETCH = 1 << 16  # texts, or their targets, at a time
 _PUNCTUATION = bytes(code for code in range(128) if not chr(code).isalnum())
+_SMALL = bytes(range(256)).lower()
 
 
 def text_keys(num_texts: int, stretches: Iterable[Sequence[str]]) -> Rows:
@@ -38,9 +39,11 @@ def text_keys(num_texts: int, stretches: Iterable[Sequence[str]]) -> Rows:
 
 
 def _letters(text: str) -> bytes:
-    if not text.isascii():
-        text = "".join(filter(str.isalnum, text))
-    return text.lower().encode("utf-8", "surrogatepass").translate(None, _PUNCTUATION)
+    """The letters and digits of a text, small."""
+    if text.isascii():
+        return text.encode().translate(_SMALL, _PUNCTUATION)
+    letters = "".join(filter(str.isalnum, text))
+    return letters.lower().encode("utf-8", "surrogatepass").translate(None, _PUNCTUATION)
 
 
 def hold_out(task: Task, targets: Targets, fraction: float, seed: int, keys: Rows | None = None) -> tuple[Rows, Rows]:

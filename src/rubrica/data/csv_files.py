@@ -16,6 +16,7 @@ from rubrica.data.table import Table, check_names
 from rubrica.errors import DataError, quote_names, require
 
 _ALONE = 1 << 20  # bytes; fewer are read before a second thread has started
+_MOST_COLUMNS = 10_000  # pyarrow takes 10 kB for each, however few rows there are
 _LONGEST_ROW = 1 << 30  # bytes; pyarrow counts them in 32 bits
 
 
@@ -33,6 +34,9 @@ def read_csv(content: Content, layout: Layout, usual: str) -> Iterator[Table]:
         _, first, _ = next(_iter_records(content, dialect))
         names = column_names(content, layout, first, header=dialect.header)
         check_names(path, names)
+        if len(names) > _MOST_COLUMNS:
+            problem = f"{len(names)} columns, expected {_MOST_COLUMNS} at most"
+            raise DataError(path, f"{problem}; pass --delimiter, or --columns if the first line is a row")
         for part in _parts(content, dialect, first):
             if waiting is not None:
                 yield waiting
@@ -81,7 +85,8 @@ def _parts(content: Content, dialect: Dialect, first: list[str]) -> Iterator[Any
         if "straddl" not in str(error):
             raise
         # A row is longer than a block. The file is read again in the longest blocks, without the rows that are out.
-        for part in read(max(block_bytes, min(len(content.data), _LONGEST_ROW))):
+        longest = content.limits.line_bytes if content.is_large else _LONGEST_ROW
+        for part in read(max(block_bytes, min(len(content.data), longest))):
             seen += len(part)
             if seen > rows:
                 yield part.slice(max(0, len(part) - (seen - rows)))

@@ -65,10 +65,11 @@ def column_names(content: Content, layout: Layout, first: list[str], *, header: 
         problem = f"{len(first)} columns, but --columns names {len(layout.names)} ({', '.join(layout.names)})"
         raise DataError(content.path, f"{problem}; name every column, or pass --delimiter")
     named = layout.names or (first if header else [""] * len(first))
-    return [name if name.strip() else _number(place, named) for place, name in enumerate(named, 1)]
+    taken = set(named)
+    return [name if name.strip() else _number(place, taken) for place, name in enumerate(named, 1)]
 
 
-def _number(place: int, named: list[str]) -> str:
+def _number(place: int, named: set[str]) -> str:
     return str(place) if str(place) not in named else f"column {place}"
 
 

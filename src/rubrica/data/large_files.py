@@ -29,6 +29,11 @@ class Limits:
     """The part of a CSV file that a thread reads. On two cores 1 to 8 MiB read AG News equally fast."""
     part_rows: int = 1 << 14
     """Rows of a large Parquet file or hub data set that are read together."""
+    line_bytes: int = 64 << 20
+    """A longer line of a large file is none of texts: it would have to be in memory as a whole."""
+    unpacked_times: int = 200
+    """A packed file that holds more than `large_bytes` holds at most so many times its own size. Texts pack to a tenth;
+    a file made to fill a disk packs to a thousandth or less."""
 
 
 USUAL = Limits()
@@ -49,11 +54,19 @@ class Content:
         return not isinstance(self.data, bytes)
 
     def stretches(self) -> Iterator[bytes]:
-        r"""The bytes of a large file in stretches that end in `\n`; the bytes of a small one together."""
+        r"""The bytes of a large file in stretches that end in `\n`; the bytes of a small one together.
+
+        Raises:
+            DataError: If a line is too long to be in memory.
+        """
         start, size = 0, len(self.data)
         step = self.limits.stretch_bytes if self.is_large else size
         while start < size:
-            end = self.data.find(b"\n", min(start + step, size) - 1) + 1 or size
+            soonest = min(start + step, size) - 1
+            end = self.data.find(b"\n", soonest) + 1 or size
+            if self.is_large and end - soonest > self.limits.line_bytes:
+                problem = f"a line of more than {self.limits.line_bytes >> 20} MB after byte {soonest}"
+                raise DataError(self.path, f"{problem}; is it a file of texts, a row a line?")
             yield self.data[start:end]
             start = end
 
@@ -87,7 +100,7 @@ def read_content(path: Path, limits: Limits = USUAL) -> Content:
     try:
         if suffix in OPENERS:
             with OPENERS[suffix](path) as packed:
-                data = _gather(_pieces(packed, limits), limits)
+                data = _gather(_pieces(path, packed, limits), limits)
         elif path.stat().st_size <= limits.large_bytes:
             data = path.read_bytes()
         else:
@@ -129,11 +142,22 @@ def _ends_in_returns(data: bytes | mmap.mmap) -> bool:
     return start.count(b"\r") - start.count(b"\r\n") > start.count(b"\n")
 
 
-def _pieces(packed: IO[bytes], limits: Limits) -> Iterator[bytes]:
-    """All that a packed file holds, first as much as is read at once."""
-    yield packed.read(limits.large_bytes + 1)
-    while data := packed.read(1 << 20):
+def _pieces(path: Path, packed: IO[bytes], limits: Limits) -> Iterator[bytes]:
+    """All that a packed file holds, first as much as is read at once.
+
+    Raises:
+        DataError: If it holds far more than its size lets expect.
+    """
+    most = max(limits.large_bytes, limits.unpacked_times * path.stat().st_size)
+    data = packed.read(limits.large_bytes + 1)
+    while data:
+        if (most := most - len(data)) < 0:
+            problem = (
+                f"holds more than {limits.unpacked_times} times its size, as files do that are made to fill a disk"
+            )
+            raise DataError(path, f"{problem}; if it is right, unpack it and pass the file")
         yield data
+        data = packed.read(1 << 20)
 
 
 def _gather(pieces: Iterable[bytes], limits: Limits) -> bytes | mmap.mmap:

@@ -38,6 +38,8 @@ Table = tuple[list[str], Matrix]
 # Files go through memory in blocks: large enough to keep two cores busy, small enough that a block which needs the
 # slow, careful reading costs a fraction of a second.
 BLOCK_BYTES = 8 << 20
+_LINE_BYTES = 4 << 20  # of a line at most; 65,536 numbers of 25 digits have 1.7 MB
+_FAST_DIM = 4096  # pyarrow takes some 10 kB for a column, however few rows there are
 _FLOAT32_INF = 2.0**128 - 2.0**103  # this number and all above it become inf in float32
 _BOM = b"\xef\xbb\xbf"
 _SPACE_IN_WORD = re.compile(rb"^[^\t\n]* ", re.MULTILINE)
@@ -51,10 +53,10 @@ def read_file(path: Path, block_bytes: int = BLOCK_BYTES) -> Table:
         OSError: If the disk fails.
     """
     with open_unpacked(path) as file:
-        layout = find_layout(file.read(HEAD_BYTES) + file.readline(), path)
+        layout = find_layout(file.read(HEAD_BYTES) + file.readline(_LINE_BYTES), path)
     with open_unpacked(path) as file:  # not every packed file can be wound back
         if layout.count is not None:
-            file.readline()
+            file.readline(_LINE_BYTES)
         read = _read_text if layout.is_text else _read_binary
         return read(file, layout, path, block_bytes)
 
@@ -65,7 +67,10 @@ def _read_text(file: IO[bytes], layout: Layout, path: Path, block_bytes: int) ->
     line = 1 if count is None else 2
     words: list[str] = []
     parts = [np.empty((0, dim), np.float32)]
-    while block := file.read(block_bytes) + file.readline():
+    while block := file.read(block_bytes) + (tail := file.readline(_LINE_BYTES)):
+        if len(tail) == _LINE_BYTES:
+            problem = f"a line of more than {_LINE_BYTES >> 20} MB, expected a word and its numbers"
+            raise VectorsError(path, problem, line=line + block.count(b"\n"))
         if line == 1 and (layout.has_runs or layout.separator == b"\t"):  # gensim, which keeps it, cannot read these
             block = block.removeprefix(_BOM)
         if layout.has_runs:
@@ -83,6 +88,8 @@ def _read_text(file: IO[bytes], layout: Layout, path: Path, block_bytes: int) ->
 
 def _parse_fast(block: bytes, dim: int, separator: bytes = b" ") -> Table | None:
     """Read lines all at once, or None where one of them is out of the ordinary."""
+    if dim > _FAST_DIM:
+        return None
     pyarrow, csv = require("pyarrow", "data"), require("pyarrow.csv", "data")
     lines = block.count(b"\n") + (not block.endswith(b"\n"))
     # A tab after each word and spaces between its numbers; where a word holds a space, they cannot become tabs.
@@ -124,7 +131,7 @@ def _parse_carefully(block: bytes, layout: Layout, line: int, path: Path) -> Tab
     dim, separator = layout.dim, layout.separator
     lines = block.rstrip(b"\r\n").split(b"\n") if block.strip() else []
     words: list[str] = []
-    matrix = np.empty((len(lines), dim), np.float32)
+    rows = [np.empty((0, dim), np.float32)]  # room for a row is taken when its numbers are there
     for row, text in enumerate(lines):
         fields = split_line(text, separator)
         if b"" in fields[1:][-dim:] and len(cut := text.rsplit(None, dim)) > dim:  # several spaces part two numbers
@@ -142,8 +149,8 @@ def _parse_carefully(block: bytes, layout: Layout, line: int, path: Path) -> Tab
             words.append(separator.join(fields[: extra + 1]).decode())
         except UnicodeDecodeError as error:
             raise VectorsError(path, f"not UTF-8 ({error}); convert the file", line=line + row) from error
-        matrix[row] = [float(field) for field in fields[extra + 1 :]]
-    return words, matrix
+        rows.append(np.array([[float(field) for field in fields[extra + 1 :]]], np.float32))
+    return words, np.concatenate(rows)
 
 
 def _is_number(field: bytes) -> bool:
@@ -161,7 +168,7 @@ def _read_binary(file: IO[bytes], layout: Layout, path: Path, block_bytes: int) 
     words: list[str] = []
     parts = [np.empty((0, dim), np.float32)]
     rest, chunk = b"", b"more"
-    while len(words) < count and chunk:
+    while len(words) < count and chunk and len(rest) < size + _LINE_BYTES:  # else a word without an end
         chunk = file.read(block_bytes)
         block, at = rest + chunk, 0
         places = []

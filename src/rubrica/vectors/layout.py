@@ -20,7 +20,7 @@ from rubrica.vectors.archives import packer_of
 
 HEAD_BYTES = 64 << 10
 _SAMPLE = 100  # lines that tell the width; a fault in a few of them changes nothing
-_MAX_DIM = 100_000  # nobody publishes so long vectors; a larger number in a header is broken or hostile
+_MAX_DIM = 1 << 16  # nobody publishes so long vectors, and no model takes longer ones
 _TAIL_BYTES = 200  # of a line: the last few numbers, which tell their form
 _HEADER = re.compile(rb"(?:\xef\xbb\xbf)?(\d{1,12})[ \t]+(\d{1,12})\s*")
 # At least three bytes: the first bytes of a float32 often look like "5\n", and hardly ever like "0.5\n".
@@ -131,6 +131,8 @@ def _measure(first: bytes, sample: list[bytes], head: bytes, path: Path) -> Layo
                 raise VectorsError(path, what)
     if width < 1:
         raise VectorsError(path, "one column, expected a word and its numbers, parted by spaces", line=1)
+    if width > _MAX_DIM:
+        raise VectorsError(path, f"{width} numbers a word, expected 1 to {_MAX_DIM}", line=1)
     if separator == b"\t" and width > 2 and fields[1:] == [b"%d" % i for i in range(width)]:
         raise VectorsError(path, "numbers of columns (0, 1, 2 ...), expected a word's; delete the line", line=1)
     same = _numbers_at_end(fields) == width or len(fields) - 1 == width
