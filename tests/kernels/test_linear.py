@@ -16,6 +16,7 @@ from rubrica.kernels.linear import Entries, Machines, count_classes
 from rubrica.text import ngrams as ngrams_module
 from rubrica.text.ngrams import DocumentCounter, Ngrams, index_keys
 from rubrica.text.tokenizer import tokenize
+from rubrica.text.tokens import PackedTexts, pack
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=30)
 NEWS = st.lists(st.sampled_from(["Oil", "OIL", " ", "3.5%", "prices", "naïve", "Ночь", "_x_", "…", "unprecedented"]))
@@ -232,3 +233,18 @@ def test_native_counts_classes_as_numpy_does(seed):
         count_classes(entries, texts, classes, other)
     np.testing.assert_array_equal(one, other)
     assert one.sum() == 36 + sizes[texts].sum()
+
+
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_of_a_text_of_any_length_the_first_million_characters_are_read(lowercase):
+    ngrams, most = Ngrams(lowercase, 2, 3), ngrams_module.MAX_CHARACTERS
+    beginning = ("Naïve Oil " * most)[: most - 5] + "ПРИВЕ"
+    texts = [beginning, beginning + "т мир", beginning + " мир" * most, "Oil"]
+    for part in (texts, PackedTexts(pack(texts))):
+        _, _, sizes, rows = read(part, ngrams)
+        assert rows[0] == rows[1] == rows[2] != rows[3]
+        assert sizes[0] == sizes[1] == sizes[2]
+        with numpy_alone():
+            assert [[place for place, _ in row] for row in read(texts, ngrams)[3]] == [
+                [p for p, _ in row] for row in rows
+            ]

@@ -25,7 +25,17 @@ from rubrica.kernels.rows import distinct
 from rubrica.models.family import Facts, Family, Floats, GraphInputs, Inputs, Scorer, Shapes, Sizes
 from rubrica.models.graph import Graph, look_up
 from rubrica.models.storage import Tensors, take_rows
-from rubrica.text.ngrams import CHARACTERS, MAX_TOKENS, Index, Ngrams, count_ngrams, features, index_keys, weigh_counts
+from rubrica.text.ngrams import (
+    CHARACTERS,
+    MAX_CHARACTERS,
+    MAX_TOKENS,
+    Index,
+    Ngrams,
+    count_ngrams,
+    features,
+    index_keys,
+    weigh_counts,
+)
 from rubrica.text.tokenizer import token_pattern
 from rubrica.text.tokens import PackedTexts
 from rubrica.text.vocab import Vocab
@@ -102,7 +112,8 @@ class Linear(Family, frozen=True, kw_only=True):
         return count_ngrams(texts, self.ngrams(data))._asdict()
 
     def graph_settings(self, vocab: Vocab, data: DataSettings) -> dict[str, Any]:
-        settings = {"token_pattern": token_pattern(split_unspaced=False), "max_tokens": MAX_TOKENS}
+        limits = {"max_characters": MAX_CHARACTERS, "max_tokens": MAX_TOKENS}
+        settings = {"token_pattern": token_pattern(split_unspaced=False)} | limits
         return {"ngrams": self.ngrams(data)._asdict() | settings}
 
     def add_logits(self, graph: Graph) -> str:

@@ -20,9 +20,10 @@ from rubrica.kernels import native
 from rubrica.kernels.border import bind, call
 from rubrica.kernels.linear import Entries
 from rubrica.text.tokenizer import tokenize
-from rubrica.text.tokens import prepare, unicode_tables
+from rubrica.text.tokens import PackedTexts, prepare, unicode_tables
 
 MAX_TOKENS = 1 << 16  # the rest of a text is not read; these are the first half of a long book
+MAX_CHARACTERS = 1 << 20  # and these are as many tokens of 16 characters; a word may be as long as its file
 _TEXTS_PER_THREAD = 64  # fewer are not worth a thread
 _MARK = 0x110000  # stands before and behind a token; no character has this code point
 _MIX, _LAST = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xFF51AFD7ED558CCD)
@@ -98,7 +99,7 @@ class DocumentCounter:
                 for found in blocks:
                     self._counter.update(found.tolist())
             return sizes
-        data, starts, ends, _ = prepare(texts, self.ngrams.lowercase)
+        data, starts, ends, _ = prepare(_beginnings(texts), self.ngrams.lowercase)
         call("documents_add",
             self._handle, *self.ngrams, MAX_TOKENS, len(texts), data, starts, ends,
             *unicode_tables(data), sizes,
@@ -156,7 +157,7 @@ def features(
     """
     if native.library() is None:
         return _weigh_blocks([_blocks(text, ngrams) for text in texts], index, idf, into)
-    data, starts, ends, _ = prepare(texts, ngrams.lowercase)
+    data, starts, ends, _ = prepare(_beginnings(texts), ngrams.lowercase)
     if into is None:  # a token of L characters has at most char_ngrams * L runs inside it
         into = _room((ends - starts) * (ngrams.word_ngrams + (ngrams.char_ngrams if ngrams.char_ngrams > 1 else 0)))
     call("linear_features",
@@ -189,6 +190,12 @@ def weigh_counts(counts: Counts, index: Index, idf: NDArray[np.floating[Any]]) -
     return _weigh_blocks(rows, index, idf)
 
 
+def _beginnings(texts: Sequence[str]) -> Sequence[str]:
+    """The texts; of a very long one what is read of it."""
+    sizes = texts.sizes if isinstance(texts, PackedTexts) else map(len, texts)
+    return [text[:MAX_CHARACTERS] for text in texts] if max(sizes, default=0) > MAX_CHARACTERS else texts
+
+
 def _room(sizes: NDArray[np.int64], dtype: Any = np.float32) -> Entries:
     """Room for `sizes` features of each text."""
     total = int(sizes.sum())
@@ -209,7 +216,7 @@ def _keys_of(hashes: NDArray[np.uint64]) -> NDArray[np.uint32]:
 
 def _blocks(text: str, ngrams: Ngrams) -> list[_Block]:
     """The block of a text's words, and of its characters."""
-    tokens = tokenize(text, lowercase=ngrams.lowercase)[:MAX_TOKENS]
+    tokens = tokenize(text[:MAX_CHARACTERS], lowercase=ngrams.lowercase)[:MAX_TOKENS]
     lengths = np.array([len(token) for token in tokens], np.int64)
     ends = np.cumsum(lengths + 2)
     starts = ends - lengths - 2
