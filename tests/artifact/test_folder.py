@@ -222,3 +222,15 @@ def test_a_file_of_a_foreign_writer_may_lie_at_any_byte(tmp_path):
         assert list(tensors) == ["a"]
         assert tensors["a"].flags.aligned
         np.testing.assert_array_equal(tensors["a"], values.reshape(2, 3))
+
+
+def test_a_label_of_any_characters_stays_in_its_cell(tmp_path):
+    """Of the card's table."""
+    labels = ["a|b", "two\nlines | here", "plain"]
+    artifact = replace(make_artifact(), task=task_of(labels, lists=False))
+    rows = [{"label": label, "precision": 0.5, "recall": 0.5, "f1": 0.5, "texts": 1} for label in labels]
+    scores = {"test": {"texts": 3, "accuracy": 0.5, "macro_f1": 0.5, "per_class": rows}}
+    card = (save_artifact(replace(artifact, metrics=scores), tmp_path / "model") / "README.md").read_text("utf-8")
+    assert "Classes: a|b, two lines | here, plain.\n" in card
+    figures = "| 0.500 | 0.500 | 0.500 | 1 |\n"
+    assert f"| a\\|b {figures}| two lines \\| here {figures}| plain {figures}" in card

@@ -152,6 +152,34 @@ def test_an_empty_file_is_one_sentence(tmp_path, name):
     test_a_file_of_another_content_is_one_sentence(tmp_path, name, b"")
 
 
+SCORES = {"texts": 3, "accuracy": 0.5, "macro_f1": 0.5, "per_class": []}
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        (3, "expected object | null, got int"),
+        ([], None),  # none, as {} and null
+        ({"accuracy": 0.5}, "missing required field"),
+        (SCORES | {"texts": "3"}, "texts: expected int, got str"),
+        (SCORES | {"accuracy": "high"}, "accuracy: expected float, got str"),
+        (SCORES | {"per_class": [{"label": 1}]}, "per_class[0].label: expected str, got int"),
+    ],
+)
+def test_scores_that_nobody_can_print_are_one_sentence(tmp_path, split, scores, message):
+    folder = save_artifact(make_artifact(), tmp_path / "model")
+    (folder / "metrics.json").write_text(json.dumps({split: scores}))
+    resign(folder)
+    if message is None:
+        load_artifact(folder)
+        return
+    with pytest.raises(ArtifactError) as caught:
+        load_artifact(folder)
+    assert str(caught.value).startswith(f"{folder / 'metrics.json'}: scores of {split}: ")
+    assert message in str(caught.value)
+
+
 def test_words_that_are_no_utf_8_are_one_sentence(tmp_path):
     test_a_file_of_another_content_is_one_sentence(tmp_path, "vocab.txt", b"<pad>\n<unk>\nb\xff\nc\nd\n")
 

@@ -15,8 +15,16 @@ _EXAMPLES = 5  # of more classes, so many
 
 def _names(labels: Sequence[str]) -> str:
     if len(labels) <= _MOST_CLASSES:
-        return ", ".join(labels)
-    return f"{', '.join(labels[:_EXAMPLES])} and {len(labels) - _EXAMPLES:,} more"
+        return ", ".join(map(_on_a_line, labels))
+    return f"{', '.join(map(_on_a_line, labels[:_EXAMPLES]))} and {len(labels) - _EXAMPLES:,} more"
+
+
+def _on_a_line(label: str) -> str:
+    return " ".join(label.split())
+
+
+def _in_a_cell(label: str) -> str:
+    return _on_a_line(label).replace("|", "\\|")
 
 
 def model_card(config: Config, task: Task, metrics: Mapping[str, Any], facts: Facts, storage: Storage) -> str:
@@ -31,7 +39,7 @@ def model_card(config: Config, task: Task, metrics: Mapping[str, Any], facts: Fa
             figures += f"| {len(shown):,} classes: see metrics.json | | | | |\n"
             shown = []
         row = "| {label} | {precision:.3f} | {recall:.3f} | {f1:.3f} | {texts} |\n"
-        figures += "".join(row.format_map(found) for found in shown)
+        figures += "".join(row.format_map(found | {"label": _in_a_cell(found["label"])}) for found in shown)
     members = " ".join(member.describe(facts) for member in config.members)
     case = "Texts are lower-cased." if config.data.lowercase else "Case is kept."
     stored = "" if storage == "float32" else f"\nStored as {storage}.\n"

@@ -68,6 +68,27 @@ class _ConfigFile(msgspec.Struct, kw_only=True):
     beside: dict[str, Any] = {}
 
 
+class _ClassScore(msgspec.Struct):
+    """What is read of the figures of a class in metrics.json."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    texts: int
+
+
+class _Scores(msgspec.Struct):
+    """What is read of the scores of a split in metrics.json."""
+
+    texts: int
+    per_class: list[_ClassScore]
+    accuracy: float = 0.0
+    micro_f1: float = 0.0
+    macro_f1: float = 0.0
+    subset_accuracy: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Artifact:
     """A trained model in memory, free of torch.
@@ -203,7 +224,7 @@ def load_artifact(folder: Path | str) -> Artifact:
             raise ArtifactError(folder / "config.json", problem)
         rule = (setting is not False for setting in (config.data.lowercase, config.data.split_unspaced))
         vocab = Vocab(words, values.unknown_id, *rule)  # a training stores true or false
-        metrics = _read_json(folder / "metrics.json", dict[str, Any])
+        metrics = _read_metrics(folder / "metrics.json")
         lines = _read_text(folder / "metrics.jsonl").splitlines()
         history = [_decode(folder / "metrics.jsonl", line, dict[str, int | float]) for line in lines]
         path = folder / "model.safetensors"
@@ -256,6 +277,18 @@ def _read_config(path: Path) -> tuple[Config, Task, _ConfigFile]:
     if not config.training.batch_size:
         raise ArtifactError(path, "training.batch_size is 0, expected the size of its training; save anew")
     return config, task, values
+
+
+def _read_metrics(path: Path) -> dict[str, Any]:
+    metrics = _read_json(path, dict[str, Any])
+    for split in ("validation", "test"):
+        try:
+            msgspec.convert(metrics.get(split) or None, _Scores | None)
+        except msgspec.ValidationError as error:
+            problem = _in_words(error)
+            problem = f"scores of {split}: {problem[:1].lower()}{problem[1:]}; copy the whole folder again"
+            raise ArtifactError(path, problem) from None
+    return metrics
 
 
 def _check_tensors(artifact: Artifact, path: Path) -> dict[str, NDArray[Any]]:
