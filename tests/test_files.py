@@ -1,5 +1,9 @@
 """Files that Rubrica writes: whole or not at all, and the folder of derived ones."""
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +11,7 @@ import pytest
 
 from rubrica import files as cache
 from rubrica.errors import FileError, VectorsError
-from rubrica.files import cache_folder, content_key, make_array, written_whole
+from rubrica.files import cache_folder, check_place, content_key, make_array, written_whole
 
 
 def test_the_folder_follows_the_environment(monkeypatch, tmp_path):
@@ -122,3 +126,52 @@ def test_an_array_that_has_no_room_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("RUBRICA_CACHE", str(tmp_path / "file"))
     with pytest.raises(FileError, match="make room, or set RUBRICA_CACHE to another folder"):
         make_array(100, np.int64)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from rubrica.files import written_whole
+with written_whole(Path(sys.argv[1])) as part:
+    part.mkdir()
+    (part / "half").write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="a system without locks of folders")
+def test_what_a_killed_process_leaves_is_swept_by_the_next(tmp_path):
+    done = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "model"])
+    assert done.returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    with written_whole(tmp_path / "young") as part:
+        part.write_text("whole")
+    assert left.exists()  # perhaps its process has only begun
+    os.utime(left, (0, 0))
+    with written_whole(tmp_path / "old") as part:
+        assert not left.exists()
+        part.write_text("whole")
+    assert contents(tmp_path) == {"young": "whole", "old": "whole"}
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="a system without locks of folders")
+def test_what_another_process_still_writes_is_never_swept(tmp_path):
+    with written_whole(tmp_path / "slow") as part:
+        part.write_text("slow")
+        os.utime(part.parent, (0, 0))
+        with written_whole(tmp_path / "quick") as other:
+            other.write_text("quick")
+        check_place(tmp_path / "another", FileError)
+        assert part.read_text() == "slow"
+    assert contents(tmp_path) == {"slow": "slow", "quick": "quick"}
+
+
+def test_a_link_in_the_place_of_a_left_folder_is_not_followed(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "precious").write_text("precious")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".unfinished-x").symlink_to(tmp_path / "mine")
+    os.utime(tmp_path / "mine", (0, 0))
+    with written_whole(tmp_path / "out" / "file") as part:
+        part.write_text("whole")
+    assert (tmp_path / "mine" / "precious").read_text() == "precious"

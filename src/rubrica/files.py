@@ -7,7 +7,7 @@ Texts and ids that do not fit into memory are files without a name there: they v
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 from rubrica.errors import FileError
 
+_UNFINISHED = ".unfinished-"
+_YOUNG = 60  # seconds
 IN_MEMORY_BYTES = 16 << 20  # of an array that grows with the texts; a larger one is mapped from a file
 
 
@@ -39,13 +41,11 @@ def written_whole(path: Path, error: type[FileError] = FileError) -> Iterator[Pa
         FileError: Of the class `error`, in place of an OSError of the block or of the move: the disk is full, the
             folder is read-only, or a folder with files in it stands at `path`.
     """
-    from tempfile import TemporaryDirectory  # not for an answer
-
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # In a private folder the block's files get the usual permissions, and keep the ending of their name.
-        with TemporaryDirectory(dir=path.parent, prefix=".unfinished-") as folder:
-            part = Path(folder) / path.name
+        with _private_folder(path.parent) as folder:
+            part = folder / path.name
             yield part
             for written in (*part.rglob("*"), part):
                 _sync(written)
@@ -64,15 +64,63 @@ def check_place(path: Path, error: type[FileError] = FileError) -> None:
     Raises:
         FileError: Of the class `error`, if it cannot.
     """
-    from tempfile import TemporaryDirectory  # only those who write need it; it takes 3 ms of a prediction's start
-
     _check_home(path, error)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=path.parent):
+        with _private_folder(path.parent):
             pass
     except OSError as fault:
         raise error(path, f"cannot be written ({fault.strerror or fault}); give another place") from None
+
+
+@contextmanager
+def _private_folder(parent: Path) -> Iterator[Path]:
+    """A folder that is gone after the block; it also sweeps out what killed processes left in `parent`."""
+    from tempfile import TemporaryDirectory  # only those who write need it; it takes 3 ms of a prediction's start
+
+    _sweep(parent)
+    with TemporaryDirectory(dir=parent, prefix=_UNFINISHED) as name, _locked(Path(name)):
+        yield Path(name)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Hold the lock of a folder, which the system gives back when its process ends, killed or not.
+
+    Yields whether it is held; it is not where another process holds it, or the file system has no locks.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield False
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(handle)
+
+
+def _sweep(parent: Path) -> None:
+    """Remove the private folders whose processes were killed: nobody holds their lock.
+
+    A folder gets its lock just after it is made, so a young one is left alone.
+    """
+    import shutil
+    import time
+
+    with suppress(OSError):  # the folder cannot be listed, or another process sweeps too
+        for entry in list(os.scandir(parent)):
+            ours = entry.name.startswith(_UNFINISHED) and entry.is_dir(follow_symlinks=False)
+            if ours and time.time() - entry.stat().st_mtime > _YOUNG:
+                with _locked(Path(entry.path)) as alone:
+                    if alone:
+                        shutil.rmtree(entry.path, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:
