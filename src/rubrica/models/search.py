@@ -43,7 +43,8 @@ class Search(NamedTuple):
 
     def best(self, inputs: Any, k: int) -> Best:
         """The k most probable classes of each text."""
-        best = best_classes(self.tree, self.head, self.features(inputs), k)
+        with np.errstate(over="ignore", invalid="ignore"):  # an error here says what it means for the model
+            best = best_classes(self.tree, self.head, self.features(inputs), k)
         return Best(best.classes, as_finite(best.log_probabilities))
 
     def margins(self, inputs: Any, targets: Targets) -> Floats:
