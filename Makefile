@@ -64,8 +64,8 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[train,vectors,report]'
 	touch $@
 
-# Without --no-compile pip compiles 14,000 files, of which the tests import a part. Python keeps what it compiles of
-# these: without, each process of the tests compiles numpy anew, and takes twice as long to start.
+# Without --no-compile pip compiles 14,000 files, of which the tests import a part. Python must keep what
+# it compiles: else each process of the tests compiles numpy anew, and takes twice as long to start.
 unexport PYTHONDONTWRITEBYTECODE
 $(VENV)/.dev: pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)

@@ -3,15 +3,15 @@
 Each training has its own process, which imports the module, trains and saves. The seconds are of the whole process. The
 sides take turns. fastText itself tests all models.
 
-fastText has two rows. Each thread of 0.9.3 fills a tenth of the matrix with its start values, and with fewer than ten
-threads the rest holds whatever the memory held. So read its P@1 in the row of 12 threads. Read its seconds in the row
-that has as many threads as Rubrica; a run that met NaN there is null.
+fastText has two rows. Each thread of 0.9.3 fills a tenth of the matrix with its start values, rounded down; with ten
+threads or fewer the rest holds whatever the memory held. So read its P@1 in the row of 12 threads, and its seconds in
+the row with Rubrica's number of threads. Where fastText met NaN, the row has null.
 
 Skip-gram has no right answer. So the ten nearest of 500 frequent words are compared: what share of them do two models
 have in common? The yardstick is two models of fastText with two seeds.
 
 Measured before this script was written, on raw texts with 3 to 5 seeds: trec6 86.8 (fastText 87.3), lenta 70.3 (70.3),
-AG News 90.9 (91.0). Expected: equal accuracy within the spread, in less time, and as many common neighbours.
+AG News 90.9 (91.0). Expected: equal accuracy within the spread, less time, and an equal share of common neighbours.
 
     pip install -c constraints.txt '.[bench]'
     python benchmarks/fasttext_train.py            # all; or some names of RUNS, or skipgram

@@ -35,8 +35,9 @@ class Barrier {
   }
 
  private:
-  // Looks at the turn, some half a nanosecond each. To sleep and wake takes 50 to 90 microseconds: who has waited as
-  // long sleeps. A patience that shrinks where waiting was in vain never grows again: it is soon too short to see anyone.
+  // Looks at the turn, some half a nanosecond each. To sleep and wake takes 50 to 90 microseconds, so a thread
+  // that has waited for this time sleeps. (The number must not shrink where waiting was in vain: a short wait sees no
+  // partner come, so it would never grow again.)
   static constexpr int kPatience = 1 << 17;
   const int threads_;
   std::atomic<int> waiting_{0}, turn_{0}, sleeping_{0};

@@ -137,3 +137,15 @@ def test_a_zip_archive_that_python_cannot_unpack_is_named(tmp_path, place, value
 def test_a_line_without_an_end_is_not_unpacked_into_memory(tmp_path, packer, content, sentence):
     with pytest.raises(VectorsError, match=sentence):
         read_vectors(write(tmp_path, PACK[packer](content)), block_bytes=1 << 20)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"sun 1 2\n" * (10 << 20), b"9000000 2\n" + b"w \x00\x00\x80\x3f\x00\x00\x00\x40" * 9_000_000],
+    ids=["text", "binary"],
+)
+def test_a_file_that_is_made_to_fill_the_memory_is_refused(tmp_path, content):
+    path = write(tmp_path, gzip.compress(content, mtime=0))
+    assert path.stat().st_size * 200 < len(content)
+    with pytest.raises(VectorsError, match=r"holds more than 200 times its size, .*; if it is right, unpack it"):
+        read_vectors(path)

@@ -320,10 +320,11 @@ def _check_tensors(artifact: Artifact, path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _check_manifest(folder: Path) -> None:
+    inside = folder.resolve()
     for name in ("manifest.json", *FILES):
         if not (folder / name).is_file():
             raise ArtifactError(folder / name, "the file is missing; copy the whole folder again")
-        if not (folder / name).resolve().is_relative_to(folder.resolve()):
+        if not (folder / name).resolve().is_relative_to(inside):
             raise ArtifactError(folder / name, "the file is a link out of the folder; copy the file itself into it")
     manifest = _read_json(folder / "manifest.json", dict[str, str])
     if set(manifest) != set(FILES):

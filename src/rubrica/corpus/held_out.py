@@ -39,7 +39,7 @@ def text_keys(num_texts: int, stretches: Iterable[Sequence[str]]) -> Rows:
 
 
 def _letters(text: str) -> bytes:
-    """The letters and digits of a text, small."""
+    """The letters and digits of a text in lower case."""
     if text.isascii():
         return text.encode().translate(_SMALL, _PUNCTUATION)
     letters = "".join(filter(str.isalnum, text))

@@ -4,7 +4,8 @@ A file is read once: all of it, or in parts of some thousand rows if it is large
 whether it is sound; only if it is not does a slow pass over the same bytes look for the line of the fault.
 
 A large file has in memory at a time: 16 MB of lines, 4 MB of CSV or its longest row, 16,384 rows of Parquet. One array
-of JSON is in memory as text. So a line of it has 64 MB at most, and a packed one holds at most 200 times its size.
+of JSON is in memory as text. `Limits` says how long a line may be, and how much a packed file
+may hold.
 """
 
 import codecs

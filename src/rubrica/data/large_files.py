@@ -30,10 +30,14 @@ class Limits:
     part_rows: int = 1 << 14
     """Rows of a large Parquet file or hub data set that are read together."""
     line_bytes: int = 64 << 20
-    """A longer line of a large file is none of texts: it would have to be in memory as a whole."""
+    """How long a line of a large file may be: a line is in memory as a whole."""
     unpacked_times: int = 200
-    """A packed file that holds more than `large_bytes` holds at most so many times its own size. Texts pack to a tenth;
-    a file made to fill a disk packs to a thousandth or less."""
+    """How many times its packed size a file may hold, where it holds more than `large_bytes`. Texts pack to a tenth of
+    their size; a file that is made to fill a disk packs to a thousandth."""
+
+    def most_unpacked(self, path: Path) -> int:
+        """How many bytes this file may hold once it is unpacked."""
+        return max(self.large_bytes, self.unpacked_times * path.stat().st_size)
 
 
 USUAL = Limits()
@@ -148,7 +152,7 @@ def _pieces(path: Path, packed: IO[bytes], limits: Limits) -> Iterator[bytes]:
     Raises:
         DataError: If it holds far more than its size lets expect.
     """
-    most = max(limits.large_bytes, limits.unpacked_times * path.stat().st_size)
+    most = limits.most_unpacked(path)
     data = packed.read(limits.large_bytes + 1)
     while data:
         if (most := most - len(data)) < 0:

@@ -51,7 +51,7 @@ class Ensemble:
         Raises:
             RubricaError: If one is not finite.
         """
-        with np.errstate(over="ignore", invalid="ignore"):  # an error here says what it means for the model
+        with np.errstate(over="ignore", invalid="ignore"):  # the error says what it means for the model
             return as_finite(reduce(np.add, [scorer(inputs) for scorer in self._scorers]))
 
     def features(self, texts: Sequence[str], vocab: Vocab) -> Floats:

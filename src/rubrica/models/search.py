@@ -28,6 +28,9 @@ def as_finite(numbers: Floats) -> Floats:
     return numbers
 
 
+_quiet = np.errstate(over="ignore", invalid="ignore")  # `as_finite` says what an overflow means for the model
+
+
 class Search(NamedTuple):
     """What finds the classes of texts.
 
@@ -41,20 +44,29 @@ class Search(NamedTuple):
     tree: Tree
     head: Head
 
+    @_quiet
     def best(self, inputs: Any, k: int) -> Best:
         """The k most probable classes of each text."""
-        with np.errstate(over="ignore", invalid="ignore"):  # an error here says what it means for the model
-            best = best_classes(self.tree, self.head, self.features(inputs), k)
-        return Best(best.classes, as_finite(best.log_probabilities))
+        return self._best(self.features(inputs), k)
 
+    @_quiet
     def margins(self, inputs: Any, targets: Targets) -> Floats:
         """How sure each decision on the way to a text's class is, (N, P), see `kernels/tree.py`."""
-        return as_finite(margins(self.tree, self.head, self.features(inputs), targets))
+        return self._margins(self.features(inputs), targets)
 
+    @_quiet
     def score(self, tally: Tally, inputs: Any, targets: Targets) -> None:
         """Add the scores of some texts to a tally."""
         features = self.features(inputs)
-        best = best_classes(self.tree, self.head, features, 1)
+        best = self._best(features, 1)
         known = np.where(tally.task.has_unknown(targets), 0, targets)
-        losses = way_losses(self.tree, as_finite(margins(self.tree, self.head, features, known)), known)
+        losses = way_losses(self.tree, self._margins(features, known), known)
         tally.add_answers(best.classes[:, 0], np.exp(best.log_probabilities[:, 0]), losses, targets)
+
+    def _best(self, features: Floats, k: int) -> Best:
+        best = best_classes(self.tree, self.head, features, k)
+        as_finite(best.log_probabilities)
+        return best
+
+    def _margins(self, features: Floats, targets: Targets) -> Floats:
+        return as_finite(margins(self.tree, self.head, features, targets))

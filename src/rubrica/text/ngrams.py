@@ -23,7 +23,7 @@ from rubrica.text.tokenizer import tokenize
 from rubrica.text.tokens import PackedTexts, prepare, unicode_tables
 
 MAX_TOKENS = 1 << 16  # the rest of a text is not read; these are the first half of a long book
-MAX_CHARACTERS = 1 << 20  # and these are as many tokens of 16 characters; a word may be as long as its file
+MAX_CHARACTERS = 1 << 20  # a second limit, since one token may be as long as the file; 16 characters for each token
 _TEXTS_PER_THREAD = 64  # fewer are not worth a thread
 _MARK = 0x110000  # stands before and behind a token; no character has this code point
 _MIX, _LAST = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xFF51AFD7ED558CCD)

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from rubrica.data.large_files import USUAL
 from rubrica.errors import VectorsError, require
 from rubrica.vectors.archives import open_unpacked
 from rubrica.vectors.layout import HEAD_BYTES, Layout, find_layout, split_line
@@ -64,13 +65,14 @@ def read_file(path: Path, block_bytes: int = BLOCK_BYTES) -> Table:
 def _read_text(file: IO[bytes], layout: Layout, path: Path, block_bytes: int) -> Table:
     """Read all lines below the header."""
     dim, count = layout.dim, layout.count
-    line = 1 if count is None else 2
+    line, seen = 1 if count is None else 2, 0
     words: list[str] = []
     parts = [np.empty((0, dim), np.float32)]
     while block := file.read(block_bytes) + (tail := file.readline(_LINE_BYTES)):
-        if len(tail) == _LINE_BYTES:
+        if len(tail) == _LINE_BYTES and not tail.endswith(b"\n"):
             problem = f"a line of more than {_LINE_BYTES >> 20} MB, expected a word and its numbers"
             raise VectorsError(path, problem, line=line + block.count(b"\n"))
+        _check_size(seen := seen + len(block), path)
         if line == 1 and (layout.has_runs or layout.separator == b"\t"):  # gensim, which keeps it, cannot read these
             block = block.removeprefix(_BOM)
         if layout.has_runs:
@@ -167,9 +169,10 @@ def _read_binary(file: IO[bytes], layout: Layout, path: Path, block_bytes: int) 
     size = 4 * dim
     words: list[str] = []
     parts = [np.empty((0, dim), np.float32)]
-    rest, chunk = b"", b"more"
+    rest, chunk, seen = b"", b"more", 0
     while len(words) < count and chunk and len(rest) < size + _LINE_BYTES:  # else a word without an end
         chunk = file.read(block_bytes)
+        _check_size(seen := seen + len(chunk), path)
         block, at = rest + chunk, 0
         places = []
         # Words differ in length, so only the end of a record tells where the next begins: the one loop over words.
@@ -201,6 +204,17 @@ def _read_binary(file: IO[bytes], layout: Layout, path: Path, block_bytes: int) 
     if (rest + file.read(block_bytes)).strip():  # reading on also makes an archive check its sum
         log.warning("%s: more than the %d words of the header; the rest is left out", path, count)
     return words, np.concatenate(parts)
+
+
+def _check_size(seen: int, path: Path) -> None:
+    """Make sure that a file does not hold far more than its size lets expect, as only a packed one can.
+
+    Raises:
+        VectorsError: If the bytes seen are too many.
+    """
+    if seen > USUAL.most_unpacked(path):
+        problem = f"holds more than {USUAL.unpacked_times} times its size, as files do that are made to fill the memory"
+        raise VectorsError(path, f"{problem}; if it is right, unpack it")
 
 
 def check_finite(matrix: Matrix, words: list[str], path: Path, *, first: int = 0) -> None:
