@@ -238,7 +238,8 @@ def test_native_counts_classes_as_numpy_does(seed):
 @pytest.mark.parametrize("lowercase", [True, False])
 def test_of_a_text_of_any_length_the_first_million_characters_are_read(lowercase):
     ngrams, most = Ngrams(lowercase, 2, 3), ngrams_module.MAX_CHARACTERS
-    beginning = ("Naïve Oil " * most)[: most - 5] + "ПРИВЕ"
+    word = "Naïve" + "Oil" * 12 + " "  # so long that the limit of tokens is far
+    beginning = (word * most)[: most - 5] + "ПРИВЕ"
     texts = [beginning, beginning + "т мир", beginning + " мир" * most, "Oil"]
     for part in (texts, PackedTexts(pack(texts))):
         _, _, sizes, rows = read(part, ngrams)
