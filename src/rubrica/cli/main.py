@@ -3,6 +3,7 @@
 Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 usage, 130 interrupted.
 """
 
+import gc
 import json
 import os
 import sys
@@ -51,6 +52,8 @@ def main() -> None:
     except OSError as error:  # what the disk says of a path, and nobody has put in better words
         click.echo(f"error: {error.filename or 'the disk'}: {error.strerror or error}", err=True)
         sys.exit(1)
+    finally:
+        gc.freeze()  # else Python searches all texts for cycles before it ends: 40 ms of a bag's training
 
 
 class Commands(click.Group):

@@ -93,10 +93,12 @@ def store_tensors(tensors: Tensors, storage: Storage) -> dict[str, NDArray[Any]]
 
 
 def take_rows(tensors: Tensors, name: str, rows: NDArray[np.integer[Any]] | None = None) -> Floats:
-    """Rows (*rows.shape, E) of a table as float32, whatever it is stored as; all rows (V, E) where none are named."""
-    if rows is None:
-        rows = np.arange(len(tensors[name]))
-    taken = tensors[name][rows]
+    """Rows (*rows.shape, E) of a table as float32, whatever it is stored as.
+
+    Where none are named: all rows (V, E), and of a table that is float32 the table itself, for reading alone.
+    """
+    asked = slice(None) if rows is None else rows
+    taken = tensors[name][asked]
     if taken.dtype == np.uint16:
         return from_bfloat16(taken)
     if scale_name(name) not in tensors:
@@ -104,7 +106,7 @@ def take_rows(tensors: Tensors, name: str, rows: NDArray[np.integer[Any]] | None
     if taken.dtype == np.uint8:
         marked = tensors[name] if len(tensors[name]) else tensors[TABLES[0]]  # n-grams without rows: as wide as words
         taken = _unpack(taken, odd=marked[0, -1] < 16)
-    return taken * from_bfloat16(tensors[scale_name(name)][rows])[..., None]
+    return taken * from_bfloat16(tensors[scale_name(name)][asked])[..., None]
 
 
 def stored_layout(shapes: Mapping[str, tuple[int, ...]], storage: Storage) -> Layout:
