@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from made_networks import BOTH_WAYS, NETWORKS, NOT_LAST
-from rubrica.artifact.folder import FILES, Artifact, _sha256, _write_json, save_artifact
+from rubrica.artifact.folder import FILES, Artifact, _write_json, save_artifact
+from rubrica.files import sha256_of
 from rubrica.learning.train import train_dataset
 from rubrica.models.config import make_config
 from rubrica.models.storage import store_table
@@ -105,4 +106,4 @@ def store_embedding(artifact, storage):
 
 def resign(folder):
     """Write the manifest anew, as someone would who changed the folder on purpose."""
-    _write_json(folder / "manifest.json", {name: _sha256(folder / name) for name in FILES})
+    _write_json(folder / "manifest.json", {name: sha256_of(folder / name) for name in FILES})

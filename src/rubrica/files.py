@@ -79,27 +79,29 @@ def _private_folder(parent: Path) -> Iterator[Path]:
     from tempfile import TemporaryDirectory  # only those who write need it; it takes 3 ms of a prediction's start
 
     _sweep(parent)
-    with TemporaryDirectory(dir=parent, prefix=_UNFINISHED) as name, _locked(Path(name)):
+    with TemporaryDirectory(dir=parent, prefix=_UNFINISHED) as name, locked(Path(name)):
         yield Path(name)
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[bool]:
+def locked(folder: Path) -> Iterator[bool | None]:
     """Hold the lock of a folder, which the system gives back when its process ends, killed or not.
 
-    Yields whether it is held; it is not where another process holds it, or the file system has no locks.
+    Yields True, or False where another process holds it, or None where the system or the disk has no locks.
     """
     try:
         import fcntl
     except ImportError:  # Windows
-        yield False
+        yield None
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             yield False
+        except OSError:
+            yield None
         else:
             yield True
     finally:
@@ -118,9 +120,17 @@ def _sweep(parent: Path) -> None:
         for entry in list(os.scandir(parent)):
             ours = entry.name.startswith(_UNFINISHED) and entry.is_dir(follow_symlinks=False)
             if ours and time.time() - entry.stat().st_mtime > _YOUNG:
-                with _locked(Path(entry.path)) as alone:
+                with locked(Path(entry.path)) as alone:
                     if alone:
                         shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's bytes, in hexadecimal digits."""
+    import hashlib
+
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync(path: Path) -> None:

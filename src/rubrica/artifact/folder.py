@@ -18,7 +18,6 @@ families, see `models/older.py`.
 Letters: V words, C classes, F features of a linear model.
 """
 
-import hashlib
 import json
 import math
 from dataclasses import dataclass, field, replace
@@ -34,7 +33,7 @@ from rubrica.artifact.tensor_file import map_tensors, write_tensors
 from rubrica.config.groups import Storage
 from rubrica.config.schema import describe
 from rubrica.errors import ArtifactError, ConfigError, RubricaError, nearest
-from rubrica.files import check_place, user_path, written_whole
+from rubrica.files import check_place, sha256_of, user_path, written_whole
 from rubrica.models.config import SECTIONS, Config, make_config
 from rubrica.models.family import Facts, Shapes, Sizes
 from rubrica.models.older import FORMAT, upgrade
@@ -197,7 +196,7 @@ def write_files(artifact: Artifact, folder: Path) -> None:
     (folder / "metrics.jsonl").write_text(lines, encoding="utf-8")
     card = model_card(config, artifact.task, artifact.metrics, facts, artifact.storage)
     (folder / "README.md").write_text(card, encoding="utf-8")
-    _write_json(folder / "manifest.json", {name: _sha256(folder / name) for name in FILES})
+    _write_json(folder / "manifest.json", {name: sha256_of(folder / name) for name in FILES})
 
 
 def is_model_folder(path: Path | str) -> bool:
@@ -330,13 +329,8 @@ def _check_manifest(folder: Path) -> None:
     if set(manifest) != set(FILES):
         raise ArtifactError(folder / "manifest.json", f"lists {sorted(manifest)}, expected {sorted(FILES)}")
     for name in FILES:
-        if _sha256(folder / name) != manifest[name]:
+        if sha256_of(folder / name) != manifest[name]:
             raise ArtifactError(folder / name, "the content does not match manifest.json; copy the whole folder again")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write_json(path: Path, value: object) -> None:

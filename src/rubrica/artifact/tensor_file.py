@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rubrica.errors import ArtifactError
 
-_DTYPES = {"F32": "<f4", "U32": "<u4", "I32": "<i4", "I64": "<i8", "BF16": "<u2", "I8": "i1", "U8": "u1"}
+_DTYPES = {"F64": "<f8", "F32": "<f4", "U32": "<u4", "I32": "<i4", "I64": "<i8", "BF16": "<u2", "I8": "i1", "U8": "u1"}
 _NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
 
 

@@ -162,16 +162,37 @@ def seminar(data: str, vectors: str, out: str | None, ladder: bool, seeds: int |
 @click.option(
     "--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="Change any setting of config.json."
 )
+@click.option("--resume", is_flag=True, help="Go on where Ctrl-C ended it too; leave a finished model as it is.")
+@click.option(
+    "--checkpoint-every", type=parse_seconds, metavar="TIME", help="Time between two checkpoints.  [default: 30s]"
+)
 @data_options
-def train(data: str, out: str, vectors: str | None, time_budget: float | None, start: str | None, **flags: Any) -> None:
-    """Train a model on DATA (see `rubrica data --help`) and write it to a new folder."""
-    from rubrica.artifact.folder import check_writable
+def train(
+    data: str,
+    out: str,
+    vectors: str | None,
+    time_budget: float | None,
+    start: str | None,
+    resume: bool,
+    checkpoint_every: float | None,
+    **flags: Any,
+) -> None:
+    """Train a model on DATA (see `rubrica data --help`) and write it to a new folder.
+
+    A training that is killed goes on from its last checkpoint, in OUT.checkpoint, when the same command is run again,
+    and ends with the same weights.
+    """
     from rubrica.data.dataset import read_dataset
     from rubrica.data.layout import Layout
 
     columns = {name: flags.pop(name) for name in Layout.__dataclass_fields__}
     config = _read_settings(**flags, start=start)
-    folder = check_writable(out)
+    if resume and time_budget:
+        raise click.UsageError("--resume: a training with --time-budget keeps no checkpoints; leave one of them out")
+    from rubrica.learning.checkpoint import EVERY
+    from rubrica.learning.output import check_output
+
+    folder = check_output(out, resume=resume)  # before the data is read
     began = time.perf_counter()
     dataset = read_dataset(data, **columns)
     if time_budget:
@@ -181,8 +202,9 @@ def train(data: str, out: str, vectors: str | None, time_budget: float | None, s
     from rubrica.scoring.report import headline
 
     metrics = run_training(
-        dataset, out=folder, config=config, vectors=vectors, time_budget=time_budget, start=start
-    ).artifact.metrics
+        dataset, out=folder, config=config, vectors=vectors, time_budget=time_budget, start=start, resume=resume,
+        checkpoint_every=EVERY if checkpoint_every is None else checkpoint_every,
+    ).artifact.metrics  # fmt: skip
     for split in ("validation", "test"):
         if scores := metrics.get(split):
             line = f"{split}: {headline(scores)}, {scores['texts']} texts"

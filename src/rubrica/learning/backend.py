@@ -6,6 +6,7 @@ the length of their common gradient.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,6 +58,10 @@ class Backend(ABC):
     def step(self) -> None:
         """Move all parameters by their gradients, and drop the gradients."""
 
+    @abstractmethod
+    def moments(self) -> dict[str, Tensor]:
+        """What the optimizer keeps of past updates, by names; the tensors themselves."""
+
     def differentiate(self, split: Split, batch: Rows | DeviceBatch) -> Float[Tensor, "2"]:
         """Put the gradients of a batch where the optimizer finds them, by autograd; returns loss and accuracy."""
         there = batch.gather() if isinstance(batch, DeviceBatch) else to_tensors(split, batch, self.device)
@@ -95,6 +100,9 @@ class KernelBackend(Backend):
         self.adam.step(scale)
         self.table.step(scale)
 
+    def moments(self) -> dict[str, Tensor]:
+        return self.adam.moments() | self.table.moments()
+
 
 class TorchBackend(Backend):
     """On an accelerator, and where the native core cannot compute: torch alone."""
@@ -126,6 +134,22 @@ class TorchBackend(Backend):
         self.adam.step()
         self.table.step()
         self.adam.zero_grad()
+
+    def moments(self) -> dict[str, Tensor]:
+        found = self.table.moments()
+        for number, parameter in enumerate(self.parameters):
+            state = self.adam.state[parameter]
+            if not state:  # as torch makes it at the first step
+                zeros = {name: torch.zeros_like(parameter) for name in ("exp_avg", "exp_avg_sq")}
+                state.update(zeros, step=torch.zeros((), device=parameter.device))
+            found |= {f"adam.{number}.{name}": tensor for name, tensor in state.items()}
+        return found
+
+
+def as_array(tensor: Tensor) -> NDArray[Any]:
+    """The numbers of a tensor; on the CPU its own memory."""
+    array: NDArray[Any] = tensor.detach().cpu().numpy()
+    return array
 
 
 def choose_backend(network: TextNetwork, config: Config, task: Task) -> Backend:

@@ -8,10 +8,13 @@ Letters: D numbers in a row.
 
 import logging
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from rubrica.artifact.folder import Artifact
@@ -19,6 +22,7 @@ from rubrica.config.groups import SgdTraining
 from rubrica.corpus.corpus import Split, pretrained_rows
 from rubrica.kernels import native
 from rubrica.kernels.bag import Head, Tables, Ways, train
+from rubrica.learning.checkpoint import State, generator_text, set_generator
 from rubrica.learning.job import History, Job, Trained, token_inputs
 from rubrica.learning.progress import progress_bar
 from rubrica.models.bag import Bag
@@ -35,6 +39,22 @@ _NEAR_FROM = 1 << 18  # texts; the ids of fewer are near enough to the processor
 _NEAR = 16  # of more, this many neighbours go together: each page of the ids is looked up for all of them
 
 
+class _Place(msgspec.Struct, forbid_unknown_fields=True):
+    """Where a training is.
+
+    Args:
+        generator: Its state at the start of the epoch.
+        history: What the training did so far.
+        epoch: The number of the epoch.
+        stretches: How many stretches of the epoch are done.
+    """
+
+    generator: str
+    history: History
+    epoch: Annotated[int, Meta(ge=0, le=1 << 30)] = 0
+    stretches: Annotated[int, Meta(ge=0)] = 0
+
+
 def train_bag(job: Job) -> Trained:
     """Train on the rows of a job; Ctrl-C or its deadline ends the training with what was learned until then."""
     generator = np.random.default_rng(job.config.training.seed)
@@ -45,10 +65,20 @@ def train_bag(job: Job) -> Trained:
     def logits(split: Split, rows: Rows) -> Floats:
         return np.asarray(model.logits(tensors, token_inputs(split, rows)), np.float32)
 
-    history, started = History(), time.perf_counter()
+    place, started = _Place(generator_text(generator), History()), time.perf_counter()
+    if saved := job.stage.saved:
+        place = saved.place(_Place)
+        saved.fill(tensors)
+        set_generator(generator, place.generator, saved)
+    history = place.history
     trained = Trained(tensors, logits, history, model.search(tensors))
+
+    def state() -> State:
+        so_far = replace(history, train_seconds=history.train_seconds + time.perf_counter() - started)
+        return State(msgspec.structs.replace(place, history=so_far), tensors)
+
     try:
-        _train_epochs(job, model, generator, trained)
+        _train_epochs(job, model, generator, trained, place, state)
     except KeyboardInterrupt:
         history.interrupted = True
     history.train_seconds += time.perf_counter() - started
@@ -57,8 +87,10 @@ def train_bag(job: Job) -> Trained:
     return trained
 
 
-def _train_epochs(job: Job, model: Bag, generator: np.random.Generator, trained: Trained) -> None:
-    """Train, and take the seconds of validation off the seconds of training."""
+def _train_epochs(
+    job: Job, model: Bag, generator: np.random.Generator, trained: Trained, place: _Place, state: Callable[[], State]
+) -> None:
+    """Train from `place` on, which moves along; take the seconds of validation off the seconds of training."""
     settings, split, history = job.config.training, job.split, trained.history
     tables = Tables(trained.tensors["embedding.weight"], trained.tensors["ngrams.weight"], model.word_ngrams)
     head = Head(*(trained.tensors[name] for name in HEAD))
@@ -68,14 +100,19 @@ def _train_epochs(job: Job, model: Bag, generator: np.random.Generator, trained:
     if trained.search is not None:
         ways = Ways(trained.search.tree.starts, trained.search.tree.path)
     whole, rest = divmod(job.total_steps, job.steps_per_epoch)
-    stretch, total, done = settings.batch_size * _BATCHES, whole * len(job.rows) + rest * settings.batch_size, 0
-    shown = -(-settings.epochs // _VALIDATED)
-    with progress_bar(job.title, -(-len(job.rows) // stretch) * settings.epochs) as advance:
-        for epoch in range(-(-total // len(job.rows))):
-            for drawn in _iter_random(job.rows, stretch, generator):
+    stretch, total = settings.batch_size * _BATCHES, whole * len(job.rows) + rest * settings.batch_size
+    shown, stretches = -(-settings.epochs // _VALIDATED), -(-len(job.rows) // stretch)
+    done = place.epoch * len(job.rows)
+    with progress_bar(job.title, stretches * settings.epochs, place.epoch * stretches) as advance:
+        for epoch in range(place.epoch, -(-total // len(job.rows))):
+            for number, drawn in enumerate(_iter_random(job.rows, stretch, generator)):
                 texts = drawn[: total - done]
                 if not len(texts):
                     break
+                if number < place.stretches:  # learned before the training was stopped
+                    done += len(texts)
+                    advance("")
+                    continue
                 loss, accuracy = train(
                     tables, head, split.tokens.ids, split.tokens.offsets, targets, texts, subwords=subwords,
                     label_sets=label_sets, ways=ways, batch_size=settings.batch_size,
@@ -89,11 +126,14 @@ def _train_epochs(job: Job, model: Bag, generator: np.random.Generator, trained:
                 if job.deadline.passed:
                     history.interrupted = True
                     return
-            if job.judge is None or ((epoch + 1) % shown and done < total):
-                continue
-            began = time.perf_counter()
-            history.validated(job.title, epoch, job.judge(trained))
-            history.train_seconds -= time.perf_counter() - began
+                place.stretches = number + 1
+                job.stage.offer(state)
+            if job.judge is not None and not ((epoch + 1) % shown and done < total):
+                began = time.perf_counter()
+                history.validated(job.title, epoch, job.judge(trained))
+                history.train_seconds -= time.perf_counter() - began
+            place.epoch, place.stretches, place.generator = epoch + 1, 0, generator_text(generator)
+            job.stage.offer(state, is_last=done == total)
 
 
 def _iter_random(rows: Rows, stretch: int, generator: np.random.Generator) -> Iterator[Rows]:

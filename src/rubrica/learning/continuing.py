@@ -15,12 +15,14 @@ from rubrica.models.config import Config, make_config
 _KEPT = ("lowercase", "split_unspaced")  # of the data settings: other tokens would be other words
 
 
-def settings_after(before: Artifact, config: Config | None) -> Config:
+def settings_after(before: Artifact, config: Config | None, vectors: object = None) -> Config:
     """The settings of a training that goes on from a model: its own, and of `config` how to train.
 
     Raises:
-        ConfigError: If its family cannot go on, or if `config` is of another model.
+        ConfigError: If its family cannot go on, if `config` is of another model, or if there are word vectors.
     """
+    if vectors is not None:
+        raise ConfigError("a model to go on from has its own rows, which word vectors would replace; leave them out")
     own = before.config
     if not own.model.can_continue or own.beside is not None:
         raise ConfigError(f"a {own.title} model cannot be trained further; train a new one on all texts, or take a bag")

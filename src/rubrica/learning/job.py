@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from rubrica.artifact.folder import Artifact
 from rubrica.corpus.corpus import Corpus, Split
+from rubrica.learning.checkpoint import Checkpoints, Stage
 from rubrica.learning.deadline import NEVER, Deadline
 from rubrica.models.config import Config
 from rubrica.models.family import Inputs
@@ -39,7 +40,7 @@ class History:
 
     losses: list[float] = field(default_factory=list)
     accuracies: list[float] = field(default_factory=list)
-    records: list[dict[str, float]] = field(default_factory=list)
+    records: list[dict[str, int | float]] = field(default_factory=list)
     steps: int = 0
     train_seconds: float = 0.0
     interrupted: bool = False
@@ -93,6 +94,8 @@ class Job:
         judge: Scores the model during the training; None where no text is held out.
         title: The name of the progress bar.
         before: The model that the training goes on from; None where it begins anew.
+        checkpoints: Of the run; None where nothing is kept.
+        stage: This training among the run's, see `checkpoint.py`.
     """
 
     corpus: Corpus
@@ -103,6 +106,8 @@ class Job:
     title: str = "train"
     deadline: Deadline = NEVER
     before: Artifact | None = None
+    checkpoints: Checkpoints | None = None
+    stage: Stage = field(default_factory=Stage)
 
     @property
     def task(self) -> Task:

@@ -13,19 +13,24 @@ Letters: N texts, F features, C classes, P parts of W columns.
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from rubrica.data.stored_texts import take_texts
 from rubrica.files import make_array
 from rubrica.kernels import native
 from rubrica.kernels.linear import Entries, Machines, count_classes, descend
+from rubrica.learning.checkpoint import State, generator_text, set_generator
 from rubrica.learning.job import History, Job, Trained
 from rubrica.learning.progress import Advance, progress_bar
 from rubrica.models.linear import Linear, LinearPart, logits
-from rubrica.scoring.task import Targets, Task
+from rubrica.scoring.task import Rows, Targets, Task
 from rubrica.text.ngrams import DocumentCounter, features, index_keys
 
 log = logging.getLogger(__name__)
@@ -43,6 +48,24 @@ _STRETCH = 1 << 10  # texts that are strings at a time
 _SLICE = 1 << 14  # texts between two looks at the bar and at Ctrl-C
 
 
+class _Place(msgspec.Struct, forbid_unknown_fields=True):
+    """Where a descent is.
+
+    Args:
+        generator: Its state now.
+        history: What the training did so far.
+        turn: The number of the pass.
+        slices: How many slices of the pass are done.
+        slope: The largest projected gradient of the pass so far.
+    """
+
+    generator: str
+    history: History
+    turn: Annotated[int, Meta(ge=0)] = 0
+    slices: Annotated[int, Meta(ge=0)] = 0
+    slope: Annotated[float, Meta(ge=0)] = 0.0
+
+
 def train_linear(job: Job, *, tolerance: float = _TOLERANCE, keep: float = _KEPT) -> Trained:
     """Train on the rows of a job; Ctrl-C or its deadline ends the passes with what was learned until then.
 
@@ -55,7 +78,7 @@ def train_linear(job: Job, *, tolerance: float = _TOLERANCE, keep: float = _KEPT
     """
     split, rows, settings, model = job.split, job.rows, job.config.training, job.config.model
     assert isinstance(model, Linear)
-    history, started, generator = History(), time.perf_counter(), np.random.default_rng(settings.seed)
+    started, generator = time.perf_counter(), np.random.default_rng(settings.seed)
     targets = job.task.empty_targets(len(rows))
     np.take(split.targets, rows, axis=0, out=targets, mode="clip")  # "raise" would fill a copy first
     with progress_bar(job.title, -(-len(rows) // _SLICE) * settings.epochs) as advance:
@@ -63,12 +86,22 @@ def train_linear(job: Job, *, tolerance: float = _TOLERANCE, keep: float = _KEPT
         costs = make_array(len(rows), np.float32)
         costs[:] = model.cost if split.weights is None else model.cost * split.weights[rows]
         machines = _start(job.task, targets, len(keys), costs)
+        order = make_array(int(np.count_nonzero(entries.sizes >= 0)), np.int64)  # of many texts not all are read
+        order[:] = np.flatnonzero(entries.sizes >= 0)
+        place = _resume(job, machines, order, generator)
+        history = place.history
+
+        def state() -> State:
+            so_far = replace(history, train_seconds=history.train_seconds + time.perf_counter() - started)
+            here = msgspec.structs.replace(place, generator=generator_text(generator), history=so_far)
+            return State(here, _moving(machines, order))
+
         try:
-            for turn, slope in enumerate(_passes(job, machines, entries, generator, advance)):
+            for slope in _passes(job, machines, entries, place, order, generator, state, advance):
                 history.steps += len(rows)
-                history.record(turn, slope=slope)
-                if slope <= tolerance:
-                    break
+                history.record(place.turn, slope=slope)
+                place.turn = job.config.training.epochs if slope <= tolerance else place.turn + 1
+                job.stage.offer(state, is_last=place.turn == job.config.training.epochs)
             history.interrupted = job.deadline.passed
         except KeyboardInterrupt:
             history.interrupted = True
@@ -81,28 +114,55 @@ def train_linear(job: Job, *, tolerance: float = _TOLERANCE, keep: float = _KEPT
         "linear.weight": table[kept],
         "linear.bias": machines.biases.reshape(-1)[:columns].copy(),
     }
-    history.train_seconds = time.perf_counter() - started
+    history.train_seconds += time.perf_counter() - started
     if history.interrupted:
         log.warning("%s: interrupted after %d passes; what was learned is kept", job.title, len(history.records))
     part = LinearPart(model.ngrams(job.config.data), tensors)
     return Trained(tensors, lambda split, rows: logits(part, take_texts(split.texts, rows)), history)
 
 
+def _resume(job: Job, machines: Machines, order: Rows, generator: np.random.Generator) -> _Place:
+    """Where the descent begins; machines, order and generator as they were there."""
+    saved = job.stage.saved
+    if saved is None:
+        return _Place(generator_text(generator), History())
+    place, texts = saved.place(_Place), order.copy()
+    saved.fill(_moving(machines, order))
+    if not np.array_equal(np.sort(order), texts):
+        raise saved.broken("its order is not of these texts")
+    set_generator(generator, place.generator, saved)
+    return place
+
+
+def _moving(machines: Machines, order: Rows) -> dict[str, NDArray[Any]]:
+    """What changes while the machines learn."""
+    return {"alphas": machines.alphas, "weights": machines.weights, "biases": machines.biases, "order": order}
+
+
 def _passes(
-    job: Job, machines: Machines, entries: Entries, generator: np.random.Generator, advance: Advance
+    job: Job,
+    machines: Machines,
+    entries: Entries,
+    place: _Place,
+    order: Rows,
+    generator: np.random.Generator,
+    state: Callable[[], State],
+    advance: Advance,
 ) -> Iterator[float]:
-    """Descend pass by pass; yields the largest projected gradient of each pass."""
-    order = make_array(int(np.count_nonzero(entries.sizes >= 0)), np.int64)  # of many texts not all are read
-    order[:] = np.flatnonzero(entries.sizes >= 0)
-    for turn in range(job.config.training.epochs):
-        generator.shuffle(order)
-        largest = 0.0
-        for first in range(0, len(order), _SLICE):
-            largest = max(largest, descend(machines, entries, order[first : first + _SLICE], native.num_threads()))
-            advance(f"pass {turn + 1} slope {largest:.3f}")
+    """Descend pass by pass from `place` on, which moves along; yields the largest projected gradient of each pass."""
+    while place.turn < job.config.training.epochs:
+        if not place.slices:
+            generator.shuffle(order)
+        for first in range(place.slices * _SLICE, len(order), _SLICE):
+            slope = descend(machines, entries, order[first : first + _SLICE], native.num_threads())
+            place.slope, place.slices = max(place.slope, slope), place.slices + 1
+            advance(f"pass {place.turn + 1} slope {place.slope:.3f}")
             if job.deadline.passed:
                 return
-        yield largest
+            if first + _SLICE < len(order):
+                job.stage.offer(state)
+        slope, place.slope, place.slices = place.slope, 0.0, 0
+        yield slope
 
 
 def _read(

@@ -14,18 +14,23 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from statistics import fmean
-from typing import Any
+from typing import Annotated
 
+import msgspec
+import numpy as np
 import torch
 from jaxtyping import Float
+from msgspec import Meta
 from torch import Tensor
 
 from rubrica.corpus.corpus import Split
-from rubrica.learning.backend import Backend, choose_backend
+from rubrica.learning.backend import Backend, as_array, choose_backend
+from rubrica.learning.checkpoint import Saved, State
 from rubrica.learning.device_split import DeviceBatch
 from rubrica.learning.job import History, Job
 from rubrica.learning.progress import Advance, progress_bar
 from rubrica.learning.schedule import batches_of, describe_thawing, drop_words, lr_at, thaw_step
+from rubrica.learning.seeds import random_states, set_random_states
 from rubrica.networks.network import TextNetwork
 from rubrica.scoring.report import Report
 from rubrica.scoring.task import Rows
@@ -43,68 +48,134 @@ def fit(network: TextNetwork, job: Job, validate: Callable[[], Report] | None = 
     epoch that had the lowest validation loss. Ctrl-C or the job's deadline ends the training, not the program: what was
     learned until then is kept in the same way.
     """
-    backend = choose_backend(network, job.config, job.task)
-    run, patience = _Run(backend, job), backend.settings.patience
+    run = _Run(network, choose_backend(network, job.config, job.task), job)
     log.info("%s: %s", job.title, describe_thawing(run.thaw_step))
-    best_loss, best_epoch, best_weights = float("inf"), -1, dict[str, Any]()
     network.train()
-    started = time.perf_counter()
     try:
-        with network.torch_threads(), progress_bar(job.title, job.total_steps) as advance:
+        with network.torch_threads(), progress_bar(job.title, job.total_steps, run.history.steps) as advance:
             for epoch in run.epochs(advance):
-                if validate is None:
-                    continue
-                began = time.perf_counter()
-                loss = run.history.validated(job.title, epoch, validate())
-                started += time.perf_counter() - began
-                if loss < best_loss:
-                    best_loss, best_epoch, best_weights = loss, epoch, copy.deepcopy(network.state_dict())
-                if patience and epoch - best_epoch >= patience:
-                    break
+                if validate is not None:
+                    began = time.perf_counter()
+                    run.judged(epoch, run.history.validated(job.title, epoch, validate()))
+                    run.started += time.perf_counter() - began
+                job.stage.offer(run.state, is_last=run.place.epoch >= run.num_epochs)
     except KeyboardInterrupt:
         run.collect()
         run.history.interrupted = True
-    run.history.train_seconds = time.perf_counter() - started
+    run.history.train_seconds = time.perf_counter() - run.started
     if run.history.interrupted:
-        kept = "the best epoch's" if best_weights else "the last"
+        kept = "the best epoch's" if run.best else "the last"
         log.warning("%s: stopped after %d updates; %s weights are kept", job.title, run.history.steps, kept)
-    if best_weights:
-        network.load_state_dict(best_weights)
+    if run.best:
+        network.load_state_dict(run.best)
     return run.history
 
 
-class _Run:
-    """The updates of a training and their losses."""
+class _Place(msgspec.Struct, forbid_unknown_fields=True):
+    """Where a training is.
 
-    def __init__(self, backend: Backend, job: Job) -> None:
-        self.backend, self.job, self.settings = backend, job, backend.settings
-        self.history = History()
+    Args:
+        history: What it did so far; losses and accuracies are among the tensors.
+        epoch: The number of the epoch.
+        batches: How many batches of the epoch are done.
+        best_loss: The lowest validation loss; None before the first.
+        best_epoch: The epoch that it was found after.
+    """
+
+    history: History
+    epoch: Annotated[int, Meta(ge=0)] = 0
+    batches: Annotated[int, Meta(ge=0)] = 0
+    best_loss: float | None = None
+    best_epoch: int = -1
+
+
+class _Run:
+    """The updates of a training, and what is known of them."""
+
+    def __init__(self, network: TextNetwork, backend: Backend, job: Job) -> None:
+        self.network, self.backend, self.job, self.settings = network, backend, job, backend.settings
+        self.place, self.best = _Place(History()), dict[str, Tensor]()
         self.waiting: list[Tensor] = []  # loss and accuracy of updates that the device may still be computing
         self.thaw_step = thaw_step(self.settings, job.steps_per_epoch)
+        self.num_epochs = -(-job.total_steps // job.steps_per_epoch)
+        self.started = time.perf_counter()
+        if job.stage.saved:
+            self._go_on(job.stage.saved)
+
+    @property
+    def history(self) -> History:
+        """What the training did."""
+        return self.place.history
 
     def epochs(self, advance: Advance) -> Iterator[int]:
-        """Train; yields the number of each epoch when it is done."""
-        job, total, note = self.job, self.job.total_steps, ""
-        for epoch in range(-(-total // job.steps_per_epoch)):
-            batches = batches_of(job.split, job.rows, self.settings, epoch)[: total - self.history.steps]
+        """Train from `place` on, which moves along; yields the number of each epoch when it is done."""
+        job, place, total, note = self.job, self.place, self.job.total_steps, ""
+        for epoch in range(place.epoch, self.num_epochs):
+            batches = batches_of(job.split, job.rows, self.settings, epoch)
+            batches = batches[: total - epoch * job.steps_per_epoch][place.batches :]
             seen = drop_words(job.split, job.corpus.vocab.unknown_id, self.settings, epoch)
             for batch in self.backend.send(seen, batches):
                 step = self.history.steps + len(self.waiting)
                 self.backend.table.table.requires_grad_(step >= self.thaw_step)
                 self.backend.set_lr(lr_at((step + 0.5) / total, self.settings))
                 self.waiting.append(update(self.backend, seen, batch))
+                place.batches += 1
                 if (step + 1) % WINDOW == 0 or step == 0:
                     self.collect()
                     loss, accuracy = fmean(self.history.losses[-WINDOW:]), fmean(self.history.accuracies[-WINDOW:])
                     self.history.record(epoch, loss=loss, accuracy=accuracy)
                     note = f"loss {loss:.4f} accuracy {accuracy:.4f}"
+                    job.stage.offer(self.state)
                 advance(note)
                 if job.deadline.passed:
                     self.collect()
                     self.history.interrupted = True
                     return
             self.collect()
+            place.epoch, place.batches = epoch + 1, 0
             yield epoch
+            if place.epoch > epoch + 1:  # it was the last
+                return
+
+    def judged(self, epoch: int, loss: float) -> None:
+        """Keep the weights if their validation loss is the lowest; end the training if none was for long."""
+        place = self.place
+        if place.best_loss is None or loss < place.best_loss:
+            place.best_loss, place.best_epoch, self.best = loss, epoch, copy.deepcopy(self.network.state_dict())
+        if self.settings.patience and epoch - place.best_epoch >= self.settings.patience:
+            place.epoch = self.num_epochs
+
+    def state(self) -> State:
+        """All that a training needs to go on from here."""
+        history = History(records=self.history.records, steps=self.history.steps)
+        history.train_seconds = time.perf_counter() - self.started
+        numbers = {"losses": self.history.losses, "accuracies": self.history.accuracies}
+        place = msgspec.structs.replace(self.place, history=history)
+        arrays = {name: np.array(values, np.float64) for name, values in numbers.items()}
+        return State(place, arrays | {name: as_array(tensor) for name, tensor in self._tensors().items()})
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """What a state holds of the device."""
+        tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
+        return tensors | self.backend.moments() | random_states(self.backend.device)
+
+    def _go_on(self, saved: Saved) -> None:
+        self.place = place = saved.place(_Place)
+        if place.best_loss is not None:
+            self.best = copy.deepcopy(self.network.state_dict())
+        tensors = self._tensors()
+        losses, accuracies = np.empty((2, self.history.steps))
+        arrays = {name: as_array(tensor) for name, tensor in tensors.items()}
+        saved.fill(arrays | {"losses": losses, "accuracies": accuracies})
+        for name, tensor in tensors.items():
+            tensor.copy_(torch.from_numpy(arrays[name]))
+        try:
+            set_random_states(self.backend.device, tensors)
+        except RuntimeError as error:
+            raise saved.broken(f"random state: {error}") from None
+        self.history.losses, self.history.accuracies = losses.tolist(), accuracies.tolist()
+        self.started -= self.history.train_seconds
 
     def collect(self) -> None:
         """Wait for the updates under way and take their losses into the history."""

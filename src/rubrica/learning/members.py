@@ -43,6 +43,8 @@ def train_member(job: Job) -> Trained:
     Raises:
         RubricaError: If a weight is not finite.
     """
+    if job.checkpoints is not None:
+        job = replace(job, stage=job.checkpoints.stage(job.title))
     trained = _TRAINERS[type(job.config.training)](job)
     if not all(np.isfinite(tensor).all() for tensor in trained.tensors.values()):
         raise RubricaError(f"{job.title}: the training diverged; train again with a smaller step size (training.lr)")

@@ -13,8 +13,8 @@ _TICKS = 200  # steps of a bar that shows a share; a terminal is hardly wider
 
 
 @contextmanager
-def progress_bar(title: str, total: int) -> Iterator[Advance]:
-    """Show a bar of `total` units of work while the block runs."""
+def progress_bar(title: str, total: int, done: int = 0) -> Iterator[Advance]:
+    """Show a bar of `total` units of work, of which some are done, while the block runs."""
     if not sys.stderr.isatty():
         yield lambda note: None
         return
@@ -28,7 +28,7 @@ def progress_bar(title: str, total: int) -> Iterator[Advance]:
     )  # fmt: skip
     # The library puts what is written to sys.stderr meanwhile above the bar.
     with rich.Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(title, total=total, note="")
+        task = bar.add_task(title, total=total, completed=done, note="")
         yield lambda note: bar.update(task, advance=1, note=note)
 
 

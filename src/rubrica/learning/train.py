@@ -1,5 +1,6 @@
 """`rubrica.train`: from a data set to a saved model."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.artifact.fasttext_model import open_model
-from rubrica.artifact.folder import Artifact, check_writable, save_artifact
+from rubrica.artifact.folder import Artifact
 from rubrica.corpus.corpus import Corpus, build_corpus
 from rubrica.data.dataset import Dataset, check_trainable, leave_out_unknown, read_dataset, read_pairs
 from rubrica.errors import ConfigError, require
+from rubrica.learning.checkpoint import EVERY, Checkpoints, keep_checkpoints
 from rubrica.learning.continuing import join_labels, settings_after
 from rubrica.learning.deadline import NEVER, Deadline
+from rubrica.learning.identity import identity_of
+from rubrica.learning.output import check_output, finished, save_run
 from rubrica.learning.training import baseline_scores, train_corpus
 from rubrica.models.config import Config, make_config
 from rubrica.models.fasttext import FastText
@@ -31,9 +35,14 @@ def train(
     vectors: str | Path | Vectors | None = None,
     time_budget: float | None = None,
     start: Classifier | Artifact | str | Path | None = None,
+    resume: bool = False,
+    checkpoint_every: float = EVERY,
     **layout: Any,
 ) -> Classifier:
     """Train on a data set and save the model.
+
+    With `out`, a long training keeps checkpoints beside it, in `OUT.checkpoint`. When it is killed, the same call goes
+    on from the last one and ends with the same weights, see `learning/checkpoint.py`. With a time budget it keeps none.
 
     Args:
         data: A path, a hub id, `mini-news`, a table such as a DataFrame, or a `Dataset`, see `read_dataset`. With
@@ -44,6 +53,8 @@ def train(
         vectors: A file of word vectors, or a downloaded name of the gensim list.
         time_budget: Seconds from now on in which the training should end. Where time is too short for the whole
             training, it does less, see `learning/budget.py`; no bag is trained for comparison.
+        resume: Take a model that `out` holds already for the result, or, if Ctrl-C ended its training, go on with that.
+        checkpoint_every: Seconds between two checkpoints; 0 keeps every one that a training offers.
         start: A bag or a fastText model, its folder or fastText's file, that the training goes on from. Its words, rows
             and labels are kept, and new ones are added. Of `config` only the training counts then, see `continuing.py`.
         layout: How to read the data, such as `text_columns`, `label_column`, `encoding`: see `Layout`.
@@ -57,29 +68,42 @@ def train(
         ValueError: If there is not one label for each text.
     """
     deadline = Deadline.after(time_budget)
+    if resume and (out is None or deadline.is_set):
+        raise ConfigError("resume requires out and no time budget, with which a training keeps no checkpoints")
     if out is not None:
-        check_writable(out)  # before minutes of work, not after
+        out = check_output(out, resume=resume)  # before minutes of work, not after
+        if resume and (found := finished(out)):
+            return Classifier(found)
     before = _artifact(start)
-    config = (config or make_config()) if before is None else settings_after(before, config)
-    if before is not None and vectors is not None:
-        raise ConfigError("a model to go on from has its own rows, which word vectors would replace; leave them out")
+    config = (config or make_config()) if before is None else settings_after(before, config, vectors)
     data = _dataset(data, labels, layout)
     check_trainable(data, least=2 if before is None else 1)
+    with nullcontext() if out is None or deadline.is_set else keep_checkpoints(out, checkpoint_every) as checkpoints:
+        artifact = _train_compared(data, vectors, config, deadline, before, checkpoints)
+        if out is not None:
+            save_run(artifact, out, checkpoints, anew=resume)
+    return Classifier(artifact)
+
+
+def _train_compared(
+    data: Dataset,
+    vectors: str | Path | Vectors | None,
+    config: Config,
+    deadline: Deadline,
+    before: Artifact | None,
+    checkpoints: Checkpoints | None,
+) -> Artifact:
+    """Train, and where there is time, a bag on the same texts: a model has to be better."""
     if before is not None and isinstance(before.config.model, FastText):
         from rubrica.learning.continued_fasttext import go_on_fasttext  # late: few trainings go on from one
 
-        artifact = go_on_fasttext(before, data, config, deadline)
-        if out is not None:
-            save_artifact(artifact, out)
-        return Classifier(artifact)
-    corpus, artifact = train_dataset(data, vectors, config, deadline=deadline, before=before)
+        return go_on_fasttext(before, data, config, deadline)
+    corpus, artifact = train_dataset(data, vectors, config, deadline=deadline, before=before, checkpoints=checkpoints)
     scored = artifact.metrics.keys() & {"validation", "test"}
     compared = scored and not deadline.is_set and not artifact.metrics["interrupted"]
     if compared and not artifact.config.model.is_baseline:
-        artifact.metrics.update(baseline_scores(corpus, artifact))
-    if out is not None:
-        save_artifact(artifact, out)
-    return Classifier(artifact)
+        artifact.metrics.update(baseline_scores(corpus, artifact, checkpoints))
+    return artifact
 
 
 def _artifact(start: Classifier | Artifact | str | Path | None) -> Artifact | None:
@@ -105,6 +129,7 @@ def train_dataset(
     weights: NDArray[np.float32] | None = None,
     deadline: Deadline = NEVER,
     before: Artifact | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[Corpus, Artifact]:
     """Train on what was read, see `train`.
 
@@ -115,6 +140,7 @@ def train_dataset(
         weights: How much each text of train counts, above 0, (N,).
         deadline: When to be done.
         before: The model to go on from; the settings are what `settings_after` made of them.
+        checkpoints: Of this run; None keeps none.
 
     Raises:
         RubricaError: If the vectors, the settings or the labels of a split cannot be used, or torch is needed and not
@@ -140,8 +166,13 @@ def train_dataset(
     corpus = build_corpus(data, vectors, config.data, spelled=config.model.spells_words, known=known)
     if weights is not None:
         corpus = corpus.with_split("train", replace(corpus.splits["train"], weights=weights))
+    if checkpoints is not None:
+        checkpoints.identify(lambda: identity_of(data, corpus, vectors, config, before))
     title = config.model.name
-    return corpus, train_corpus(corpus, vectors, config, title=title, deadline=deadline, before=before)
+    artifact = train_corpus(
+        corpus, vectors, config, title=title, deadline=deadline, before=before, checkpoints=checkpoints
+    )
+    return corpus, artifact
 
 
 def prepare_vectors(data: Dataset, vectors: Vectors | None, config: Config) -> tuple[Vectors | None, Config]:

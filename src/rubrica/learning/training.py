@@ -17,6 +17,7 @@ from rubrica.corpus.held_out import LEAST, hold_out
 from rubrica.errors import RubricaError
 from rubrica.files import make_array
 from rubrica.learning.budget import choose_length
+from rubrica.learning.checkpoint import Checkpoints
 from rubrica.learning.deadline import NEVER, Deadline
 from rubrica.learning.job import Job, Trained, all_rows, token_inputs
 from rubrica.learning.members import Fitted, join, train_members
@@ -62,6 +63,7 @@ def train_corpus(
     title: str,
     deadline: Deadline = NEVER,
     before: Artifact | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Artifact:
     """Train one model and score it on validation and test, as the corpus has them.
 
@@ -74,7 +76,7 @@ def train_corpus(
     rows, held = split_train(corpus, config, title)
     corpus = balance(corpus, config, rows)
     config = choose_length(config, len(rows), corpus.task.num_classes)
-    job = Job(corpus, config, rows, vectors, title=title, deadline=deadline, before=before)
+    job = Job(corpus, config, rows, vectors, title=title, deadline=deadline, before=before, checkpoints=checkpoints)
     if len(held.rows):
         job = replace(job, judge=lambda trained: score(trained, corpus.task, held.split, held.rows, job.config))
     began = time.perf_counter()
@@ -237,7 +239,7 @@ def iter_scored(
         yield model.logits(split, part), split.targets[part]
 
 
-def baseline_scores(corpus: Corpus, artifact: Artifact) -> dict[str, Any]:
+def baseline_scores(corpus: Corpus, artifact: Artifact, checkpoints: Checkpoints | None = None) -> dict[str, Any]:
     """The main scores of a bag on the same texts, for `metrics.json`: what a model has to be better than.
 
     Ctrl-C and a bag that diverges leave the comparison out, not the model.
@@ -246,7 +248,8 @@ def baseline_scores(corpus: Corpus, artifact: Artifact) -> dict[str, Any]:
     if "validation" not in artifact.metrics:
         config = config.replace(data={"validation_fraction": 0.0})
     try:
-        metrics = train_corpus(corpus, None, config, title=f"{config.model.name}, for comparison").metrics
+        title = f"{config.model.name}, for comparison"
+        metrics = train_corpus(corpus, None, config, title=title, checkpoints=checkpoints).metrics
     except (KeyboardInterrupt, RubricaError) as error:
         log.warning("no bag to compare with: %s", str(error) or "interrupted")
         return {}

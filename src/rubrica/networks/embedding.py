@@ -92,8 +92,13 @@ class TableAdam:
     def __init__(self, table: WordTable, lr: float, *, dense: bool) -> None:
         self.table, self.lr, self.dense = table, lr, dense
         self.first, self.second = torch.zeros_like(table.weight), torch.zeros_like(table.weight)
-        self.num_steps = 0
+        self.num_steps = np.zeros((), np.int64)
         self.steps_on_device = table.weight.new_zeros(())
+
+    def moments(self) -> dict[str, Tensor]:
+        """The averages of past gradients and of their squares, (V, E) each, and the numbers of steps."""
+        steps = {"table.steps": torch.from_numpy(self.num_steps), "table.steps_on_device": self.steps_on_device}
+        return {"table.first": self.first, "table.second": self.second} | steps
 
     def trained(self) -> list[Tensor]:
         """What holds the gradient, for clipping; nothing while the table is frozen."""
@@ -111,7 +116,7 @@ class TableAdam:
             self.num_steps += 1
             adam_rows(
                 weight.numpy(), self.first.numpy(), self.second.numpy(), words.numpy(), gradient.numpy(),
-                step=self.num_steps, lr=self.lr, dense=self.dense, scale=scale, threads=native.num_threads(),
+                step=int(self.num_steps), lr=self.lr, dense=self.dense, scale=scale, threads=native.num_threads(),
             )  # fmt: skip
             return
         # Every row is computed, and without `dense` only the used ones are written: nothing waits for the device. The
@@ -145,7 +150,7 @@ class KernelAdam:
     """
 
     def __init__(self, parameters: Sequence[Tensor], lr: float) -> None:
-        self.parameters, self.lr, self.num_steps = parameters, lr, 0
+        self.parameters, self.lr, self.num_steps = parameters, lr, np.zeros((), np.int64)
         numbers = torch.cat([parameter.detach().flatten() for parameter in parameters])
         self.gradient = torch.zeros_like(numbers)
         sizes = [parameter.numel() for parameter in parameters]
@@ -158,12 +163,17 @@ class KernelAdam:
         self.row, self.row_gradient = numbers.numpy()[None], self.gradient.numpy()[None]
         self.first, self.second = np.zeros_like(self.row), np.zeros_like(self.row)
 
+    def moments(self) -> dict[str, Tensor]:
+        """The averages of past gradients and of their squares, (1, N) each, and the number of steps."""
+        arrays = {"adam.first": self.first, "adam.second": self.second, "adam.steps": self.num_steps}
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
     def step(self, scale: float = 1.0) -> None:
         """Move every parameter by its gradient times `scale`, and set that to zero."""
         self.num_steps += 1
         adam_rows(
             self.row, self.first, self.second, _FIRST_ROW, self.row_gradient,
-            step=self.num_steps, lr=self.lr, dense=False, scale=scale,
+            step=int(self.num_steps), lr=self.lr, dense=False, scale=scale,
         )  # fmt: skip
         self.row_gradient.fill(0)
 

@@ -1,0 +1,428 @@
+"""A training that is killed goes on from its last checkpoint, and ends with the very weights of one that was not."""
+
+import errno
+import json
+import os
+import random
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from interrupts import interrupt
+from rubrica.artifact.folder import load_artifact
+from rubrica.errors import ArtifactError, ConfigError
+from rubrica.kernels import native
+from rubrica.learning import backend, checkpoint, linear, members
+from rubrica.learning.checkpoint import Checkpoints, folder_of, keep_checkpoints
+from rubrica.learning.train import train
+from rubrica.models.config import Config, make_config
+from rubrica.models.families import FAMILIES
+from rubrica.networks import embedding
+from settings import changed
+
+QUICK = [
+    "training.batch_size=16", "training.epochs=3", "model.hidden_size=8", "model.embedding_dim=6",
+    "model.num_buckets=64", "training.word_dropout=0.1", "training.dropout=0.2",
+]  # fmt: skip
+
+
+class Killed(BaseException):
+    """In place of SIGKILL, where a process of its own would take too long."""
+
+
+@pytest.fixture
+def news(tiny_news, monkeypatch):
+    """160 texts to train on, of which some are held out; and no bag to compare with, which takes most of the time."""
+    monkeypatch.setattr("rubrica.learning.train.baseline_scores", lambda *_: {})
+    return replace(tiny_news, splits={"train": tiny_news.splits["train"]})
+
+
+@pytest.fixture(autouse=True)
+def _small_steps(monkeypatch):
+    """Looks for Ctrl-C and checkpoints within an epoch of few texts too."""
+    monkeypatch.setattr("rubrica.learning.bag._BATCHES", 3)
+    monkeypatch.setattr(linear, "_SLICE", 64)
+    monkeypatch.setattr("rubrica.learning.loop.WINDOW", 3)
+
+
+def settings(family, *more):
+    return changed(make_config(model={"name": family}), [*QUICK, *more])
+
+
+def kill_at(monkeypatch, number):
+    """Die behind the writing of a checkpoint; returns the numbers of the written ones."""
+    original, written = Checkpoints.write, []
+
+    def write(self, stage, state):
+        original(self, stage, state)
+        written.append(stage)
+        if len(written) == number:
+            raise Killed
+
+    monkeypatch.setattr(Checkpoints, "write", write)
+    return written
+
+
+def run(news, out, config, **more):
+    return train(news, out=out, config=config, checkpoint_every=0, **more).artifact
+
+
+def assert_same(found, expected):
+    assert found.tensors.keys() == expected.tensors.keys()
+    for name, tensor in expected.tensors.items():
+        assert tensor.tobytes() == found.tensors[name].tobytes(), name
+    assert found.history == expected.history
+    seconds = {"train_seconds": 0}
+    assert found.metrics | seconds == expected.metrics | seconds
+
+
+def check_some(monkeypatch, news, tmp_path, config, numbers=None, **more):
+    """Kill a training at some of its checkpoints, of all stages, and go on."""
+    with monkeypatch.context() as patch:
+        written = kill_at(patch, 0)
+        expected = run(news, tmp_path / "whole", config, **more)
+    assert len(written) > 3
+    assert not folder_of(tmp_path / "whole").exists()
+    for number in numbers or range(1, len(written) + 1, 1 + len(written) // 8):
+        out = tmp_path / str(number)
+        with monkeypatch.context() as patch:
+            kill_at(patch, number)
+            with pytest.raises(Killed):
+                run(news, out, config, **more)
+        with monkeypatch.context() as patch:
+            later = kill_at(patch, 0)
+            assert_same(run(news, out, config, **more), expected)
+        assert len(later) < len(written)  # it did go on
+        assert_same(load_artifact(out), expected)
+        assert not folder_of(out).exists()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_goes_on_from_its_checkpoints(family, news, tmp_path, monkeypatch):
+    check_some(monkeypatch, news, tmp_path, settings(family))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["training.patience=1", "training.epochs=30", "training.lr=0.2"],
+        ["training.adversarial=0.0", "training.class_weight=balanced", "training.similar_lengths=true"],
+        ["data.validation_fraction=0.0", "training.max_steps=14"],
+        ["training.dense_updates=true", "training.freeze_steps=9", "training.decay=linear", "training.warmup=0.1"],
+    ],
+)
+def test_so_it_does_in_every_way_of_training(more, news, tiny_vectors, tmp_path, monkeypatch):
+    check_some(monkeypatch, news, tmp_path, settings("gru", *more), (1, 4, 9), vectors=tiny_vectors)
+
+
+def test_so_it_does_where_torch_computes(news, tmp_path, monkeypatch):
+    for place in (backend, embedding):
+        monkeypatch.setattr(place, "uses_kernels", lambda tensor: False)
+    monkeypatch.setattr("rubrica.networks.network.uses_kernels", lambda tensor: False)
+    check_some(monkeypatch, news, tmp_path, settings("gru"), (2, 7))
+
+
+@pytest.mark.parametrize("more", [[], ["model.loss=hs"], ["model.word_ngrams=1", "model.max_n=3"]])
+def test_so_do_bags_of_every_kind_and_what_goes_on_from_one(more, news, tmp_path, monkeypatch):
+    config = settings("bag", *more)
+    check_some(monkeypatch, news, tmp_path / "new", config, (1, 5))
+    first = train(news, config=config)
+    check_some(monkeypatch, news, tmp_path / "further", None, (1, 5), start=first)
+
+
+def test_so_does_the_bag_to_compare_with(tiny_news, tmp_path, monkeypatch):
+    monkeypatch.setattr(Config, "baseline", lambda _: settings("bag"))
+    check_some(monkeypatch, tiny_news, tmp_path, settings("cnn"), (70, 85))
+
+
+def test_ctrl_c_saves_a_model_and_resume_goes_on_with_it(news, tmp_path, monkeypatch, caplog):
+    config, out = settings("bag"), tmp_path / "out"
+    expected = run(news, tmp_path / "whole", config)
+    with monkeypatch.context() as patch:
+        interrupt(patch, members._TRAINERS[type(config.training)].__globals__["History"], "record", call=7)
+        assert run(news, out, config).metrics["interrupted"]
+    assert "run it again with --resume" in caplog.text
+    with pytest.raises(ArtifactError, match="not empty"):
+        run(news, out, config)
+    assert_same(run(news, out, config, resume=True), expected)
+    assert not folder_of(out).exists()
+
+
+def test_resume_takes_a_finished_model_as_it_is(news, tmp_path, monkeypatch):
+    config, out = settings("bag"), tmp_path / "out"
+    expected = run(news, out, config, resume=True)  # nothing to go on from: it begins
+    folder_of(out).mkdir()  # the process was killed between the two last steps
+    monkeypatch.setattr("rubrica.learning.train.train_dataset", None)
+    assert_same(run(news, out, config, resume=True), expected)
+    assert not folder_of(out).exists()
+
+
+def test_resume_needs_checkpoints(news, tmp_path):
+    for given in ({}, {"out": tmp_path / "out", "time_budget": 5.0}):
+        with pytest.raises(ConfigError, match="resume requires out and no time budget"):
+            train(news, config=settings("bag"), resume=True, **given)
+
+
+def stop(monkeypatch, news, out, config, number=4):
+    with monkeypatch.context() as patch:
+        kill_at(patch, number)
+        with pytest.raises(Killed):
+            run(news, out, config)
+    return folder_of(out)
+
+
+def test_another_training_is_refused_and_named(news, tmp_path, monkeypatch):
+    config, out = settings("bag"), tmp_path / "out"
+    stop(monkeypatch, news, out, config)
+    texts = news.splits["train"]
+    others = {
+        "training.lr": (news, changed(config, ["training.lr=0.3"])),
+        "texts of train": (replace(news, splits={"train": replace(texts, texts=[*texts.texts[:-1], "x"])}), config),
+        "labels of train": (replace(news, splits={"train": replace(texts, labels=texts.labels[::-1])}), config),
+    }
+    for name, (data, changed_config) in others.items():
+        with pytest.raises(ArtifactError, match=f"had other {name} .*remove the folder"):
+            run(data, out, changed_config)
+    run(news, out, config)
+
+
+def test_another_number_of_threads_is_said(news, tmp_path, monkeypatch, caplog):
+    config, out = settings("bag"), tmp_path / "out"
+    stop(monkeypatch, news, out, config)
+    monkeypatch.setenv("RUBRICA_THREADS", "2")
+    run(news, out, config)
+    assert "begun with threads 1, goes on with 2: weights may differ" in caplog.text
+
+
+def test_a_second_process_is_refused(news, tmp_path):
+    with keep_checkpoints(tmp_path / "out", 0), pytest.raises(ArtifactError, match="another process trains here"):
+        run(news, tmp_path / "out", settings("bag"))
+
+
+def test_two_of_the_running_stage_are_kept_and_one_of_each_before(news, tmp_path, monkeypatch):
+    folder = stop(monkeypatch, news, tmp_path / "out", settings("gru"), 20)
+    listed = [entry["name"] for entry in json.loads((folder / "checkpoint.json").read_text())["checkpoints"]]
+    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == listed
+    assert [name[:2] for name in listed] == ["00", "01", "01"]
+
+
+def test_a_short_training_keeps_none(news, tmp_path, monkeypatch):
+    monkeypatch.setattr(Checkpoints, "write", None)
+    train(news, out=tmp_path / "out", config=settings("bag"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+
+
+def test_writing_takes_a_twentieth_of_the_time_at_most(tmp_path, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: clock[0])
+    with keep_checkpoints(tmp_path / "out", 30.0) as kept:
+        monkeypatch.setattr(kept, "_write", lambda *_: clock.__setitem__(0, clock[0] + 4.0))
+        clock[0] = 31.0
+        kept.write(0, None)
+    assert kept.due == 31 + 4 + 80
+
+
+def test_a_damaged_checkpoint_is_passed_over(news, tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    config = settings("bag")
+    expected = run(news, tmp_path / "whole", config)
+    for spared in (0, 1):  # the newest alone is damaged, or both
+        out = tmp_path / f"out{spared}"
+        folder = stop(monkeypatch, news, out, config)
+        for path in sorted(folder.glob("00-*"))[1 - spared :]:
+            content = bytearray((path / "state.safetensors").read_bytes())
+            content[-1] ^= 1
+            (path / "state.safetensors").write_bytes(content)
+        caplog.clear()
+        assert_same(run(news, out, config), expected)
+        assert "damaged or missing; the checkpoint before it is taken" in caplog.text
+        assert ("goes on from" in caplog.text) == (not spared)
+
+
+def test_a_foreign_list_is_refused(news, tmp_path, monkeypatch):
+    config, out = settings("bag"), tmp_path / "out"
+    folder = stop(monkeypatch, news, out, config)
+    listed = json.loads((folder / "checkpoint.json").read_text())
+    for wrong in ("", "[]", "{", "[" * 100_000, json.dumps(listed | {"format": 2}), json.dumps(listed | {"more": 1})):
+        (folder / "checkpoint.json").write_text(wrong)
+        with pytest.raises(ArtifactError, match="remove"):
+            run(news, out, config)
+    listed["checkpoints"][0]["name"] = "../../00-000001"
+    (folder / "checkpoint.json").write_text(json.dumps(listed))
+    with pytest.raises(ArtifactError, match="remove"):
+        run(news, out, config)
+
+
+CHILD = """
+import logging, sys
+import rubrica.learning.bag, rubrica.learning.linear
+logging.basicConfig(level=logging.INFO, format="%(message)s")
+rubrica.learning.bag._BATCHES = 5
+rubrica.learning.linear._SLICE = 256
+from rubrica.errors import RubricaError
+from rubrica.learning.train import train
+from rubrica.models.config import Config, make_config
+family, out, *settings = sys.argv[1:]
+training = dict(setting.split("=") for setting in settings)
+config = make_config(model={"name": family}, training={name: int(value) for name, value in training.items()})
+try:
+    train("mini-news", out=out, config=config, checkpoint_every=0, resume=True)
+except RubricaError as error:
+    sys.exit(f"error: {error}")
+"""
+
+
+def child(out, *settings, **environment):
+    command = [sys.executable, "-c", CHILD, settings[0], str(out), *settings[1:]]
+    return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="session")
+def disk(tmp_path_factory):
+    """A library that makes a process meet a bad disk; see its source."""
+    folder = tmp_path_factory.mktemp("disk")
+    source = Path(__file__).with_name("disk_faults.c")
+    command = ["gcc", "-shared", "-fPIC", "-O1", "-o", folder / "faults.so", source, "-ldl"]
+    if sys.platform != "linux" or subprocess.run(command, check=False).returncode:
+        pytest.skip("needs Linux and gcc")
+    return {"LD_PRELOAD": str(folder / "faults.so")}
+
+
+def files_of(out):
+    """What must be equal of two models; metrics.json holds seconds."""
+    names = ("model.safetensors", "config.json", "vocab.txt", "metrics.jsonl")
+    return {name: (out / name).read_bytes() for name in names}
+
+
+FAULTY = ("bag", "epochs=2", "max_steps=10", "batch_size=32")
+
+
+def steps_of(disk, tmp_path, fault):
+    """What a whole training writes, step by step; and its files."""
+    log = tmp_path / "steps"
+    log.touch()
+    whole = child(tmp_path / "whole", *FAULTY, FAULT_LOG=str(log), FAULT=fault, **disk)
+    assert whole.returncode == 0, whole.stderr
+    steps = log.read_text().splitlines()
+    assert {"mkdir", "write", "fsync", "rename", "create", "unlinkat"} <= {step.split()[1] for step in steps}
+    return len(steps), files_of(tmp_path / "whole")
+
+
+def check_kills(disk, tmp_path, numbers):
+    for number in numbers:
+        out = tmp_path / f"killed-{number}"
+        killed = child(out, *FAULTY, FAULT_AT=str(number), FAULT="kill", **disk)
+        assert killed.returncode == -9, (number, killed.stderr)
+        again = child(out, *FAULTY)
+        assert again.returncode == 0, (number, again.stderr)
+        assert files_of(out) == files_of(tmp_path / "whole"), number
+        left = {path.name for path in tmp_path.iterdir() if out.name in path.name or path.name.startswith(".")}
+        # What was killed while it wrote the model itself leaves a folder, which is swept when it is a minute old.
+        assert {name for name in left if not name.startswith(".unfinished-")} == {out.name}, number
+
+
+def check_faults(disk, tmp_path, numbers):
+    for number, code, stays in numbers:
+        out, fault = tmp_path / f"faulty-{number}-{code}-{stays}", {"FAULT_STAYS": "1"} if stays else {}
+        faulty = child(out, *FAULTY, FAULT_AT=str(number), FAULT=str(code), **fault, **disk)
+        assert faulty.returncode in (0, 1), (number, code, stays, faulty.stderr)
+        assert "Traceback" not in faulty.stderr, (number, code, stays, faulty.stderr)
+        if faulty.returncode:
+            assert f"({os.strerror(code)})" in faulty.stderr.splitlines()[-1], faulty.stderr
+            assert not (out / "manifest.json").exists()
+        again = child(out, *FAULTY)
+        assert again.returncode == 0, (number, code, stays, again.stderr)
+        assert files_of(out) == files_of(tmp_path / "whole"), (number, code, stays)
+
+
+def test_a_process_is_killed_at_some_steps_of_writing(disk, tmp_path):
+    count, _ = steps_of(disk, tmp_path, "kill")
+    check_kills(disk, tmp_path, sorted(random.Random(os.getpid()).sample(range(1, count + 1), 5)))
+
+
+def test_a_disk_fails_at_some_steps_of_writing(disk, tmp_path):
+    count, _ = steps_of(disk, tmp_path, "28")
+    drawn = random.Random(os.getpid())
+    faults = [(drawn.randint(1, count), code, stays) for code in (errno.ENOSPC, errno.EIO) for stays in (0, 1)]
+    check_faults(disk, tmp_path, faults)
+
+
+@pytest.mark.slow
+def test_a_process_is_killed_at_every_step_of_writing(disk, tmp_path):
+    count, _ = steps_of(disk, tmp_path, "kill")
+    check_kills(disk, tmp_path, range(1, count + 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stays", [0, 1])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+def test_a_disk_fails_at_every_step_of_writing(code, stays, disk, tmp_path):
+    count, _ = steps_of(disk, tmp_path, "28")
+    check_faults(disk, tmp_path, [(number, code, stays) for number in range(1, count + 1)])
+
+
+def kill_at_random(family, tmp_path, kills):
+    """Kill a training again and again after a random time, until it is done."""
+    tmp_path.mkdir()
+    given = (family, "epochs=3")
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    assert child(whole, *given).returncode == 0
+    drawn, command = random.Random(family), [sys.executable, "-c", CHILD, family, str(out), *given[1:]]
+    for _ in range(kills):
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(drawn.uniform(0.5, 4.0))
+        except subprocess.TimeoutExpired:
+            process.kill()
+        process.wait()
+    assert child(out, *given).returncode == 0
+    assert files_of(out) == files_of(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_process_is_killed_at_random_moments(family, tmp_path):
+    for turn in range(3):
+        kill_at_random(family, tmp_path / str(turn), 5)
+
+
+def test_numpy_and_native_are_told_apart(news, tmp_path, monkeypatch, caplog):
+    if native.library() is None:
+        pytest.skip("needs the native core")
+    config, out = settings("bag"), tmp_path / "out"
+    stop(monkeypatch, news, out, config)
+    monkeypatch.setattr(native, "describe", lambda: "numpy (a test)")
+    run(news, out, config)
+    assert "goes on with numpy (a test): weights may differ" in caplog.text
+
+
+def test_arrays_of_another_training_are_refused(news, tmp_path, monkeypatch):
+    config, out = settings("linear"), tmp_path / "out"
+    stop(monkeypatch, news, out, config, 2)
+
+    def wrong(change):
+        original = Checkpoints._read
+
+        def read(self, entry):
+            saved = original(self, entry)
+            return saved._replace(**change(saved))
+
+        return read
+
+    changes = {
+        "no checkpoint|order is not": lambda saved: {
+            "tensors": dict(saved.tensors) | {"order": np.zeros_like(saved.tensors["order"])}
+        },
+        "tensor 'alphas'": lambda saved: {"tensors": dict(saved.tensors) | {"alphas": np.zeros(3, np.float32)}},
+        "turn": lambda saved: {"numbers": saved.numbers | {"turn": -1}},
+        "random state": lambda saved: {"numbers": saved.numbers | {"generator": '{"bit_generator": "MT19937"}'}},
+    }
+    for name, change in changes.items():
+        with monkeypatch.context() as patch:
+            patch.setattr(Checkpoints, "_read", wrong(change))
+            with pytest.raises(ArtifactError, match=f"not a checkpoint of this training .*({name})"):
+                run(news, out, config)
