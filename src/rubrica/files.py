@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 from rubrica.errors import FileError
 
-_UNFINISHED = ".unfinished-"
+UNFINISHED = ".unfinished-"
+"""How the private folder of a writer begins, which is gone when it is done."""
 _YOUNG = 60  # seconds
 IN_MEMORY_BYTES = 16 << 20  # of an array that grows with the texts; a larger one is mapped from a file
 
@@ -79,7 +80,7 @@ def _private_folder(parent: Path) -> Iterator[Path]:
     from tempfile import TemporaryDirectory  # only those who write need it; it takes 3 ms of a prediction's start
 
     _sweep(parent)
-    with TemporaryDirectory(dir=parent, prefix=_UNFINISHED) as name, locked(Path(name)):
+    with TemporaryDirectory(dir=parent, prefix=UNFINISHED) as name, locked(Path(name)):
         yield Path(name)
 
 
@@ -118,7 +119,7 @@ def _sweep(parent: Path) -> None:
 
     with suppress(OSError):  # the folder cannot be listed, or another process sweeps too
         for entry in list(os.scandir(parent)):
-            ours = entry.name.startswith(_UNFINISHED) and entry.is_dir(follow_symlinks=False)
+            ours = entry.name.startswith(UNFINISHED) and entry.is_dir(follow_symlinks=False)
             if ours and time.time() - entry.stat().st_mtime > _YOUNG:
                 with locked(Path(entry.path)) as alone:
                     if alone:

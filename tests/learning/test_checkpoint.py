@@ -14,9 +14,10 @@ import pytest
 
 from interrupts import interrupt
 from rubrica.artifact.folder import load_artifact
-from rubrica.errors import ArtifactError, ConfigError
+from rubrica.errors import ArtifactError, ConfigError, RubricaError
 from rubrica.kernels import native
 from rubrica.learning import backend, checkpoint, linear, members
+from rubrica.learning.bag import train_bag
 from rubrica.learning.checkpoint import Checkpoints, folder_of, keep_checkpoints
 from rubrica.learning.train import train
 from rubrica.models.config import Config, make_config
@@ -116,14 +117,15 @@ def test_every_family_goes_on_from_its_checkpoints(family, news, tmp_path, monke
     ],
 )
 def test_so_it_does_in_every_way_of_training(more, news, tiny_vectors, tmp_path, monkeypatch):
-    check_some(monkeypatch, news, tmp_path, settings("gru", *more), (1, 4, 9), vectors=tiny_vectors)
+    config = settings("gru", "model.with_linear=false", *more)
+    check_some(monkeypatch, news, tmp_path, config, (1, 4, 7), vectors=tiny_vectors)
 
 
 def test_so_it_does_where_torch_computes(news, tmp_path, monkeypatch):
     for place in (backend, embedding):
         monkeypatch.setattr(place, "uses_kernels", lambda tensor: False)
     monkeypatch.setattr("rubrica.networks.network.uses_kernels", lambda tensor: False)
-    check_some(monkeypatch, news, tmp_path, settings("gru"), (2, 7))
+    check_some(monkeypatch, news, tmp_path, settings("gru", "model.with_linear=false"), (2, 4, 7, 9))
 
 
 @pytest.mark.parametrize("more", [[], ["model.loss=hs"], ["model.word_ngrams=1", "model.max_n=3"]])
@@ -148,6 +150,11 @@ def test_ctrl_c_saves_a_model_and_resume_goes_on_with_it(news, tmp_path, monkeyp
     assert "run it again with --resume" in caplog.text
     with pytest.raises(ArtifactError, match="not empty"):
         run(news, out, config)
+    with monkeypatch.context() as patch:  # a full disk at the end leaves what Ctrl-C left
+        patch.setattr("rubrica.learning.output.save_artifact", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run(news, out, config, resume=True)
+    assert load_artifact(out).metrics["interrupted"]
     assert_same(run(news, out, config, resume=True), expected)
     assert not folder_of(out).exists()
 
@@ -159,12 +166,51 @@ def test_resume_takes_a_finished_model_as_it_is(news, tmp_path, monkeypatch):
     monkeypatch.setattr("rubrica.learning.train.train_dataset", None)
     assert_same(run(news, out, config, resume=True), expected)
     assert not folder_of(out).exists()
+    for data, other, what in ((news, changed(config, ["training.seed=3"]), "settings"), (fewer(news), config, "texts")):
+        with pytest.raises(ArtifactError, match=f"holds a model of other {what} than the training to resume"):
+            run(data, out, other, resume=True)
+
+
+def fewer(news):
+    examples = news.splits["train"]
+    return replace(news, splits={"train": replace(examples, texts=examples.texts[:-1], labels=examples.labels[:-1])})
 
 
 def test_resume_needs_checkpoints(news, tmp_path):
     for given in ({}, {"out": tmp_path / "out", "time_budget": 5.0}):
-        with pytest.raises(ConfigError, match="resume requires out and no time budget"):
+        with pytest.raises(ConfigError, match="resume requires out; with a time budget"):
             train(news, config=settings("bag"), resume=True, **given)
+    with pytest.raises(ConfigError, match="checkpoint_every is nan"):
+        train(news, out=tmp_path / "out", config=settings("bag"), checkpoint_every=float("nan"))
+
+
+def test_a_training_without_checkpoints_leaves_those_of_another_alone(news, tmp_path, monkeypatch):
+    config, out = settings("bag"), tmp_path / "out"
+    stop(monkeypatch, news, out, config)
+    with pytest.raises(ArtifactError, match="holds a training to go on with, and this one keeps no checkpoints"):
+        train(news, out=out, config=config, time_budget=60.0)
+    run(news, out, config)
+
+
+def test_files_of_somebody_else_are_left_alone(news, tmp_path):
+    folder = folder_of(tmp_path / "out")
+    folder.mkdir()
+    (folder / "notes.txt").touch()
+    with pytest.raises(ArtifactError, match=r"notes\.txt: is no checkpoint"):
+        run(news, tmp_path / "out", settings("bag"))
+
+
+def test_a_training_that_diverges_leaves_no_checkpoint(news, tmp_path, monkeypatch):
+    def diverged(job):
+        trained = train_bag(job)
+        trained.tensors["head.bias"][:] = np.nan
+        return trained
+
+    config, out = settings("bag"), tmp_path / "out"
+    monkeypatch.setitem(members._TRAINERS, type(config.training), diverged)
+    with pytest.raises(RubricaError, match="the training diverged"):
+        run(news, out, config)
+    assert not folder_of(out).exists()
 
 
 def stop(monkeypatch, news, out, config, number=4):
@@ -222,7 +268,7 @@ def test_writing_takes_a_twentieth_of_the_time_at_most(tmp_path, monkeypatch):
     with keep_checkpoints(tmp_path / "out", 30.0) as kept:
         monkeypatch.setattr(kept, "_write", lambda *_: clock.__setitem__(0, clock[0] + 4.0))
         clock[0] = 31.0
-        kept.write(0, None)
+        kept.write(0, lambda: None)
     assert kept.due == 31 + 4 + 80
 
 
@@ -239,7 +285,7 @@ def test_a_damaged_checkpoint_is_passed_over(news, tmp_path, monkeypatch, caplog
             (path / "state.safetensors").write_bytes(content)
         caplog.clear()
         assert_same(run(news, out, config), expected)
-        assert "damaged or missing; the checkpoint before it is taken" in caplog.text
+        assert "damaged; the checkpoint before it is taken" in caplog.text
         assert ("goes on from" in caplog.text) == (not spared)
 
 

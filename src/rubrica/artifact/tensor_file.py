@@ -31,7 +31,8 @@ def write_tensors(tensors: Mapping[str, NDArray[Any]], path: Path) -> None:
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for name in order:
-            file.write(tensors[name].astype(tensors[name].dtype.newbyteorder("<"), copy=False).tobytes())
+            tensor = np.ascontiguousarray(tensors[name].astype(tensors[name].dtype.newbyteorder("<"), copy=False))
+            file.write(tensor.reshape(-1).view(np.uint8).data)
 
 
 def map_tensors(path: Path) -> dict[str, NDArray[Any]]:

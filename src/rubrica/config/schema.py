@@ -86,3 +86,11 @@ def _bounds(meta: Meta) -> str:
     if meta.le is None:
         return low
     return f"{low} to {meta.le}" if meta.ge is not None else f"{low}, at most {meta.le}"
+
+
+def flat(tables: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Nested tables as one: {"training": {"lr": 0.1}} becomes {"training.lr": 0.1}."""
+    found: dict[str, Any] = {}
+    for key, value in tables.items():
+        found |= flat(value, f"{above}{key}.") if isinstance(value, Mapping) else {f"{above}{key}": value}
+    return found

@@ -4,6 +4,7 @@ Measured with 10^6 texts of AG News against a mapped file of our own, in 5 runs 
 slices of 1,024 texts 3.3 times faster and all texts in order 3.8 times faster. Memory stays flat with both.
 """
 
+import hashlib
 import mmap
 import weakref
 from array import array
@@ -26,6 +27,15 @@ def stretches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
     """Yield the texts in parts that are small enough to be strings all at once."""
     for first in range(0, len(texts), STRETCH):
         yield texts[first : first + STRETCH]
+
+
+def hash_of_texts(texts: Sequence[str]) -> str:
+    """The first 16 digits of the sha256 of texts in their order; tells one data set from another."""
+    found = hashlib.sha256()
+    for some in stretches(texts):
+        lengths = np.fromiter(map(len, some), np.int64, len(some))
+        found.update(lengths.tobytes() + "".join(some).encode("utf-8", "surrogatepass"))
+    return found.hexdigest()[:16]
 
 
 def take_texts(texts: Sequence[str], rows: NDArray[np.int64]) -> list[str]:

@@ -66,7 +66,7 @@ def train_bag(job: Job) -> Trained:
         return np.asarray(model.logits(tensors, token_inputs(split, rows)), np.float32)
 
     place, started = _Place(generator_text(generator), History()), time.perf_counter()
-    if saved := job.stage.saved:
+    if saved := job.stage.take():
         place = saved.place(_Place)
         saved.fill(tensors)
         set_generator(generator, place.generator, saved)

@@ -6,18 +6,19 @@ same command meets the same stages again, and each goes on from its own newest c
 
     RUN.checkpoint/             beside the model folder RUN, gone once RUN is written
         checkpoint.json         what is trained here, and which checkpoints count with their sha256; written last
-        01-000004/              of the stage 1, the fourth
+        01-000004/              of stage 1; the fourth checkpoint of the run
             state.json          where the training is: epoch, place in it, random states, losses
             state.safetensors   weights, the optimizer's averages
 
 Each file is written under another name, synced and renamed; two checkpoints of the running stage are kept and one of
-each earlier stage. A stage may ask for a checkpoint after every epoch and every few updates; one is written when
-`every` seconds have passed since the last, and never so often that writing takes more than a twentieth of the time. A
-stage that took less than `every` seconds has none: it is trained again.
+each earlier stage. A stage offers a checkpoint after every epoch and every few updates; one is written when `every`
+seconds have passed since the last, and the next waits 20 times as long as it took to write. A stage that took less than
+`every` seconds may have none: it is trained again.
 """
 
 import json
 import logging
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -32,8 +33,8 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from rubrica.artifact.tensor_file import map_tensors, write_tensors
-from rubrica.errors import ArtifactError, FileError
-from rubrica.files import locked, sha256_of, written_whole
+from rubrica.errors import ArtifactError, ConfigError, FileError
+from rubrica.files import UNFINISHED, locked, sha256_of, written_whole
 from rubrica.models.storage import is_finite
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,9 @@ log = logging.getLogger(__name__)
 EVERY = 30.0  # seconds
 _FORMAT = 1
 _KEPT = 2  # of the running stage
-_SHARE = 20  # times as long as the last writing took, at least, until the next
+_SHARE = 20  # the next checkpoint waits this many times as long as the last one took to write
+_NAME = re.compile(r"\d{2,4}-\d{6,9}")
+_ASIDE = "interrupted"  # the model that Ctrl-C left, while the finished one is written
 _NUMBERS, _TENSORS, _LIST = "state.json", "state.safetensors", "checkpoint.json"
 
 Tensors = Mapping[str, NDArray[Any]]
@@ -49,9 +52,9 @@ Place = TypeVar("Place")
 
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True):
-    """A checkpoint that counts."""
+    """A checkpoint in the list."""
 
-    name: Annotated[str, Meta(pattern=r"^\d{2,4}-\d{6,9}$")]
+    name: Annotated[str, Meta(pattern=f"^{_NAME.pattern}$")]
     sha256: dict[str, str]
 
     @property
@@ -102,7 +105,7 @@ class Saved(NamedTuple):
         """What is not an array.
 
         Raises:
-            ArtifactError: If it is no such struct.
+            ArtifactError: If the JSON does not fit the struct.
         """
         try:
             return msgspec.convert(self.numbers, kind)
@@ -113,13 +116,15 @@ class Saved(NamedTuple):
         """Copy the arrays of the state over those of a training.
 
         Raises:
-            ArtifactError: If they have other names, types or shapes.
+            ArtifactError: If they have other names, types or shapes, or a number is not finite.
         """
         wanted, found = ({name: (a.dtype, a.shape) for name, a in each.items()} for each in (arrays, self.tensors))
         if wanted != found:
             name = min(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
             raise self.broken(f"tensor {name!r} is {found.get(name)}, expected {wanted.get(name)}")
         for name, array in arrays.items():
+            if not _is_sound(self.tensors[name]):
+                raise self.broken(f"tensor {name!r} holds a number that is not finite")
             np.copyto(array, self.tensors[name])
 
     def broken(self, problem: str) -> ArtifactError:
@@ -145,7 +150,12 @@ class Stage:
             return
         now = time.monotonic()
         if now >= self.run.due or (is_last and now - self.began >= self.run.every):
-            self.run.write(self.number, make())
+            self.run.write(self.number, make)
+
+    def take(self) -> Saved | None:
+        """The state to go on from; it is let go, so that its file can be."""
+        saved, self.saved = self.saved, None
+        return saved
 
 
 class Checkpoints:
@@ -160,14 +170,14 @@ class Checkpoints:
         self.folder, self.every, self.due = folder, every, time.monotonic() + every
         self._identify: Callable[[], Identity] | None = None
         self._run: Identity | None = None
-        self._entries, self._stages, self._number = list[_Entry](), 0, 0
+        self._entries, self._stages = list[_Entry](), 0
 
     def __bool__(self) -> bool:
         """Whether there is one to go on from."""
         return bool(self._entries)
 
     def identify(self, identify: Callable[[], Identity]) -> None:
-        """Say what is trained. It is asked when it is needed: for the first checkpoint, or to go on from one.
+        """Say what is trained. The function is called at the first checkpoint, or when there is a list to go on from.
 
         Raises:
             ArtifactError: If the checkpoints that are here are of another training.
@@ -186,7 +196,6 @@ class Checkpoints:
             text = "%s: begun with %s %s, goes on with %s: weights may differ in their last digits"
             log.warning(text, self.folder, name, before, now)
         self._entries = listed.checkpoints
-        self._number = max((int(entry.name.partition("-")[2]) for entry in self._entries), default=0)
 
     def stage(self, title: str) -> Stage:
         """The next training of the run."""
@@ -202,24 +211,24 @@ class Checkpoints:
             break
         return Stage(self, number, saved, time.monotonic())
 
-    def write(self, stage: int, state: State) -> None:
+    def write(self, stage: int, make: Callable[[], State]) -> None:
         """Keep a state. A disk that is full stops no training: a warning says that nothing was kept."""
         began = time.monotonic()
         try:
-            self._write(stage, state)
-        except FileError as error:
+            self._write(stage, make())
+        except (FileError, ValueError) as error:  # JSON has no number that is not finite
             log.warning("%s; the training goes on without this checkpoint", error)
         now = time.monotonic()
         self.due = now + max(self.every, _SHARE * (now - began) if self.every else 0)
 
     def _write(self, stage: int, state: State) -> None:
-        if not all(is_finite(tensor) for tensor in state.tensors.values()):
+        if not all(map(_is_sound, state.tensors.values())):
             return  # the training diverges, and will say so
         if self._run is None:
             assert self._identify is not None  # the first stage begins behind it
             self._run = _as_read(self._identify())
-        self._number += 1
-        folder = self.folder / f"{stage:02d}-{self._number:06d}"
+        last = max((int(path.name.partition("-")[2]) for path in _checkpoints_in(self.folder)), default=0)
+        folder = self.folder / f"{stage:02d}-{last + 1:06d}"
         with written_whole(folder, ArtifactError) as part:
             part.mkdir()
             write_tensors(state.tensors, part / _TENSORS)
@@ -229,22 +238,37 @@ class Checkpoints:
         with written_whole(self.folder / _LIST, ArtifactError) as part:
             part.write_text(json.dumps(msgspec.to_builtins(_List(_FORMAT, self._run, kept))))
         self._entries, names = kept, {entry.name for entry in kept}
-        for old in self.folder.iterdir():
-            if old.is_dir() and old.name not in names:
+        for old in _checkpoints_in(self.folder):
+            if old.name not in names:
                 shutil.rmtree(old, ignore_errors=True)
 
     def _read(self, entry: _Entry) -> Saved:
         folder = self.folder / entry.name
-        for name in (_NUMBERS, _TENSORS):
-            path = folder / name
-            if not path.is_file() or sha256_of(path) != entry.sha256.get(name):
-                raise ArtifactError(path, "damaged or missing")
-        return Saved(folder, _read(folder / _NUMBERS, dict[str, Any]), map_tensors(folder / _TENSORS))
+        try:
+            for name in (_NUMBERS, _TENSORS):
+                if sha256_of(folder / name) != entry.sha256.get(name):
+                    raise ArtifactError(folder / name, "damaged")
+            return Saved(folder, _read(folder / _NUMBERS, dict[str, Any]), map_tensors(folder / _TENSORS))
+        except OSError as error:
+            raise ArtifactError(folder, f"cannot be read ({error.strerror or error})") from None
 
     def discard(self) -> None:
-        """Remove all of them: the model is saved."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove all of them: the model is saved, or the training diverged."""
+        remove_checkpoints(self.folder)
         self._entries = []
+
+    @contextmanager
+    def aside(self, model: Path) -> Iterator[None]:
+        """Hold a model folder among the checkpoints while another takes its place; it comes back if the block fails."""
+        held = self.folder / _ASIDE
+        shutil.rmtree(held, ignore_errors=True)  # of a process that was killed here
+        model.rename(held)
+        try:
+            yield
+        except BaseException:
+            held.rename(model)
+            raise
+        shutil.rmtree(held, ignore_errors=True)
 
 
 @contextmanager
@@ -253,10 +277,15 @@ def keep_checkpoints(out: Path, every: float) -> Iterator[Checkpoints]:
 
     Raises:
         ArtifactError: If the folder cannot be made, or another process trains there.
+        ConfigError: If `every` is no length of time.
     """
+    if not every >= 0:
+        raise ConfigError(f"checkpoint_every is {every}, expected a number of seconds from 0")
     folder = folder_of(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if foreign := next((path for path in folder.iterdir() if not _is_ours(path)), None):
+            raise ArtifactError(foreign, f"is no checkpoint, and {folder.name} is for these alone; give another --out")
     except OSError as error:
         raise ArtifactError(folder, f"cannot be made ({error.strerror or error}); give another --out") from None
     with locked(folder) as alone:
@@ -272,6 +301,36 @@ def keep_checkpoints(out: Path, every: float) -> Iterator[Checkpoints]:
 def folder_of(out: Path) -> Path:
     """Where the checkpoints of a model folder are."""
     return out.with_name(f"{out.name}.checkpoint")
+
+
+def has_checkpoints(out: Path) -> bool:
+    """Whether there is a list of checkpoints for this model folder."""
+    return (folder_of(out) / _LIST).is_file()
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove what `Checkpoints` writes, the list first; other files stay, and with them the folder."""
+    with suppress(OSError):
+        (folder / _LIST).unlink(missing_ok=True)
+        for path in folder.iterdir():
+            if _is_ours(path):
+                shutil.rmtree(path, ignore_errors=True)
+        folder.rmdir()
+
+
+def _checkpoints_in(folder: Path) -> list[Path]:
+    with suppress(OSError):
+        return [path for path in folder.iterdir() if _NAME.fullmatch(path.name)]
+    return []
+
+
+def _is_ours(path: Path) -> bool:
+    return path.name in (_LIST, _ASIDE) or path.name.startswith(UNFINISHED) or bool(_NAME.fullmatch(path.name))
+
+
+def _is_sound(tensor: NDArray[Any]) -> bool:
+    """Whether weights and averages are finite; a loss of the past need not be."""
+    return tensor.dtype == np.float64 or is_finite(tensor)
 
 
 def generator_text(generator: np.random.Generator) -> str:
@@ -311,6 +370,8 @@ def _newest(entries: list[_Entry], running: int) -> list[_Entry]:
 def _read(path: Path, kind: type[Place]) -> Place:
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
+    except OSError as error:
+        raise ArtifactError(path, f"cannot be read ({error.strerror or error})") from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         problem = f"not the JSON of a checkpoint ({error}); remove {path.parent} to begin anew"
         raise ArtifactError(path, problem) from None

@@ -43,6 +43,8 @@ class DeviceSplit:
 
     def send(self, batches: Sequence[NDArray[np.int64]]) -> "Iterator[DeviceBatch]":
         """The batches of an epoch, given as the rows of each, sent in one piece."""
+        if not batches:  # a training that goes on from the end of an epoch
+            return
         rows = torch.from_numpy(np.concatenate(batches)).to(self.ids.device)
         for part, batch in zip(torch.split(rows, [len(batch) for batch in batches]), batches, strict=True):
             longest = int(self.lengths[batch].max(initial=0))  # the host knows it; to ask would be to wait

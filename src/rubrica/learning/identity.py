@@ -1,7 +1,11 @@
-"""What a run depends on, in words and hashes: to repeat it, to go on with it, to compare it with another."""
+"""What a run depends on: to go on with it, to repeat it, to compare it with another."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import json
+import platform
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,50 +13,70 @@ from numpy.typing import NDArray
 
 from rubrica import __version__
 from rubrica.artifact.folder import Artifact
+from rubrica.config.schema import flat
 from rubrica.corpus.corpus import Corpus, pretrained_rows
 from rubrica.data.dataset import Dataset
-from rubrica.data.stored_texts import stretches
+from rubrica.data.stored_texts import hash_of_texts
 from rubrica.kernels import native
 from rubrica.learning.checkpoint import Identity
 from rubrica.models.config import Config
 from rubrica.vectors.word_vectors import Vectors
 
 _SHOWN = 16  # digits of a hash
+_PATIENCE = 5  # seconds that git may take
 
 
 def identity_of(
     data: Dataset, corpus: Corpus, vectors: Vectors | None, config: Config, before: Artifact | None
 ) -> Identity:
     """What the weights of a training depend on; reads all texts."""
-    what: dict[str, Any] = {
-        f"{section}.{key}": value for section, table in config.to_dict().items() for key, value in table.items()
-    }
-    what |= {f"texts of {name}": hash_of_texts(examples.texts) for name, examples in data.splits.items()}
+    what = flat(config.to_dict()) | {f"texts of {name}": value for name, value in _hashes(data).items()}
     for name, split in corpus.splits.items():
         what[f"labels of {name}"] = _hash_of_arrays([split.targets])
         what[f"weights of {name}"] = None if split.weights is None else _hash_of_arrays([split.weights])
-    what["vectors"] = None if vectors is None else _hash_of_arrays([pretrained_rows(vectors, corpus.rows)])
-    what["model to go on from"] = None if before is None else _hash_of_arrays(before.tensors.values())
-    return Identity(what, machine())
+    what["vectors"] = None if vectors is None else _hash_of_vectors(vectors, corpus)
+    what["model to go on from"] = None if before is None else _hash_of_model(before)
+    what["version of Rubrica"] = __version__
+    if config.training.needs_torch:
+        from rubrica.learning.backend import choose_device
+
+        what["device"] = str(choose_device(config.training))
+    return Identity(what, _machine())
 
 
-def machine() -> dict[str, Any]:
-    """What the last digits of the weights depend on."""
-    threads = native.num_threads()
+def run_record(data: Dataset, config: Config, vectors: str | Path | Vectors | None) -> dict[str, Any]:
+    """What is kept of a run beside its settings: a hash of what was asked, its data, versions, the folder's commit."""
+    texts = {name: {"texts": len(data.splits[name].texts), "sha256": value} for name, value in _hashes(data).items()}
+    source = vectors.source if isinstance(vectors, Vectors) else None if vectors is None else str(vectors)
+    asked = json.dumps([config.to_dict(), source], sort_keys=True)
+    versions = {"version": __version__, "python": platform.python_version(), "numpy": np.__version__}
     return {
-        "version": __version__,
-        "kernels": native.describe().removesuffix(f", {threads} threads"),
-        "threads": threads,
+        "asked": hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()[:_SHOWN],
+        "data": {"name": data.name, **texts},
+        **versions,
+        **_machine(),
+        "git": _commit(),
     }
 
 
-def hash_of_texts(texts: Sequence[str]) -> str:
-    """The first digits of the sha256 of texts, in their order."""
-    found = hashlib.sha256()
-    for some in stretches(texts):
-        lengths = np.fromiter(map(len, some), np.int64, len(some))
-        found.update(lengths.tobytes() + "".join(some).encode("utf-8", "surrogatepass"))
-    return found.hexdigest()[:_SHOWN]
+def _machine() -> dict[str, Any]:
+    """What the last digits of the weights depend on."""
+    threads = native.num_threads()
+    return {"kernels": native.describe().removesuffix(f", {threads} threads"), "threads": threads}
+
+
+def _hash_of_vectors(vectors: Vectors, corpus: Corpus) -> str:
+    words = "\n".join(vectors.words).encode("utf-8", "surrogatepass")
+    return _hash_of_arrays([np.frombuffer(words, np.uint8), pretrained_rows(vectors, corpus.rows)])
+
+
+def _hash_of_model(model: Artifact) -> str:
+    words = "\n".join([*model.vocab.words, *model.task.labels]).encode("utf-8", "surrogatepass")
+    return _hash_of_arrays([np.frombuffer(words, np.uint8), *(model.tensors[name] for name in sorted(model.tensors))])
+
+
+def _hashes(data: Dataset) -> dict[str, str]:
+    return {name: hash_of_texts(examples.texts) for name, examples in data.splits.items()}
 
 
 def _hash_of_arrays(arrays: Iterable[NDArray[Any]]) -> str:
@@ -61,3 +85,16 @@ def _hash_of_arrays(arrays: Iterable[NDArray[Any]]) -> str:
         found.update(f"{array.dtype} {array.shape}".encode())
         found.update(np.ascontiguousarray(array).data)
     return found.hexdigest()[:_SHOWN]
+
+
+def _commit() -> str | None:
+    """The commit of the folder that the process works in, with -dirty where files were changed since."""
+    command = ["git", "-c", "core.fsmonitor=false", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        here = Path.cwd()
+        if not any((folder / ".git").exists() for folder in (here, *here.parents)):
+            return None
+        found = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+    except (OSError, subprocess.TimeoutExpired):  # no git, no such folder any more, or a very large tree
+        return None
+    return found.stdout.strip() or None

@@ -123,7 +123,7 @@ def train_linear(job: Job, *, tolerance: float = _TOLERANCE, keep: float = _KEPT
 
 def _resume(job: Job, machines: Machines, order: Rows, generator: np.random.Generator) -> _Place:
     """Where the descent begins; machines, order and generator as they were there."""
-    saved = job.stage.saved
+    saved = job.stage.take()
     if saved is None:
         return _Place(generator_text(generator), History())
     place, texts = saved.place(_Place), order.copy()

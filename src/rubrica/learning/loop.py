@@ -99,8 +99,8 @@ class _Run:
         self.thaw_step = thaw_step(self.settings, job.steps_per_epoch)
         self.num_epochs = -(-job.total_steps // job.steps_per_epoch)
         self.started = time.perf_counter()
-        if job.stage.saved:
-            self._go_on(job.stage.saved)
+        if saved := job.stage.take():
+            self._go_on(saved)
 
     @property
     def history(self) -> History:
@@ -162,6 +162,8 @@ class _Run:
 
     def _go_on(self, saved: Saved) -> None:
         self.place = place = saved.place(_Place)
+        if not 0 <= self.history.steps <= self.job.total_steps:
+            raise saved.broken(f"{self.history.steps} updates, expected {self.job.total_steps} at most")
         if place.best_loss is not None:
             self.best = copy.deepcopy(self.network.state_dict())
         tensors = self._tensors()

@@ -47,6 +47,8 @@ def train_member(job: Job) -> Trained:
         job = replace(job, stage=job.checkpoints.stage(job.title))
     trained = _TRAINERS[type(job.config.training)](job)
     if not all(np.isfinite(tensor).all() for tensor in trained.tensors.values()):
+        if job.checkpoints is not None:
+            job.checkpoints.discard()  # it would diverge once more
         raise RubricaError(f"{job.title}: the training diverged; train again with a smaller step size (training.lr)")
     return trained
 

@@ -1,46 +1,71 @@
 """The folder that a training writes its model to, and what may be there already when it is run once more."""
 
 import logging
-import shutil
 from pathlib import Path
+from typing import Any
 
 from rubrica.artifact.folder import Artifact, check_writable, is_model_folder, load_artifact, save_artifact
+from rubrica.errors import ArtifactError
 from rubrica.files import user_path
-from rubrica.learning.checkpoint import Checkpoints, folder_of
+from rubrica.learning.checkpoint import Checkpoints, folder_of, has_checkpoints, remove_checkpoints
 
 log = logging.getLogger(__name__)
 
 
-def check_output(out: Path | str, *, resume: bool) -> Path:
+def check_output(out: Path | str, *, resume: bool, keeps: bool) -> Path:
     """Make sure that a model can be written here, before any work is done for it; to resume, one may be here.
 
     Raises:
-        ArtifactError: If it cannot.
+        ArtifactError: If it cannot; or if a killed training may go on here, and this one `keeps` no checkpoints.
     """
     out = user_path(out)
+    if not keeps and has_checkpoints(out):
+        problem = "holds a training to go on with, and this one keeps no checkpoints"
+        raise ArtifactError(folder_of(out), f"{problem}; give another --out, or remove the folder")
     return out if resume and is_model_folder(out) else check_writable(out)
 
 
-def finished(out: Path) -> Artifact | None:
-    """The model that is here, unless Ctrl-C ended its training and there are checkpoints to go on from."""
+def finished(out: Path, record: dict[str, Any]) -> Artifact | None:
+    """The model that is here, unless Ctrl-C ended its training.
+
+    Args:
+        out: Where it may be.
+        record: What `run_record` says of the training that is wanted.
+
+    Raises:
+        ArtifactError: If the model that is here is of another training.
+    """
     if not is_model_folder(out):
         return None
-    artifact, checkpoints = load_artifact(out), folder_of(out)
-    if artifact.metrics.get("interrupted") and checkpoints.is_dir():
+    artifact = load_artifact(out)
+    run = artifact.metrics.get("run")
+    kept = run if isinstance(run, dict) else {}
+    for name, what in (("asked", "settings"), ("data", "texts")):
+        if _hashes(kept.get(name)) != _hashes(record[name]):
+            problem = f"holds a model of other {what} than the training to resume"
+            raise ArtifactError(out, f"{problem}; give another --out, or remove the folder")
+    if artifact.metrics.get("interrupted"):
         return None
     log.info("%s: is trained already", out)
-    shutil.rmtree(checkpoints, ignore_errors=True)  # the run was killed just before it did this
+    remove_checkpoints(folder_of(out))  # the run was killed just before it did this
     return artifact
 
 
 def save_run(artifact: Artifact, out: Path, checkpoints: Checkpoints | None, *, anew: bool) -> None:
     """Write the model, `anew` in the place of the one that Ctrl-C left; after Ctrl-C the checkpoints stay."""
-    if anew and is_model_folder(out):
-        shutil.rmtree(out)
-    save_artifact(artifact, out)
+    if anew and checkpoints is not None:
+        with checkpoints.aside(out):
+            save_artifact(artifact, out)
+    else:
+        save_artifact(artifact, out)
     if checkpoints is None:
         return
     if checkpoints and artifact.metrics["interrupted"]:
         log.warning("%s: to go on with this training, run it again with --resume", checkpoints.folder)
     else:
         checkpoints.discard()
+
+
+def _hashes(entry: Any) -> Any:
+    """What must be the same; the name of the data may be another."""
+    return {name: value for name, value in entry.items() if name != "name"} if isinstance(entry, dict) else entry

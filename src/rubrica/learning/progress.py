@@ -13,8 +13,8 @@ _TICKS = 200  # steps of a bar that shows a share; a terminal is hardly wider
 
 
 @contextmanager
-def progress_bar(title: str, total: int, done: int = 0) -> Iterator[Advance]:
-    """Show a bar of `total` units of work, of which some are done, while the block runs."""
+def progress_bar(title: str, total: int | None, done: int = 0) -> Iterator[Advance]:
+    """Show a bar of `total` units of work, of which some are done, while the block runs; None where nobody knows."""
     if not sys.stderr.isatty():
         yield lambda note: None
         return

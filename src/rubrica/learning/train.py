@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.artifact.fasttext_model import open_model
-from rubrica.artifact.folder import Artifact
+from rubrica.artifact.folder import Artifact, is_model_folder
 from rubrica.corpus.corpus import Corpus, build_corpus
 from rubrica.data.dataset import Dataset, check_trainable, leave_out_unknown, read_dataset, read_pairs
 from rubrica.errors import ConfigError, require
 from rubrica.learning.checkpoint import EVERY, Checkpoints, keep_checkpoints
 from rubrica.learning.continuing import join_labels, settings_after
 from rubrica.learning.deadline import NEVER, Deadline
-from rubrica.learning.identity import identity_of
+from rubrica.learning.identity import identity_of, run_record
 from rubrica.learning.output import check_output, finished, save_run
 from rubrica.learning.training import baseline_scores, train_corpus
 from rubrica.models.config import Config, make_config
@@ -41,19 +41,17 @@ def train(
 ) -> Classifier:
     """Train on a data set and save the model.
 
-    With `out`, a long training keeps checkpoints beside it, in `OUT.checkpoint`. When it is killed, the same call goes
-    on from the last one and ends with the same weights, see `learning/checkpoint.py`. With a time budget it keeps none.
-
     Args:
         data: A path, a hub id, `mini-news`, a table such as a DataFrame, or a `Dataset`, see `read_dataset`. With
             `labels`, the texts: a list, an array, a column, anything that gives strings.
         labels: The label of each text; or a list or set of its labels; or a matrix of 0 and 1, a column for each label.
-        out: The new model folder; None saves nothing.
+        out: The new model folder; None saves nothing. A long training keeps checkpoints beside it, from which the same
+            call goes on after a kill, see `checkpoint.py`.
         config: The settings, see `make_config`; None takes the defaults.
         vectors: A file of word vectors, or a downloaded name of the gensim list.
         time_budget: Seconds from now on in which the training should end. Where time is too short for the whole
             training, it does less, see `learning/budget.py`; no bag is trained for comparison.
-        resume: Take a model that `out` holds already for the result, or, if Ctrl-C ended its training, go on with that.
+        resume: If `out` holds the finished model already, return it; if Ctrl-C ended its training, go on with that.
         checkpoint_every: Seconds between two checkpoints; 0 keeps every one that a training offers.
         start: A bag or a fastText model, its folder or fastText's file, that the training goes on from. Its words, rows
             and labels are kept, and new ones are added. Of `config` only the training counts then, see `continuing.py`.
@@ -67,22 +65,30 @@ def train(
         TypeError: If the texts, the labels or the table are none.
         ValueError: If there is not one label for each text.
     """
-    deadline = Deadline.after(time_budget)
-    if resume and (out is None or deadline.is_set):
-        raise ConfigError("resume requires out and no time budget, with which a training keeps no checkpoints")
+    deadline, before = Deadline.after(time_budget), _artifact(start)
+    keeps = not (out is None or deadline.is_set or _is_fasttext(before))
+    if resume and not keeps:
+        raise ConfigError("resume requires out; with a time budget or from a fastText model there are no checkpoints")
     if out is not None:
-        out = check_output(out, resume=resume)  # before minutes of work, not after
-        if resume and (found := finished(out)):
-            return Classifier(found)
-    before = _artifact(start)
+        out = check_output(out, resume=resume, keeps=keeps)  # before minutes of work, not after
     config = (config or make_config()) if before is None else settings_after(before, config, vectors)
     data = _dataset(data, labels, layout)
     check_trainable(data, least=2 if before is None else 1)
-    with nullcontext() if out is None or deadline.is_set else keep_checkpoints(out, checkpoint_every) as checkpoints:
+    if out is None:
+        return Classifier(_train_compared(data, vectors, config, deadline, before, None))
+    record = run_record(data, config, vectors)
+    if resume and (found := finished(out, record)):
+        return Classifier(found)
+    anew = is_model_folder(out)  # what Ctrl-C left
+    with keep_checkpoints(out, checkpoint_every) if keeps else nullcontext() as checkpoints:
         artifact = _train_compared(data, vectors, config, deadline, before, checkpoints)
-        if out is not None:
-            save_run(artifact, out, checkpoints, anew=resume)
+        artifact.metrics["run"] = record
+        save_run(artifact, out, checkpoints, anew=anew)
     return Classifier(artifact)
+
+
+def _is_fasttext(model: Artifact | None) -> bool:
+    return model is not None and isinstance(model.config.model, FastText)
 
 
 def _train_compared(
@@ -94,7 +100,7 @@ def _train_compared(
     checkpoints: Checkpoints | None,
 ) -> Artifact:
     """Train, and where there is time, a bag on the same texts: a model has to be better."""
-    if before is not None and isinstance(before.config.model, FastText):
+    if before is not None and _is_fasttext(before):
         from rubrica.learning.continued_fasttext import go_on_fasttext  # late: few trainings go on from one
 
         return go_on_fasttext(before, data, config, deadline)
