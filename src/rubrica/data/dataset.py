@@ -17,7 +17,7 @@ from typing import Any
 
 from rubrica.data.columns import find_columns, read_column_texts
 from rubrica.data.files import read_parts, reader_of
-from rubrica.data.labels import as_list, classes_of, hint, like_train, read_labels
+from rubrica.data.labels import as_list, classes_of, differ_by_case, hint, like_train, read_labels
 from rubrica.data.large_files import USUAL, Limits, read_text
 from rubrica.data.layout import Layout
 from rubrica.data.line_files import read_fasttext, read_lines
@@ -127,8 +127,10 @@ def _read(name: str, found: dict[str, Iterator[Table]], layout: Layout, limits: 
             # A hub keeps the labels of some test splits secret.
             log.warning("%s: the %s split has no labels and is left out", first.path, split)
             continue
-        rows = _iter_rows(chain([first], tables), texts_from, labels_from, layout.label_separator, task)
+        rows = _iter_rows(chain([first], tables), texts_from, labels_from, layout, task)
         texts, labels = _gather(rows, limits)
+        if task is None and not len(texts):
+            layout.bad_rows.tell(name, 0)
         if task is None:
             lists = any(isinstance(label, tuple) for label in set(labels))
             names = next((first.class_names[column] for column in labels_from if column in first.class_names), None)
@@ -138,7 +140,10 @@ def _read(name: str, found: dict[str, Iterator[Table]], layout: Layout, limits: 
                 _explain_lists(name, labels, layout.label_separator if len(labels_from) == 1 else "")
             elif found_hint := hint(set(labels)):
                 log.warning("%s: %s", name, found_hint)
+            if alike := differ_by_case(set(labels)):
+                log.warning("%s: %s", name, alike)
         splits[split] = Examples(texts, labels)
+    layout.bad_rows.tell(name, 1)
     assert task is not None  # there is at least one split
     return Dataset(name, splits, texts_from, ", ".join(labels_from), task)
 
@@ -149,18 +154,30 @@ def read_texts(source: str | Path, *, limits: Limits = USUAL, **layout: Any) -> 
     Raises:
         DataError: As in `read_dataset`.
     """
+    texts, _ = _gather(((part, []) for part, _ in iter_texts(source, limits=limits, **layout)), limits)
+    return texts
+
+
+def iter_texts(
+    source: str | Path, *, limits: Limits = USUAL, **layout: Any
+) -> Iterator[tuple[list[str], Table | None]]:
+    """Yield the texts of one file in parts, as `read_texts` reads them, each with its rows where the file has columns.
+
+    Raises:
+        DataError: As in `read_dataset`.
+    """
     path, given = user_path(source), Layout(**layout)
     if path.is_dir():
         raise DataError(path, "a folder, expected one file of texts")
     if reader_of(path, given) is read_fasttext:
-        parts: Iterator[list[str]] = map(as_texts, read_lines(read_text(path, limits, given.encoding), given))
-    else:
-        tables = read_parts(path, given, limits)
-        first = next(tables)
-        columns, _ = find_columns(first, given, labeled=False)
-        parts = (read_column_texts(table, columns) for table in chain([first], tables))
-    texts, _ = _gather(((part, []) for part in parts), limits)
-    return texts
+        for lines in read_lines(read_text(path, limits, given.encoding), given):
+            yield as_texts(lines), None
+        return
+    tables = read_parts(path, given, limits)
+    first = next(tables)
+    columns, _ = find_columns(first, given, labeled=False)
+    for table in chain([first], tables):
+        yield read_column_texts(table, columns, table.refuse), table
 
 
 def _is_secret(table: Table, labels_from: tuple[str, ...]) -> bool:
@@ -173,15 +190,20 @@ def _iter_rows(
     tables: Iterable[Table],
     texts_from: Sequence[str],
     labels_from: tuple[str, ...],
-    separator: str,
+    layout: Layout,
     task: Task | None,
 ) -> Iterator[tuple[list[str], list[Label]]]:
     """Yield the texts and labels of each table; behind train, `task` says what form the labels have."""
     for table in tables:
-        labels = read_labels(table, labels_from, separator)
+        faults: dict[int, str] = {}
+        bad = table.refuse if layout.bad_rows.are_errors else faults.setdefault
+        labels = read_labels(table, labels_from, layout.label_separator, bad)
         if task is not None:
-            labels = like_train(table, labels, task)
-        texts = read_column_texts(table, texts_from)
+            labels = like_train(labels, task, bad)
+        texts = read_column_texts(table, texts_from, bad)
+        if faults:
+            left = table.leave_out(faults, layout.bad_rows)
+            texts, labels = list(compress(texts, left)), list(compress(labels, left))
         if empty := texts.count(""):
             place = str(table.error(texts.index(""), "an empty text"))
             log.warning("%s%s", place, f" (and {empty - 1} more)" if empty > 1 else "")

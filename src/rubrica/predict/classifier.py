@@ -113,7 +113,7 @@ class Classifier:
         """How many texts to answer at a time: fewer of many classes, unless a tree finds them."""
         if self._ensemble.search is None:
             most = max(1, min(most, _LOGITS // self.task.num_classes))
-        return self._whole_batches(most)
+        return self.whole_batches(most)
 
     def word_vector(self, word: str) -> NDArray[np.float32]:
         """The vector (E,) of a word that the model knows; of an opened fastText model, of any word.
@@ -211,7 +211,7 @@ class Classifier:
         Raises:
             TypeError: As in `predict`.
         """
-        stretches = self._stretches(texts, self._whole_batches(_AT_A_TIME))
+        stretches = self._stretches(texts, self.whole_batches(_AT_A_TIME))
         return np.concatenate([np.zeros((0, self.task.num_classes), np.float32), *map(self._answer, stretches)])
 
     def iter_answers(
@@ -228,7 +228,7 @@ class Classifier:
         texts = iter(texts)
         count = self._texts_at_a_time(_READ_AHEAD)
         if all_classes:  # a line has a number of each class
-            count = self._whole_batches(max(1, min(_READ_AHEAD, _LOGITS // self.task.num_classes)))
+            count = self.whole_batches(max(1, min(_READ_AHEAD, _LOGITS // self.task.num_classes)))
         while chunk := list(islice(texts, count)):
             if self._ensemble.search is None or all_classes:
                 lines = self.task.answer_lines(self.logits(chunk), all_classes=all_classes, abstain_below=abstain_below)
@@ -248,7 +248,7 @@ class Classifier:
             raise ValueError(f"the matrix of labels has {len(columns)} columns, the model {len(named)} labels")
         return [ones(row, named) for row in zip(*columns.values(), strict=True)]
 
-    def _whole_batches(self, count: int) -> int:
+    def whole_batches(self, count: int) -> int:
         """About `count` texts: where padding is read as words, the training batch is part of the result."""
         batch_size = self.config.training.batch_size
         return batch_size * max(1, count // batch_size)

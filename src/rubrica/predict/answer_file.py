@@ -1,0 +1,187 @@
+"""The answers to a file of texts, written to a file: one for each text, in order; a killed prediction goes on.
+
+    OUT.unfinished/         beside OUT, gone once OUT is written
+        prediction.json     the model, the texts and the options
+        000000.jsonl        the answers to the first 65,536 texts, about; written whole
+
+A Parquet file gets a column for each field of an answer; columns of the texts' own file are kept in front of them.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rubrica import __version__
+from rubrica.data.table import Table
+from rubrica.errors import FileError, require
+from rubrica.files import check_place, locked, sha256_of, user_path, written_whole
+from rubrica.predict.classifier import Classifier
+
+_ROWS = 1 << 16  # texts of a part; a kill loses one part at most
+_SCORES = 1 << 22  # numbers of a part with all classes, about
+_RUN = "prediction.json"
+Part = tuple[Sequence[str], Table | None]
+
+
+def answer_file(
+    classifier: Classifier,
+    parts: Iterable[Part],
+    out: Path | str,
+    run: dict[str, Any] | None,
+    *,
+    all_classes: bool = False,
+    abstain_below: float | None = None,
+    advance: Callable[[str], object] = str,
+) -> int:
+    """Answer all texts and write the answers to `out`; returns how many texts this call answered.
+
+    Args:
+        classifier: The model.
+        parts: The texts, with the rows that they stand in, if there are any.
+        out: A new `.jsonl` or `.parquet` file.
+        run: What the answers depend on, for JSON; parts that are there already are kept where it is the same. None
+            keeps none, since nobody knows whether the texts are the same.
+        all_classes: As in `Classifier.iter_answers`.
+        abstain_below: As there.
+        advance: Called behind each part with how many texts are answered.
+
+    Raises:
+        FileError: If `out` is there, has another suffix, or cannot be written; if the columns of the texts' file do not
+            fit into Parquet; if what is unfinished is of another prediction, or another process writes it.
+    """
+    out = user_path(out)
+    suffix = out.suffix.lower()
+    if suffix not in (".jsonl", ".parquet"):
+        raise FileError(out, f"answers are written as .jsonl or .parquet, not {suffix or 'without a suffix'}")
+    if out.exists():
+        raise FileError(out, "is there already; give another --out, or remove it")
+    check_place(out)
+    folder, rows = unfinished(out), _SCORES // classifier.task.num_classes if all_classes else _ROWS
+    folder.mkdir(exist_ok=True)
+    size = classifier.whole_batches(max(1, min(_ROWS, rows)))
+    with locked(folder) as alone, _explained(out):
+        if alone is False:
+            raise FileError(folder, "another process writes these answers; wait for it, or give another --out")
+        _begin(folder, None if run is None else run | {"version": __version__, "size": size})
+        answered, read, names = 0, 0, list[Path]()
+        for number, (texts, table) in enumerate(_chunks(parts, size, keep_rows=suffix == ".parquet")):
+            names.append(folder / f"{number:06d}{suffix}")
+            read += len(texts)
+            if not names[-1].exists():
+                lines = classifier.iter_answers(texts, all_classes=all_classes, abstain_below=abstain_below)
+                with written_whole(names[-1]) as part:
+                    _write(part, lines, table)
+                answered += len(texts)
+            advance(f"{read:,} texts")
+        _join(names, out, suffix)
+        shutil.rmtree(folder)
+    return answered
+
+
+def unfinished(out: Path) -> Path:
+    """Where the parts of an answer file are while it is not complete."""
+    return out.with_name(f"{out.name}.unfinished")
+
+
+def stamp(path: Path | str) -> Any:
+    """Identifies a model folder by the hash of its manifest, and a file by its size and time."""
+    path = user_path(path)
+    if (path / "manifest.json").is_file():
+        return sha256_of(path / "manifest.json")
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns]
+
+
+def _begin(folder: Path, run: dict[str, Any] | None) -> None:
+    """Make sure that the parts in the folder are of this prediction; parts that nobody can tell are removed.
+
+    Raises:
+        FileError: If they are of another.
+    """
+    kept, text = folder / _RUN, json.dumps(run).encode()
+    before = kept.read_bytes() if kept.exists() else text
+    if before != text:
+        raise FileError(folder, "has answers of another model, other texts or other flags; remove it to begin anew")
+    if run is None:
+        for part in folder.glob("??????.*"):
+            part.unlink()
+    with written_whole(kept) as part:
+        part.write_bytes(text)
+
+
+def _chunks(parts: Iterable[Part], size: int, *, keep_rows: bool) -> Iterator[tuple[list[str], Any]]:
+    """Yield `size` texts at a time, with their rows as a pyarrow table where they are asked for and there."""
+    texts, tables = list[str](), list[Any]()
+    for more, table in parts:
+        texts += more
+        if keep_rows and table is not None:
+            tables.append(require("pyarrow", "data").table(table.columns))
+        while len(texts) >= size:
+            yield texts[:size], _take(tables, size)
+            del texts[:size]
+    if texts:
+        yield texts, _take(tables, size)
+
+
+def _take(tables: list[Any], size: int) -> Any:
+    """The first rows of the tables, which lose them."""
+    if not tables:
+        return None
+    joined = require("pyarrow", "data").concat_tables(tables, promote_options="permissive")
+    tables[:] = [joined.slice(size)]
+    return joined.slice(0, size)
+
+
+def _write(path: Path, lines: Iterable[str], table: Any) -> None:
+    """Write the answers to some texts, and the rows that the texts stand in."""
+    if path.suffix.lower() == ".jsonl":
+        with path.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(f"{some}\n" for some in lines)
+        return
+    pa, parquet = require("pyarrow", "data"), require("pyarrow.parquet", "data")
+    answers = [json.loads(line) for some in lines for line in some.split("\n")]
+    scores = pa.map_(pa.string(), pa.float64())
+    kinds = {"label": pa.string(), "labels": pa.list_(pa.string()), "score": pa.float64(), "scores": scores}
+    columns = {} if table is None else dict(zip(table.column_names, table.columns, strict=True))
+    for name in answers[0]:
+        values = [list(found.items()) if isinstance(found := answer[name], dict) else found for answer in answers]
+        columns[_free(name, columns)] = pa.array(values, kinds[name])
+    parquet.write_table(pa.table(columns), path)
+
+
+def _free(name: str, taken: Iterable[str]) -> str:
+    """A name for a column of the answers that the file does not have yet."""
+    while name in taken:
+        name = f"predicted_{name}"
+    return name
+
+
+def _join(parts: Sequence[Path], out: Path, suffix: str) -> None:
+    """Write all parts into one file."""
+    if suffix == ".jsonl":
+        with written_whole(out) as whole, whole.open("wb") as file:
+            for part in parts:
+                with part.open("rb") as source:
+                    shutil.copyfileobj(source, file)
+        return
+    pa, parquet = require("pyarrow", "data"), require("pyarrow.parquet", "data")
+    schemas = [parquet.read_schema(part) for part in parts] or [pa.schema([])]
+    schema = pa.unify_schemas(schemas, promote_options="permissive")
+    with written_whole(out) as whole, parquet.ParquetWriter(whole, schema) as file:
+        for part in parts:
+            file.write_table(parquet.read_table(part).cast(schema))
+
+
+@contextmanager
+def _explained(out: Path) -> Iterator[None]:
+    """Turn what pyarrow says of columns into a sentence."""
+    try:
+        yield
+    except (ValueError, TypeError, OverflowError) as error:  # pyarrow's errors are some of these
+        if not type(error).__module__.startswith("pyarrow"):
+            raise
+        reason = str(error).partition("\n")[0]
+        raise FileError(out, f"a column does not fit into Parquet ({reason}); write the answers as .jsonl") from None
