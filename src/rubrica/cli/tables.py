@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rubrica.vectors.hub import KnownVectors
 
 _MOST_COLUMNS = 10  # classes whose confusion fits a terminal
+_SHORT = 40  # characters of a setting
 _MISTAKES = 20  # shown of more classes
 
 
@@ -204,6 +205,28 @@ def print_info(facts: dict[str, Any], remark: str) -> None:
             _say(split, f"{headline(scores)}, {scores['texts']:,} texts")
     for section, values in facts["config"].items():
         _say(section, ", ".join(f"{key} {value}" for key, value in values.items()))
+
+
+def print_comparison(found: dict[str, Any]) -> None:
+    """What `compare` found of two models."""
+    first, second = found["models"]
+    rows = _table("what differs", "", first, second)
+    for name, pair in found["differences"].items():
+        rows.add_row(Text(name), *(Text(_short(value)) for value in pair))
+    _print(rows if found["differences"] else Text("the models were made in the same way"))
+    scores, (low, high) = found["scores"], found["interval"]
+    _say(f"{found['split']}, {found['texts']:,} texts", f"{found['measure']} {scores[0]:.4f} and {scores[1]:.4f}")
+    _say(
+        "right alone",
+        f"{found['right_alone'][0]:,} and {found['right_alone'][1]:,} texts (McNemar, p {found['p']:.2g})",
+    )
+    _say("difference", f"{found['difference']:+.4f}, 95 % from {low:+.4f} to {high:+.4f}")
+    _print(Text(found["verdict"], style="bold"))
+
+
+def _short(value: object) -> str:
+    text = "-" if value is None else ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return text if len(text) <= _SHORT else f"{text[: _SHORT - 3]}..."
 
 
 def print_environment(facts: dict[str, Any]) -> None:
