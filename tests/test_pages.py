@@ -61,11 +61,11 @@ def test_the_twin_has_the_same_examples(pages):
 def test_the_page_has_every_flag_and_every_suffix(page):
     from rubrica.cli.main import rubrica
     from rubrica.data.files import FORMATS
-    from rubrica.data.layout import Layout
+    from rubrica.data.layout import GIVEN_BY_USER
     from rubrica.data.packed import OPENERS
 
     text = (DOCS / page).read_text(encoding="utf-8")
-    reading = [option for option in rubrica.commands["data"].params if option.name in Layout.__dataclass_fields__]
+    reading = [option for option in rubrica.commands["data"].params if option.name in GIVEN_BY_USER]
     flags = [flag for option in reading for flag in option.opts]
-    assert len(flags) == len(Layout.__dataclass_fields__)
-    assert not [word for word in (*flags, *FORMATS, *OPENERS, *Layout.__dataclass_fields__) if word not in text]
+    assert len(flags) == len(GIVEN_BY_USER)
+    assert not [word for word in (*flags, *FORMATS, *OPENERS, *GIVEN_BY_USER) if word not in text]

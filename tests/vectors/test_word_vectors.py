@@ -67,7 +67,7 @@ def test_changed_file_misses_the_cache(path, change):
         assert not isinstance(load_vectors(path.rename(path.with_name("moved"))).matrix, np.memmap)
 
 
-@pytest.mark.parametrize("name", ["words.json", "matrix.npy"])
+@pytest.mark.parametrize("name", ["words.json", "matrix.f32"])
 @pytest.mark.parametrize("damage", ["gone", "empty", "cut", "garbled", "of another file"])
 def test_broken_cache_entry_is_read_anew_and_mended(path, cache, name, damage):
     expected = load_vectors(path)

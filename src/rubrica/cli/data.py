@@ -34,6 +34,12 @@ _TEXT_OPTIONS = (
 _LABEL_OPTIONS = (
     click.option("--label-column", multiple=True, help="Column of the label; several, with commas, hold 0 or 1 each."),
     click.option("--label-separator", default="|", help='What separates several labels; "" for none.'),
+    click.option(
+        "--on-bad-row",
+        type=click.Choice(["error", "skip", "report"]),
+        default="error",
+        help="Stop at a row that cannot be read, leave it out, or also write it to a file.",
+    ),
 )
 
 

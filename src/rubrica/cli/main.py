@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rubrica import __version__
+from rubrica.cli.answers import write_answers
+from rubrica.cli.compare import compare
 from rubrica.cli.data import data, data_options, faults_of, read_split, text_options, texts_in, vectors
 from rubrica.cli.export import convert, export, quantize
 from rubrica.cli.units import FamilyName, parse_seconds, parse_setting
@@ -34,6 +36,7 @@ def main() -> None:
     make_printable()
     try:
         rubrica(prog_name="rubrica", standalone_mode=False)
+        sys.stdout.flush()  # a full disk is an error, too
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -47,13 +50,19 @@ def main() -> None:
         click.echo("interrupted", err=True)
         sys.exit(130)
     except BrokenPipeError:  # the reader of our output, `head` say, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(0)
     except OSError as error:  # what the disk says of a path, and nobody has put in better words
-        click.echo(f"error: {error.filename or 'the disk'}: {error.strerror or error}", err=True)
+        _drop_output()
+        click.echo(f"error: {error.filename or 'the output'}: {error.strerror or error}", err=True)
         sys.exit(1)
     finally:
         gc.freeze()  # else Python searches all texts for cycles before it ends: 40 ms of a bag's training
+
+
+def _drop_output() -> None:
+    """Let Python write what is left of the output nowhere when it ends, instead of failing once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Commands(click.Group):
@@ -97,7 +106,7 @@ def rubrica(context: click.Context, quiet: bool) -> None:
     logger.setLevel(logging.ERROR if quiet else logging.INFO)
 
 
-for _command in (data, vectors, export, convert, quantize):
+for _command in (data, vectors, compare, export, convert, quantize):
     rubrica.add_command(_command)
 
 
@@ -162,7 +171,7 @@ def seminar(data: str, vectors: str, out: str | None, ladder: bool, seeds: int |
 @click.option(
     "--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="Change any setting of config.json."
 )
-@click.option("--resume", is_flag=True, help="Go on where Ctrl-C ended it too; leave a finished model as it is.")
+@click.option("--resume", is_flag=True, help="Go on with what Ctrl-C stopped, too; leave a finished model as it is.")
 @click.option(
     "--checkpoint-every", type=parse_seconds, metavar="TIME", help="Time between two checkpoints.  [default: 30s]"
 )
@@ -183,16 +192,14 @@ def train(
     and ends with the same weights.
     """
     from rubrica.data.dataset import read_dataset
-    from rubrica.data.layout import Layout
+    from rubrica.data.layout import GIVEN_BY_USER
 
-    columns = {name: flags.pop(name) for name in Layout.__dataclass_fields__}
+    columns = {name: flags.pop(name) for name in GIVEN_BY_USER}
     config = _read_settings(**flags, start=start)
-    if resume and time_budget:
-        raise click.UsageError("--resume: a training with --time-budget keeps no checkpoints; leave one of them out")
     from rubrica.learning.checkpoint import EVERY
     from rubrica.learning.output import check_output
 
-    folder = check_output(out, resume=resume)  # before the data is read
+    folder = check_output(out, resume=resume, keeps=not time_budget)  # before the data is read
     began = time.perf_counter()
     dataset = read_dataset(data, **columns)
     if time_budget:
@@ -296,18 +303,34 @@ def evaluate(
 @click.argument("model")
 @click.argument("file", default="-")
 @click.option("--all", "all_classes", is_flag=True, help="Add the probability of every class.")
+@click.option(
+    "--out", help="New .jsonl or .parquet file for the answers; a killed command goes on when it is run again."
+)
+@click.option("--resume", is_flag=True, help="With --out: leave answers that are complete as they are.")
 @text_options
 @abstain_option
-def predict(model: str, file: str, all_classes: bool, abstain_below: float | None, **columns: Any) -> None:
+def predict(
+    model: str,
+    file: str,
+    all_classes: bool,
+    out: str | None,
+    resume: bool,
+    abstain_below: float | None,
+    **columns: Any,
+) -> None:
     """Label each text of FILE: one JSON object a line, in order.
 
     FILE is a CSV, TSV, JSON, JSONL or Parquet file with a text column, or holds one text a line: a .txt, a file
     without a suffix, or - for standard input. It may be packed, and hold fastText's labels, which are passed over.
     """
+    if resume and not out:
+        raise click.UsageError("--resume requires --out")
     classifier = _load(model, abstain_below)
-    for lines in classifier.iter_answers(
-        texts_in(file, **columns), all_classes=all_classes, abstain_below=abstain_below
-    ):
+    options: dict[str, Any] = {"all_classes": all_classes, "abstain_below": abstain_below}
+    if out:
+        write_answers(classifier, model, file, out, resume=resume, options=options, **columns)
+        return
+    for lines in classifier.iter_answers(texts_in(file, **columns), **options):
         click.echo(lines)
 
 

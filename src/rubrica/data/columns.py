@@ -7,7 +7,7 @@ from unicodedata import normalize
 
 from rubrica.data.layout import Layout
 from rubrica.data.objects import GIVEN
-from rubrica.data.table import Table
+from rubrica.data.table import Bad, Table
 from rubrica.errors import DataError, nearest, quote_names
 from rubrica.text.strings import as_text, as_texts, is_missing
 
@@ -74,30 +74,34 @@ def find_named(table: Table, wanted: str) -> tuple[str, ...]:
     raise DataError(table.path, f'no column "{wanted}"; {nearest(wanted, table.columns)}')
 
 
-def read_column_texts(table: Table, columns: Sequence[str]) -> list[str]:
+def read_column_texts(table: Table, columns: Sequence[str], bad: Bad) -> list[str]:
     """The text of each row: its columns joined with a space, without the empty ones; "" where all are empty.
 
+    A row with something else than a text goes to `bad`.
+
     Raises:
-        DataError: If a column is missing, or a row has something else than a text.
+        DataError: If a column is missing.
     """
     columns = [name for column in columns for name in find_named(table, column)]
-    texts, *more = [_strings(table, column) for column in columns]
+    texts, *more = [_strings(table, column, bad) for column in columns]
     if more:
         texts = [" ".join(filter(None, row)) for row in zip(texts, *more, strict=True)]
     return texts
 
 
-def _strings(table: Table, column: str) -> list[str]:
+def _strings(table: Table, column: str, bad: Bad) -> list[str]:
     values = table.values(column)
     try:
         return as_texts(values)
     except TypeError:
+        texts = []
         for row, value in enumerate(values):
             try:
-                as_text(value)
+                texts.append(as_text(value))
             except TypeError as error:
-                raise table.error(row, f'found {error} in "{column}", expected a text') from None
-        raise
+                bad(row, f'found {error} in "{column}", expected a text')
+                texts.append("")
+        return texts
 
 
 def _present(table: Table, known: Iterable[str], names: Iterable[str]) -> tuple[str, ...]:

@@ -37,12 +37,18 @@ def read_csv(content: Content, layout: Layout, usual: str) -> Iterator[Table]:
         if len(names) > _MOST_COLUMNS:
             problem = f"{len(names)} columns, expected {_MOST_COLUMNS} at most"
             raise DataError(path, f"{problem}; pass --delimiter, or --columns if the first line is a row")
-        for part in _parts(content, dialect, first):
+        widths: list[int] = []  # of rows that are left out
+        width = None if layout.bad_rows.are_errors else len(first)
+        for part in _parts(content, dialect, first, None if width is None else widths):
             if waiting is not None:
                 yield waiting
             columns = dict(zip(names, part.columns, strict=True))
-            waiting = Table(path, columns, row_lines=partial(_row_lines, content, dialect, rows))
+            waiting = Table(path, columns, row_lines=partial(_row_lines, content, dialect, rows, width))
             rows += len(part)
+        if widths:
+            for line, fields, open_quote in _iter_records(content, dialect):
+                if open_quote is None and len(fields) != len(first):
+                    layout.bad_rows.add(_width_fault(content, names, line, fields), fields)
     except (UnicodeDecodeError, pa.ArrowInvalid) as error:
         first_line = str(error).strip().partition("\n")[0]
         fault = _find_fault(content, dialect)
@@ -56,13 +62,30 @@ def read_csv(content: Content, layout: Layout, usual: str) -> Iterator[Table]:
         yield waiting
 
 
-def _parts(content: Content, dialect: Dialect, first: list[str]) -> Iterator[Any]:
-    """All rows as one pyarrow table, which all threads read, or the rows of a large file as many small tables."""
+def _parts(content: Content, dialect: Dialect, first: list[str], widths: list[int] | None) -> Iterator[Any]:
+    """All rows as one pyarrow table, which all threads read, or the rows of a large file as many small tables.
+
+    Rows of other widths are left out, and their widths go to `widths`; without it, the first one is an error.
+    """
     pa, pa_csv = require("pyarrow", "data"), require("pyarrow.csv", "data")
     names = None if dialect.header else [str(place) for place in range(len(first))]
     kinds = pa_csv.ConvertOptions(column_types=dict.fromkeys(names or first, pa.string()))
     quote = '"' if dialect.quotes else False
-    parse = pa_csv.ParseOptions(delimiter=dialect.delimiter, quote_char=quote, newlines_in_values=dialect.quotes)
+
+    def leave_out(row: Any) -> str:
+        assert widths is not None
+        widths.append(row.actual_columns)
+        return "skip"
+
+    if widths is not None:
+        for _ in content.pages():  # pyarrow cannot hand over a row that is not UTF-8, and says so on stderr
+            pass
+    parse = pa_csv.ParseOptions(
+        delimiter=dialect.delimiter,
+        quote_char=quote,
+        newlines_in_values=dialect.quotes,
+        invalid_row_handler=None if widths is None else leave_out,
+    )
 
     def read(block_bytes: int) -> Iterable[Any]:
         reading = pa_csv.ReadOptions(
@@ -112,15 +135,24 @@ def _find_fault(content: Content, dialect: Dialect) -> DataError | None:
             problem = f"a quote opens here and never closes; {advice}"
             return DataError(content.path, problem, line=open_quote)
         if fault is None and len(fields) != len(names):
-            found = "1 column" if len(fields) == 1 else f"{len(fields)} columns"
-            problem = f"{found}, expected {len(names)} ({quote_names(names)}); quote the text or pass --delimiter"
-            fault = DataError(content.path, problem, line=line)
+            fault = _width_fault(content, names, line, fields)
     return fault
 
 
-def _row_lines(content: Content, dialect: Dialect, first_row: int) -> Iterator[int]:
-    """The line where each row starts, from a given row on; the names of the columns are no row."""
-    return (line for line, _, _ in islice(_iter_records(content, dialect), dialect.header + first_row, None))
+def _width_fault(content: Content, names: list[str], line: int, fields: list[str]) -> DataError:
+    found = "1 column" if len(fields) == 1 else f"{len(fields)} columns"
+    problem = f"{found}, expected {len(names)} ({quote_names(names)}); quote the text or pass --delimiter"
+    return DataError(content.path, problem, line=line)
+
+
+def _row_lines(content: Content, dialect: Dialect, first_row: int, width: int | None) -> Iterator[int]:
+    """The line where each row starts, from a given row on; the names of the columns are no row.
+
+    Rows of another width than this one are none, if it is given.
+    """
+    records = _iter_records(content, dialect)
+    starts = (line for line, fields, _ in records if width is None or len(fields) == width)
+    return islice(starts, dialect.header + first_row, None)
 
 
 def _iter_records(content: Content, dialect: Dialect) -> Iterator[tuple[int, list[str], int | None]]:

@@ -50,20 +50,33 @@ def read_json(content: Content, layout: Layout) -> Iterator[Table]:
         yield columns
         return
     try:
-        yield from _read_lines(content)
+        yield from _read_lines(content, layout, first_line=1)
     except DataError as error:  # perhaps one object over several lines
-        if error.line != 1 or not (columns := _columns_of(content)):
+        if error.line == 1 and (columns := _columns_of(content)):
+            yield columns
+            return
+        if error.line != 1 or layout.bad_rows.are_errors:
             raise
-        yield columns
+        layout.bad_rows.add(error, None)
+        yield from _read_lines(content, layout, first_line=2)
 
 
-def _read_lines(content: Content) -> Iterator[Table]:
+def _read_lines(content: Content, layout: Layout, first_line: int) -> Iterator[Table]:
+    """The objects from a line on. A bad first line is an error, since it may begin something else; others are bad."""
     names: list[str] = []
-    for first_line, page in content.pages():
-        lines = {number: line for number, line in enumerate(page, first_line) if line.strip()}
-        rows = [_row(content.path, line, number) for number, line in lines.items()]
-        names = names or list(dict.fromkeys(chain.from_iterable(rows)))
-        yield _table(content.path, names, rows, list(lines))
+    for page_line, page in content.pages():
+        rows: dict[int, dict[str, Any]] = {}
+        for number, line in enumerate(page, page_line):
+            if number < first_line or not line.strip():
+                continue
+            try:
+                rows[number] = _row(content.path, line, number)
+            except DataError as error:
+                if number == 1:
+                    raise
+                layout.bad_rows.add(error, line)
+        names = names or list(dict.fromkeys(chain.from_iterable(rows.values())))
+        yield _table(content.path, names, list(rows.values()), list(rows))
 
 
 def _read_array(content: Content) -> Iterator[Table]:

@@ -12,41 +12,48 @@ from typing import Any
 
 from rubrica.data.columns import find_named
 from rubrica.data.objects import list_in
-from rubrica.data.table import Table
+from rubrica.data.table import Bad, Table
 from rubrica.scoring.label_names import spell
 from rubrica.scoring.task import Label, Task
 
 
-def read_labels(table: Table, columns: tuple[str, ...], separator: str) -> list[Label]:
+def read_labels(table: Table, columns: tuple[str, ...], separator: str, bad: Bad) -> list[Label]:
     """The label of each row, a string; a tuple of strings for a row with a list.
 
-    The name of a column may be in any case. An empty separator reads every string whole.
+    The name of a column may be in any case. An empty separator reads every string whole. A row without a label, or
+    with something that is none, goes to `bad`, and has any label if that returns.
 
     Raises:
-        DataError: If there is no such column, or a row has no label or something that is none.
+        DataError: If there is no such column.
     """
     columns = tuple(name for column in columns for name in find_named(table, column))
     if len(columns) > 1:
-        return _read_indicators(table, columns)
+        return _read_indicators(table, columns, bad)
     names = table.class_names.get(columns[0])
     values = table.values(columns[0])
     kinds = set(map(type, values))  # of one kind each value is read once; of several, 1 and True would be one
     different = dict.fromkeys(values) if len(kinds) == 1 and kinds <= {str, int, float, bool} else values
-    labels: list[Label] = []
+    labels, faults = list[Label](), dict[int, str]()
     for place, value in enumerate(different):
         try:
             labels.append(_read_label(value, names, separator))
         except ValueError as error:
-            row = place if different is values else values.index(value)
-            if str(error) != "no label":
-                raise table.error(row, f'column "{columns[0]}": {error}') from None
-            raise table.error(row, f'no label in "{columns[0]}"; add one or remove the row') from None
+            missing = f'no label in "{columns[0]}"; add one or remove the row'
+            faults[place] = missing if str(error) == "no label" else f'column "{columns[0]}": {error}'
+            labels.append("")
     if different is values:
+        for row, problem in faults.items():
+            bad(row, problem)
         return labels
+    if faults:
+        wrong = {value: faults[place] for place, value in enumerate(different) if place in faults}
+        for row, value in enumerate(values):
+            if value in wrong:
+                bad(row, wrong[value])
     return list(map(dict(zip(different, labels, strict=True)).__getitem__, values))
 
 
-def _read_indicators(table: Table, columns: tuple[str, ...]) -> list[Label]:
+def _read_indicators(table: Table, columns: tuple[str, ...], bad: Bad) -> list[Label]:
     """The names of the columns that hold 1 in each row."""
     labels = [spell(column) for column in columns]
     rows = []
@@ -58,7 +65,8 @@ def _read_indicators(table: Table, columns: tuple[str, ...]) -> list[Label]:
                 found.append(truth[spell(value)])
             except (ValueError, KeyError):
                 problem = f'found {value!r:.40} in "{column}", expected 0 or 1 in each of several columns of labels'
-                raise table.error(row, problem) from None
+                bad(row, problem)
+                found.append(False)
         rows.append(found)
     return [tuple(label for label, there in zip(labels, row, strict=True) if there) for row in zip(*rows, strict=True)]
 
@@ -75,18 +83,20 @@ def classes_of(labels: Iterable[Label]) -> list[str]:
     return sorted(names, key=int) if integers else names
 
 
-def like_train(table: Table, labels: list[Label], task: Task) -> list[Label]:
+def like_train(labels: list[Label], task: Task, bad: Bad) -> list[Label]:
     """The labels of a table of another split, in the form of train's labels; train may lack some of them.
 
-    Raises:
-        DataError: For the first row with a list where each text of train has one name.
+    A row with a list where each text of train has one name goes to `bad`.
     """
-    spelled: dict[Label, Label] = {}
+    spelled, wrong = dict[Label, Label](), dict[Label, str]()
     for label in dict.fromkeys(labels):
         try:
             spelled[label] = task.spell(label)
         except ValueError as error:
-            raise table.error(labels.index(label), f'{error}; write one label, or pass --label-separator ""') from None
+            spelled[label], wrong[label] = "", f'{error}; write one label, or pass --label-separator ""'
+    for row, label in enumerate(labels if wrong else ()):
+        if label in wrong:
+            bad(row, wrong[label])
     return [spelled[label] for label in labels]
 
 
@@ -118,6 +128,15 @@ def _name(value: Any, names: list[str] | None) -> str:
     if spelled.isdecimal() and int(spelled) in range(len(names)) and names[int(spelled)].strip():
         return spell(names[int(spelled)])
     raise ValueError(f"found {value!r:.40}, expected a class of 0 to {len(names) - 1}")
+
+
+def differ_by_case(labels: Iterable[Label]) -> str | None:
+    """Two names that are the same but for capitals, in a sentence."""
+    spelled: dict[str, str] = {}
+    for name in sorted({name for label in labels for name in as_list(label)}):
+        if (other := spelled.setdefault(name.casefold(), name)) != name:
+            return f'the labels "{other:.40}" and "{name:.40}" differ by case only; write one if they mean the same'
+    return None
 
 
 def hint(labels: Iterable[Label]) -> str | None:

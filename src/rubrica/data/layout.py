@@ -1,8 +1,9 @@
 """What the user says about a data set: which columns to read, and how its files are written."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 
+from rubrica.data.bad_rows import BadRows
 from rubrica.data.objects import SEPARATOR
 from rubrica.errors import ConfigError
 
@@ -25,9 +26,10 @@ class Layout:
             stand in quotes.
         encoding: The encoding of a text file, such as cp1251; None is UTF-8, or UTF-16 or UTF-32 with their mark.
         label_prefix: Begins a label in a fastText file.
+        on_bad_row: What becomes of a row that cannot be read, see `BadRows`: "error", "skip" or "report".
 
     Raises:
-        ConfigError: If the delimiter, the encoding or the prefix cannot be one.
+        ConfigError: If the delimiter, the encoding, the prefix or the way with bad rows cannot be one.
     """
 
     text_columns: str | Sequence[str] = ()
@@ -39,8 +41,11 @@ class Layout:
     quotes: bool | None = None
     encoding: str | None = None
     label_prefix: str = LABEL_PREFIX
+    on_bad_row: str = "error"
+    bad_rows: BadRows = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "bad_rows", BadRows(self.on_bad_row))
         mark = self.mark
         if mark is not None and (len(mark) != 1 or not mark.isascii() or mark in '"\r\n'):
             raise ConfigError(f"delimiter is {mark!r}, expected one ASCII character, not a quote or a line end")
@@ -78,6 +83,10 @@ class Layout:
     def is_delimited(self) -> bool:
         """Whether the user says that lines hold columns."""
         return bool(self.columns) or not self.header or self.delimiter is not None
+
+
+GIVEN_BY_USER = tuple(field.name for field in fields(Layout) if field.init)
+"""The names of what the user may say."""
 
 
 def as_names(given: str | Sequence[str] | None) -> tuple[str, ...]:

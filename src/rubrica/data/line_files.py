@@ -28,10 +28,10 @@ def read_lines(content: Content, layout: Layout) -> Iterator[list[str]]:
 
 
 def read_fasttext(content: Content, layout: Layout) -> Iterator[Table]:
-    """The texts and labels of a fastText file; a blank line is no row.
+    """The texts and labels of a fastText file; a blank line is no row, and a line without a label a bad one.
 
     Raises:
-        DataError: With the first line without a label.
+        DataError: If the file is not in its encoding.
     """
     split = label_splitter(layout.label_prefix)
     for first_line, page in content.pages():
@@ -43,7 +43,8 @@ def read_fasttext(content: Content, layout: Layout) -> Iterator[Table]:
             if not found:
                 advice = "pass --label-prefix if labels begin otherwise, or --columns label,text if lines hold columns"
                 problem = f"no label, expected {layout.label_prefix}NAME among the words; {advice}"
-                raise DataError(content.path, problem, line=number)
+                layout.bad_rows.add(DataError(content.path, problem, line=number), line)
+                continue
             texts.append(text)
             labels.append(found if len(found) > 1 else found[0])
             lines.append(number)

@@ -6,11 +6,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from rubrica.data.bad_rows import BadRows
 from rubrica.data.large_files import Limits
 from rubrica.data.objects import GIVEN, as_list, columns_of
 from rubrica.errors import DataError, require
+
+Bad = Callable[[int, str], object]
+"""Called with a row that is bad, counted from 0, and what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,20 @@ class Table:
             return as_list(values)
         except (ValueError, OverflowError) as error:
             raise DataError(self.path, f'column "{column}" cannot be read ({error}); write it as strings') from None
+
+    def refuse(self, row: int, problem: str) -> NoReturn:
+        """Raise the error for a row: a `Bad` that ends the reading."""
+        raise self.error(row, problem)
+
+    def leave_out(self, faults: dict[int, str], bad_rows: BadRows) -> list[bool]:
+        """Hand the bad rows and what is wrong with them to `bad_rows`; returns which rows are left."""
+        lines = None if self.row_lines is None else dict(enumerate(self.row_lines()))
+        columns = {name: self.values(name) for name in self.columns}
+        for row, problem in sorted(faults.items()):
+            found = {name: column[row] for name, column in columns.items()}
+            error = self.error(row, problem) if lines is None else DataError(self.path, problem, line=lines[row])
+            bad_rows.add(error, found)
+        return [row not in faults for row in range(len(next(iter(columns.values()))))]
 
     def error(self, row: int, problem: str) -> DataError:
         """The error for a row, counted from 0, at its line where there is one."""

@@ -9,6 +9,7 @@ Letters: V words, E numbers of a word.
 import json
 import logging
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -28,6 +29,8 @@ from rubrica.vectors.subwords import SubwordVectors, read_subwords
 from rubrica.vectors.word_vectors import Vectors
 
 log = logging.getLogger(__name__)
+
+_MATRIX, _WORDS, _SUMS = "matrix.f32", "words.json", "sums.json"
 
 
 def load_vectors(source: str | Path) -> Vectors:
@@ -152,26 +155,38 @@ def _key(path: Path) -> str:
         last = file.read(edge)
     # Raise the number when the same file gives another table.
     return content_key(
-        b"vectors 2", os.fsencode(path.resolve()), b"%d %d" % (stat.st_size, stat.st_mtime_ns), first, last
+        b"vectors 3", os.fsencode(path.resolve()), b"%d %d" % (stat.st_size, stat.st_mtime_ns), first, last
     )
 
 
 def _read_cached(entry: Path) -> Table | None:
-    """The words and the matrix of an entry, or None where one is missing or broken."""
+    """The words and the matrix of an entry, or None where a file is missing, broken, or not as it was written."""
     try:
-        words = json.loads((entry / "words.json").read_bytes())
-        matrix = np.load(entry / "matrix.npy", mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        spelled, sums = (entry / _WORDS).read_bytes(), json.loads((entry / _SUMS).read_bytes())
+        matrix = np.memmap(entry / _MATRIX, np.float32, "r").reshape(sums[1:3])
+        return (json.loads(spelled), matrix) if sums == _sums(spelled, matrix) else None
+    except (OSError, ValueError, TypeError, LookupError, OverflowError, RecursionError):
         return None
-    whole = isinstance(words, list) and matrix.dtype == np.float32 and matrix.shape[:1] == (len(words),)
-    return (words, matrix) if whole and matrix.ndim == 2 else None
 
 
 def _write_cached(entry: Path, vectors: Vectors) -> None:
+    spelled = json.dumps(vectors.words, ensure_ascii=False).encode()
     try:
-        with written_whole(entry / "matrix.npy") as part:
-            np.save(part, vectors.matrix)
-        with written_whole(entry / "words.json") as part:
-            part.write_text(json.dumps(vectors.words, ensure_ascii=False), "utf-8")
+        with written_whole(entry / _MATRIX) as part:
+            vectors.matrix.tofile(part)
+        with written_whole(entry / _WORDS) as part:
+            part.write_bytes(spelled)
+        with written_whole(entry / _SUMS) as part:
+            part.write_text(json.dumps(_sums(spelled, vectors.matrix)))
     except FileError as error:  # the caller still has the vectors
         log.warning("%s; the next start will read the file of vectors again", error)
+
+
+def _sums(spelled: bytes, matrix: Matrix) -> list[int]:
+    """A checksum of the words, the shape of the matrix, and a checksum of its numbers.
+
+    The last is "exclusive or" of all bits, 64 together: a bad byte changes it, and it takes as long as memory does.
+    """
+    bits = np.ascontiguousarray(matrix).reshape(-1).view(np.uint32)
+    folded = int(np.bitwise_xor.reduce(bits[: len(bits) // 2 * 2].view(np.uint64), initial=0))
+    return [zlib.crc32(spelled), *matrix.shape, folded ^ int(bits[-1] if len(bits) % 2 else 0)]
