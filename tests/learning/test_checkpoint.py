@@ -404,8 +404,7 @@ def test_a_process_is_killed_at_every_step_of_writing(disk, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stays", [0, 1])
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+@pytest.mark.parametrize(("code", "stays"), [(errno.ENOSPC, 1), (errno.EIO, 0)])
 def test_a_disk_fails_at_every_step_of_writing(code, stays, disk, tmp_path):
     count, _ = steps_of(disk, tmp_path, "28")
     check_faults(disk, tmp_path, [(number, code, stays) for number in range(1, count + 1)])

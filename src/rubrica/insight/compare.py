@@ -100,7 +100,8 @@ def _made_of(artifact: Artifact) -> dict[str, Any]:
     facts = artifact.facts()
     facts = {name: facts[name] for name in ("labels", "words", "features", "vectors", "parameters", "storage")}
     run = artifact.metrics.get("run")
-    return flat(artifact.config.to_dict()) | facts | flat({"run": run} if isinstance(run, dict) else {})
+    kept = {name: value for name, value in run.items() if name != "asked"} if isinstance(run, dict) else {}
+    return flat(artifact.config.to_dict()) | facts | flat({"run": kept})
 
 
 def texts_of_run(first: Artifact, split: str | None, **layout: Any) -> tuple[str, Examples]:
