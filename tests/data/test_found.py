@@ -134,3 +134,9 @@ def test_marks_of_files(tmp_path):
 )
 def test_a_list_in_a_string(label, expected):
     assert rows_of(read_pairs(["a"], [label]).splits["train"]) == [("a", expected)]
+
+
+def test_a_file_of_nothing_but_its_delimiter_is_refused(tmp_path):
+    for content in ("sep=;\n", "sep=,"):
+        with pytest.raises(DataError, match="no rows; add the names of the columns, texts and labels"):
+            read_dataset(write(tmp_path / "news.csv", content))

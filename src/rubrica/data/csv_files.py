@@ -31,7 +31,9 @@ def read_csv(content: Content, layout: Layout, usual: str) -> Iterator[Table]:
     path, data = content.path, content.data
     rows, waiting = 0, None
     try:
-        _, first, _ = next(_iter_records(content, dialect))
+        first = next((fields for _, fields, _ in _iter_records(content, dialect)), None)
+        if first is None:  # only a line `sep=;`
+            raise DataError(path, "no rows; add the names of the columns, texts and labels")
         names = column_names(content, layout, first, header=dialect.header)
         check_names(path, names)
         if len(names) > _MOST_COLUMNS:
