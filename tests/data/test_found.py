@@ -138,5 +138,5 @@ def test_a_list_in_a_string(label, expected):
 
 def test_a_file_of_nothing_but_its_delimiter_is_refused(tmp_path):
     for content in ("sep=;\n", "sep=,"):
-        with pytest.raises(DataError, match="no rows; add the names of the columns|no CSV that can be read"):
+        with pytest.raises(DataError, match=r"no rows; add the names of the columns|no CSV that can be read"):
             read_dataset(write(tmp_path / "news.csv", content))
