@@ -3,14 +3,13 @@
 The rows are made: a label and 4 to 24 words, of which one in three says something about the label; words are drawn by
 Zipf's law from 50,000. 20 million of them are 2.2 GB. Each command runs in a process of its own. The bag's training and
 the prediction of the large file are also killed, at the first checkpoint and at the third part, and run again: the
-answers must be those of a run that was not killed.
+files must be equal to the files of the first run.
 
 Memory is the anonymous part of the resident set (RssAnon), sampled every 50 ms: what the system cannot take back. Pages
 of mapped files are not in it.
 
 Expected before measuring, a row: reading 2 us, numbering 1 us, an epoch of the bag 0.3 us, a prediction 2 us; the
-linear model learns from some of the rows only, as many as fit into 2 GB of features. No step holds more than some
-hundred bytes a row, so memory stays below 1.5 GB.
+linear model learns from a random part of the rows, whose features fit into 2 GB. Memory stays below 1.5 GB.
 
     python benchmarks/large.py            # 20,000,000 rows; or another number
 """
@@ -78,7 +77,7 @@ def run(arguments, cache, kill_at=None):
 
 
 def measure(folder, rows):
-    """Each command on a file of so many rows."""
+    """Make a file with this number of rows, and run each command on it."""
     data, cache, found = folder / f"rows-{rows}.csv", folder / f"cache-{rows}", []
     cache.mkdir()
     make(data, rows)
@@ -88,7 +87,7 @@ def measure(folder, rows):
         found.append(row | {"us_a_row": 1e6 * seconds / rows, "peak_mb": peak / 1e6})
         print(found[-1], flush=True)
     with (folder / f"answers-whole-{rows}.jsonl").open("rb") as file:
-        assert sum(1 for _ in file) == rows  # as many answers as texts
+        assert sum(1 for _ in file) == rows  # one answer for each text
     return found
 
 
@@ -104,7 +103,7 @@ def commands(folder, data, rows, run_name):
 
 
 def kill_and_go_on(folder, rows):
-    """The seconds until the kill and of the run that goes on; both results must be those of the whole run."""
+    """Kill two commands, run them again, and time both runs; the results must equal the results of `measure`."""
     data, cache, found = folder / f"rows-{rows}.csv", folder / f"cache-{rows}", []
     given = commands(folder, data, rows, "killed")
     places = {

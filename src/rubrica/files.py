@@ -53,7 +53,8 @@ def written_whole(path: Path, error: type[FileError] = FileError) -> Iterator[Pa
             if part.is_dir() and path.is_dir():  # Windows moves no folder onto another
                 path.rmdir()
             part.replace(path)
-            _sync(path.parent)
+            with suppress(OSError):  # it is whole for every reader; a power cut leaves the old or the new one
+                _sync(path.parent)
     except OSError as fault:
         reason = fault.strerror or str(fault)
         raise error(path, f"cannot be written ({reason}); nothing was left behind, give another place") from fault
@@ -80,7 +81,8 @@ def _private_folder(parent: Path) -> Iterator[Path]:
     from tempfile import TemporaryDirectory  # only those who write need it; it takes 3 ms of a prediction's start
 
     _sweep(parent)
-    with TemporaryDirectory(dir=parent, prefix=UNFINISHED) as name, locked(Path(name)):
+    made = TemporaryDirectory(dir=parent, prefix=UNFINISHED, ignore_cleanup_errors=True)  # what stays is swept later
+    with made as name, locked(Path(name)):
         yield Path(name)
 
 

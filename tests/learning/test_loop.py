@@ -360,3 +360,18 @@ def test_torch_keeps_out_of_the_way_of_the_kernels_and_comes_back(small, name, d
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_loss_that_is_no_number_is_never_the_best(small):
+    model, config = make(small, "training.epochs=3")
+    losses = iter([float("nan"), 0.5, float("nan")])
+    report = SimpleNamespace(measure="accuracy", main=0.5)
+    kept = []
+
+    def validate():
+        report.loss = next(losses)
+        kept.append(model.head.weight.detach().clone())
+        return report
+
+    train(small, model, config, validate)
+    assert torch.equal(model.head.weight, kept[1])

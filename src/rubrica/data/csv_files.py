@@ -65,7 +65,7 @@ def read_csv(content: Content, layout: Layout, usual: str) -> Iterator[Table]:
 
 
 def _parts(content: Content, dialect: Dialect, first: list[str], widths: list[int] | None) -> Iterator[Any]:
-    """All rows as one pyarrow table, which all threads read, or the rows of a large file as many small tables.
+    """Yield the rows of a small file as one pyarrow table, and of a large file as many small ones.
 
     Rows of other widths are left out, and their widths go to `widths`; without it, the first one is an error.
     """

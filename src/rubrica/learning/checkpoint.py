@@ -113,7 +113,7 @@ class Saved(NamedTuple):
             raise self.broken(str(error)) from None
 
     def fill(self, arrays: Tensors) -> None:
-        """Copy the arrays of the state over those of a training.
+        """Copy the saved arrays into the arrays of a training.
 
         Raises:
             ArtifactError: If they have other names, types or shapes, or a number is not finite.

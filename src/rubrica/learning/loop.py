@@ -11,6 +11,7 @@ Letters: U distinct words of a batch, E numbers in a word vector.
 
 import copy
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from statistics import fmean
@@ -140,7 +141,8 @@ class _Run:
     def judged(self, epoch: int, loss: float) -> None:
         """Keep the weights if their validation loss is the lowest; end the training if none was for long."""
         place = self.place
-        if place.best_loss is None or loss < place.best_loss:
+        lowest = math.inf if place.best_loss is None else place.best_loss
+        if loss < lowest:  # NaN never is
             place.best_loss, place.best_epoch, self.best = loss, epoch, copy.deepcopy(self.network.state_dict())
         if self.settings.patience and epoch - place.best_epoch >= self.settings.patience:
             place.epoch = self.num_epochs
