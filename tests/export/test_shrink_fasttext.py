@@ -8,8 +8,8 @@ from rubrica import load
 from rubrica.artifact.fasttext_file import read_fasttext, write_fasttext
 from rubrica.cli.main import rubrica as command
 from rubrica.errors import ArtifactError, RubricaError
-from rubrica.export.shrink_fasttext import shrink_file, sizes_of
-from rubrica.learning.fasttext_quantize import quantize_fasttext, rank_rows
+from rubrica.export.shrink_fasttext import shrink_file
+from rubrica.learning.fasttext_quantize import quantize_fasttext, rank_rows, sizes_of
 
 fasttext = pytest.importorskip("fasttext", reason="fastText is not installed")
 

@@ -11,22 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rubrica.artifact.fasttext_file import LEAST_ENTRY, read_fasttext, write_fasttext
+from rubrica.artifact.fasttext_file import read_fasttext, write_fasttext
 from rubrica.artifact.fasttext_model import to_artifact
 from rubrica.data.dataset import Examples
 from rubrica.data.objects import GIVEN
 from rubrica.errors import ArtifactError, RubricaError
 from rubrica.files import check_place, user_path
-from rubrica.learning.fasttext_quantize import quantize_fasttext, rank_rows
-from rubrica.models.fasttext import CENTROIDS, FastText, parts_of
+from rubrica.learning.fasttext_quantize import DSUB, quantize_fasttext, sizes_of
+from rubrica.models.fasttext import CENTROIDS, FastText
 from rubrica.models.storage import Tensors
 from rubrica.predict.classifier import Classifier
-
-_DSUB = 2  # numbers of a code, fastText's default
-_HEAD, _MATRIX, _CODES, _PARTS = 92, 17, 22, 16  # bytes of the file's settings, and before a matrix, codes, centroids
-_BUCKET = 8  # bytes of a bucket that pruning kept
 
 
 def shrink_file(
@@ -56,9 +51,9 @@ def shrink_file(
         problem = f"{settings.num_rows} rows, of which no codes can be made; expected {CENTROIDS} or more"
         raise ArtifactError(file, f"{problem}; such a file is small already")
     cutoff, output = _fit(settings, tensors, max_bytes)
-    made = quantize_fasttext(settings, tensors, cutoff=cutoff, dsub=_DSUB, norms=True, output=output)
+    made = quantize_fasttext(settings, tensors, cutoff=cutoff, dsub=DSUB, norms=True, output=output)
     report: dict[str, Any] = {
-        "storage": f"codes of {_DSUB} numbers, lengths by themselves",
+        "storage": f"codes of {DSUB} numbers, lengths by themselves",
         "words": {"before": settings.num_words, "after": made[0].num_words},
         "rows": {"before": settings.num_rows, "after": made[0].num_rows},
         "features": {"before": 0, "after": 0},
@@ -95,22 +90,3 @@ def _fit(settings: FastText, tensors: Tensors, max_bytes: float) -> tuple[int, b
             " for; allow this size, or train with a smaller dim"
         )
     return fitting, output
-
-
-def sizes_of(settings: FastText, tensors: Tensors, *, output: bool, pruned: bool) -> NDArray[np.int64]:
-    """Bytes of the file with one row, with two rows, and so on, (R,); the rows stay in the order of `rank_rows`."""
-    dim, words = settings.embedding_dim, settings.num_words
-    names = np.diff(tensors["dictionary.ends"], prepend=0) + LEAST_ENTRY
-    centroids = _PARTS + 4 * CENTROIDS * dim
-    lengths = _PARTS + 4 * CENTROIDS
-    fixed = _HEAD + int(names[words:].sum()) + _CODES + centroids + lengths
-    rows = settings.num_labels
-    if output:
-        fixed += _CODES + rows * (parts_of(dim, 2) + 1) + centroids + lengths
-    else:
-        fixed += _MATRIX + 4 * rows * dim
-    of_row = np.full(settings.num_rows, _BUCKET if pruned else 0, np.int64)
-    of_row[:words] = names[:words]
-    of_row += parts_of(dim, _DSUB) + 1
-    order = rank_rows(settings, dict(tensors)) if pruned else slice(None)
-    return np.asarray(fixed + np.cumsum(of_row[order]))

@@ -28,6 +28,7 @@ from rubrica.fasttext.proposals import Changes, change, first_changes
 from rubrica.kernels import native
 from rubrica.kernels.fasttext import Engine
 from rubrica.learning.deadline import Deadline
+from rubrica.learning.fasttext_quantize import sizes_of
 from rubrica.learning.progress import progress_bar
 from rubrica.models.fasttext import FastText
 from rubrica.models.storage import Tensors
@@ -176,23 +177,18 @@ def _try(values: Values, changes: Changes, judge: Judge, deadline: Deadline, *, 
         return None  # the training diverged
     size = read_size(values["autotuneModelSize"])
     if size is not None:
-        codes = _codes_for(settings, size)
+        codes = _codes_for(settings, tensors, size)
         if codes is None:
             return None
         settings, tensors = compress(settings, tensors, trial, codes, look)
     return Trial(judge.score(settings, tensors), changes, trial, settings, tensors)
 
 
-def _codes_for(settings: FastText, size: int, dsub: int = 2) -> Codes | None:
-    """How a model is quantised to fit a size, by fastText's count of the bytes; None if too few rows would stay."""
-    dim, outputs = settings.embedding_dim, settings.num_labels
-    qout = outputs >= _LEAST_ROWS
-    output = 21 + outputs * ((dim + 1) // 2) + 16 + 4 * 256 * dim + outputs if qout else 16 + 4 * outputs * dim
-    left = size - 107 - 4 * 256 * dim - output
-    cutoff = left // (-(-dim // dsub) + 1 + 10)
-    if cutoff <= _LEAST_ROWS:
-        return None
-    return Codes(qout=qout, cutoff=cutoff, retrain=True, dsub=dsub, qnorm=True)
+def _codes_for(settings: FastText, tensors: Tensors, size: int) -> Codes | None:
+    """How a model is quantised so that its file has at most `size` bytes; None if too few rows would stay."""
+    qout = settings.num_labels >= _LEAST_ROWS
+    cutoff = int((sizes_of(settings, tensors, output=qout, pruned=True) <= size).sum())
+    return Codes(qout=qout, cutoff=cutoff, retrain=True, qnorm=True) if cutoff > _LEAST_ROWS else None
 
 
 def _sizes_of(path: str, prefix: str) -> tuple[int, int]:

@@ -6,6 +6,7 @@ Source: A. Joulin et al., "FastText.zip", 2016, https://arxiv.org/abs/1612.03651
 Letters: V words, R input rows, P buckets that are kept.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
+from rubrica.artifact.fasttext_file import LEAST_ENTRY
 from rubrica.kernels import native
 from rubrica.kernels.fasttext_rules import END
 from rubrica.kernels.fasttext_train import Trainer
@@ -28,9 +30,13 @@ from rubrica.learning.fasttext import (
 )
 from rubrica.learning.fasttext_start import entries_of
 from rubrica.learning.progress import Progress
-from rubrica.models.fasttext import FastText
+from rubrica.models.fasttext import CENTROIDS, FastText, parts_of
 from rubrica.text.tokens import Packed
 
+DSUB = 2
+"""Numbers of a code, fastText's default."""
+_HEAD, _MATRIX, _CODES, _PARTS = 92, 17, 22, 16  # bytes of the file's settings, and before a matrix, codes, centroids
+_BUCKET = 8  # bytes of a bucket that pruning kept
 _NEVER = 1 << 62  # no word is met as often, so none but the known ones is kept
 
 
@@ -39,7 +45,7 @@ def quantize_fasttext(
     tensors: Tensors,
     *,
     cutoff: int = 0,
-    dsub: int = 2,
+    dsub: int = DSUB,
     norms: bool = False,
     output: bool = False,
     retrain: tuple[str | Path | Packed, FastTextTraining] | None = None,
@@ -88,7 +94,7 @@ def quantize_fasttext(
     return quantised, made
 
 
-def rank_rows(settings: FastText, tensors: Tensors) -> NDArray[np.int64]:
+def rank_rows(settings: FastText, tensors: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
     """The input rows (R,) in the order in which they are kept: "</s>", and then by their length."""
     names, starts, ends = entries_of(tensors)
     whole = names.tobytes()
@@ -97,6 +103,27 @@ def rank_rows(settings: FastText, tensors: Tensors) -> NDArray[np.int64]:
         if whole[starts[i] : ends[i]] == END:
             lengths[i] = np.inf
     return np.argsort(-lengths, kind="stable")
+
+
+def sizes_of(
+    settings: FastText, tensors: Mapping[str, NDArray[Any]], *, output: bool, pruned: bool
+) -> NDArray[np.int64]:
+    """Bytes of the file with one row, with two rows, and so on, (R,); the rows stay in the order of `rank_rows`."""
+    dim, words = settings.embedding_dim, settings.num_words
+    names = np.diff(tensors["dictionary.ends"], prepend=0) + LEAST_ENTRY
+    centroids = _PARTS + 4 * CENTROIDS * dim
+    lengths = _PARTS + 4 * CENTROIDS
+    fixed = _HEAD + int(names[words:].sum()) + _CODES + centroids + lengths
+    rows = settings.num_labels
+    if output:
+        fixed += _CODES + rows * (parts_of(dim, 2) + 1) + centroids + lengths
+    else:
+        fixed += _MATRIX + 4 * rows * dim
+    of_row = np.full(settings.num_rows, _BUCKET if pruned else 0, np.int64)
+    of_row[:words] = names[:words]
+    of_row += parts_of(dim, DSUB) + 1
+    order = rank_rows(settings, tensors) if pruned else slice(None)
+    return np.asarray(fixed + np.cumsum(of_row[order]))
 
 
 def prune(settings: FastText, tensors: Tensors, cutoff: int) -> tuple[FastText, Tensors]:

@@ -3,6 +3,7 @@
 Letters: V words, L labels, D numbers in a row, R input rows, O output rows.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -72,7 +73,7 @@ def find_origin(settings: FastText, model: tuple[FastText, Tensors] | None, vect
     return Origin(None, read)
 
 
-def entries_of(tensors: Tensors) -> Strings:
+def entries_of(tensors: Mapping[str, NDArray[Any]]) -> Strings:
     """Words and labels of a model, in their order."""
     ends = np.ascontiguousarray(tensors["dictionary.ends"], np.int64)
     starts = np.concatenate([[0], ends[:-1]]).astype(np.int64) if len(ends) else ends
