@@ -8,9 +8,7 @@
 namespace rubrica::fasttext {
 namespace {
 
-constexpr int64_t kExpanded = 16 << 20;     // bytes of a quantised matrix that is expanded: a second-level cache or two
 constexpr int64_t kBucketsAKept = 512;      // with more buckets for each that was kept, a search is better than 64 bytes
-constexpr uint32_t kMostSize = 0xffffffff;  // of a dictionary, checked by kernels/fasttext.py
 
 // sum[0 ... VECTORS * 8) += the rows' numbers there; the last vector starts at `last`, so that D need be no multiple
 // of 8. What two vectors share is the same number in both.
@@ -57,12 +55,11 @@ void add_rows(const uint8_t* numbers, int64_t D, const int32_t* rows, int64_t co
 }
 
 // A quantised or float32 matrix of an open model; `centroids` has 256 * D numbers, `norms` 256.
-Matrix matrix_of(int64_t D, int64_t dsub, const float* weight, const uint8_t* codes,
+void open_matrix(Matrix& found, int64_t D, int64_t dsub, const float* weight, const uint8_t* codes,
                  const float* centroids, const uint8_t* norm_codes, const float* norms) {
-  Matrix found;
   found.D = D, found.dsub = dsub;
   found.weight = reinterpret_cast<const uint8_t*>(weight);
-  if (weight != nullptr || codes == nullptr || centroids == nullptr || dsub == 0) return found;
+  if (weight != nullptr || codes == nullptr || centroids == nullptr || dsub == 0) return;
   found.codes = codes, found.norm_codes = norms != nullptr ? norm_codes : nullptr;
   found.parts = (D + dsub - 1) / dsub;
   found.centroids.resize(static_cast<size_t>(256 * D));
@@ -71,7 +68,6 @@ Matrix matrix_of(int64_t D, int64_t dsub, const float* weight, const uint8_t* co
     found.norms.resize(256);
     std::memcpy(found.norms.data(), norms, 256 * sizeof(float));
   }
-  return found;
 }
 
 size_t power_above(int64_t count) {
@@ -106,6 +102,7 @@ void index_kept(Kept& kept, int64_t num_buckets, int64_t P, const int32_t* bucke
   for (int64_t i = kept.below; i < P && buckets[i] < num_buckets; i++)
     kept.bits[static_cast<size_t>(buckets[i] / 64)] |= uint64_t{1} << buckets[i] % 64;
   uint32_t rank = 0;
+  kept.ranks.reserve(kept.bits.size());
   for (const uint64_t word : kept.bits) {
     kept.ranks.push_back(rank);
     rank += static_cast<uint32_t>(__builtin_popcountll(word));
@@ -184,11 +181,8 @@ RUBRICA_API int64_t rubrica_fasttext_open(
   model->names = names;
   index_names(*model, ends);
   index_kept(model->kept, buckets, P, kept_buckets, kept_rows);
-  model->input =
-      matrix_of(D, input_dsub, input, input_codes, input_centroids, input_norm_codes, input_norms);
-  if (model->input.codes != nullptr && R * D * 4 <= kExpanded) model->input.expand(R);
-  model->output =
-      matrix_of(D, output_dsub, output, output_codes, output_centroids, output_norm_codes, output_norms);
+  open_matrix(model->input, D, input_dsub, input, input_codes, input_centroids, input_norm_codes, input_norms);
+  open_matrix(model->output, D, output_dsub, output, output_codes, output_centroids, output_norm_codes, output_norms);
   if (supervised != 0) prepare_scores(*model, counts + V);
   return reinterpret_cast<int64_t>(model.release());
 } RUBRICA_CATCH

@@ -48,8 +48,13 @@ struct Matrix {
   const uint8_t* weight = nullptr;                              // (rows, D) float32
   const uint8_t *codes = nullptr, *norm_codes = nullptr;        // (rows, parts), (rows)
   std::vector<float> centroids, norms;
-  std::unique_ptr<float[]> expanded;                            // the rows that the codes stand for
   int64_t parts = 0, dsub = 0;
+  mutable std::atomic<float*> expanded{nullptr};  // the rows that the codes stand for, once they are worth it
+
+  Matrix() = default;
+  Matrix(const Matrix&) = delete;
+  Matrix& operator=(const Matrix&) = delete;
+  ~Matrix() { delete[] expanded.load(std::memory_order_relaxed); }
 
   float norm_of(int64_t row) const { return norm_codes != nullptr ? norms[norm_codes[row]] : 1.0f; }
 
@@ -63,17 +68,32 @@ struct Matrix {
     }
   }
 
-  // Rows to be added up hold their norms: the product is rounded before it is added, here as there.
-  void expand(int64_t rows) {
-    expanded.reset(new float[static_cast<size_t>(rows * D)]);  // make_unique would fill it with zeros first
-    for (int64_t row = 0; row < rows; row++)
-      each_part(row, [norm = norm_of(row), to = expanded.get() + row * D](int64_t first, int64_t width, const float* of) {
-        for (int64_t j = 0; j < width; j++) to[first + j] = norm * of[j];
-      });
+  // Lays the rows out as numbers. They hold their norms: the product is rounded before it is added, here as there.
+  // Two calls that do it at once both do it, and one throws its rows away: a lock might be held in a forked child.
+  void expand(int64_t rows) const {
+    std::unique_ptr<float[]> made(new float[static_cast<size_t>(rows * D)]);  // make_unique would write zeros first
+    for (int64_t row = 0; row < rows; row++) dsub == 2 && D % 2 == 0 ? put_pairs(row, made.get()) : put(row, made.get());
+    float* none = nullptr;
+    if (expanded.compare_exchange_strong(none, made.get(), std::memory_order_acq_rel)) (void)made.release();
+  }
+
+  void put(int64_t row, float* rows) const {
+    each_part(row, [norm = norm_of(row), to = rows + row * D](int64_t first, int64_t width, const float* of) {
+      for (int64_t j = 0; j < width; j++) to[first + j] = norm * of[j];
+    });
+  }
+
+  // As `put`, for parts of two numbers, which most files have: no loop of two turns for each.
+  void put_pairs(int64_t row, float* rows) const {
+    const float norm = norm_of(row);
+    const float* of = centroids.data();
+    float* to = rows + row * D;
+    for (const uint8_t *code = codes + row * parts, *end = code + parts; code < end; code++, of += 512, to += 2)
+      to[0] = norm * of[2 * *code], to[1] = norm * of[2 * *code + 1];
   }
 
   const uint8_t* rows() const {
-    return weight != nullptr ? weight : reinterpret_cast<const uint8_t*>(expanded.get());
+    return weight != nullptr ? weight : reinterpret_cast<const uint8_t*>(expanded.load(std::memory_order_acquire));
   }
 
   void prefetch(int32_t row) const {
@@ -121,6 +141,8 @@ struct Node {
 
 enum Loss { kSoftmax, kHierarchical, kNegative, kOneVsAll };  // in the order of kernels/fasttext.py
 
+constexpr int64_t kExpanded = 16 << 20;       // bytes of rows that are laid out: a second-level cache or two
+constexpr int64_t kWorthExpanding = 1 << 16;  // bytes of texts, whose reading takes as long as to lay the rows out
 constexpr int64_t kWorthAMemo = 1 << 17;  // bytes of texts, after which a memo's 2 MB are worth it
 constexpr size_t kMostTokens = 1 << 16;  // of a text; the room for a longer one is given back
 constexpr int64_t kRowsAtATime = 256;  // rows on their way from memory: 16 KB of rows of a cache line
@@ -153,6 +175,13 @@ struct Model {
   std::vector<Node> tree;
   mutable std::mutex mutex;
   mutable std::vector<std::unique_ptr<Scratch>> resting;
+  mutable std::atomic<int64_t> bytes{0};  // of texts that were read while the input is codes
+
+  // Codes are read as they are until many texts have come: a single one is answered before they would be laid out.
+  void expect(int64_t size) const {
+    if (input.rows() != nullptr || R * input.D * 4 > kExpanded) return;
+    if (bytes.fetch_add(size, std::memory_order_relaxed) + size >= kWorthExpanding) input.expand(R);
+  }
 
   // A scratch that rests, or a new one. Nobody waits for another: a lock that is taken may stay so in a forked child.
   std::unique_ptr<Scratch> take() const {
@@ -317,6 +346,7 @@ template <typename Each>
 int64_t for_texts(const Model& model, int threads, int64_t N, int64_t size, const int64_t* starts, const int64_t* ends, Each each) {
   for (int64_t i = 0; i < N; i++)
     if (!is_within(starts[i], ends[i], size)) return -1;
+  model.expect(size);
   constexpr int64_t kTexts = 32;  // at a time: some 30 microseconds, beside which asking for them costs nothing
   std::atomic<int64_t> next{0};
   parallel(threads, [&](int) {

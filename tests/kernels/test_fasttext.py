@@ -77,6 +77,20 @@ def test_native_is_the_twin(loss, stored, dim):
 
 
 @needs_native
+@pytest.mark.parametrize("stored", [{"quantised": 3}, {"quantised": 2, "norms": True, "pruned": True}], ids=str)
+@pytest.mark.parametrize("dim", [7, 10, 33])
+def test_codes_are_laid_out_once_many_texts_have_come_and_nothing_changes(stored, dim):
+    rules, tensors = make_model(dim=dim, **stored)
+    engine, texts = Engine(rules, tensors), pack(TEXTS)
+    expected = Twin(rules, tensors).vectors(texts, words=False).tobytes()
+    assert engine.sentence_vectors(texts).tobytes() == expected  # of 9 kB; they are laid out at 64
+    with ThreadPoolExecutor(4) as pool:
+        assert {found.tobytes() for found in pool.map(lambda _: engine.sentence_vectors(texts), range(40))} == {
+            expected
+        }
+
+
+@needs_native
 def test_a_large_quantised_matrix_is_not_expanded():
     rules, tensors = make_model(dim=100, quantised=7, norms=True, num_buckets=60_000)  # 24 MB as float32
     texts = pack(TEXTS)

@@ -157,17 +157,21 @@ class _Reader:
             raise self.fault(f"{pruned} pruned buckets cannot be in the {len(self.data) - self.place} bytes left")
         pairs = self.take(8 * max(0, pruned), "the pruned buckets").view("<i4").reshape(-1, 2)
         # As whole numbers they are sorted by bucket, ten times as fast as by an index.
-        pairs = np.sort((pairs[:, 0].astype(np.int64) << 32) | pairs[:, 1].astype(np.uint32))
+        both = pairs[:, 0].astype("<i8")
+        both <<= 32
+        both |= pairs.view("<u4")[:, 1]
+        both.sort()
+        rows, buckets = both.view("<i4").reshape(-1, 2).T.astype(np.int32, order="C")
         sizes = {
             "num_words": words, "num_labels": labels, "num_tokens": tokens, "num_bytes": len(names),
-            "pruned": pruned >= 0, "num_pruned": len(pairs),
+            "pruned": pruned >= 0, "num_pruned": len(both),
         }  # fmt: skip
         return sizes, {
             "dictionary.bytes": names,
             "dictionary.ends": ends,
             "dictionary.counts": counts,
-            "prune.buckets": (pairs >> 32).astype(np.int32),
-            "prune.rows": pairs.astype(np.int32),
+            "prune.buckets": buckets,
+            "prune.rows": rows,
         }
 
     def matrix(

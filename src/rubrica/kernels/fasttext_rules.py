@@ -148,7 +148,7 @@ def fault_of(rules: Rules, tensors: Tensors) -> str:
     labels = len(ends) - rules.num_words
     if labels < 0 or len(counts) != len(ends) or len(names) >= _MOST_BYTES:
         return f"{len(ends)} words and labels, {len(counts)} counts and {len(names)} bytes do not fit"
-    if (np.diff(ends, prepend=0) < 0).any() or (ends[-1] if len(ends) else 0) != len(names):
+    if (ends[1:] < ends[:-1]).any() or (ends[:1] < 0).any() or (ends[-1] if len(ends) else 0) != len(names):
         return "the ends of the words do not rise to the end of all"
     if outputs != (labels if rules.supervised else rules.num_words) or not (labels or not rules.supervised):
         return f"the output has {outputs} rows for {labels} labels and {rules.num_words} words"
@@ -161,7 +161,7 @@ def fault_of(rules: Rules, tensors: Tensors) -> str:
         return f"the input has {rows} rows, expected at least {least}"
     if len(buckets) and not (kept.min() >= 0 and kept.max() < rows - rules.num_words):
         return "a pruned bucket has a row that is not there"
-    if (np.diff(buckets) <= 0).any():
+    if (buckets[1:] <= buckets[:-1]).any():
         return "the pruned buckets are not in order, or one is there twice"
     if rules.loss == "hs" and rules.supervised:
         of_labels = counts[rules.num_words :]
