@@ -7,7 +7,7 @@
 #endif
 
 // Raised when a function's arguments change, so that a stale library is refused instead of called.
-RUBRICA_API int rubrica_version() { return 7; }
+RUBRICA_API int rubrica_version() { return 8; }
 
 // The highest x86-64 level (2, 3, 4) of this processor; 0 elsewhere.
 RUBRICA_API int rubrica_cpu_level() {

@@ -133,10 +133,13 @@ class Reader {
   Tally tally_;
 };
 
-// In how many texts each key was. Keys from one part of the numbers are in one table, which one thread fills.
+// In how many texts each key was. Keys from one part of the numbers are in one table, which one thread fills. Where there
+// are more than `most` keys, the rarest are dropped until half as many are left. The rest count on, so a key that
+// was dropped and comes again has lost what it had. (G. Manku and R. Motwani, "Approximate frequency counts over data
+// streams", VLDB 2002, whose lossy counting drops at fixed places.)
 class Documents {
  public:
-  explicit Documents(int parts) : tables_(parts) {}
+  Documents(int parts, size_t most) : tables_(parts), most_(most) {}
 
   void add(const Texts& texts, int64_t* sizes) {
     const int parts = static_cast<int>(tables_.size());
@@ -155,6 +158,7 @@ class Documents {
     parallel(parts, [&](int part) {
       for (int thread = 0; thread < parts; thread++) tables_[part].add(keys[thread * parts + part]);
     });
+    if (used() > most_) drop();
   }
 
   // How many keys were in at least `least` texts; they are written where there is a place for them.
@@ -173,6 +177,22 @@ class Documents {
   }
 
  private:
+  size_t used() const {
+    size_t sum = 0;
+    for (const Table& table : tables_) sum += table.used;
+    return sum;
+  }
+  // Which keys stay depends on all tables, so the number of threads changes nothing.
+  void drop() {
+    constexpr uint32_t kTold = 1 << 10;  // counts that are told apart
+    std::vector<size_t> of_count(kTold + 1);
+    for (const Table& table : tables_)
+      for (const Slot& slot : table.slots) of_count[std::min(slot.count, kTold)]++;
+    uint32_t least = 1;
+    for (size_t left = used(); least < kTold && 2 * left > most_; least++) left -= of_count[least];
+    parallel(static_cast<int>(tables_.size()), [&](int part) { tables_[part].keep(least); });
+  }
+
   struct Slot {
     uint32_t key, count;  // a count of 0: free
   };
@@ -201,8 +221,16 @@ class Documents {
       for (const Slot& slot : old)
         if (slot.count) find(slot.key) = slot;
     }
+    void keep(uint32_t least) {
+      std::vector<Slot> old(slots.size());
+      old.swap(slots);
+      used = 0;
+      for (const Slot& slot : old)
+        if (slot.count >= least) find(slot.key) = slot, used++;
+    }
   };
   std::vector<Table> tables_;
+  size_t most_;
 };
 
 // Sorted keys; those that begin with the bits b stand at [starts[b], starts[b + 1]).
@@ -239,7 +267,9 @@ class Damped {
 using namespace rubrica;
 
 // A count of the texts that hold each feature, by `parts` threads; to be ended by `rubrica_documents_end`.
-RUBRICA_API int64_t rubrica_documents_start(int parts) try { return reinterpret_cast<int64_t>(new Documents(parts)); } RUBRICA_CATCH
+RUBRICA_API int64_t rubrica_documents_start(int parts, int64_t most) try {
+  return reinterpret_cast<int64_t>(new Documents(parts, static_cast<size_t>(most)));
+} RUBRICA_CATCH
 
 RUBRICA_API int64_t rubrica_documents_end(void* documents) try {
   delete static_cast<Documents*>(documents);

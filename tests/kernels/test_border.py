@@ -73,7 +73,7 @@ READ_ONLY = np.frombuffer(bytes(8), np.float64)
         (ValueError, "square_sum", (-1, zeros(0), zeros(1, np.float64)), "count is -1, expected 0 to"),
         (ValueError, "projected_width", (3, 4), "cell is 3, expected 0 to 2"),
         (ValueError, "projected_width", (2**32, 4), "cell is 4294967296, expected 0 to 2"),
-        (ValueError, "documents_start", (0,), "threads is 0, expected 1 to 1024"),
+        (ValueError, "documents_start", (0, 1), "threads is 0, expected 1 to 1024"),
         (ValueError, "counter_end", (0,), "handle is 0, expected 1 to"),
         (TypeError, "projected_width", (0,), "missing 1 required"),
     ],

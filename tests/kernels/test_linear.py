@@ -46,6 +46,14 @@ def characters_of(text, ngrams):
     return runs
 
 
+def count_in_parts(texts, most, threads):
+    """Keys and counts of words, where at most so many are counted; the texts come one by one."""
+    counter = DocumentCounter(Ngrams(True, 1, 0), threads, most=most)
+    for text in texts:
+        counter.add([text])
+    return [array.tolist() for array in counter.take(1, 1 << 20)]
+
+
 def read(texts, ngrams, threads=1, min_df=1):
     """Keys, in how many texts each is, idf, and the TF-IDF of the texts as sorted pairs."""
     counter = DocumentCounter(ngrams, threads)
@@ -214,6 +222,24 @@ def test_features_of_more_texts_than_wanted_are_the_most_frequent():
     counter.add(["a b c", "a b", "a"])
     assert [sorted(counter.take(1, most)[1].tolist()) for most in (3, 2, 1)] == [[1, 2, 3], [2, 3], [3]]
     assert sorted(counter.take(9, 3)[1].tolist()) == [1, 2, 3]  # rather those of single texts than none
+
+
+def test_the_rarest_features_of_too_many_are_dropped():
+    texts = ["a b c", "a b d", "a e f", "c c"]
+    for threads in (1, 3):
+        assert sorted(count_in_parts(texts, 6, threads)[1]) == [1, 1, 1, 2, 2, 3]
+        assert sorted(count_in_parts(texts, 5, threads)[1]) == [1, 2, 3]  # c came again
+
+
+@needs_native
+@given(
+    texts=st.lists(st.text("abcdefgh ", max_size=30), min_size=1, max_size=30), most=st.integers(1, 9),
+    threads=st.sampled_from([1, 2, 3]),
+)  # fmt: skip
+def test_native_drops_what_numpy_drops(texts, most, threads):
+    found = count_in_parts(texts, most, threads)
+    with numpy_alone():
+        assert found == count_in_parts(texts, most, 1)
 
 
 @needs_native

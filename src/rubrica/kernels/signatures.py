@@ -50,7 +50,7 @@ SIGNATURES = {
     " &biases:float32[parts*W] &worst:float64[parts]",
     "linear_scores": "threads N C places:int64[N] sizes:int32[N] indices:uint32 values:float32 weights:float32"
     " biases:float32[C] &scores:float32[N*C]",
-    "documents_start": "threads",
+    "documents_start": "threads most",
     "documents_end": "handle",
     "documents_add": f"handle lowercase word_ngrams char_ngrams max_tokens {_TEXTS} &sizes:int64[N]",
     "documents_take": "handle least &keys:uint32? &counts:uint32?",

@@ -24,6 +24,8 @@ from rubrica.text.tokens import PackedTexts, prepare, unicode_tables
 
 MAX_TOKENS = 1 << 16  # the rest of a text is not read; these are the first half of a long book
 MAX_CHARACTERS = 1 << 20  # a second limit, since one token may be as long as the file; 16 characters for each token
+_MOST_KEYS = 1 << 25  # that are counted: 0.6 GB at most, of some million texts
+_TOLD = 1 << 10  # counts that are told apart where the rarest keys are dropped
 _TEXTS_PER_THREAD = 64  # fewer are not worth a thread
 _MARK = 0x110000  # stands before and behind a token; no character has this code point
 _MIX, _LAST = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xFF51AFD7ED558CCD)
@@ -80,13 +82,17 @@ class Counts(NamedTuple):
 
 
 class DocumentCounter:
-    """Counts in how many texts each feature is; the counts do not depend on how many threads share the work."""
+    """Counts in how many texts each feature is; the counts do not depend on how many threads share the work.
 
-    def __init__(self, ngrams: Ngrams, threads: int) -> None:
-        self.ngrams, self.threads = ngrams, threads
+    Where there are more than `most` keys, the rarest are dropped until half as many are left. A key that was dropped
+    and comes again has lost what it had, so of many millions of texts the counts of rare keys are too small.
+    """
+
+    def __init__(self, ngrams: Ngrams, threads: int, *, most: int = _MOST_KEYS) -> None:
+        self.ngrams, self.threads, self.most = ngrams, threads, most
         self._counter: Counter[int] = Counter()
         if native.library() is not None:
-            self._handle = call("documents_start", threads)
+            self._handle = call("documents_start", threads, most)
             weakref.finalize(self, bind("documents_end"), (self._handle,))
 
     def add(self, texts: Sequence[str]) -> NDArray[np.int64]:
@@ -98,6 +104,8 @@ class DocumentCounter:
                 sizes[i] = sum(map(len, blocks))
                 for found in blocks:
                     self._counter.update(found.tolist())
+            if len(self._counter) > self.most:
+                self._drop()
             return sizes
         data, starts, ends, _ = prepare(_beginnings(texts), self.ngrams.lowercase)
         call("documents_add",
@@ -105,6 +113,14 @@ class DocumentCounter:
             *unicode_tables(data), sizes,
         )  # fmt: skip
         return sizes
+
+    def _drop(self) -> None:
+        of_count = np.bincount(np.minimum(list(self._counter.values()), _TOLD))
+        least, left = 1, len(self._counter)
+        while least < _TOLD and 2 * left > self.most:
+            left -= int(of_count[least]) if least < len(of_count) else 0
+            least += 1
+        self._counter = Counter({key: count for key, count in self._counter.items() if count >= least})
 
     def take(self, min_df: int, max_features: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
         """Keys, sorted, and in how many texts each is.
