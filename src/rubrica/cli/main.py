@@ -101,9 +101,11 @@ def rubrica(context: click.Context, quiet: bool) -> None:
             self.stream = sys.stderr
             super().emit(record)
 
+    from rubrica.environment import processes
+
     logger = logging.getLogger("rubrica")
     logger.handlers = [Stderr()]
-    logger.setLevel(logging.ERROR if quiet else logging.INFO)
+    logger.setLevel(logging.ERROR if quiet or processes()[0] else logging.INFO)
 
 
 for _command in (data, vectors, compare, export, convert, quantize):
@@ -196,6 +198,7 @@ def train(
 
     columns = {name: flags.pop(name) for name in GIVEN_BY_USER}
     config = _read_settings(**flags, start=start)
+    from rubrica.environment import processes
     from rubrica.learning.checkpoint import EVERY
     from rubrica.learning.output import check_output
 
@@ -212,6 +215,8 @@ def train(
         dataset, out=folder, config=config, vectors=vectors, time_budget=time_budget, start=start, resume=resume,
         checkpoint_every=EVERY if checkpoint_every is None else checkpoint_every,
     ).artifact.metrics  # fmt: skip
+    if processes()[0]:  # the first one tells the result
+        return
     for split in ("validation", "test"):
         if scores := metrics.get(split):
             line = f"{split}: {headline(scores)}, {scores['texts']} texts"

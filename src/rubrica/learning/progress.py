@@ -1,8 +1,10 @@
-"""A bar on stderr with an ETA, for a person; silent off a terminal. Log lines appear above it."""
+"""A bar on stderr with an ETA, for a person; silent off a terminal, and in all processes but the first of a team."""
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from rubrica.environment import processes
 
 Advance = Callable[[str], None]
 """Called once per unit of work with what to show beside the bar."""
@@ -15,7 +17,7 @@ _TICKS = 200  # steps of a bar that shows a share; a terminal is hardly wider
 @contextmanager
 def progress_bar(title: str, total: int | None, done: int = 0) -> Iterator[Advance]:
     """Show a bar of `total` units of work, of which some are done, while the block runs; None where nobody knows."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or processes()[0]:
         yield lambda note: None
         return
     from rich import progress as rich
