@@ -28,7 +28,7 @@ def write_answers(
     **columns: Any,
 ) -> None:
     """Write the answers to the texts of a file; what was answered before a kill is kept where nothing changed."""
-    from rubrica.learning.progress import progress_bar
+    from rubrica.progress import progress_bar
     from rubrica.predict.answer_file import answer_file, stamp, unfinished
 
     if resume and Path(out).exists():

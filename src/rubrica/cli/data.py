@@ -241,7 +241,7 @@ def _make_vectors(texts: "Sequence[str]", given: dict[str, Any], lengths: tuple[
         from rubrica.vectors.word_vectors import train_vectors
 
         return train_vectors(texts, **given)
-    from rubrica.learning.progress import share_bar
+    from rubrica.progress import share_bar
     from rubrica.learning.word_vectors import train_subword_vectors
 
     with share_bar("cbow" if given["cbow"] else "skipgram") as show:

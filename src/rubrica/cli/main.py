@@ -90,7 +90,7 @@ class Commands(click.Group):
 @click.pass_context
 def rubrica(context: click.Context, quiet: bool) -> None:
     """Small, fast text classifiers: from a file of texts and labels to one safe folder that answers."""
-    if context.invoked_subcommand in SILENT:
+    if context.invoked_subcommand in SILENT and not quiet:
         return
     import logging
 
