@@ -218,6 +218,24 @@ def test_the_web():
         assert place_of(f"{address}/a.csv").stamp() is None
 
 
+def test_google_cloud_storage():
+    """As far as reading a file goes: what it is, and its bytes."""
+    facts = {"kind": "storage#object", "bucket": "news", "name": "a.csv", "size": str(len(FILES["a.csv"]))}
+    facts |= {"updated": "2026-01-01T00:00:00Z", "generation": "1", "metageneration": "1"}
+
+    def page_at(path):
+        if not path.startswith("/storage/v1/b/news/o/a.csv"):
+            return None
+        page = FILES["a.csv"] if "alt=media" in path else json.dumps(facts).encode()
+        return page, len(page)
+
+    with stand_in(page_at) as address:
+        query = f"?endpoint_override={address.removeprefix('http://')}&scheme=http"
+        assert content(read_dataset(f"gs://anonymous@news/a.csv{query}"))[0]["train"] == ROWS
+        with pytest.raises(DataError, match=r"gs://anonymous@news/b\.csv: "):
+            read_dataset(f"gs://anonymous@news/b.csv{query}")
+
+
 def test_a_file_that_breaks_off():
     with (
         stand_in(lambda path: (FILES["a.csv"], len(FILES["a.csv"]) + 5)) as address,
@@ -260,6 +278,8 @@ def test_what_is_an_address(folder):
     assert place_of("c:/a.csv") == Path("c:/a.csv")
     assert place_of("owner/name") == Path("owner/name")
     assert isinstance(place_of("s3://a/b"), Address)
+    with pytest.raises(DataError, match="pass an address as a string"):
+        read_dataset(Path("s3://news/a.csv"))
 
 
 MEMORY = """

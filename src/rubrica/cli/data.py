@@ -71,14 +71,15 @@ def read_split(data: str, split: str | None, **columns: Any) -> "Examples":
 
 def has_format(file: str, layout: "Layout") -> bool:
     """Whether a file is more than lines: its suffix says so, or the user does."""
-    from rubrica.data.addresses import place_of
+    if file == "-":
+        return False
+    from rubrica.data.addresses import place_of  # late: standard input needs no servers
 
-    return file != "-" and bool(place_of(file).suffix or layout.is_delimited)
+    return bool(place_of(file).suffix or layout.is_delimited)
 
 
 def texts_in(file: str, **columns: Any) -> "Iterable[str]":
     """The texts of a file, or the lines of standard input or of a file without a suffix as they come."""
-    from rubrica.data.addresses import place_of
     from rubrica.data.large_files import iter_lines
     from rubrica.data.layout import Layout
     from rubrica.data.line_files import label_splitter, read_lines
@@ -91,11 +92,13 @@ def texts_in(file: str, **columns: Any) -> "Iterable[str]":
     if layout.is_delimited or layout.texts or layout.quotes is not None:
         flags = "--text-column, --columns, --no-header, --delimiter and --quotes"
         raise click.UsageError(f"{flags} are for files with columns; {file} has a text a line")
-    place = place_of(file)
-    if file != "-" and place.is_file():
+    if file != "-":
+        from rubrica.data.addresses import place_of
         from rubrica.data.large_files import read_text
 
-        return chain.from_iterable(read_lines(read_text(place, encoding=layout.encoding), layout))
+        place = place_of(file)
+        if place.is_file():
+            return chain.from_iterable(read_lines(read_text(place, encoding=layout.encoding), layout))
     split = label_splitter(layout.label_prefix)
     return (split(line)[1] for line in iter_lines(file, layout.encoding))
 

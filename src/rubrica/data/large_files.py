@@ -12,12 +12,14 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-from rubrica.data.addresses import Place
 from rubrica.errors import DataError
 from rubrica.files import user_path
 from rubrica.progress import Show, silent
+
+if TYPE_CHECKING:
+    from rubrica.data.addresses import Place  # not for an answer to standard input
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ _LOOKED_AT = 1 << 16  # bytes that tell how lines end
 class Content:
     """The bytes of a file, unpacked; the map of a large one. The path is for messages."""
 
-    path: Place
+    path: "Place"
     data: bytes | mmap.mmap
     limits: Limits
     show: Show = silent  # told how far the reading is
@@ -99,7 +101,7 @@ class Content:
             first += len(lines)
 
 
-def read_content(path: Place, limits: Limits = USUAL, show: Show = silent) -> Content:
+def read_content(path: "Place", limits: Limits = USUAL, show: Show = silent) -> Content:
     """The content of a file, unpacked if its suffix is in `packed.OPENERS`.
 
     Args:
@@ -136,7 +138,7 @@ def read_content(path: Place, limits: Limits = USUAL, show: Show = silent) -> Co
     return Content(path, data, limits, show)
 
 
-def open_binary(path: Place, show: Show = silent) -> IO[bytes]:
+def open_binary(path: "Place", show: Show = silent) -> IO[bytes]:
     """A file on the disk, or one that is fetched from its address.
 
     Raises:
@@ -153,7 +155,7 @@ def _shown(pieces: Iterable[bytes], show: Show, title: str, tell: Callable[[], i
         yield piece
 
 
-def read_text(path: Place, limits: Limits = USUAL, encoding: str | None = None, show: Show = silent) -> Content:
+def read_text(path: "Place", limits: Limits = USUAL, encoding: str | None = None, show: Show = silent) -> Content:
     r"""The content of a text file in UTF-8 with lines that end in `\n`, whatever its encoding and its ends of lines.
 
     Raises:
@@ -179,7 +181,7 @@ def _ends_in_returns(data: bytes | mmap.mmap) -> bool:
     return start.count(b"\r") - start.count(b"\r\n") > start.count(b"\n")
 
 
-def _pieces(path: Place, packed: IO[bytes], size: int, limits: Limits) -> Iterator[bytes]:
+def _pieces(path: "Place", packed: IO[bytes], size: int, limits: Limits) -> Iterator[bytes]:
     """All that a packed file holds, first as much as is read at once.
 
     Raises:
@@ -217,7 +219,7 @@ def _gather(pieces: Iterable[bytes], limits: Limits) -> bytes | mmap.mmap:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def decode(path: Place | str, data: bytes, first_line: int = 1, *, lenient: bool = False) -> str:
+def decode(path: "Place | str", data: bytes, first_line: int = 1, *, lenient: bool = False) -> str:
     """Bytes of a file as text, without the byte order mark that some programs put at its start.
 
     A lenient reading puts a mark in the place of a byte that is not UTF-8.

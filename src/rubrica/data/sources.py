@@ -20,6 +20,7 @@ MINI_NEWS = "mini-news"
 
 _SPLIT_NAMES = {"valid": "validation", "val": "validation", "dev": "validation"} | {name: name for name in SPLITS}
 _SHARD = re.compile(r"(?P<split>[a-z]+)(-\d+-of-(?P<count>\d+)(-[0-9a-f]+)?)?")
+_LOST_SLASH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:[/\\]")
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?(:[\w.-]+)?")
 
 
@@ -43,7 +44,9 @@ def find_splits(source: Any, layout: Layout, limits: Limits, show: Show = silent
         raise DataError(name, f"cannot be read ({error.strerror or error}); check who may read it") from None
     pathlike = isinstance(source, Path) or not _HUB_ID.fullmatch(name) or file_suffix(path) in FORMATS
     if pathlike or ("/" not in name and path.suffix):
-        raise DataError(name, f"no such file or folder (looked from {Path.cwd()}); check the spelling")
+        # A `Path` of an address has lost a slash.
+        advice = "pass an address as a string" if _LOST_SLASH.match(name) else "check the spelling"
+        raise DataError(name, f"no such file or folder (looked from {Path.cwd()}); {advice}")
     return _mini_news() if name == MINI_NEWS else _hub_splits(name, limits)
 
 
