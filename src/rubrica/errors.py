@@ -5,7 +5,6 @@ Arguments of the wrong kind raise plain `ValueError` or `TypeError`.
 
 from collections.abc import Iterable
 from importlib import import_module
-from pathlib import Path
 from types import ModuleType
 
 _SHOWN = 20  # names in a message at most
@@ -16,9 +15,9 @@ class RubricaError(Exception):
 
 
 class FileError(RubricaError):
-    """A fault inside a file. The message opens with the path and, where known, the line, counted from 1."""
+    """A fault inside a file. The message opens with its path or address and, where known, the line, counted from 1."""
 
-    def __init__(self, path: Path | str, problem: str, *, line: int | None = None) -> None:
+    def __init__(self, path: object, problem: str, *, line: int | None = None) -> None:
         self.path, self.problem, self.line = str(path), problem, line
         place = f"{path} line {line}" if line is not None else f"{path}"
         super().__init__(f"{place}: {problem}")

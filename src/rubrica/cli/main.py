@@ -90,7 +90,7 @@ class Commands(click.Group):
 @click.pass_context
 def rubrica(context: click.Context, quiet: bool) -> None:
     """Small, fast text classifiers: from a file of texts and labels to one safe folder that answers."""
-    if context.invoked_subcommand in SILENT:
+    if context.invoked_subcommand in SILENT and not quiet:
         return
     import logging
 
@@ -290,12 +290,13 @@ def evaluate(
 ) -> None:
     """Score MODEL on DATA: accuracy, macro-F1, the scores of each class, confusion."""
     from rubrica.cli.tables import print_scores
+    from rubrica.data.addresses import name_of
 
     classifier = _load(model, abstain_below)
     examples = read_split(data, split, **columns)
     with faults_of(data):
         report = classifier.evaluate(
-            examples.texts, examples.labels, abstain_below=abstain_below, name=data, label_separator=""
+            examples.texts, examples.labels, abstain_below=abstain_below, name=name_of(data), label_separator=""
         )
     scores = report.to_json()
     if as_json:
@@ -326,7 +327,8 @@ def predict(
     """Label each text of FILE: one JSON object a line, in order.
 
     FILE is a CSV, TSV, JSON, JSONL or Parquet file with a text column, or holds one text a line: a .txt, a file
-    without a suffix, or - for standard input. It may be packed, and hold fastText's labels, which are passed over.
+    without a suffix, or - for standard input. It may be packed, lie at an address such as s3://bucket/file.csv, and
+    hold fastText's labels, which are passed over.
     """
     if resume and not out:
         raise click.UsageError("--resume requires --out")

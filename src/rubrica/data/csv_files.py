@@ -3,7 +3,7 @@ r"""CSV and TSV files, read by pyarrow; a slow pass over the same bytes finds th
 Lines are physical ones, ended by `\n`; the lines inside quotes count.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from io import BytesIO, TextIOWrapper
 from itertools import islice
@@ -89,7 +89,7 @@ def _parts(content: Content, dialect: Dialect, first: list[str], widths: list[in
         invalid_row_handler=None if widths is None else leave_out,
     )
 
-    def read(block_bytes: int) -> Iterable[Any]:
+    def read(block_bytes: int) -> Iterator[Any]:
         reading = pa_csv.ReadOptions(
             use_threads=len(content.data) > _ALONE,
             block_size=block_bytes,
@@ -98,7 +98,12 @@ def _parts(content: Content, dialect: Dialect, first: list[str], widths: list[in
         )
         options = reading, parse, kinds
         source = pa.BufferReader(pa.py_buffer(content.data))
-        return pa_csv.open_csv(source, *options) if content.is_large else [pa_csv.read_csv(source, *options)]
+        if not content.is_large:
+            yield pa_csv.read_csv(source, *options)
+            return
+        for part in pa_csv.open_csv(source, *options):
+            content.reached(source.tell())
+            yield part
 
     block_bytes = content.limits.block_bytes
     rows = seen = 0

@@ -29,10 +29,10 @@ from rubrica.learning import together
 from rubrica.learning.backend import Backend, as_array, choose_backend
 from rubrica.learning.checkpoint import Saved, State
 from rubrica.learning.job import History, Job
-from rubrica.learning.progress import Advance, progress_bar
 from rubrica.learning.schedule import batches_of, describe_thawing, drop_words, lr_at, thaw_step
 from rubrica.learning.seeds import random_states, set_random_states
 from rubrica.networks.network import TextNetwork
+from rubrica.progress import Advance, progress_bar
 from rubrica.scoring.report import Report
 
 log = logging.getLogger(__name__)
