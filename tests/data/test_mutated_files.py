@@ -6,13 +6,14 @@ import io
 import json
 import lzma
 import zipfile
+from functools import partial
 
 import pyarrow as pa
 import pytest
 
+from contract import check_rows
 from made_files import TINY, csv_bytes, jsonl_bytes, parquet_bytes
 from mutants import survives
-from rubrica.data.dataset import read_dataset
 from rubrica.data.large_files import USUAL
 
 ROWS = [("a fine film", "good"), ('two "lost" hours,\nall lost', "bad"), ("фильм", "good"), ("", "bad")] * 3
@@ -43,21 +44,12 @@ FILES = {
 }
 
 
-def reader(limits, **layout):
-    def read(path):
-        for examples in read_dataset(path, limits=limits, **layout).splits.values():
-            assert len(examples.texts) == len(examples.labels)
-            assert all(isinstance(text, str) for text in examples.texts)
-
-    return read
-
-
 WAYS = {"small": {"limits": USUAL}, "large": {"limits": TINY}, "skip": {"limits": USUAL, "on_bad_row": "skip"}}
 
 
 @pytest.fixture(params=WAYS)
 def readers(request):
-    return {name: (content, reader(**WAYS[request.param])) for name, content in FILES.items()}
+    return {name: (content, partial(check_rows, **WAYS[request.param])) for name, content in FILES.items()}
 
 
 def test_damaged_files(readers, tmp_path):

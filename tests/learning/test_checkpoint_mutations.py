@@ -6,91 +6,25 @@ import resource
 import shutil
 import time
 
-import numpy as np
 import pytest
 
 from damage import damaged
-from rubrica.data.dataset import Dataset, Examples
-from rubrica.errors import RubricaError
-from rubrica.files import sha256_of
-from rubrica.learning.checkpoint import Checkpoints, folder_of
-from rubrica.learning.train import train
-from rubrica.models.config import make_config
-from rubrica.scoring.tasks import task_of
-from settings import changed
+from made_checkpoints import FAMILIES, goes_on, resign, stopped_run
+from rubrica.learning.checkpoint import folder_of
 
 MORE_BYTES = 50 << 20
 MOST_SECONDS = 1.0  # of the processor; a training takes some 30 ms
-SETTINGS = [
-    "training.batch_size=8",
-    "training.epochs=2",
-    "model.hidden_size=4",
-    "model.embedding_dim=4",
-    "model.num_buckets=8",
-]
-TEXTS = [f"{word} {other} {word}" for word in "abcdef" for other in "uvwxyz"]
-NEWS = Dataset(
-    "news", {"train": Examples(TEXTS, ["yes" if text < "d" else "no" for text in TEXTS])}, ("text",), "label",
-    task_of(["no", "yes"], lists=False),
-)  # fmt: skip
-
-
-class Killed(BaseException):
-    """In place of SIGKILL."""
-
-
-def go(family, out):
-    config = changed(make_config(model={"name": family}), [*SETTINGS, "model.with_linear=false"])
-    return train(NEWS, out=out, config=config, checkpoint_every=0)
 
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory):
     """A run of each kind of training that was killed at its third checkpoint: families and folders."""
-    place, runs = tmp_path_factory.mktemp("stopped"), {}
-    for family in ("bag", "linear", "gru"):
-        with pytest.MonkeyPatch.context() as patch:
-            original, written = Checkpoints.write, []
-
-            def write(self, stage, state, original=original, written=written):
-                original(self, stage, state)
-                written.append(stage)
-                if len(written) == 3:
-                    raise Killed
-
-            patch.setattr(Checkpoints, "write", write)
-            patch.setattr("rubrica.learning.train.baseline_scores", lambda *_: {})
-            patch.setattr("rubrica.learning.loop.WINDOW", 2)
-            with pytest.raises(Killed):
-                go(family, place / family)
-        runs[family] = folder_of(place / family)
-    return runs
-
-
-def resign(folder):
-    """Make the hashes right again; a list that is none any more stays as it is."""
-    try:
-        listed = json.loads((folder / "checkpoint.json").read_bytes())
-        for entry in listed["checkpoints"]:
-            entry["sha256"] = {name: sha256_of(folder / entry["name"] / name) for name in entry["sha256"]}
-    except (ValueError, KeyError, TypeError, OSError):
-        return
-    (folder / "checkpoint.json").write_text(json.dumps(listed))
-
-
-def goes_on(family, out):
-    """Whether the training goes on; then it ends with a model that answers."""
-    try:
-        model = go(family, out)
-    except RubricaError:
-        return False
-    assert all(np.isfinite(tensor).all() for tensor in model.artifact.tensors.values())
-    assert set(model.predict(TEXTS)) <= {"yes", "no"}
-    return True
+    place = tmp_path_factory.mktemp("stopped")
+    return {family: stopped_run(family, place) for family in FAMILIES}
 
 
 def goes_on_with(family, out, place, content, *, note, signed=True):
-    """`goes_on` with other bytes in a file of its checkpoints; nothing is left behind."""
+    """`goes_on` with other bytes in a file of its checkpoints."""
     (folder_of(out) / place).write_bytes(content)
     if signed:
         resign(folder_of(out))
@@ -101,8 +35,6 @@ def goes_on_with(family, out, place, content, *, note, signed=True):
     except BaseException as error:
         error.add_note(f"{family} {place}: {note}")
         raise
-    for left in (out, folder_of(out)):
-        shutil.rmtree(left, ignore_errors=True)
     return found
 
 
@@ -113,7 +45,6 @@ def check(stopped, tmp_path, monkeypatch, count, seed):
     for family, folder in stopped.items():
         shutil.copytree(folder, folder_of(out))
         assert goes_on(family, out)
-        shutil.rmtree(out)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in range(count):
         family = draw.choice(list(stopped))
