@@ -1,0 +1,167 @@
+"""The readers that are fuzzed, by name: each takes any bytes, and returns or raises a `RubricaError`.
+
+A reader of one file is given its bytes. A reader of a folder is given the name of a file in it on the first line, as in
+`gru/config.json`, and the new content of this file below; the other files are whole, and all hashes are made right
+again. So every input is a file that a person can read and write.
+"""
+
+import json
+import resource
+import shutil
+import time
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from contract import check_fasttext, check_model, check_rows, check_vectors, found_by
+from made_checkpoints import FAMILIES, goes_on, stopped_run
+from made_checkpoints import resign as resign_checkpoints
+from made_files import TINY
+from made_models import make_bag, random_artifact, resign
+from rubrica.artifact.folder import FILES, save_artifact
+from rubrica.data.large_files import USUAL
+from rubrica.learning.checkpoint import folder_of
+from rubrica.models.config import load_recipe, make_config
+from rubrica.vectors.archives import packer_of
+from rubrica.vectors.files import BLOCK_BYTES
+from rubrica.vectors.stored import read_vectors
+from rubrica.vectors.subwords import read_subwords
+
+MORE_BYTES = 50 << 20
+MOST_SECONDS = 1.0  # of the processor
+LINES = ["goal </s> bank", "", "e\u0301te\u0301 \x00 sky", "__label__a goal goal", "\ufeff日本", "g" * 300]
+MODELS = {
+    "bag": lambda: make_bag(2),
+    "several": lambda: random_artifact("bag", lists=True),
+    "linear": lambda: random_artifact("linear", lists=True),
+    "gru": lambda: random_artifact("gru", lists=False),
+    "cnn": lambda: random_artifact("cnn", lists=True),
+}
+PACKED = {"gzip": ".gz", "bzip2": ".bz2", "xz": ".xz", "zstd": ".zst", "zip": ".zip"}
+
+
+def read_model(data, folder):
+    place, _, content = data.partition(b"\n")
+    model, _, name = place.decode("latin-1").partition("/")
+    if model not in MODELS or name not in (*FILES, "manifest.json"):
+        return
+    if not (folder / model).exists():
+        save_artifact(MODELS[model](), folder / model)
+    path = folder / model / name
+    whole = path.read_bytes()
+    path.write_bytes(content)
+    if name != "manifest.json":
+        resign(folder / model)
+    try:
+        found_by(check_model, folder / model)
+    finally:
+        path.write_bytes(whole)
+        resign(folder / model)
+
+
+def read_fasttext(data, folder):
+    path = folder / "model.bin"
+    path.write_bytes(data)
+    found_by(check_fasttext, path, LINES)
+    found_by(check_model, path)
+    found_by(lambda: check_vectors(read_subwords(path, "model.bin")))
+
+
+def read_vectors_file(data, folder):
+    if data.startswith(b"model2vec/"):
+        return read_model2vec(data, folder)
+    path = folder / "vectors"
+    path.write_bytes(data)
+    whole, in_parts = (
+        found_by(lambda size=size: check_vectors(read_vectors(path, block_bytes=size))) for size in (BLOCK_BYTES, 16)
+    )
+    assert whole == in_parts
+
+
+def read_model2vec(data, folder):
+    place, _, content = data.partition(b"\n")
+    inside = folder / "model2vec"
+    inside.mkdir(exist_ok=True)
+    for name in ("model.safetensors", "tokenizer.json"):
+        whole = (CORPUS / "vectors" / f"model2vec-{name}").read_bytes().partition(b"\n")[2]
+        (inside / name).write_bytes(content if place.decode("latin-1") == f"model2vec/{name}" else whole)
+    found_by(lambda: check_vectors(read_vectors(inside)))
+
+
+def read_rows(data, folder, suffixes):
+    packer = packer_of(data)
+    for suffix in suffixes:
+        path = folder / f"news{suffix}{PACKED[packer.name] if packer else ''}"
+        path.write_bytes(data)
+        found_by(check_rows, path, on_bad_row="skip")
+        small, large = (found_by(check_rows, path, limits=limits) for limits in (USUAL, TINY))
+        assert small == large
+
+
+def read_checkpoint(data, folder):
+    place, _, content = data.partition(b"\n")
+    family, _, name = place.decode("latin-1").partition("/")
+    if family not in FAMILIES:
+        return
+    out = folder / "out"
+    shutil.copytree(_stopped(family, folder), folder_of(out))
+    if (folder_of(out) / name).is_file():
+        # The list names the training that it is of, which another version of Rubrica or torch writes in other words.
+        run = json.dumps(json.loads((folder_of(out) / "checkpoint.json").read_bytes())["run"])
+        (folder_of(out) / name).write_bytes(content.replace(b'"this run"', run.encode()))
+        resign_checkpoints(folder_of(out))
+    goes_on(family, out)
+
+
+@cache
+def _stopped(family, folder):
+    return stopped_run(family, folder)
+
+
+def read_recipe(data, folder):
+    for name in ("recipe.toml", "recipe.json"):
+        (folder / name).write_bytes(data)
+        found_by(lambda name=name: _same(load_recipe(str(folder / name))))
+
+
+def _same(config):
+    assert make_config(**config.to_dict()) == config
+
+
+READERS = {
+    "model": read_model,
+    "fasttext": read_fasttext,
+    "vectors": read_vectors_file,
+    "csv": lambda data, folder: read_rows(data, folder, (".csv", ".tsv")),
+    "json": lambda data, folder: read_rows(data, folder, (".json",)),
+    "lines": lambda data, folder: read_rows(data, folder, (".txt",)),
+    "checkpoint": read_checkpoint,
+    "recipe": read_recipe,
+}
+CORPUS = Path(__file__).with_name("corpus")
+
+
+def corpus(name):
+    """The small inputs of a reader that the tree keeps: each form of its file, and what once broke it."""
+    return sorted((CORPUS / name).iterdir())
+
+
+def check(name, data, folder):
+    """Read, at a small price."""
+    before, started = _most_bytes(), time.process_time()
+    READERS[name](data, folder)
+    seconds, more = time.process_time() - started, _most_bytes() - before
+    assert seconds < MOST_SECONDS, f"{seconds:.1f} s"
+    assert more < MORE_BYTES, f"{more >> 20} MB more"
+
+
+def _most_bytes():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def without_comparison():
+    """For the block, no bag is trained beside each model: a run of the checkpoints is a tenth as long."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr("rubrica.learning.train.baseline_scores", lambda *_: {})
+    return patch
