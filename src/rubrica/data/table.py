@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from rubrica.data.bad_rows import BadRows
 from rubrica.data.large_files import Limits
 from rubrica.data.objects import GIVEN, as_list, columns_of
-from rubrica.errors import DataError, require
+from rubrica.errors import DataError, quote_names, require
 
 Bad = Callable[[int, str], object]
 """Called with a row that is bad, counted from 0, and what is wrong with it."""
@@ -42,7 +42,8 @@ class Table:
         try:
             return as_list(values)
         except (ValueError, OverflowError) as error:
-            raise DataError(self.path, f'column "{column}" cannot be read ({error}); write it as strings') from None
+            problem = f"column {quote_names([column])} cannot be read ({error}); write it as strings"
+            raise DataError(self.path, problem) from None
 
     def refuse(self, row: int, problem: str) -> NoReturn:
         """Raise the error for a row: a `Bad` that ends the reading."""
@@ -72,7 +73,7 @@ def check_names(path: Path | str, names: list[str]) -> None:
         DataError: If two have the same.
     """
     if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise DataError(path, f'two columns are named "{min(twice)}"; rename one of them')
+        raise DataError(path, f"two columns are named {quote_names([min(twice)])}; rename one of them")
 
 
 def arrow_parts(path: Path | str, table: Any, limits: Limits) -> Iterator[Table]:
