@@ -1,5 +1,9 @@
 """What each reader promises of any bytes: what it read is sound, or a `RubricaError` says in one sentence why not."""
 
+import resource
+import time
+from contextlib import contextmanager
+
 import numpy as np
 
 from rubrica.artifact.fasttext_file import read_fasttext
@@ -12,6 +16,8 @@ from rubrica.kernels.fasttext_twin import Twin
 from rubrica.predict.classifier import Classifier
 from rubrica.text.tokens import pack
 
+MORE_BYTES = 50 << 20
+MOST_SECONDS = 1.0  # of the processor
 TEXTS = ["слово a b", "", "unseen \u0085 words"]
 
 
@@ -74,3 +80,34 @@ def found_by(check, *arguments, **named):
         found = True if found is None else found
     assert "\n" not in problem
     return found
+
+
+def all_found(check, path, variants, every=1):
+    """Of the changed contents of a file every so many: how many hold something, and how many were tried."""
+    found = tried = 0
+    for number, (what, content) in enumerate(variants):
+        if number % every:
+            continue
+        path.write_bytes(content)
+        try:
+            with cheaply():
+                found += found_by(check, path) is not None
+        except BaseException as error:
+            error.add_note(f"{path.name}: {what}")
+            raise
+        tried += 1
+    return found, tried
+
+
+@contextmanager
+def cheaply():
+    """The block takes a second of the processor and 50 MB of memory at most."""
+    before, started = _most_bytes(), time.process_time()
+    yield
+    seconds, more = time.process_time() - started, _most_bytes() - before
+    assert seconds < MOST_SECONDS, f"{seconds:.1f} s"
+    assert more < MORE_BYTES, f"{more >> 20} MB more"
+
+
+def _most_bytes():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

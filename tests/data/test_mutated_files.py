@@ -11,7 +11,8 @@ from functools import partial
 import pyarrow as pa
 import pytest
 
-from contract import check_rows
+from contract import all_found, check_rows
+from integers import with_gzip_numbers, with_zip_numbers
 from made_files import TINY, csv_bytes, jsonl_bytes, parquet_bytes
 from mutants import survives
 from rubrica.data.large_files import USUAL
@@ -54,6 +55,14 @@ def readers(request):
 
 def test_damaged_files(readers, tmp_path):
     assert 0 < survives(readers, tmp_path, 400, 1) < 400
+
+
+@pytest.mark.parametrize(("name", "variants"), [("news.csv.gz", with_gzip_numbers), ("news.csv.zip", with_zip_numbers)])
+def test_every_number_of_a_packed_file(tmp_path, name, variants):
+    (tmp_path / name).write_bytes(FILES[name])
+    check_rows(tmp_path / name)  # imports what is imported late
+    found, tried = all_found(check_rows, tmp_path / name, variants(FILES[name]))
+    assert 0 < found < tried
 
 
 @pytest.mark.slow

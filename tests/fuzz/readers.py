@@ -6,19 +6,16 @@ again. So every input is a file that a person can read and write.
 """
 
 import json
-import resource
-import shutil
-import time
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from contract import check_fasttext, check_model, check_rows, check_vectors, found_by
-from made_checkpoints import FAMILIES, goes_on, stopped_run
-from made_checkpoints import resign as resign_checkpoints
+from contract import cheaply, check_fasttext, check_model, check_rows, check_vectors, found_by
+from made_checkpoints import FAMILIES, goes_on, resign, stopped_run
 from made_files import TINY
-from made_models import make_bag, random_artifact, resign
+from made_models import make_bag, random_artifact
+from made_models import resign as resign_model
 from rubrica.artifact.folder import FILES, save_artifact
 from rubrica.data.large_files import USUAL
 from rubrica.learning.checkpoint import folder_of
@@ -28,8 +25,6 @@ from rubrica.vectors.files import BLOCK_BYTES
 from rubrica.vectors.stored import read_vectors
 from rubrica.vectors.subwords import read_subwords
 
-MORE_BYTES = 50 << 20
-MOST_SECONDS = 1.0  # of the processor
 LINES = ["goal </s> bank", "", "e\u0301te\u0301 \x00 sky", "__label__a goal goal", "\ufeff日本", "g" * 300]
 MODELS = {
     "bag": lambda: make_bag(2),
@@ -52,12 +47,12 @@ def read_model(data, folder):
     whole = path.read_bytes()
     path.write_bytes(content)
     if name != "manifest.json":
-        resign(folder / model)
+        resign_model(folder / model)
     try:
         found_by(check_model, folder / model)
     finally:
         path.write_bytes(whole)
-        resign(folder / model)
+        resign_model(folder / model)
 
 
 def read_fasttext(data, folder):
@@ -102,21 +97,25 @@ def read_rows(data, folder, suffixes):
 def read_checkpoint(data, folder):
     place, _, content = data.partition(b"\n")
     family, _, name = place.decode("latin-1").partition("/")
-    if family not in FAMILIES:
+    stopped = _stopped(family, folder) if family in FAMILIES else {}
+    if name not in stopped:
         return
     out = folder / "out"
-    shutil.copytree(_stopped(family, folder), folder_of(out))
-    if (folder_of(out) / name).is_file():
-        # The list names the training that it is of, which another version of Rubrica or torch writes in other words.
-        run = json.dumps(json.loads((folder_of(out) / "checkpoint.json").read_bytes())["run"])
-        (folder_of(out) / name).write_bytes(content.replace(b'"this run"', run.encode()))
-        resign_checkpoints(folder_of(out))
+    for path, whole in stopped.items():
+        (folder_of(out) / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder_of(out) / path).write_bytes(whole)
+    # The list names the training that it is of, which another version of Rubrica or torch writes in other words.
+    run = json.dumps(json.loads(stopped["checkpoint.json"])["run"])
+    (folder_of(out) / name).write_bytes(content.replace(b'"this run"', run.encode()))
+    resign(folder_of(out))
     goes_on(family, out)
 
 
 @cache
 def _stopped(family, folder):
-    return stopped_run(family, folder)
+    """The files of a run's checkpoints."""
+    run = stopped_run(family, folder)
+    return {path.relative_to(run).as_posix(): path.read_bytes() for path in run.rglob("*.*")}
 
 
 def read_recipe(data, folder):
@@ -149,15 +148,8 @@ def corpus(name):
 
 def check(name, data, folder):
     """Read, at a small price."""
-    before, started = _most_bytes(), time.process_time()
-    READERS[name](data, folder)
-    seconds, more = time.process_time() - started, _most_bytes() - before
-    assert seconds < MOST_SECONDS, f"{seconds:.1f} s"
-    assert more < MORE_BYTES, f"{more >> 20} MB more"
-
-
-def _most_bytes():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    with cheaply():
+        READERS[name](data, folder)
 
 
 def without_comparison():

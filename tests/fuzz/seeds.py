@@ -17,10 +17,10 @@ import pyarrow as pa
 
 from fuzz.readers import CORPUS, MODELS
 from made_checkpoints import FAMILIES, stopped_run
+from made_fasttext import FASTTEXT, made_fasttext
 from rubrica.artifact.fasttext_file import write_fasttext
 from rubrica.artifact.folder import save_artifact
 from rubrica.models.config import make_config
-from rubrica.models.fasttext import CENTROIDS, FastText
 from rubrica.vectors.stored import save_vectors
 from rubrica.vectors.word_vectors import Vectors
 
@@ -97,52 +97,10 @@ def model2vec():
     return save({"embeddings": matrix, "mapping": np.array([0, 1, 1]), "weights": np.ones(3, np.float32)})
 
 
-def fasttext_file(labels=2, words=3, *, dsub=0, output=False, norms=False, pruned=False, **settings):
-    """A model with random numbers: its settings and tensors."""
-    draw, entries = np.random.default_rng(0), labels + words
-    names = [f"w{i}" for i in range(words)] + [f"__label__{i}" for i in range(labels)]
-    buckets = [1, 3] if pruned else []
-    settings = {"embedding_dim": 2, "num_buckets": 4, "max_n": 3, "min_n": 2, "word_ngrams": 2} | settings
-    rows = words + (len(buckets) if pruned else settings["num_buckets"])
-    found = FastText(
-        **settings, pruned=pruned, num_words=words, num_labels=labels, num_rows=rows, num_pruned=len(buckets),
-        num_bytes=sum(map(len, names)), num_tokens=9, input_dsub=dsub, output_dsub=dsub if output else 0,
-        input_norms=norms, output_norms=norms and output,
-    )  # fmt: skip
-    tensors = {
-        "dictionary.bytes": np.frombuffer("".join(names).encode(), np.uint8),
-        "dictionary.ends": np.cumsum([len(name) for name in names]),
-        "dictionary.counts": np.arange(entries, 0, -1),
-        "prune.buckets": np.array(buckets, np.int32),
-        "prune.rows": np.arange(len(buckets), dtype=np.int32),
-    }
-    width = found.embedding_dim
-    for side, count, quantised in (("input", rows, dsub), ("output", found.num_outputs, found.output_dsub)):
-        if not quantised:
-            tensors[f"{side}.weight"] = draw.normal(size=(count, width)).astype(np.float32)
-            continue
-        tensors[f"{side}.codes"] = draw.integers(0, 256, (count, -(-width // dsub)), dtype=np.uint8)
-        tensors[f"{side}.centroids"] = draw.normal(size=CENTROIDS * width).astype(np.float32)
-        if norms:
-            tensors[f"{side}.norm_codes"] = draw.integers(0, 256, count, dtype=np.uint8)
-            tensors[f"{side}.norm_centroids"] = draw.normal(size=CENTROIDS).astype(np.float32)
-    return found, tensors
-
-
-FASTTEXT = {
-    "softmax.bin": {},
-    "tree.bin": {"labels": 4, "loss": "hs", "max_n": 0, "min_n": 0},
-    "several.bin": {"loss": "ova", "word_ngrams": 1, "max_n": 0, "min_n": 0, "num_buckets": 0},
-    "pruned.ftz": {"dsub": 2, "norms": True, "pruned": True, "loss": "ns"},
-    "output.ftz": {"dsub": 1, "output": True, "norms": False, "embedding_dim": 1},
-    "skipgram.bin": {"kind": "skipgram", "labels": 0, "loss": "ns"},
-}
-
-
 def fasttext_files():
     with tempfile.TemporaryDirectory() as folder:
         for name, settings in FASTTEXT.items():
-            write_fasttext(*fasttext_file(**settings), Path(folder) / name)
+            write_fasttext(*made_fasttext(**settings), Path(folder) / name)
             put("fasttext", name, (Path(folder) / name).read_bytes())
 
 

@@ -1,6 +1,5 @@
 """A checkpoint changed on purpose, its hashes made right again: the training goes on to a model, or it is refused."""
 
-import json
 import random
 import resource
 import shutil
@@ -9,6 +8,7 @@ import time
 import pytest
 
 from damage import damaged
+from integers import with_numbers, with_tensor_numbers
 from made_checkpoints import FAMILIES, goes_on, resign, stopped_run
 from rubrica.learning.checkpoint import folder_of
 
@@ -58,38 +58,17 @@ def check(stopped, tmp_path, monkeypatch, count, seed):
     assert 0 < models < count
 
 
-def numbers_in(tree, way=()):
-    """The ways to every number of a JSON tree."""
-    if isinstance(tree, dict | list):
-        for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
-            yield from numbers_in(value, (*way, key))
-    elif isinstance(tree, int | float) and not isinstance(tree, bool):
-        yield way
-
-
-STRANGE = [-1, 0, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**32 + 1, 2**63, 2**64, 0.5, 1e300, True, "1", None, []]
-
-
-def check_numbers(stopped, tmp_path, monkeypatch, every):
-    """Every number of the files of JSON, replaced by each strange value, or every so many of these."""
+def check_numbers(stopped, tmp_path, monkeypatch, every, pattern="*.json", variants=with_numbers):
+    """Every number of some files, replaced by each strange value, or every so many of these."""
     monkeypatch.setattr("rubrica.learning.train.baseline_scores", lambda *_: {})
     out, models, turns = tmp_path / "out", 0, 0
     for family, folder in stopped.items():
-        for path in sorted(folder.rglob("*.json")):
-            tree = json.loads(path.read_bytes())
-            for way in numbers_in(tree):
-                for value in STRANGE:
-                    turns += 1
-                    if turns % every:
-                        continue
+        for path in sorted(folder.rglob(pattern)):
+            for what, content in variants(path.read_bytes()):
+                turns += 1
+                if turns % every == 0:
                     shutil.copytree(folder, folder_of(out))
-                    changed_tree = json.loads(path.read_bytes())
-                    place = changed_tree
-                    for key in way[:-1]:
-                        place = place[key]
-                    place[way[-1]] = value
-                    content = json.dumps(changed_tree).encode()
-                    models += goes_on_with(family, out, path.relative_to(folder), content, note=f"{way}: {value!r}")
+                    models += goes_on_with(family, out, path.relative_to(folder), content, note=what)
     assert 0 < models < turns
 
 
@@ -100,6 +79,15 @@ def test_some_numbers_of_a_checkpoint(stopped, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_every_number_of_a_checkpoint(stopped, tmp_path, monkeypatch):
     check_numbers(stopped, tmp_path, monkeypatch, 1)
+
+
+def test_some_numbers_of_saved_tensors(stopped, tmp_path, monkeypatch):
+    check_numbers(stopped, tmp_path, monkeypatch, 199, "*.safetensors", with_tensor_numbers)
+
+
+@pytest.mark.slow
+def test_every_number_of_saved_tensors(stopped, tmp_path, monkeypatch):
+    check_numbers(stopped, tmp_path, monkeypatch, 1, "*.safetensors", with_tensor_numbers)
 
 
 def test_changed_checkpoints(stopped, tmp_path, monkeypatch):
