@@ -86,7 +86,7 @@ $(VENV)/.fasttext: $(VENV)/.dev
 	$(BIN)/pip install --quiet --no-compile -c constraints.txt fasttext==0.9.3 || test "$(RUBRICA_KERNELS)" != native
 	touch $@
 
-# atheris brings libFuzzer for Linux and macOS, and no Python newer than 3.13.
+# Not a part of .[dev]: atheris is built for few platforms.
 $(VENV)/.fuzz: $(VENV)/.dev
 	$(BIN)/pip install --quiet --no-compile -c constraints.txt atheris
 	touch $@
