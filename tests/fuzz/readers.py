@@ -9,8 +9,6 @@ import json
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 from contract import cheaply, check_fasttext, check_model, check_rows, check_vectors, found_by
 from made_checkpoints import FAMILIES, goes_on, resign, stopped_run
 from made_files import TINY
@@ -150,10 +148,3 @@ def check(name, data, folder):
     """Read, at a small price."""
     with cheaply():
         READERS[name](data, folder)
-
-
-def without_comparison():
-    """For the block, no bag is trained beside each model: a run of the checkpoints is a tenth as long."""
-    patch = pytest.MonkeyPatch()
-    patch.setattr("rubrica.learning.train.baseline_scores", lambda *_: {})
-    return patch

@@ -23,7 +23,7 @@ LIMITS = ["-timeout=5", "-rss_limit_mb=2048", "-max_len=4096", "-print_final_sta
 def place_of(error):
     """Where an error was raised: two errors of one place are one finding."""
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "rubrica" in frame.filename] or frames
+    ours = [frame for frame in frames if "src/rubrica" in frame.filename] or frames
     return f"{type(error).__name__}-{Path(ours[-1].filename).stem}-{ours[-1].lineno}"
 
 
@@ -34,9 +34,8 @@ def fuzz(name, seconds, folder, findings):
     with atheris.instrument_imports(include=["rubrica"]):
         from fuzz import readers
 
-        patch = readers.without_comparison()  # it lasts as long as the process
         for path in readers.corpus(name):  # what is imported late is watched, too
-            readers.check(name, path.read_bytes(), folder)
+            readers.READERS[name](path.read_bytes(), folder)
 
     def one(data):
         try:
@@ -54,10 +53,11 @@ def fuzz(name, seconds, folder, findings):
     limits = [*LIMITS, f"-max_total_time={seconds}", f"-artifact_prefix={findings}/"]
     atheris.Setup([sys.argv[0], *limits, str(grown), str(readers.CORPUS / name)], one)
     atheris.Fuzz()
-    del patch
 
 
 def main():
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
     name, seconds = sys.argv[1], int(sys.argv[2])
     findings = OUT / f"{name}-findings"
     findings.mkdir(parents=True, exist_ok=True)

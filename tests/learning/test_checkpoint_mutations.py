@@ -38,8 +38,7 @@ def goes_on_with(family, out, place, content, *, note, signed=True):
     return found
 
 
-def check(stopped, tmp_path, monkeypatch, count, seed):
-    monkeypatch.setattr("rubrica.learning.train.baseline_scores", lambda *_: {})
+def check(stopped, tmp_path, count, seed):
     draw, models = random.Random(seed), 0
     out = tmp_path / "out"
     for family, folder in stopped.items():
@@ -58,9 +57,8 @@ def check(stopped, tmp_path, monkeypatch, count, seed):
     assert 0 < models < count
 
 
-def check_numbers(stopped, tmp_path, monkeypatch, every, pattern="*.json", variants=with_numbers):
+def check_numbers(stopped, tmp_path, every, pattern="*.json", variants=with_numbers):
     """Every number of some files, replaced by each strange value, or every so many of these."""
-    monkeypatch.setattr("rubrica.learning.train.baseline_scores", lambda *_: {})
     out, models, turns = tmp_path / "out", 0, 0
     for family, folder in stopped.items():
         for path in sorted(folder.rglob(pattern)):
@@ -72,28 +70,28 @@ def check_numbers(stopped, tmp_path, monkeypatch, every, pattern="*.json", varia
     assert 0 < models < turns
 
 
-def test_some_numbers_of_a_checkpoint(stopped, tmp_path, monkeypatch):
-    check_numbers(stopped, tmp_path, monkeypatch, 11)
+def test_some_numbers_of_a_checkpoint(stopped, tmp_path):
+    check_numbers(stopped, tmp_path, 11)
 
 
 @pytest.mark.slow
-def test_every_number_of_a_checkpoint(stopped, tmp_path, monkeypatch):
-    check_numbers(stopped, tmp_path, monkeypatch, 1)
+def test_every_number_of_a_checkpoint(stopped, tmp_path):
+    check_numbers(stopped, tmp_path, 1)
 
 
-def test_some_numbers_of_saved_tensors(stopped, tmp_path, monkeypatch):
-    check_numbers(stopped, tmp_path, monkeypatch, 199, "*.safetensors", with_tensor_numbers)
-
-
-@pytest.mark.slow
-def test_every_number_of_saved_tensors(stopped, tmp_path, monkeypatch):
-    check_numbers(stopped, tmp_path, monkeypatch, 1, "*.safetensors", with_tensor_numbers)
-
-
-def test_changed_checkpoints(stopped, tmp_path, monkeypatch):
-    check(stopped, tmp_path, monkeypatch, 150, 7)
+def test_some_numbers_of_saved_tensors(stopped, tmp_path):
+    check_numbers(stopped, tmp_path, 199, "*.safetensors", with_tensor_numbers)
 
 
 @pytest.mark.slow
-def test_ten_thousand_changed_checkpoints(stopped, tmp_path, monkeypatch):
-    check(stopped, tmp_path, monkeypatch, 10_000, 8)
+def test_every_number_of_saved_tensors(stopped, tmp_path):
+    check_numbers(stopped, tmp_path, 1, "*.safetensors", with_tensor_numbers)
+
+
+def test_changed_checkpoints(stopped, tmp_path):
+    check(stopped, tmp_path, 150, 7)
+
+
+@pytest.mark.slow
+def test_ten_thousand_changed_checkpoints(stopped, tmp_path):
+    check(stopped, tmp_path, 10_000, 8)
