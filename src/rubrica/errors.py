@@ -70,11 +70,16 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """A hint for a word that is not among the known ones: the nearest, else all of them."""
     known = list(known)
     close = resembling(word, known)
-    shown = ", ".join(known if len(known) <= _SHOWN else [*known[:_SHOWN], "..."])
+    shown = ", ".join(map(on_one_line, known if len(known) <= _SHOWN else [*known[:_SHOWN], "..."]))
     return f"did you mean {close!r}?" if close else f"known: {shown}"
 
 
+def on_one_line(name: str) -> str:
+    """The name of a column for a message, at most 40 characters; in a file without a header it may be any text."""
+    return " ".join(name.split())[:40]
+
+
 def quote_names(names: Iterable[str]) -> str:
-    """Names of columns for a message, each short and on one line; a file without a header may have long ones."""
-    quoted = [f'"{" ".join(name.split())[:40]}"' for name in names]
+    """Names of columns for a message, each short and on one line."""
+    quoted = [f'"{on_one_line(name)}"' for name in names]
     return ", ".join(quoted if len(quoted) <= _SHOWN else [*quoted[:_SHOWN], "..."])

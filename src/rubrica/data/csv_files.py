@@ -42,6 +42,8 @@ def read_csv(content: Content, layout: Layout, usual: str) -> Iterator[Table]:
         widths: list[int] = []  # of rows that are left out
         width = None if layout.bad_rows.are_errors else len(first)
         for part in _parts(content, dialect, first, None if width is None else widths):
+            if rows and not len(part):  # blank lines alone
+                continue
             if waiting is not None:
                 yield waiting
             columns = dict(zip(names, part.columns, strict=True))
@@ -112,9 +114,10 @@ def _parts(content: Content, dialect: Dialect, first: list[str], widths: list[in
             yield part
             rows += len(part)
     except pa.ArrowInvalid as error:
-        if "straddl" not in str(error):
+        if not any(sign in str(error) for sign in ("straddl", "cannot infer number of columns")):
             raise
-        # A row is longer than a block. The file is read again in the longest blocks, without the rows that are out.
+        # A row, or the line of names, is longer than a block. The file is read again in the longest blocks, without
+        # the rows that are out.
         longest = content.limits.line_bytes if content.is_large else _LONGEST_ROW
         for part in read(max(block_bytes, min(len(content.data), longest))):
             seen += len(part)

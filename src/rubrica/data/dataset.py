@@ -247,9 +247,10 @@ def check_trainable(dataset: Dataset, least: int = 2) -> None:
     if "train" not in dataset.splits:
         raise DataError(dataset.name, f"no train split, found {', '.join(dataset.splits)}; add train.*")
     if dataset.task.num_classes < least:
-        found = f'one class only ("{dataset.task.labels[0]}")' if dataset.task.labels else "no text has a label"
+        found = f"one class only ({quote_names(dataset.task.labels)})" if dataset.task.labels else "no text has a label"
         problem = f"{found}, expected at least {least} class{'es' if least > 1 else ''}"
-        raise DataError(dataset.name, f'{problem}; check column "{dataset.label_column}" or pass --label-column')
+        column = quote_names([dataset.label_column])
+        raise DataError(dataset.name, f"{problem}; check column {column} or pass --label-column")
     if missing := set(dataset.task.labels).difference(classes_of(dataset.splits["train"].labels)):
         names = quote_names(sorted(missing))
         raise DataError(dataset.name, f"train has no example of {names}; add some or drop the class")

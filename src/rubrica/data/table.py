@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from rubrica.data.bad_rows import BadRows
 from rubrica.data.large_files import Limits
 from rubrica.data.objects import GIVEN, as_list, columns_of
-from rubrica.errors import DataError, require
+from rubrica.errors import DataError, quote_names, require
 
 if TYPE_CHECKING:
     from rubrica.data.addresses import Place  # not for an answer to standard input
@@ -44,7 +44,8 @@ class Table:
         try:
             return as_list(values)
         except (ValueError, OverflowError) as error:
-            raise DataError(self.path, f'column "{column}" cannot be read ({error}); write it as strings') from None
+            problem = f"column {quote_names([column])} cannot be read ({error}); write it as strings"
+            raise DataError(self.path, problem) from None
 
     def refuse(self, row: int, problem: str) -> NoReturn:
         """Raise the error for a row: a `Bad` that ends the reading."""
@@ -74,7 +75,7 @@ def check_names(path: "Place | str", names: list[str]) -> None:
         DataError: If two have the same.
     """
     if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise DataError(path, f'two columns are named "{min(twice)}"; rename one of them')
+        raise DataError(path, f"two columns are named {quote_names([min(twice)])}; rename one of them")
 
 
 def arrow_parts(path: "Place | str", table: Any, limits: Limits) -> Iterator[Table]:
