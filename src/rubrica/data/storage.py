@@ -169,7 +169,7 @@ def _by_fsspec(address: str) -> tuple[Any, str]:
     scheme = urlsplit(address).scheme
     if scheme not in fsspec.available_protocols():
         known = f"http, https, file, {', '.join(_FILE_SYSTEMS)}, and what fsspec reads"
-        raise DataError(address, f"no data can be read from {scheme}://; known are {known}")
+        raise DataError(f"{scheme}://", f"no data can be read from such addresses; known are {known}")
     system, path = fsspec.core.url_to_fs(unquote(address))
     return fs.PyFileSystem(fs.FSSpecHandler(system)), path
 
