@@ -4,9 +4,11 @@ Arguments of the wrong kind raise plain `ValueError` or `TypeError`.
 """
 
 from collections.abc import Iterable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 _SHOWN = 20  # names in a message at most
 
@@ -22,6 +24,10 @@ class FileError(RubricaError):
         self.path, self.problem, self.line = str(path), problem, line
         place = f"{path} line {line}" if line is not None else f"{path}"
         super().__init__(f"{place}: {problem}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process, as a worker of Ray, sends the error as it is."""
+        return partial(type(self), line=self.line), (self.path, self.problem)
 
 
 class DataError(FileError):
