@@ -10,13 +10,14 @@ NUMPY_TESTS := --ignore=tests/learning/test_budget.py \
   tests/cli/test_fasttext.py tests/networks/test_networks.py tests/test_estimator.py tests/test_fasttext_autotune.py \
   tests/test_fasttext_module.py tests/vectors/test_subwords.py
 
-.PHONY: help demo test test-numpy slow sanitize check rooms clean
+.PHONY: help demo test test-numpy slow ray sanitize check rooms clean
 help:
 	@echo "make demo        the seminar's five experiments on the built-in corpus, and three predictions"
 	@echo "make test        the test suite"
 	@echo "make test-numpy  what reaches a kernel, without the native core; and the package, installed without a compiler, answers"
 	@echo "make slow        the long proofs: fastText's grid on 20,000 lines, every place of every whole number, kills and"
 	@echo "                 damaged files, all tests without the native core, all cases of make sanitize"
+	@echo "make ray         the tests of predict --ray and train --ray; installs Ray"
 	@echo "make sanitize    the native core under the address and undefined-behaviour sanitizers (GCC), a fifth of the cases"
 	@echo "make check       ruff and mypy"
 	@echo "make rooms       draw docs/rooms.svg from the imports"
@@ -48,6 +49,9 @@ slow: $(VENV)/.fasttext
 	RUBRICA_KERNELS=numpy $(BIN)/python -m pytest -n auto
 	native/sanitize.sh 1
 
+ray: $(VENV)/.ray
+	$(BIN)/python -m pytest -m ray
+
 sanitize: $(VENV)/.fasttext
 	native/sanitize.sh 0.2
 
@@ -76,6 +80,10 @@ $(VENV)/.dev: pyproject.toml constraints.txt
 # other. Without a compiler these tests are skipped; who insists on the native core insists on them too.
 $(VENV)/.fasttext: $(VENV)/.dev
 	$(BIN)/pip install --quiet --no-compile -c constraints.txt fasttext==0.9.3 || test "$(RUBRICA_KERNELS)" != native
+	touch $@
+
+$(VENV)/.ray: $(VENV)/.dev
+	$(BIN)/pip install --quiet --no-compile -c constraints.txt -e '.[ray]'
 	touch $@
 
 clean:

@@ -24,6 +24,7 @@ _ROWS = 1 << 16  # texts of a part; a kill loses one part at most
 _SCORES = 1 << 22  # numbers of a part with all classes, about
 _RUN = "prediction.json"
 THERE = "is there already; give another --out, or remove it"
+OTHERS = "has answers of another model, other texts or other flags; remove it to begin anew"
 Part = tuple[Sequence[str], Table | None]
 
 
@@ -87,7 +88,7 @@ def parts_of(out: Path, run: dict[str, Any] | None, size: int) -> Iterator[Path]
     check_place(out)
     folder = unfinished(out)
     folder.mkdir(exist_ok=True)
-    with locked(folder) as alone, explained(out):
+    with locked(folder) as alone, explained_columns(out):
         if alone is False:
             raise FileError(folder, "another process writes these answers; wait for it, or give another --out")
         _begin(folder, None if run is None else run | {"version": __version__, "size": size})
@@ -136,7 +137,7 @@ def _begin(folder: Path, run: dict[str, Any] | None) -> None:
     kept, text = folder / _RUN, json.dumps(run).encode()
     before = kept.read_bytes() if kept.exists() else text
     if before != text:
-        raise FileError(folder, "has answers of another model, other texts or other flags; remove it to begin anew")
+        raise FileError(folder, OTHERS)
     if run is None:
         for part in folder.glob("??????.*"):
             part.unlink()
@@ -207,7 +208,7 @@ def join_parts(parts: Sequence[Path], out: Path) -> None:
 
 
 @contextmanager
-def explained(out: Path) -> Iterator[None]:
+def explained_columns(out: Path) -> Iterator[None]:
     """Turn what pyarrow says of columns into a sentence."""
     try:
         yield
