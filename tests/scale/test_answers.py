@@ -74,16 +74,17 @@ def check_same(ours, theirs):
         assert pq.read_table(ours).equals(expected, check_metadata=True)
 
 
-@pytest.mark.parametrize("name", ["in.parquet", "in.csv", "in.jsonl"])
-@pytest.mark.parametrize("suffix", [".parquet", ".jsonl"])
-def test_they_are_the_answers_of_one_process(name, suffix, files):
+@pytest.mark.parametrize("source", ["in.parquet", "in.csv", "in.jsonl"])
+@pytest.mark.parametrize("lines", [True, False])
+def test_they_are_the_answers_of_one_process(source, lines, files):
     # A model that reads padding as words: each text must be in the batch in which one process would answer it.
-    for model, options in ((make("gru", masked=False)[0], {}), (_bag(), {"all_classes": True})):
-        expected = in_one_process(model, files / name, files / f"one{len(options)}{suffix}", **options)
-        out = files / f"ray{len(options)}{suffix}"
-        assert answer_on_ray(model, str(files / name), str(out), RUN, **options) == len(TEXTS)
-        check_same(out, expected)
-        assert not unfinished(out).exists()
+    model = _bag() if lines else make("gru", masked=False)[0]
+    suffix, options = (".jsonl", {"all_classes": True}) if lines else (".parquet", {})
+    expected = in_one_process(model, files / source, files / f"one{suffix}", **options)
+    out = files / f"ray{suffix}"
+    assert answer_on_ray(model, str(files / source), str(out), RUN, **options) == len(TEXTS)
+    check_same(out, expected)
+    assert not unfinished(out).exists()
 
 
 def _bag():
@@ -204,9 +205,7 @@ def test_a_worker_of_another_version_is_refused(files, monkeypatch):
 @pytest.mark.parametrize("running", [True, False])
 def test_the_command_says_no_more_than_without_ray(running, files, address):
     save_artifact(_bag().artifact, files / "model")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    if running:
-        environment["RAY_ADDRESS"] = address
+    environment = {**os.environ, "RAY_ADDRESS": address if running else "local"}
     command = [sys.executable, "-m", "rubrica", "predict", "model", "in.csv", "--out", "out.parquet", "--ray", "2"]
     done = subprocess.run(command, cwd=files, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "")

@@ -51,7 +51,7 @@ def cluster(workers: int | None) -> Iterator[Any]:
                 cpus = max(workers or 1, len(os.sched_getaffinity(0)))
                 ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        advice = "check RAY_ADDRESS, or unset it to work on this machine alone"
+        advice = "check RAY_ADDRESS and RAY_AUTH_MODE, or unset RAY_ADDRESS to work on this machine alone"
         raise RubricaError(f"Ray at {address or 'local'}: {_first_line(error)}; {advice}") from None
     try:
         with warnings.catch_warnings():  # of Ray Data: that few texts do not keep all workers busy

@@ -27,6 +27,7 @@ from rubrica.learning.identity import run_record
 from rubrica.learning.output import check_output
 from rubrica.models.config import Config
 from rubrica.scale.cluster import check_version, cluster, explained
+from rubrica.vectors.word_vectors import Vectors
 
 _RETRIES = 3  # workers that may die; a training that needs too much memory kills each of them
 log = logging.getLogger("rubrica")
@@ -41,7 +42,7 @@ def train_on_ray(
     *,
     out: Path | str,
     config: Config,
-    vectors: str | None = None,
+    vectors: str | Path | Vectors | None = None,
     start: str | None = None,
     time_budget: float | None = None,
     workers: int = 1,
@@ -70,7 +71,7 @@ def train_on_ray(
     if vectors is not None:
         from rubrica.vectors.stored import load_vectors  # late: many trainings are given no vectors
 
-        call["vectors"] = load_vectors(vectors)
+        call["vectors"] = vectors if isinstance(vectors, Vectors) else load_vectors(vectors)
     threads = native.num_threads()
     with cluster(threads) as ray, explained(ray):
         artifact, records = _by_one(ray, call, threads)
