@@ -82,7 +82,8 @@ def test_they_are_the_answers_of_one_process(source, lines, files):
     suffix, options = (".jsonl", {"all_classes": True}) if lines else (".parquet", {})
     expected = in_one_process(model, files / source, files / f"one{suffix}", **options)
     out = files / f"ray{suffix}"
-    assert answer_on_ray(model, str(files / source), str(out), RUN, **options) == len(TEXTS)
+    workers = 1 if lines else 2  # one worker reads its pieces itself; two get parts from readers
+    assert answer_on_ray(model, str(files / source), str(out), RUN, workers=workers, **options) == len(TEXTS)
     check_same(out, expected)
     assert not unfinished(out).exists()
 
@@ -168,11 +169,13 @@ class Waiting(Classifier):
         return super().iter_answers(texts, **options)
 
 
+# Two workers get parts from readers; one worker reads its pieces itself.
+@pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("name", ["out.parquet", "out.parquet/"])
-def test_a_worker_that_is_killed_is_replaced(name, files):
+def test_a_worker_that_is_killed_is_replaced(name, workers, files):
     model = Waiting._again(_bag().artifact, files / "mark")
     kill_who_waits(model.mark, __name__)
-    assert answer_on_ray(model, str(files / "in.parquet"), f"{files}/{name}", RUN) == len(TEXTS)
+    assert answer_on_ray(model, str(files / "in.parquet"), f"{files}/{name}", RUN, workers=workers) == len(TEXTS)
     killed, heir = model.mark.read_text().split()
     assert killed != heir
     check_same(files / "out.parquet", in_one_process(_bag(), files / "in.parquet", files / "one.parquet"))

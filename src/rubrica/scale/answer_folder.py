@@ -62,21 +62,32 @@ def answer_folder(out: str, run: dict[str, Any]) -> Iterator[tuple[Target, set[s
         storage.delete_file(f"{path}/{_RUN}")
         store_part((storage, path), _DONE, b"")
     except OSError as error:
-        reason = error.strerror or str(error).partition("\n")[0]
-        raise FileError(out, f"cannot be written ({reason}); give another --out") from None
+        raise _unwritable(out, error) from None
 
 
 def store_part(target: Target, name: str, data: bytes) -> bytes:
-    """Write a file whole; a worker that takes the place of a dead one writes it once more. Returns nothing to send."""
+    """Write a file whole; a worker that takes the place of a dead one writes it once more. Returns nothing to send.
+
+    Raises:
+        FileError: If it cannot be written.
+    """
     storage, path = target
     # An object of a remote storage appears when it is closed. On a disk a file is moved to its place when it is whole.
     moves = storage.type_name == "local"
     place = f"{path}/.{name}.part" if moves else f"{path}/{name}"
-    with storage.open_output_stream(place) as file:
-        file.write(data)
-    if moves:
-        storage.move(place, f"{path}/{name}")
+    try:
+        with storage.open_output_stream(place) as file:
+            file.write(data)
+        if moves:
+            storage.move(place, f"{path}/{name}")
+    except OSError as error:
+        raise _unwritable(f"{path}/{name}", error) from None
     return b""
+
+
+def _unwritable(place: str, error: OSError) -> FileError:
+    reason = error.strerror or str(error).partition("\n")[0]
+    return FileError(place, f"cannot be written ({reason}); give another --out")
 
 
 def _exists(storage: Any, path: str) -> bool:
