@@ -46,7 +46,7 @@ def make_texts(path, rows):
 def seconds_of(model, source, out, workers):
     """How long the answers take, and how many texts were answered."""
     began = time.perf_counter()
-    count = answer_on_ray(model, str(source), f"{out}/", {}, workers=workers)
+    count = answer_on_ray(model, str(source), f"{out}.parquet/", {}, workers=workers)
     return time.perf_counter() - began, count
 
 

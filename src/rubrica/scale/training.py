@@ -76,7 +76,8 @@ def train_on_ray(
     with cluster(threads) as ray, explained(ray):
         artifact, records = _by_one(ray, call, threads)
     for record in records:
-        log.handle(record)
+        if log.isEnabledFor(record.levelno):
+            log.handle(record)
     artifact.metrics["run"] = run
     save_artifact(artifact, folder)
     return artifact
