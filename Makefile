@@ -14,13 +14,14 @@ NUMPY_TESTS := --ignore=tests/learning/test_budget.py \
 READERS := model fasttext vectors csv json lines checkpoint recipe
 SECONDS := 600
 
-.PHONY: help demo test test-numpy slow sanitize fuzz check rooms clean
+.PHONY: help demo test test-numpy slow ray sanitize fuzz check rooms clean
 help:
 	@echo "make demo        the seminar's five experiments on the built-in corpus, and three predictions"
 	@echo "make test        the test suite"
 	@echo "make test-numpy  what reaches a kernel, without the native core; and the package, installed without a compiler, answers"
 	@echo "make slow        the long proofs: fastText's grid on 20,000 lines, every place of every whole number, kills and"
 	@echo "                 damaged files, all tests without the native core, all cases of make sanitize"
+	@echo "make ray         the tests of predict --ray and train --ray; installs Ray"
 	@echo "make sanitize    the native core under the address and undefined-behaviour sanitizers (GCC), a fifth of the cases"
 	@echo "make fuzz        atheris looks for inputs that break a reader, SECONDS=600 for each of READERS"
 	@echo "make check       ruff and mypy"
@@ -52,6 +53,9 @@ slow: $(VENV)/.fasttext
 	$(BIN)/python -m pytest -n auto -m slow
 	RUBRICA_KERNELS=numpy $(BIN)/python -m pytest -n auto
 	native/sanitize.sh 1
+
+ray: $(VENV)/.ray
+	$(BIN)/python -m pytest -m ray
 
 sanitize: $(VENV)/.fasttext
 	native/sanitize.sh 0.2
@@ -89,6 +93,10 @@ $(VENV)/.fasttext: $(VENV)/.dev
 # Not a part of .[dev]: atheris is built for few platforms.
 $(VENV)/.fuzz: $(VENV)/.dev
 	$(BIN)/pip install --quiet --no-compile -c constraints.txt atheris
+	touch $@
+
+$(VENV)/.ray: $(VENV)/.dev
+	$(BIN)/pip install --quiet --no-compile -c constraints.txt -e '.[ray]'
 	touch $@
 
 clean:

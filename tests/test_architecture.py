@@ -14,11 +14,12 @@ PACKAGE = Path(rubrica.__file__).parent
 # in a circle.
 ROOMS = [
     "errors", "config", "files", "progress", "kernels", "environment", "text", "scoring", "data", "models", "artifact",
-    "vectors", "predict", "corpus", "networks", "learning", "export", "insight", "seminar", "estimator", "fasttext",
-    "cli", "__main__",
+    "vectors", "predict", "corpus", "networks", "learning", "export", "insight", "seminar", "scale", "estimator",
+    "fasttext", "cli", "__main__",
 ]  # fmt: skip
-WITHOUT_TORCH = [*ROOMS[: ROOMS.index("networks")], "export", "insight", "estimator", "fasttext", "cli", "__main__"]
-HEAVY = {"torch", "pyarrow", "gensim", "datasets", "sklearn", "matplotlib", "jinja2", "jaxtyping", "rich"}
+WITHOUT_TORCH = [*ROOMS[: ROOMS.index("networks")], "export", "insight", "scale", "estimator", "fasttext", "cli"]
+WITHOUT_TORCH += ["__main__"]
+HEAVY = {"torch", "pyarrow", "gensim", "datasets", "sklearn", "matplotlib", "jinja2", "jaxtyping", "rich", "ray"}
 HEAVY |= {"onnx", "onnxruntime"}
 
 

@@ -4,8 +4,10 @@ Arguments of the wrong kind raise plain `ValueError` or `TypeError`.
 """
 
 from collections.abc import Iterable
+from functools import partial
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 _SHOWN = 20  # names in a message at most
 
@@ -21,6 +23,10 @@ class FileError(RubricaError):
         self.path, self.problem, self.line = str(path), problem, line
         place = f"{path} line {line}" if line is not None else f"{path}"
         super().__init__(f"{place}: {problem}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process, as a worker of Ray, sends the error as it is."""
+        return partial(type(self), line=self.line), (self.path, self.problem)
 
 
 class DataError(FileError):

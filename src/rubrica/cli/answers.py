@@ -25,12 +25,20 @@ def write_answers(
     out: str,
     *,
     resume: bool,
+    workers: int | None,
     options: dict[str, Any],
     **columns: Any,
 ) -> None:
-    """Write the answers to the texts of a file; what was answered before a kill is kept where nothing changed."""
+    """Write the answers to the texts of a file; what was answered before a kill is kept where nothing changed.
+
+    With a number of workers, 0 for all, Ray's workers answer.
+    """
     from rubrica.predict.answer_file import answer_file, stamp, unfinished
     from rubrica.progress import BytesBar
+
+    if workers is not None:
+        _answer_on_ray(classifier, model, file, out, resume=resume, workers=workers, options=options, **columns)
+        return
 
     if resume and Path(out).exists():
         shutil.rmtree(unfinished(Path(out)), ignore_errors=True)  # a kill came just before this
@@ -56,6 +64,35 @@ def _identity(file: str) -> list[Any] | None:
     if isinstance(place, Address):
         return (found := place.stamp()) and [str(place), found]
     return None if file == "-" else [str(place.resolve()), stamp(file)]
+
+
+def _answer_on_ray(
+    classifier: "Classifier",
+    model: str,
+    file: str,
+    out: str,
+    *,
+    resume: bool,
+    workers: int,
+    options: dict[str, Any],
+    **columns: Any,
+) -> None:
+    from rubrica.predict.answer_file import stamp
+    from rubrica.progress import progress_bar
+    from rubrica.scale.answer_folder import is_complete, is_folder
+    from rubrica.scale.answers import answer_on_ray
+
+    if file == "-":
+        raise click.UsageError("--ray reads files that its workers see, not standard input; give a file or a folder")
+    if resume and (is_complete(out) if is_folder(out) else Path(out).exists()):
+        click.echo(f"{out}: is complete already", err=True)
+        return
+    run = {"model": stamp(model), "flags": [options, columns]}
+    with progress_bar(file, None) as advance:
+        count = answer_on_ray(
+            classifier, file, out, run, workers=workers or None, advance=advance, **options, **columns
+        )
+    click.echo(f"{count:,} texts answered; the answers are in {out}", err=True)
 
 
 def _parts_in(file: str, show: "Show", **columns: Any) -> "Iterator[tuple[Sequence[str], Table | None]]":

@@ -17,10 +17,12 @@ from rubrica.cli.answers import write_answers
 from rubrica.cli.compare import compare
 from rubrica.cli.data import data, data_options, faults_of, read_split, text_options, texts_in, vectors
 from rubrica.cli.export import convert, export, quantize
-from rubrica.cli.units import FamilyName, parse_seconds, parse_setting
+from rubrica.cli.units import FamilyName, parse_seconds, parse_setting, ray_option
 from rubrica.errors import ConfigError, RubricaError, require
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rubrica.models.config import Config
     from rubrica.predict.classifier import Classifier
 
@@ -177,6 +179,7 @@ def seminar(data: str, vectors: str, out: str | None, ladder: bool, seeds: int |
 @click.option(
     "--checkpoint-every", type=parse_seconds, metavar="TIME", help="Time between two checkpoints.  [default: 30s]"
 )
+@ray_option("Train on a worker of a Ray cluster; a worker that dies is replaced.")
 @data_options
 def train(
     data: str,
@@ -186,6 +189,7 @@ def train(
     start: str | None,
     resume: bool,
     checkpoint_every: float | None,
+    ray: int | None,
     **flags: Any,
 ) -> None:
     """Train a model on DATA (see `rubrica data --help`) and write it to a new folder.
@@ -198,23 +202,35 @@ def train(
 
     columns = {name: flags.pop(name) for name in GIVEN_BY_USER}
     config = _read_settings(**flags, start=start)
-    from rubrica.environment import processes
     from rubrica.learning.checkpoint import EVERY
     from rubrica.learning.output import check_output
 
-    folder = check_output(out, resume=resume, keeps=not time_budget)  # before the data is read
+    if ray is not None and (resume or checkpoint_every is not None):
+        raise click.UsageError("a training on Ray keeps no checkpoints; leave --resume and --checkpoint-every out")
+    folder = check_output(out, resume=resume, keeps=not time_budget and ray is None)  # before the data is read
     began = time.perf_counter()
     dataset = read_dataset(data, **columns)
     if time_budget:
         time_budget -= time.perf_counter() - began
+    common: dict[str, Any] = {"config": config, "vectors": vectors, "time_budget": time_budget, "start": start}
+    if ray is not None:
+        from rubrica.scale.training import train_on_ray
+
+        _print_training(train_on_ray(dataset, out=folder, workers=ray or 1, **common).metrics, folder)
+        return
     from rubrica.learning.train import train as run_training
+
+    every = EVERY if checkpoint_every is None else checkpoint_every
+    trained = run_training(dataset, out=folder, resume=resume, checkpoint_every=every, **common)
+    _print_training(trained.artifact.metrics, folder)
+
+
+def _print_training(metrics: dict[str, Any], folder: "Path") -> None:
+    """The scores of a new model, and where it is."""
+    from rubrica.environment import processes
     from rubrica.models.families import BASELINE
     from rubrica.scoring.report import headline
 
-    metrics = run_training(
-        dataset, out=folder, config=config, vectors=vectors, time_budget=time_budget, start=start, resume=resume,
-        checkpoint_every=EVERY if checkpoint_every is None else checkpoint_every,
-    ).artifact.metrics  # fmt: skip
     if processes()[0]:  # the first one tells the result
         return
     for split in ("validation", "test"):
@@ -313,6 +329,7 @@ def evaluate(
     "--out", help="New .jsonl or .parquet file for the answers; a killed command goes on when it is run again."
 )
 @click.option("--resume", is_flag=True, help="With --out: leave answers that are complete as they are.")
+@ray_option("With --out: answer on Ray with N workers, or all that the cluster has room for.")
 @text_options
 @abstain_option
 def predict(
@@ -321,6 +338,7 @@ def predict(
     all_classes: bool,
     out: str | None,
     resume: bool,
+    ray: int | None,
     abstain_below: float | None,
     **columns: Any,
 ) -> None:
@@ -332,10 +350,12 @@ def predict(
     """
     if resume and not out:
         raise click.UsageError("--resume requires --out")
+    if ray is not None and not out:
+        raise click.UsageError("--ray requires --out")
     classifier = _load(model, abstain_below)
     options: dict[str, Any] = {"all_classes": all_classes, "abstain_below": abstain_below}
     if out:
-        write_answers(classifier, model, file, out, resume=resume, options=options, **columns)
+        write_answers(classifier, model, file, out, resume=resume, workers=ray, options=options, **columns)
         return
     for lines in classifier.iter_answers(texts_in(file, **columns), **options):
         click.echo(lines)

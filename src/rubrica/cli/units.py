@@ -2,12 +2,13 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
+_MOST_WORKERS = 100_000  # more than any cluster has
 _BYTES = {"": 1, "b": 1, "k": 1e3, "kb": 1e3, "m": 1e6, "mb": 1e6, "g": 1e9, "gb": 1e9}
 
 
@@ -35,6 +36,24 @@ def _parse_amount(text: str, units: Mapping[str, float], expected: str) -> float
     if not 0 < amount < math.inf:
         raise click.BadParameter(f"{text!r} is no {expected}")
     return amount
+
+
+def parse_workers(text: str) -> int:
+    """A number of workers; 0 for `all`, which a flag without a number means.
+
+    Raises:
+        BadParameter: If it is no number above 0.
+    """
+    if text == "all":
+        return 0
+    if not text.isdecimal() or not 0 < int(text) <= _MOST_WORKERS:
+        raise click.BadParameter(f"{text!r:.60} is no number of workers; give --ray 4, or put a plain --ray last")
+    return int(text)
+
+
+def ray_option(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The flag `--ray`, with or without a number of workers."""
+    return click.option("--ray", type=parse_workers, is_flag=False, flag_value="all", metavar="[N]", help=what)
 
 
 def parse_setting(text: str) -> tuple[str, str, Any]:

@@ -10,6 +10,7 @@ may hold.
 
 import codecs
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from rubrica.data.table import Table, arrow_parts
 from rubrica.errors import DataError, require
 from rubrica.progress import Show, silent
 
+NO_ROWS = "no rows, only the names of the columns; add texts and labels, or pass --columns if the only line is a row"
 Reader = Callable[[Content, Layout], Iterator[Table]]
 """Reads a file as tables, in one or in parts."""
 
@@ -46,8 +48,7 @@ def read_parts(path: Place, layout: Layout, limits: Limits, show: Show = silent)
             yield replace(table, first_row=rows)
             rows += count
     if not rows:
-        advice = "add texts and labels, or pass --columns if the only line is a row"
-        raise DataError(path, f"no rows, only the names of the columns; {advice}")
+        raise DataError(path, NO_ROWS)
 
 
 def reader_of(path: Place, layout: Layout) -> Reader:
@@ -91,7 +92,7 @@ def file_suffix(path: Place) -> str:
 def _read_parquet(content: Content, layout: Layout) -> Iterator[Table]:
     pa, parquet = require("pyarrow", "data"), require("pyarrow.parquet", "data")
     path = content.path
-    try:
+    with parquet_faults(path):
         file = parquet.ParquetFile(pa.BufferReader(pa.py_buffer(content.data)))
         batches = map(pa.Table.from_batches, ([batch] for batch in file.iter_batches(content.limits.part_rows)))
         rows = 0
@@ -99,7 +100,18 @@ def _read_parquet(content: Content, layout: Layout) -> Iterator[Table]:
             yield from arrow_parts(path, table, content.limits)
             rows += len(table)
             content.reached(rows * len(content.data) // max(1, file.metadata.num_rows))
-    except (pa.ArrowException, OSError) as error:  # pyarrow raises OSError for a page that does not decompress
+
+
+@contextmanager
+def parquet_faults(path: Place | str) -> Iterator[None]:
+    """Turn what pyarrow says of a broken file into a sentence.
+
+    Raises:
+        DataError: In place of pyarrow's errors.
+    """
+    try:
+        yield
+    except (require("pyarrow", "data").ArrowException, OSError) as error:  # an OSError for a page that does not unpack
         found = str(error).strip().partition("\n")[0]
         raise DataError(path, f"broken Parquet file ({found}); write or download it again") from None
 

@@ -52,7 +52,7 @@ def store_of(address: str) -> Store:
     if scheme in ("http", "https"):
         return _Page(address)
     find = _FILE_SYSTEMS.get(scheme, _by_fsspec)
-    return _InFileSystem(*in_time(lambda: find(address), _SECONDS))
+    return InFileSystem(*in_time(lambda: find(address), _SECONDS))
 
 
 @contextmanager
@@ -75,13 +75,14 @@ def explained(address: object) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class _InFileSystem:
+class InFileSystem:
     """A file or folder in a file system of pyarrow."""
 
     system: Any
     path: str
 
     def look(self) -> Found:
+        """See `Store`."""
         fs = require("pyarrow.fs", "data")
         info = in_time(lambda: self.system.get_file_info(self.path), _SECONDS)
         if info.type == fs.FileType.NotFound:
@@ -89,11 +90,13 @@ class _InFileSystem:
         return _found(info)
 
     def inside(self) -> "list[tuple[str, Store, Found]]":
+        """See `Store`."""
         selector = require("pyarrow.fs", "data").FileSelector(self.path)
         infos = in_time(lambda: self.system.get_file_info(selector), _SECONDS)
-        return [(info.base_name, _InFileSystem(self.system, info.path), _found(info)) for info in infos]
+        return [(info.base_name, InFileSystem(self.system, info.path), _found(info)) for info in infos]
 
     def open(self) -> tuple[Any, int | None]:
+        """See `Store`."""
         size = self.look().size
         # Else the library would unpack the file by its suffix.
         return in_time(lambda: self.system.open_input_stream(self.path, compression=None), _SECONDS), size

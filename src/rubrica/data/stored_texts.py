@@ -90,16 +90,28 @@ class StoredTexts(Sequence[str]):
 
     def __getitem__(self, index: Any) -> Any:
         """One text, or the list of a slice."""
-        if self._mapped is None:
-            pa, ipc = require("pyarrow", "data"), require("pyarrow.ipc", "data")
-            data = pa.py_buffer(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))
-            self._mapped = ipc.open_stream(data).read_all().column("text")
-        found = self._mapped[index]
+        found = self._column()[index]
         return found.to_pylist() if isinstance(index, slice) else found.as_py()
 
     def __iter__(self) -> Iterator[str]:
         for first in range(0, len(self), _BATCH):
             yield from self[first : first + _BATCH]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process, as a worker of Ray, keeps the texts in a file of its own."""
+        return _stored, (self._column(),)
+
+    def _column(self) -> Any:
+        """The texts as they lie in the file."""
+        if self._mapped is None:
+            pa, ipc = require("pyarrow", "data"), require("pyarrow.ipc", "data")
+            data = pa.py_buffer(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))
+            self._mapped = ipc.open_stream(data).read_all().column("text")
+        return self._mapped
+
+
+def _stored(column: Any) -> StoredTexts:
+    return StoredTexts(text for chunk in column.chunks for text in chunk.to_pylist())
 
 
 class CodedLabels(Sequence[Label]):

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from rubrica import __version__
 from rubrica.data.table import Table
@@ -23,6 +23,8 @@ from rubrica.predict.classifier import Classifier
 _ROWS = 1 << 16  # texts of a part; a kill loses one part at most
 _SCORES = 1 << 22  # numbers of a part with all classes, about
 _RUN = "prediction.json"
+THERE = "is there already; give another --out, or remove it"
+OTHERS = "has answers of another model, other texts or other flags; remove it to begin anew"
 Part = tuple[Sequence[str], Table | None]
 
 
@@ -53,32 +55,63 @@ def answer_file(
             fit into Parquet; if what is unfinished is of another prediction, or another process writes it.
     """
     out = user_path(out)
-    suffix = out.suffix.lower()
-    if suffix not in (".jsonl", ".parquet"):
-        raise FileError(out, f"answers are written as .jsonl or .parquet, not {suffix or 'without a suffix'}")
-    if out.exists():
-        raise FileError(out, "is there already; give another --out, or remove it")
-    check_place(out)
-    folder, rows = unfinished(out), _SCORES // classifier.task.num_classes if all_classes else _ROWS
-    folder.mkdir(exist_ok=True)
-    size = classifier.whole_batches(max(1, min(_ROWS, rows)))
-    with locked(folder) as alone, _explained(out):
-        if alone is False:
-            raise FileError(folder, "another process writes these answers; wait for it, or give another --out")
-        _begin(folder, None if run is None else run | {"version": __version__, "size": size})
-        answered, read, names = 0, 0, list[Path]()
-        for number, (texts, table) in enumerate(_chunks(parts, size, keep_rows=suffix == ".parquet")):
+    with parts_of(out, run, size := part_size(classifier, all_classes=all_classes)) as folder:
+        suffix, answered, read, names = out.suffix.lower(), 0, 0, list[Path]()
+        for number, (texts, table) in enumerate(chunks(parts, size, keep_rows=suffix == ".parquet")):
             names.append(folder / f"{number:06d}{suffix}")
             read += len(texts)
             if not names[-1].exists():
                 lines = classifier.iter_answers(texts, all_classes=all_classes, abstain_below=abstain_below)
-                with written_whole(names[-1]) as part:
-                    _write(part, lines, table)
+                with written_whole(names[-1]) as part, part.open("wb") as file:
+                    write_part(file, suffix, lines, table)
                 answered += len(texts)
             advance(f"{read:,} texts")
-        _join(names, out, suffix)
-        shutil.rmtree(folder)
+        join_parts(names, out)
     return answered
+
+
+@contextmanager
+def parts_of(out: Path, run: dict[str, Any] | None, size: int) -> Iterator[Path]:
+    """The folder of the parts of an answer file, for this process alone; it goes when the block has joined them.
+
+    Args:
+        out: A new `.jsonl` or `.parquet` file.
+        run: As in `answer_file`.
+        size: How many texts a part has.
+
+    Raises:
+        FileError: As in `answer_file`.
+    """
+    check_suffix(out)
+    if out.exists():
+        raise FileError(out, THERE)
+    check_place(out)
+    folder = unfinished(out)
+    folder.mkdir(exist_ok=True)
+    with locked(folder) as alone, explained_columns(out):
+        if alone is False:
+            raise FileError(folder, "another process writes these answers; wait for it, or give another --out")
+        _begin(folder, None if run is None else run | {"version": __version__, "size": size})
+        yield folder
+        shutil.rmtree(folder)
+
+
+def check_suffix(out: Path) -> str:
+    """The suffix of an answer file, in lower case.
+
+    Raises:
+        FileError: If answers are not written as such a file.
+    """
+    suffix = out.suffix.lower()
+    if suffix not in (".jsonl", ".parquet"):
+        raise FileError(out, f"answers are written as .jsonl or .parquet, not {suffix or 'without a suffix'}")
+    return suffix
+
+
+def part_size(classifier: Classifier, *, all_classes: bool) -> int:
+    """How many texts are a part: whole batches of the model."""
+    rows = _SCORES // classifier.task.num_classes if all_classes else _ROWS
+    return classifier.whole_batches(max(1, min(_ROWS, rows)))
 
 
 def unfinished(out: Path) -> Path:
@@ -104,7 +137,7 @@ def _begin(folder: Path, run: dict[str, Any] | None) -> None:
     kept, text = folder / _RUN, json.dumps(run).encode()
     before = kept.read_bytes() if kept.exists() else text
     if before != text:
-        raise FileError(folder, "has answers of another model, other texts or other flags; remove it to begin anew")
+        raise FileError(folder, OTHERS)
     if run is None:
         for part in folder.glob("??????.*"):
             part.unlink()
@@ -112,7 +145,7 @@ def _begin(folder: Path, run: dict[str, Any] | None) -> None:
         part.write_bytes(text)
 
 
-def _chunks(parts: Iterable[Part], size: int, *, keep_rows: bool) -> Iterator[tuple[list[str], Any]]:
+def chunks(parts: Iterable[Part], size: int, *, keep_rows: bool) -> Iterator[tuple[list[str], Any]]:
     """Yield `size` texts at a time, with their rows as a pyarrow table where they are asked for and there."""
     texts, tables = list[str](), list[Any]()
     for more, table in parts:
@@ -135,11 +168,10 @@ def _take(tables: list[Any], size: int) -> Any:
     return joined.slice(0, size)
 
 
-def _write(path: Path, lines: Iterable[str], table: Any) -> None:
+def write_part(file: IO[bytes], suffix: str, lines: Iterable[str], table: Any) -> None:
     """Write the answers to some texts, and the rows that the texts stand in."""
-    if path.suffix.lower() == ".jsonl":
-        with path.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(f"{some}\n" for some in lines)
+    if suffix == ".jsonl":
+        file.writelines(f"{some}\n".encode() for some in lines)
         return
     pa, parquet = require("pyarrow", "data"), require("pyarrow.parquet", "data")
     answers = [json.loads(line) for some in lines for line in some.split("\n")]
@@ -149,7 +181,7 @@ def _write(path: Path, lines: Iterable[str], table: Any) -> None:
     for name in answers[0]:
         values = [list(found.items()) if isinstance(found := answer[name], dict) else found for answer in answers]
         columns[_free(name, columns)] = pa.array(values, kinds[name])
-    parquet.write_table(pa.table(columns), path)
+    parquet.write_table(pa.table(columns), file)
 
 
 def _free(name: str, taken: Iterable[str]) -> str:
@@ -159,9 +191,9 @@ def _free(name: str, taken: Iterable[str]) -> str:
     return name
 
 
-def _join(parts: Sequence[Path], out: Path, suffix: str) -> None:
+def join_parts(parts: Sequence[Path], out: Path) -> None:
     """Write all parts into one file."""
-    if suffix == ".jsonl":
+    if out.suffix.lower() == ".jsonl":
         with written_whole(out) as whole, whole.open("wb") as file:
             for part in parts:
                 with part.open("rb") as source:
@@ -176,7 +208,7 @@ def _join(parts: Sequence[Path], out: Path, suffix: str) -> None:
 
 
 @contextmanager
-def _explained(out: Path) -> Iterator[None]:
+def explained_columns(out: Path) -> Iterator[None]:
     """Turn what pyarrow says of columns into a sentence."""
     try:
         yield

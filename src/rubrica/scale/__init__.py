@@ -1,0 +1,1 @@
+"""Work on many machines, by Ray: answers to many texts, a training on another machine."""

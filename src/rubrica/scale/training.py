@@ -1,0 +1,115 @@
+"""`rubrica train --ray`: a training on another machine of a Ray cluster.
+
+The command reads the data, sends it to a worker, and writes the model that comes back. A worker that dies is replaced,
+and its training starts anew. The worker takes as many threads as the command would, since the number is part of the
+result.
+
+`_train_here` is all that a worker does. A training by several workers needs another way to start it beside `_by_one`,
+such as Ray Train's TorchTrainer, which sets up `torch.distributed` before it calls a function in each worker.
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging.handlers import QueueHandler
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from rubrica import __version__
+from rubrica.artifact.fasttext_model import open_model
+from rubrica.artifact.folder import Artifact, save_artifact
+from rubrica.data.dataset import Dataset
+from rubrica.errors import ConfigError
+from rubrica.kernels import native
+from rubrica.learning.identity import run_record
+from rubrica.learning.output import check_output
+from rubrica.models.config import Config
+from rubrica.scale.cluster import check_version, cluster, explained
+from rubrica.vectors.word_vectors import Vectors
+
+_RETRIES = 3  # workers that may die; a training that needs too much memory kills each of them
+log = logging.getLogger("rubrica")
+Call = dict[str, Any]
+"""What `rubrica.train` is called with."""
+Result = tuple[Artifact, list[logging.LogRecord]]
+"""The model, and what the training logged."""
+
+
+def train_on_ray(
+    data: Dataset,
+    *,
+    out: Path | str,
+    config: Config,
+    vectors: str | Path | Vectors | None = None,
+    start: str | None = None,
+    time_budget: float | None = None,
+    workers: int = 1,
+) -> Artifact:
+    """Train on a worker of Ray, and save the model; the weights are those of `rubrica.train` on a machine of this kind.
+
+    Args:
+        data: What was read.
+        out: The new model folder, on this machine.
+        config: The settings.
+        vectors: As in `rubrica.train`.
+        start: A model to go on from, as there.
+        time_budget: Seconds that the training may take on the worker.
+        workers: How many train one model together.
+
+    Raises:
+        RubricaError: As in `rubrica.train`; if the cluster cannot be used; or if several workers are asked for and this
+            family is trained by one.
+    """
+    folder = check_output(out, resume=False, keeps=False)
+    run = run_record(data, config, vectors)
+    if workers > 1:
+        raise ConfigError(f"a {config.model.name} is trained by one worker; give --ray 1")
+    call: Call = {"data": data, "config": config, "time_budget": time_budget}
+    call["start"] = None if start is None else open_model(start)
+    if vectors is not None:
+        from rubrica.vectors.stored import load_vectors  # late: many trainings are given no vectors
+
+        call["vectors"] = vectors if isinstance(vectors, Vectors) else load_vectors(vectors)
+    threads = native.num_threads()
+    with cluster(threads) as ray, explained(ray):
+        artifact, records = _by_one(ray, call, threads)
+    for record in records:
+        if log.isEnabledFor(record.levelno):
+            log.handle(record)
+    artifact.metrics["run"] = run
+    save_artifact(artifact, folder)
+    return artifact
+
+
+def _by_one(ray: Any, call: Call, threads: int) -> Result:
+    """Start the training on one worker, which takes as many processors as there are threads, or a whole machine."""
+    room = max((node["Resources"].get("CPU", 1) for node in ray.nodes() if node["Alive"]), default=1)
+    task = ray.remote(_train_here).options(num_cpus=min(threads, int(room)), max_retries=_RETRIES)
+    return ray.get(task.remote(call, threads, __version__))
+
+
+def _train_here(call: Call, threads: int, version: str) -> Result:
+    """Train in this process."""
+    check_version(version)
+    os.environ["RUBRICA_THREADS"] = str(threads)
+    from rubrica.learning.train import train
+
+    with _kept_log() as records:
+        return train(**call).artifact, records
+
+
+@contextmanager
+def _kept_log() -> Iterator[list[logging.LogRecord]]:
+    """Keep what the block logs for a person, so that another process can show it."""
+    kept: SimpleQueue[logging.LogRecord] = SimpleQueue()
+    handler, records = QueueHandler(kept), list[logging.LogRecord]()
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield records
+    finally:
+        log.removeHandler(handler)
+        while not kept.empty():
+            records.append(kept.get())
