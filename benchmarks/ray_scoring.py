@@ -11,7 +11,9 @@ workers run in one cluster, in turn. Before each run a file of one text tells ho
 the ratio is of the seconds behind the start, and `ratio_whole` of all.
 
 On a machine that others use, two workers get less than twice the processors of one. So one and two plain processes do
-the same work in the same minutes, without Ray: `ratio_without_ray` is what the machine had to give.
+the same work in the same minutes, without Ray: `ratio_without_ray` is what the machine had to give. And processor
+seconds are counted, which depend less on others: `ratio_of_processor_seconds` is twice what one plain process takes,
+divided by what two workers and all processes of Ray take. Two idle processors could not do better than this.
 """
 
 import multiprocessing
@@ -21,6 +23,7 @@ import shutil
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -55,13 +58,29 @@ def make_texts(path, rows):
 
 
 def seconds_of(model, source, out, workers):
-    """How long the answers take on Ray."""
-    began = time.perf_counter()
-    answer_on_ray(model, str(source), f"{out}.parquet/", {}, workers=workers)
-    return time.perf_counter() - began
+    """Seconds and processor seconds of the answers on Ray."""
+    began, before = time.perf_counter(), processor_seconds()
+    used = dict(before)
+    # A worker is gone when all is done, so its seconds are read behind each part.
+    look = lambda _: used.update(processor_seconds())  # noqa: E731
+    answer_on_ray(model, str(source), f"{out}.parquet/", {}, workers=workers, advance=look)
+    seconds = time.perf_counter() - began
+    used.update(processor_seconds())
+    return seconds, sum(used.values()) - sum(before.values())
 
 
-def answer_share(model, source, out, share, shares, barrier):
+def processor_seconds():
+    """What this process and each process below it has used so far."""
+    import psutil  # Ray brings it
+
+    me, found = psutil.Process(), {}
+    for process in [me, *me.children(recursive=True)]:
+        with suppress(psutil.Error):  # it has just ended
+            found[process.pid] = sum(process.cpu_times()[:2])
+    return found
+
+
+def answer_share(model, source, out, share, shares, barrier, seconds):
     """Answer every second piece in this process, say, as a worker does."""
     storage, path = open_storage(str(source))
     classifier = rubrica.load(model)
@@ -73,28 +92,31 @@ def answer_share(model, source, out, share, shares, barrier):
         store=partial(store_part, (storage, str(out))), read=read,
     )  # fmt: skip
     barrier.wait()
+    began = time.process_time()
     for number in range(share, len(pieces), shares):
         for _ in answers(pa.Table.from_pylist([{"number": number} | asdict(pieces[number])])):
             pass
+    seconds.put(time.process_time() - began)
 
 
 def seconds_without_ray(model, source, out, processes):
-    """How long plain processes take for the answers, from when all of them have opened the model."""
+    """Seconds and processor seconds of plain processes, from when all of them have opened the model."""
     out.mkdir()
     context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(processes + 1)
+    barrier, seconds = context.Barrier(processes + 1), context.Queue()
     team = [
-        context.Process(target=answer_share, args=(model, source, out, share, processes, barrier))
+        context.Process(target=answer_share, args=(model, source, out, share, processes, barrier, seconds))
         for share in range(processes)
     ]
     for process in team:
         process.start()
     barrier.wait()
     began = time.perf_counter()
+    used = sum(seconds.get() for _ in team)
     for process in team:
         process.join()
         assert process.exitcode == 0
-    return time.perf_counter() - began
+    return time.perf_counter() - began, used
 
 
 def measure(folder, model, number, workers):
@@ -103,14 +125,16 @@ def measure(folder, model, number, workers):
     plain = seconds_without_ray(folder / "model", folder / "texts.parquet", folder / f"plain-{name}", workers)
     start = seconds_of(model, folder / "one.parquet", folder / f"start-{name}", workers)
     whole = seconds_of(model, folder / "texts.parquet", folder / name, workers)
-    names = [
-        sorted(path.name for path in place.glob("0*"))
-        for place in (folder / f"plain-{name}", folder / f"{name}.parquet")
-    ]
-    assert names[0] == names[1]
-    for place in (folder / f"plain-{name}", folder / f"{name}.parquet"):
+    places = folder / f"plain-{name}", folder / f"{name}.parquet"
+    ours, theirs = ([pq.read_metadata(path).num_rows for path in sorted(place.glob("0*"))] for place in places)
+    assert ours == theirs
+    for place in places:
         shutil.rmtree(place)
-    return {"start_seconds": start, "whole_seconds": whole, "without_ray_seconds": plain, "load": os.getloadavg()[0]}
+    names = "seconds", "processor_seconds"
+    found = {"start": start, "whole": whole, "without_ray": plain}
+    return {f"{run}_{name}": value for run, both in found.items() for name, value in zip(names, both, strict=True)} | {
+        "load": os.getloadavg()[0]
+    }
 
 
 def main():
@@ -128,11 +152,13 @@ def main():
                 for workers in (1, 2) if number % 2 else (2, 1):
                     runs[workers].append(measure(folder, model, number, workers))
                     print(workers, runs[workers][-1], flush=True)
+    pairs = list(zip(runs[1], runs[2], strict=True))
     ratios = {
-        "ratio": [work(one) / work(two) for one, two in zip(runs[1], runs[2], strict=True)],
-        "ratio_whole": [one["whole_seconds"] / two["whole_seconds"] for one, two in zip(runs[1], runs[2], strict=True)],
-        "ratio_without_ray": [
-            one["without_ray_seconds"] / two["without_ray_seconds"] for one, two in zip(runs[1], runs[2], strict=True)
+        "ratio": [work(one) / work(two) for one, two in pairs],
+        "ratio_whole": [one["whole_seconds"] / two["whole_seconds"] for one, two in pairs],
+        "ratio_without_ray": [one["without_ray_seconds"] / two["without_ray_seconds"] for one, two in pairs],
+        "ratio_of_processor_seconds": [
+            2 * one["without_ray_processor_seconds"] / work(two, "processor_seconds") for one, two in pairs
         ],
     }
     write_result(
@@ -155,9 +181,9 @@ def main():
     )
 
 
-def work(run):
+def work(run, what="seconds"):
     """The seconds behind the start."""
-    return run["whole_seconds"] - run["start_seconds"]
+    return run[f"whole_{what}"] - run[f"start_{what}"]
 
 
 if __name__ == "__main__":

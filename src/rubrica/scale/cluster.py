@@ -27,7 +27,7 @@ def cluster(workers: int | None) -> Iterator[Any]:
     """Yield the module `ray` with a cluster that is ready; one that is in use already stays as it is.
 
     Args:
-        workers: How many workers a cluster on this machine has room for at least.
+        workers: How many processors a cluster that starts on this machine has; None takes all of them.
 
     Raises:
         MissingExtraError: If Ray is not installed.
@@ -48,8 +48,7 @@ def cluster(workers: int | None) -> Iterator[Any]:
             if address and address != "local":
                 ray.init(address=address, **quiet)
             else:
-                cpus = max(workers or 1, len(os.sched_getaffinity(0)))
-                ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
+                ray.init(address="local", num_cpus=workers, include_dashboard=False, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         advice = "check RAY_ADDRESS and RAY_AUTH_MODE, or unset RAY_ADDRESS to work on this machine alone"
         raise RubricaError(f"Ray at {address or 'local'}: {_first_line(error)}; {advice}") from None

@@ -85,8 +85,8 @@ def train_on_ray(
 
 def _by_one(ray: Any, call: Call, threads: int) -> Result:
     """Start the training on one worker, which takes as many processors as there are threads, or a whole machine."""
-    room = max((node["Resources"].get("CPU", 1) for node in ray.nodes() if node["Alive"]), default=1)
-    task = ray.remote(_train_here).options(num_cpus=min(threads, int(room)), max_retries=_RETRIES)
+    room = max(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
+    task = ray.remote(_train_here).options(num_cpus=max(1, min(threads, room)), max_retries=_RETRIES)
     return ray.get(task.remote(call, threads, __version__))
 
 
