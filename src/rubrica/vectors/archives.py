@@ -34,8 +34,9 @@ def _open_zip(path: Path) -> IO[bytes]:
         archive = zipfile.ZipFile(path)
     except (ValueError, struct.error, NotImplementedError) as error:  # from a broken list of files
         raise zipfile.BadZipFile(f"no list of files: {error}") from error
-    # A Mac adds a folder of its own to each archive.
-    inside = [file for file in archive.infolist() if not file.is_dir() and not file.filename.startswith("__MACOSX/")]
+    # A Mac adds a folder of its own to each archive. `is_dir` fails where a broken archive has an empty name.
+    named = [(file.filename, file) for file in archive.infolist()]
+    inside = [file for name, file in named if not name.endswith("/") and not name.startswith("__MACOSX/")]
     if len(inside) != 1:
         names = ", ".join(file.filename for file in inside[:5]) + ", ..." * (len(inside) > 5)
         raise VectorsError(
