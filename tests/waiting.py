@@ -26,6 +26,6 @@ def kill_who_waits(mark, module):
     def kill():
         while not mark.exists() or not mark.read_text().endswith("\n"):
             time.sleep(0.05)
-        os.kill(int(mark.read_text()), signal.SIGKILL)
+        os.kill(int(mark.read_text().split()[0]), signal.SIGKILL)
 
     threading.Thread(target=kill, daemon=True).start()

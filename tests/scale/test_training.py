@@ -3,14 +3,17 @@
 import os
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from rubrica.artifact.folder import load_artifact
 from rubrica.data.dataset import Examples
 from rubrica.data.stored_texts import StoredTexts
 from rubrica.errors import ConfigError
 from rubrica.learning.train import train
 from rubrica.models.config import make_config
 from rubrica.scale.training import train_on_ray
+from settings import changed
 
 ray = pytest.importorskip("ray", reason="make ray installs Ray and runs these tests")
 from waiting import kill_who_waits, wait_to_be_killed  # noqa: E402 - it needs Ray
@@ -80,6 +83,27 @@ def test_a_worker_that_is_killed_is_replaced(family, tiny_news, tmp_path):
     killed, heir, *_ = mark.read_text().split()
     assert killed != heir
     check_same(tmp_path / "ray", tmp_path / "here")
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_two_workers_train_one_network(dies, tiny_news, tmp_path):
+    settings = ["model.name=gru", "model.with_linear=false", "model.hidden_size=8", "training.epochs=2"]
+    mark, config = tmp_path / "mark", changed(make_config(), [*settings, "data.validation_fraction=0.0"])
+    expected = train(tiny_news, config=config).artifact
+    data = tiny_news
+    if dies:
+        split = tiny_news.splits["train"]
+        waiting = Examples(Waiting(split.texts, mark, os.getpid()), split.labels)
+        data = replace(tiny_news, splits=tiny_news.splits | {"train": waiting})
+        kill_who_waits(mark, __name__)
+    found = train_on_ray(data, out=tmp_path / "ray", config=config, workers=2)
+    assert found.metrics["run"]["processes"] == 2
+    assert not dies or len(set(mark.read_text().split())) > 1
+    for name, tensor in load_artifact(tmp_path / "ray").tensors.items():
+        wanted = expected.tensors[name]
+        np.testing.assert_allclose(
+            tensor.astype(float), wanted.astype(float), atol=0.02 * abs(wanted).max(), err_msg=name
+        )
 
 
 def test_texts_on_disk_travel(tiny_news, tmp_path):

@@ -2,10 +2,7 @@
 
 The command reads the data, sends it to a worker, and writes the model that comes back. A worker that dies is replaced,
 and its training starts anew. The worker takes as many threads as the command would, since the number is part of the
-result.
-
-`_train_here` is all that a worker does. A training by several workers needs another way to start it beside `_by_one`,
-such as Ray Train's TorchTrainer, which sets up `torch.distributed` before it calls a function in each worker.
+result. Several workers train one network together, as under torchrun (`learning/together.py`), and share the threads.
 """
 
 import logging
@@ -15,13 +12,15 @@ from contextlib import contextmanager
 from logging.handlers import QueueHandler
 from pathlib import Path
 from queue import SimpleQueue
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from rubrica import __version__
 from rubrica.artifact.fasttext_model import open_model
 from rubrica.artifact.folder import Artifact, save_artifact
 from rubrica.data.dataset import Dataset
-from rubrica.errors import ConfigError
+from rubrica.environment import processes
+from rubrica.errors import ConfigError, require
 from rubrica.kernels import native
 from rubrica.learning.identity import run_record
 from rubrica.learning.output import check_output
@@ -64,8 +63,10 @@ def train_on_ray(
     """
     folder = check_output(out, resume=False, keeps=False)
     run = run_record(data, config, vectors)
-    if workers > 1:
+    if workers > 1 and not config.training.needs_torch:
         raise ConfigError(f"a {config.model.name} is trained by one worker; give --ray 1")
+    if workers > 1 and time_budget:
+        raise ConfigError("a time budget is for one worker; leave it out, or give --ray 1")
     call: Call = {"data": data, "config": config, "time_budget": time_budget}
     call["start"] = None if start is None else open_model(start)
     if vectors is not None:
@@ -73,12 +74,12 @@ def train_on_ray(
 
         call["vectors"] = vectors if isinstance(vectors, Vectors) else load_vectors(vectors)
     threads = native.num_threads()
-    with cluster(threads) as ray, explained(ray):
-        artifact, records = _by_one(ray, call, threads)
+    with cluster(max(threads, workers)) as ray, explained(ray):
+        artifact, records = _by_team(ray, call, threads, workers) if workers > 1 else _by_one(ray, call, threads)
     for record in records:
         if log.isEnabledFor(record.levelno):
             log.handle(record)
-    artifact.metrics["run"] = run
+    artifact.metrics["run"] = run | {"processes": workers}
     save_artifact(artifact, folder)
     return artifact
 
@@ -88,6 +89,32 @@ def _by_one(ray: Any, call: Call, threads: int) -> Result:
     room = max(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
     task = ray.remote(_train_here).options(num_cpus=max(1, min(threads, room)), max_retries=_RETRIES)
     return ray.get(task.remote(call, threads, __version__))
+
+
+def _by_team(ray: Any, call: Call, threads: int, workers: int) -> Result:
+    """Start the training on several workers, which Ray joins to a team of `torch.distributed`."""
+    run = require("ray.train", "ray")
+    torch = require("ray.train.torch", "ray")
+    queue = require("ray.util.queue", "ray").Queue()  # the first worker puts the model here
+    own = max(1, threads // workers)
+    given = {"call": ray.put(call), "threads": own, "version": __version__, "queue": queue}
+    with TemporaryDirectory() as folder:  # Ray keeps notes of the run
+        torch.TorchTrainer(
+            _train_in_team,
+            train_loop_config=given,
+            scaling_config=run.ScalingConfig(num_workers=workers, resources_per_worker={"CPU": own}),
+            run_config=run.RunConfig(storage_path=folder, failure_config=run.FailureConfig(max_failures=_RETRIES)),
+        ).fit()
+    artifact, records = queue.get(block=False)
+    return artifact, records
+
+
+def _train_in_team(given: dict[str, Any]) -> None:
+    import ray
+
+    artifact, records = _train_here(ray.get(given["call"]), given["threads"], given["version"])
+    if not processes()[0]:
+        given["queue"].put((artifact, records))
 
 
 def _train_here(call: Call, threads: int, version: str) -> Result:
