@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = (
     "README.md", "README.ru.md", "docs/accuracy.md", "docs/artifact.md", "docs/ladder.md", "docs/ladder.ru.md",
     "docs/guide.md", "docs/guide.ru.md", "docs/seminar.md", "docs/seminar.ru.md",
+    "docs/scaling.md", "docs/scaling.ru.md",
 )  # fmt: skip
 
 
@@ -256,6 +257,17 @@ def growth():
     return lines
 
 
+def large():
+    """20 million rows beside a million: microseconds a row, the ratio, and memory."""
+    lines = ["| | rows | us a row | ratio | memory, MB |", "|---|--:|--:|--:|--:|"]
+    for row in load("large")["rows"]:
+        ratio = f"{row['ratio']:.2f}" if "ratio" in row else "1"
+        lines.append(
+            f"| {row['command']} | {row['rows']:,} | {row['us_a_row']:.1f} | {ratio} | {row['peak_mb']:,.0f} |"
+        )
+    return lines
+
+
 TABLES = {
     "accuracy": accuracy,
     "accuracy_over_time": accuracy_over_time,
@@ -264,6 +276,7 @@ TABLES = {
     "first_screen": first_screen,
     "growth": growth,
     "ladder": ladder,
+    "large": large,
     "seminar": seminar,
     "seminar_spread": seminar_spread,
     "seminar_step": seminar_step,
