@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from rubrica.environment import processes
 from rubrica.errors import ConfigError, DataError
 
 WAYS = ("error", "skip", "report")
@@ -47,7 +48,7 @@ class BadRows:
         self.count += 1
         if len(self.first) < _SHOWN:
             self.first.append(str(error))
-        if self.way == "report":
+        if self.way == "report" and not processes()[0]:  # of a team that trains one model, one process writes
             mode = "a" if self.report else "w"
             self.report = self.report or Path(f"{Path(error.path).name}.bad-rows.jsonl")
             record = {"file": error.path, "line": error.line, "problem": error.problem, "row": row}
