@@ -71,7 +71,8 @@ struct Matrix {
   // Lays the rows out as numbers. They hold their norms: the product is rounded before it is added, here as there.
   // Two calls that do it at once both do it, and one throws its rows away: a lock might be held in a forked child.
   void expand(int64_t rows) const {
-    std::unique_ptr<float[]> made(new float[static_cast<size_t>(rows * D)]);  // make_unique would write zeros first
+    std::unique_ptr<float[]> made(new (std::nothrow) float[static_cast<size_t>(rows * D)]);  // without zeros
+    if (made == nullptr) return;
     for (int64_t row = 0; row < rows; row++) dsub == 2 && D % 2 == 0 ? put_pairs(row, made.get()) : put(row, made.get());
     float* none = nullptr;
     if (expanded.compare_exchange_strong(none, made.get(), std::memory_order_acq_rel)) (void)made.release();

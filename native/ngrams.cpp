@@ -141,7 +141,8 @@ class Documents {
  public:
   Documents(int parts, size_t most) : tables_(parts), most_(most) {}
 
-  void add(const Texts& texts, int64_t* sizes) {
+  // Says whether keys were dropped so far.
+  bool add(const Texts& texts, int64_t* sizes) {
     const int parts = static_cast<int>(tables_.size());
     std::vector<std::vector<uint32_t>> keys(parts * parts);  // of a thread's texts, for the owner of a part
     parallel(parts, [&](int thread) {
@@ -159,6 +160,7 @@ class Documents {
       for (int thread = 0; thread < parts; thread++) tables_[part].add(keys[thread * parts + part]);
     });
     if (used() > most_) drop();
+    return dropped_;
   }
 
   // How many keys were in at least `least` texts; they are written where there is a place for them.
@@ -190,7 +192,8 @@ class Documents {
       for (const Slot& slot : table.slots) of_count[std::min(slot.count, kTold)]++;
     uint32_t least = 1;
     for (size_t left = used(); least < kTold && 2 * left > most_; least++) left -= of_count[least];
-    parallel(static_cast<int>(tables_.size()), [&](int part) { tables_[part].keep(least); });
+    for (Table& table : tables_) table.keep(least);  // one by one: while one is made anew, it is there twice
+    dropped_ = true;
   }
 
   struct Slot {
@@ -222,15 +225,19 @@ class Documents {
         if (slot.count) find(slot.key) = slot;
     }
     void keep(uint32_t least) {
-      std::vector<Slot> old(slots.size());
-      old.swap(slots);
       used = 0;
+      for (const Slot& slot : slots) used += slot.count >= least;
+      size_t size = 1 << 10;
+      while (size < 2 * used) size *= 2;
+      std::vector<Slot> old(size);
+      old.swap(slots);
       for (const Slot& slot : old)
-        if (slot.count >= least) find(slot.key) = slot, used++;
+        if (slot.count >= least) find(slot.key) = slot;
     }
   };
   std::vector<Table> tables_;
   size_t most_;
+  bool dropped_ = false;
 };
 
 // Sorted keys; those that begin with the bits b stand at [starts[b], starts[b + 1]).
@@ -276,14 +283,13 @@ RUBRICA_API int64_t rubrica_documents_end(void* documents) try {
   return 0;
 } RUBRICA_CATCH
 
-// Counts N more texts. `sizes` (N,) comes back: how many different features each has.
+// Counts N more texts. `sizes` (N,) comes back: how many different features each has. Says whether any were dropped.
 RUBRICA_API int64_t rubrica_documents_add(void* documents, int lowercase, int word_ngrams, int char_ngrams,
                                           int64_t max_tokens, int64_t N, const uint8_t* texts, const int64_t* starts,
                                           const int64_t* ends, const uint8_t* kinds, const int32_t* lower,
                                           int64_t num_kinds, int64_t* sizes) try {
   const Texts all{lowercase, word_ngrams, char_ngrams, max_tokens, N, texts, starts, ends, {kinds, lower, num_kinds}};
-  static_cast<Documents*>(documents)->add(all, sizes);
-  return 0;
+  return static_cast<Documents*>(documents)->add(all, sizes);
 } RUBRICA_CATCH
 
 // Returns how many features are in at least `least` texts, and writes keys and counts unless they are null.

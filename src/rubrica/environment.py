@@ -7,8 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from rubrica.errors import ConfigError
 from rubrica.files import cache_folder
 from rubrica.kernels import native
+
+_TEAM = [(0, 1)]
 
 
 def describe() -> dict[str, Any]:
@@ -24,10 +27,29 @@ def describe() -> dict[str, Any]:
 
 
 def processes() -> tuple[int, int]:
-    """The number of this process among those that train together, and how many there are, as torchrun says."""
-    count, number = (os.environ.get(name, "") for name in ("WORLD_SIZE", "RANK"))
-    if not (count.isdecimal() and number.isdecimal() and int(number) < int(count)):
+    """The number of this process among those that train one network together, and how many they are."""
+    return _TEAM[0]
+
+
+def join_processes(number: int, count: int) -> None:
+    """Let `processes` say this from now on: the first one writes and prints, and all share what they learn from."""
+    _TEAM[0] = number, count
+
+
+def torchrun_processes() -> tuple[int, int]:
+    """What torchrun says in this process's environment variables; 0 and 1 where it did not start the process.
+
+    Raises:
+        ConfigError: If only one of the two variables is set, or they do not fit.
+    """
+    number, count = (os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE"))
+    if not (number or count):
         return 0, 1
+    if not (count.isdecimal() and number.isdecimal() and int(number) < int(count)):
+        problem = (
+            f"RANK is {number!r:.20} and WORLD_SIZE {count!r:.20}, expected whole numbers, the first below the second"
+        )
+        raise ConfigError(f"{problem}; start the command with torchrun, or unset both")
     return int(number), int(count)
 
 

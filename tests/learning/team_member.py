@@ -6,12 +6,13 @@ A case is a name and settings. Each process writes OUT/NAME-NUMBER.npz with the 
 """
 
 import json
+import logging
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from rubrica.environment import processes
+from rubrica.environment import join_processes, processes, torchrun_processes
 from rubrica.learning import loop
 from rubrica.learning import train as train_room
 from rubrica.models.config import make_config
@@ -20,6 +21,8 @@ from settings import changed
 
 def main():
     data, out, cases = map(Path, sys.argv[1:])
+    logging.basicConfig(level=logging.INFO)
+    join_processes(*torchrun_processes())
     loop.WINDOW = 1  # every update is recorded
     train_room.baseline_scores = lambda *_: {}  # a bag to compare with takes most of the time
     for name, settings in json.loads(cases.read_text()).items():

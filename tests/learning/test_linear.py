@@ -3,6 +3,7 @@
 import math
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -25,7 +26,7 @@ from rubrica.models import linear
 from rubrica.models.config import load_recipe, make_config
 from rubrica.models.storage import STORAGES
 from rubrica.scoring.tasks import task_of
-from rubrica.text.ngrams import Ngrams, features
+from rubrica.text.ngrams import DocumentCounter, Ngrams, features
 from settings import changed
 
 
@@ -302,3 +303,25 @@ def test_the_bar_knows_how_far_it_is(data, monkeypatch):
     fitted = fit(texts, rows, targets, 4, NGRAMS, cost=0.3, passes=100)
     assert bars == [100 * 4]  # slices of 160 texts
     assert len(notes) == 4 * len(fitted.slopes)
+
+
+@pytest.mark.parametrize("lists", [False, True])
+def test_features_that_were_dropped_and_came_again_weigh_what_they_should(tiny_news, monkeypatch, lists):
+    """More features than are counted: the counts of rare ones are too small, the weights of the kept ones are not."""
+    made = tiny_news.splits["train"]
+    texts = [f"{text} rare{i} other{i % 40}" for i, text in enumerate(made.texts)]
+    labels = [[label, "World"] if lists and label != "World" else [label] for label in made.labels]
+    task = task_of(list(tiny_news.task.labels), lists=lists)
+    examples = Examples(texts, labels if lists else made.labels)
+    data = replace(tiny_news, splits={"train": examples}, task=task)
+    config = RECIPE.replace(data={"validation_fraction": 0.0})
+    monkeypatch.setattr(linear_training, "_KEPT", 1.0)
+    monkeypatch.setattr(linear_training, "_STRETCH", 16)
+    expected = learn(data, config).artifact.tensors
+    monkeypatch.setattr(linear_training, "DocumentCounter", partial(DocumentCounter, most=1500))
+    with np.errstate(all="raise"):
+        found = learn(data, config).artifact.tensors
+    known = dict(zip(expected["linear.keys"].tolist(), expected["linear.idf"].tolist(), strict=True))
+    assert 100 < len(found["linear.keys"]) < len(known)
+    for key, weight in zip(found["linear.keys"].tolist(), found["linear.idf"].tolist(), strict=True):
+        assert weight == pytest.approx(known[key], rel=1e-6)

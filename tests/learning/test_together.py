@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from rubrica.kernels import native
 MEMBER = Path(__file__).with_name("team_member.py")
 QUICK = [
     "training.batch_size=31", "training.epochs=2", "model.hidden_size=8", "model.embedding_dim=6",
-    "training.dropout=0.2", "training.word_dropout=0.1", "training.lr=0.003",
+    "training.dropout=0.2", "training.word_dropout=0.1", "training.lr=0.003", "training.storage=float32",
 ]  # fmt: skip
 MORE = {
     "cnn": ["model.mask_padding=false", "training.adversarial=0.0", "training.label_smoothing=0.0"],
@@ -32,6 +33,7 @@ MORE = {
 }
 UNJUDGED = ["data.validation_fraction=0.0"]  # else a factor of the weights is what few held-out texts say
 CASES = {name: [*settings, *QUICK, *UNJUDGED, *MORE[name]] for name, settings in NETWORKS.items()}
+CASES["some-alone"] = [*NETWORKS["kim"], *QUICK, *UNJUDGED, "training.batch_size=53"]  # a batch of one text is left
 CASES["judged"] = ["model.name=gru", *QUICK, "training.patience=1", "training.epochs=6"]
 
 
@@ -57,9 +59,11 @@ def start(count, arguments, **environment):
     everyone = os.environ | environment | {"PYTHONPATH": path}
     if count > 1:
         everyone |= {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    command = [sys.executable, *map(str, arguments)]
+    command = [sys.executable, "-W", "error:::torch", *map(str, arguments)]
     return [
-        subprocess.Popen(command, env=everyone | {"RANK": str(number)}, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            command, env=everyone | ({"RANK": str(number)} if count > 1 else {}), stderr=subprocess.PIPE, text=True
+        )
         for number in range(count)
     ]
 
@@ -120,11 +124,30 @@ def test_a_team_that_was_killed_goes_on(tmp_path, data):
         process.kill()
         process.communicate()
     assert listed.exists()
-    run(2, folder, data, cases)
+    said = run(2, folder, data, cases)
+    assert all("goes on from" in text for text in said)
     for number in range(2):
         expected, found = (read(tmp_path / name, "gru", number) for name in ("whole", "killed"))
         assert all(tensor.tobytes() == expected[0][name].tobytes() for name, tensor in found[0].items())
         assert found[1] == expected[1]
+
+
+def test_processes_of_another_training_are_told_apart(tmp_path, data):
+    (tmp_path / "cases.json").write_text(json.dumps({"gru": [*NETWORKS["gru"], *QUICK]}))
+    other = tmp_path / "other"
+    shutil.copytree(data, other)
+    lines = (other / "train.csv").read_text().splitlines(keepends=True)
+    (other / "train.csv").write_text("".join([lines[0], *lines[:0:-1]]))  # the same rows in another order
+    port = str(free_port())
+    team = []
+    for number, folder in enumerate((data, other)):
+        (tmp_path / str(number)).mkdir()
+        arguments = [MEMBER, folder, tmp_path / str(number), tmp_path / "cases.json"]
+        more = {"WORLD_SIZE": "2", "RANK": str(number), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        team += start(1, arguments, **more)
+    for process in team:
+        assert "has other texts than process" in process.communicate(timeout=300)[1]
+        assert process.returncode != 0
 
 
 def torchrun(*arguments):

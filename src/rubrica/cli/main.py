@@ -103,11 +103,9 @@ def rubrica(context: click.Context, quiet: bool) -> None:
             self.stream = sys.stderr
             super().emit(record)
 
-    from rubrica.environment import processes
-
     logger = logging.getLogger("rubrica")
     logger.handlers = [Stderr()]
-    logger.setLevel(logging.ERROR if quiet or processes()[0] else logging.INFO)
+    logger.setLevel(logging.ERROR if quiet else logging.INFO)
 
 
 for _command in (data, vectors, compare, export, convert, quantize):
@@ -197,14 +195,20 @@ def train(
     A training that is killed goes on from its last checkpoint, in OUT.checkpoint, when the same command is run again,
     and ends with the same weights.
     """
+    import logging
+
     from rubrica.data.dataset import read_dataset
     from rubrica.data.layout import GIVEN_BY_USER
 
     columns = {name: flags.pop(name) for name in GIVEN_BY_USER}
     config = _read_settings(**flags, start=start)
+    from rubrica.environment import join_processes, processes, torchrun_processes
     from rubrica.learning.checkpoint import EVERY
     from rubrica.learning.output import check_output
 
+    join_processes(*torchrun_processes())
+    if processes()[0]:  # the first process tells how it goes
+        logging.getLogger("rubrica").setLevel(logging.ERROR)
     if ray is not None and (resume or checkpoint_every is not None):
         raise click.UsageError("a training on Ray keeps no checkpoints; leave --resume and --checkpoint-every out")
     folder = check_output(out, resume=resume, keeps=not time_budget and ray is None)  # before the data is read

@@ -17,13 +17,14 @@ from torch import Tensor, nn
 
 from rubrica.config.groups import AdamTraining, Training
 from rubrica.corpus.corpus import Split
+from rubrica.environment import processes
 from rubrica.errors import ConfigError
 from rubrica.kernels.learn import Lesson
 from rubrica.learning.device_split import MOST_IDS, Batch, DeviceBatch, DeviceSplit
 from rubrica.models.config import Config
 from rubrica.networks.embedding import KernelAdam, TableAdam, clip_scale, uses_kernels
 from rubrica.networks.network import TextNetwork
-from rubrica.networks.team import add_up, local_device, team
+from rubrica.networks.team import add_up, local_device
 from rubrica.scoring.task import Rows, Task
 from rubrica.text.batching import iter_rows, pad_batch
 
@@ -186,7 +187,7 @@ def compute_logits(network: TextNetwork, split: Split, rows: Rows, config: Confi
     order, batch_size, masked = np.arange(len(rows)), config.training.batch_size, config.model.masks_padding
     if masked:  # then a text may be read in any company: with texts of similar length
         order, batch_size = np.argsort(split.tokens.lengths_of(rows), kind="stable"), max(batch_size, _EVALUATED)
-    number, count = team()
+    number, count = processes()
     result, device = network.head.weight.new_zeros(len(rows), network.head.out_features), network.head.weight.device
     for batch in list(iter_rows(order, batch_size))[number::count]:  # the other processes read the others
         ids, lengths, _, _ = to_tensors(split, rows[batch], device)

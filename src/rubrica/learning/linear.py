@@ -196,7 +196,7 @@ def _read(
     if not len(keys):  # no text has a token; a model has a feature all the same
         keys, documents = np.zeros(1, np.uint32), np.ones(1, np.uint32)
     numbers, by_number = _number(keys, documents, num_texts)
-    idf = (np.log((1 + num_texts) / (1 + by_number)) + 1).astype(np.float32)
+    idf = _idf(by_number, num_texts)
     entries = Entries(places, sizes, make_array(total, np.uint32), make_array(total, np.float32))
     index = index_keys(keys, numbers)
 
@@ -208,14 +208,25 @@ def _read(
 
     if model.class_information:
         counts, shares = np.zeros((len(keys), task.num_classes), np.uint32), np.zeros(task.num_classes)
+        exact = np.zeros((len(keys), 1), np.uint32)
         for here, into in read_features():
+            if counter.has_dropped:  # then the counts of rare features are too small, and shares would be above 1
+                count_classes(into, np.arange(len(into.sizes)), np.zeros(len(into.sizes), np.int64), exact)
             owners, classes = task.pairs(targets[here])
             count_classes(into, owners, classes, counts)
             shares += np.bincount(classes, minlength=task.num_classes)
+        if counter.has_dropped:
+            by_number = exact[:, 0]
+            idf = _idf(by_number, num_texts)
         idf *= _information(task, counts, by_number, shares / num_texts)
     for _ in read_features():
         pass
     return keys, idf, numbers, entries
+
+
+def _idf(documents: NDArray[np.uint32], num_texts: int) -> NDArray[np.float32]:
+    """The weight of features by the number of texts that each is in, (F,)."""
+    return (np.log((1 + num_texts) / (1 + documents)) + 1).astype(np.float32)
 
 
 def _number(

@@ -10,21 +10,26 @@ Letters: U distinct words of a batch, E numbers in a word vector.
 """
 
 import copy
+import json
 import logging
 import math
 import time
 from collections.abc import Callable, Iterator
 from statistics import fmean
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 import torch
 from jaxtyping import Float
 from msgspec import Meta
+from numpy.typing import NDArray
 from torch import Tensor
 
+from rubrica import __version__
 from rubrica.corpus.corpus import Split
+from rubrica.environment import processes
+from rubrica.kernels import native
 from rubrica.learning import together
 from rubrica.learning.backend import Backend, as_array, choose_backend
 from rubrica.learning.checkpoint import Saved, State
@@ -59,7 +64,7 @@ def fit(network: TextNetwork, job: Job, validate: Callable[[], Report] | None = 
                     run.judged(epoch, run.history.validated(job.title, epoch, validate()))
                     run.started += time.perf_counter() - began
                 job.stage.offer(run.state, is_last=run.place.epoch >= run.num_epochs)
-    except KeyboardInterrupt:  # never in a team, see `join_team`
+    except KeyboardInterrupt:
         run.collect()
         run.history.interrupted = True
     run.history.train_seconds = time.perf_counter() - run.started
@@ -101,7 +106,21 @@ class _Run:
         self.started = time.perf_counter()
         if saved := job.stage.take():
             self._go_on(saved)
-        together.check_same(self.history.steps, backend.device)
+        if processes()[1] > 1:
+            together.check_same(self._what())
+
+    def _what(self) -> dict[str, Any]:
+        """What all processes of a team must have alike."""
+        split, job = self.job.split, self.job
+        texts: list[NDArray[Any]] = [job.rows, split.tokens.lengths, split.tokens.ids, split.targets]
+        return {
+            "Rubrica": __version__,
+            "kind of processor": native.describe(),
+            "settings": json.dumps(job.config.to_dict(), sort_keys=True),
+            "texts": together.digest(texts if split.weights is None else [*texts, split.weights]),
+            "start": together.digest(as_array(tensor) for tensor in self.network.state_dict().values()),
+            "update to go on from": self.history.steps,
+        }
 
     @property
     def history(self) -> History:

@@ -10,6 +10,7 @@ import numpy as np
 from rubrica.config.groups import AdamTraining, DescentTraining, SgdTraining
 from rubrica.corpus.corpus import Split
 from rubrica.data.stored_texts import take_texts
+from rubrica.environment import processes
 from rubrica.errors import RubricaError
 from rubrica.learning.bag import train_bag
 from rubrica.learning.budget import Trial, choose_length, fits_beside, limit_steps
@@ -46,6 +47,8 @@ def train_member(job: Job) -> Trained:
     if job.checkpoints is not None:
         job = replace(job, stage=job.checkpoints.stage(job.title))
     trained = _TRAINERS[type(job.config.training)](job)
+    if trained.history.interrupted and processes()[1] > 1:
+        raise KeyboardInterrupt  # none of a team can go on alone
     if not all(np.isfinite(tensor).all() for tensor in trained.tensors.values()):
         if job.checkpoints is not None:
             job.checkpoints.discard()  # it would diverge once more
@@ -84,6 +87,8 @@ def train_members(job: Job, *, plan: bool = True) -> Fitted:
     try:
         return _train_first(job, trial, beside)
     except KeyboardInterrupt:  # before its first update
+        if processes()[1] > 1:
+            raise
         history.interrupted = True
         return beside
 

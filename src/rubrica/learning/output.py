@@ -50,7 +50,8 @@ def finished(out: Path, record: dict[str, Any]) -> Artifact | None:
     if artifact.metrics.get("interrupted"):
         return None
     log.info("%s: is trained already", out)
-    remove_checkpoints(folder_of(out))  # the run was killed just before it did this
+    if not processes()[0]:
+        remove_checkpoints(folder_of(out))  # the run was killed just before it did this
     return artifact
 
 

@@ -7,20 +7,24 @@ process to the bit, so each takes the same step. Of the word vectors only the ro
 Letters: U distinct words of a process's part, W distinct words of the batch, E numbers in a word vector.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from jaxtyping import Float, Int
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rubrica.corpus.corpus import Split
+from rubrica.environment import processes
 from rubrica.errors import RubricaError
 from rubrica.learning.backend import Backend
 from rubrica.learning.device_split import DeviceBatch
 from rubrica.networks.embedding import WordTable, uses_kernels
-from rubrica.networks.team import Part, team
+from rubrica.networks.team import Part
 from rubrica.scoring.task import Rows
 
 
@@ -56,7 +60,7 @@ def send(backend: Backend, split: Split, batches: Sequence[Rows]) -> Iterator[Ba
 
     A batch of fewer texts than there are processes is not shared: all do the same work.
     """
-    number, count = team()
+    number, count = processes()
     if count == 1:
         yield from backend.send(split, batches, [1] * len(batches))
         return
@@ -123,7 +127,7 @@ def _add_up_rows(table: WordTable) -> None:
 
 def _gathered(words: Int[Tensor, " U"]) -> Int[Tensor, " all"]:
     """The words of all processes, one after the other."""
-    _, count = team()
+    _, count = processes()
     sizes = [words.new_zeros(1) for _ in range(count)]
     dist.all_gather(sizes, words.new_tensor([len(words)]))
     lengths = torch.cat(sizes).tolist()
@@ -134,20 +138,33 @@ def _gathered(words: Int[Tensor, " U"]) -> Int[Tensor, " all"]:
     return torch.cat([part[:length] for part, length in zip(found, lengths, strict=True)])
 
 
-def check_same(steps: int, device: torch.device) -> None:
-    """Make sure that all processes begin at the same update.
+def check_same(what: Mapping[str, Any]) -> None:
+    """Make sure that all processes begin the same training at the same update.
+
+    Args:
+        what: By name what has to be the same; for pickle, and short.
 
     Raises:
-        RubricaError: If they do not.
+        RubricaError: If it is not.
     """
-    _, count = team()
+    number, count = processes()
     if count == 1:
         return
-    found = [torch.zeros(1, dtype=torch.int64, device=device) for _ in range(count)]
-    dist.all_gather(found, torch.full((1,), steps, dtype=torch.int64, device=device))
-    places = sorted({int(step) for step in found})
-    if len(places) > 1:
-        raise RubricaError(
-            f"the processes go on from different updates ({', '.join(map(str, places))}); all of them have to see the"
-            " same OUT.checkpoint: put --out on a disk that the machines share, or remove the checkpoints"
-        )
+    found: list[Any] = [None] * count
+    dist.all_gather_object(found, dict(what))
+    for name, value in what.items():
+        others = [other for other, theirs in enumerate(found) if theirs.get(name) != value]
+        if others:
+            raise RubricaError(
+                f"process {number} has other {name} than process {others[0]} ({value}, there"
+                f" {found[others[0]].get(name)}); give all the same data, settings and Rubrica, and put --out on a disk"
+                " that the machines share"
+            )
+
+
+def digest(arrays: Iterable[NDArray[Any]]) -> str:
+    """What tells arrays from others."""
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()[:16]

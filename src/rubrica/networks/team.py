@@ -8,16 +8,20 @@ Letters: B texts of a process, F features of a text.
 """
 
 import os
-import signal
-from typing import NamedTuple
+from datetime import timedelta
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
-from rubrica.environment import processes
+from rubrica.environment import join_processes, processes
+from rubrica.errors import ConfigError, RubricaError
+
+_PATIENCE = timedelta(hours=2)  # a process may read large data, or download vectors, while the others wait
 
 
 class Part(NamedTuple):
@@ -35,27 +39,49 @@ class Part(NamedTuple):
 
 
 def join_team() -> None:
-    """Meet the other processes; Ctrl-C ends all of them from then on, since none can go on alone."""
+    """Meet the other processes of `environment.processes`, or those that the caller has met already.
+
+    Raises:
+        RubricaError: If they do not come.
+    """
     if dist.is_initialized():
+        join_processes(dist.get_rank(), dist.get_world_size())
         return
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def team() -> tuple[int, int]:
-    """The number of this process in the team, and how many there are; 0 and 1 where there is none."""
-    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    number, count = processes()
+    on_gpus = torch.cuda.is_available() and dist.is_nccl_available()
+    if on_gpus:
+        torch.cuda.set_device(local_device())
+    try:
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if on_gpus else "gloo", rank=number, world_size=count, timeout=_PATIENCE
+        )
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise RubricaError(
+            f"process {number} of {count} cannot meet the others ({reason}); start all with torchrun"
+        ) from None
 
 
 def add_up(numbers: Tensor) -> None:
-    """Numbers of all processes in place of this one's."""
-    if team()[1] > 1:
+    """Add up a tensor over all processes, in place."""
+    if processes()[1] > 1:
         dist.all_reduce(numbers)
 
 
 def local_device() -> int:
-    """The accelerator of this process among those of its machine."""
-    return int(os.environ.get("LOCAL_RANK", 0)) if processes()[1] > 1 else 0
+    """The accelerator of this process among those that it sees.
+
+    Raises:
+        ConfigError: If another process has taken it.
+    """
+    if processes()[1] == 1:
+        return 0
+    own, count = int(os.environ.get("LOCAL_RANK", 0)), torch.cuda.device_count()
+    if count <= 1:  # each process may be shown its own
+        return 0
+    if own >= count:
+        raise ConfigError(f"process {own} of this machine has no GPU, it has {count}; give --nproc-per-node {count}")
+    return own
 
 
 def dropped(features: Float[Tensor, "B F"], share: float, part: Part | None) -> Float[Tensor, "B F"]:
@@ -82,7 +108,22 @@ def normalized(norm: nn.Module, x: Float[Tensor, "N F"], part: Part | None) -> F
     return (x - mean) * (variance + norm.eps).rsqrt() * norm.weight + norm.bias
 
 
-def _sum_everywhere(numbers: Float[Tensor, " F"]) -> Float[Tensor, " F"]:
-    from torch.distributed.nn.functional import all_reduce  # with a derivative; late: it warns where there is no team
+class _Sum(torch.autograd.Function):
+    """The sum over all processes, and of its gradients too."""
 
-    return all_reduce(numbers)  # type: ignore[no-untyped-call]
+    @staticmethod
+    def forward(ctx: Any, numbers: Tensor) -> Tensor:
+        total = numbers.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone()
+        dist.all_reduce(total)
+        return total
+
+
+def _sum_everywhere(numbers: Float[Tensor, " F"]) -> Float[Tensor, " F"]:
+    return _Sum.apply(numbers)  # type: ignore[no-untyped-call]

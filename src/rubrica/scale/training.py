@@ -112,6 +112,9 @@ def _by_team(ray: Any, call: Call, threads: int, workers: int) -> Result:
 def _train_in_team(given: dict[str, Any]) -> None:
     import ray
 
+    from rubrica.networks.team import join_team
+
+    join_team()
     artifact, records = _train_here(ray.get(given["call"]), given["threads"], given["version"])
     if not processes()[0]:
         given["queue"].put((artifact, records))

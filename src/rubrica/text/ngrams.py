@@ -24,7 +24,7 @@ from rubrica.text.tokens import PackedTexts, prepare, unicode_tables
 
 MAX_TOKENS = 1 << 16  # the rest of a text is not read; these are the first half of a long book
 MAX_CHARACTERS = 1 << 20  # a second limit, since one token may be as long as the file; 16 characters for each token
-_MOST_KEYS = 1 << 25  # that are counted: 0.6 GB at most, of some million texts
+_MOST_KEYS = 3 << 23  # of some million texts; twice as many slots of 8 bytes, and one table once more while it shrinks
 _TOLD = 1 << 10  # counts that are told apart where the rarest keys are dropped
 _TEXTS_PER_THREAD = 64  # fewer are not worth a thread
 _MARK = 0x110000  # stands before and behind a token; no character has this code point
@@ -90,6 +90,7 @@ class DocumentCounter:
 
     def __init__(self, ngrams: Ngrams, threads: int, *, most: int = _MOST_KEYS) -> None:
         self.ngrams, self.threads, self.most = ngrams, threads, most
+        self.has_dropped = False
         self._counter: Counter[int] = Counter()
         if native.library() is not None:
             self._handle = call("documents_start", threads, most)
@@ -108,13 +109,14 @@ class DocumentCounter:
                 self._drop()
             return sizes
         data, starts, ends, _ = prepare(_beginnings(texts), self.ngrams.lowercase)
-        call("documents_add",
+        self.has_dropped = bool(call("documents_add",
             self._handle, *self.ngrams, MAX_TOKENS, len(texts), data, starts, ends,
             *unicode_tables(data), sizes,
-        )  # fmt: skip
+        ))  # fmt: skip
         return sizes
 
     def _drop(self) -> None:
+        self.has_dropped = True
         of_count = np.bincount(np.minimum(list(self._counter.values()), _TOLD))
         least, left = 1, len(self._counter)
         while least < _TOLD and 2 * left > self.most:
