@@ -8,6 +8,7 @@ there is one. Mend the reader, and keep the input in `corpus/csv`, where the usu
 
 import logging
 import os
+import shutil
 import sys
 import tempfile
 import traceback
@@ -60,7 +61,8 @@ def main():
         sys.exit(__doc__)
     name, seconds = sys.argv[1], int(sys.argv[2])
     findings = OUT / f"{name}-findings"
-    findings.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(findings, ignore_errors=True)  # of the last run
+    findings.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as folder:
         child = os.fork()
         if not child:

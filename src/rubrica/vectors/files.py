@@ -66,6 +66,7 @@ def _read_text(file: IO[bytes], layout: Layout, path: Path, block_bytes: int) ->
     """Read all lines below the header."""
     dim, count = layout.dim, layout.count
     line, seen = 1 if count is None else 2, 0
+    blank = 0  # the first of the blank lines that end a block: they may end the file alone
     words: list[str] = []
     parts = [np.empty((0, dim), np.float32)]
     while block := file.read(block_bytes) + (tail := file.readline(_LINE_BYTES)):
@@ -73,6 +74,8 @@ def _read_text(file: IO[bytes], layout: Layout, path: Path, block_bytes: int) ->
             problem = f"a line of more than {_LINE_BYTES >> 20} MB, expected a word and its numbers"
             raise VectorsError(path, problem, line=line + block.count(b"\n"))
         _check_size(seen := seen + len(block), path)
+        if blank and block.strip():
+            raise VectorsError(path, f"0 numbers, expected {dim} {layout.why}", line=blank)
         if line == 1 and (layout.has_runs or layout.separator == b"\t"):  # gensim, which keeps it, cannot read these
             block = block.removeprefix(_BOM)
         if layout.has_runs:
@@ -80,7 +83,10 @@ def _read_text(file: IO[bytes], layout: Layout, path: Path, block_bytes: int) ->
         some, part = _parse_fast(block, dim, layout.separator) or _parse_carefully(block, layout, line, path)
         words += some
         parts.append(part)
+        body = block.rstrip()
+        behind = line + body.count(b"\n") + bool(body)
         line += block.count(b"\n")
+        blank = blank or (behind if behind < line else 0)
     if count is not None and len(words) < count:
         raise VectorsError(path, f"{len(words)} words, the header says {count}; the file is cut off, download it again")
     if count is not None and len(words) > count:
@@ -131,7 +137,7 @@ def _parse_fast(block: bytes, dim: int, separator: bytes = b" ") -> Table | None
 def _parse_carefully(block: bytes, layout: Layout, line: int, path: Path) -> Table:
     """Read line by line: a word may hold spaces, and an error names the first wrong line."""
     dim, separator = layout.dim, layout.separator
-    lines = block.rstrip(b"\r\n").split(b"\n") if block.strip() else []
+    lines = block.rstrip().split(b"\n") if block.strip() else []
     words: list[str] = []
     rows = [np.empty((0, dim), np.float32)]  # room for a row is taken when its numbers are there
     for row, text in enumerate(lines):
