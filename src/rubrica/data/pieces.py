@@ -31,12 +31,14 @@ class Piece:
     """Some rows of a file.
 
     Args:
-        place: The file.
+        place: The file, the same from any folder.
+        name: The file as the user calls it.
         first: The first row, from 0.
         last: The row behind the last; None reads to the end.
     """
 
     place: Place
+    name: str
     first: int = 0
     last: int | None = None
 
@@ -89,9 +91,10 @@ def _stamp(file: Place) -> Any:
 
 def _cut_file(rows: int, batch: int, file: Place) -> list[Piece]:
     """The pieces of one file; a Parquet file is cut where its row groups begin, about."""
+    piece = Piece(file.absolute() if isinstance(file, Path) else file, str(file))
     source = _at_any_place(file)
     if source is None:
-        return [Piece(file)]
+        return [piece]
     with source, parquet_faults(file):
         if not source.seek(0, 2):
             raise DataError(file, "empty file, expected texts and labels")
@@ -100,7 +103,9 @@ def _cut_file(rows: int, batch: int, file: Place) -> list[Piece]:
     for end in ends[:-1]:
         if (start := end - end % batch) - bounds[-1] >= rows:
             bounds.append(start)
-    return [Piece(file, *some) for some in pairwise([*bounds, ends[-1]])] if ends and ends[-1] else []
+    if not ends or not ends[-1]:
+        return []
+    return [replace(piece, first=first, last=last) for first, last in pairwise([*bounds, ends[-1]])]
 
 
 def read_piece(
@@ -111,14 +116,17 @@ def read_piece(
     Raises:
         DataError: As in `iter_texts`.
     """
-    source = _at_any_place(piece.place)
-    if source is None:
-        yield from iter_texts(piece.place, limits=limits, **layout)
-        return
-    given, columns = Layout(**layout), tuple[str, ...]()
-    for table in _parquet_rows(piece, source, limits):
-        columns = columns or find_columns(table, given, labeled=False)[0]
-        yield read_column_texts(table, columns, table.refuse), table
+    try:
+        source = _at_any_place(piece.place)
+        if source is None:
+            yield from iter_texts(piece.place, limits=limits, **layout)
+            return
+        given, columns = Layout(**layout), tuple[str, ...]()
+        for table in _parquet_rows(piece, source, limits):
+            columns = columns or find_columns(table, given, labeled=False)[0]
+            yield read_column_texts(table, columns, table.refuse), table
+    except DataError as error:
+        raise DataError(piece.name, error.problem, line=error.line) from None
 
 
 def _at_any_place(file: Place) -> Any:
