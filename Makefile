@@ -10,7 +10,11 @@ NUMPY_TESTS := --ignore=tests/learning/test_budget.py \
   tests/cli/test_fasttext.py tests/networks/test_networks.py tests/test_estimator.py tests/test_fasttext_autotune.py \
   tests/test_fasttext_module.py tests/vectors/test_subwords.py
 
-.PHONY: help demo test test-numpy slow ray sanitize check rooms clean
+# Each reader of files, and for how many seconds `make fuzz` looks for what breaks it.
+READERS := model fasttext vectors csv json lines checkpoint recipe
+SECONDS := 600
+
+.PHONY: help demo test test-numpy slow ray sanitize fuzz check rooms clean
 help:
 	@echo "make demo        the seminar's five experiments on the built-in corpus, and three predictions"
 	@echo "make test        the test suite"
@@ -19,6 +23,7 @@ help:
 	@echo "                 damaged files, all tests without the native core, all cases of make sanitize"
 	@echo "make ray         the tests of predict --ray and train --ray; installs Ray"
 	@echo "make sanitize    the native core under the address and undefined-behaviour sanitizers (GCC), a fifth of the cases"
+	@echo "make fuzz        atheris looks for inputs that break a reader, SECONDS=600 for each of READERS"
 	@echo "make check       ruff and mypy"
 	@echo "make rooms       draw docs/rooms.svg from the imports"
 	@echo "make clean       remove the environment and everything that was made"
@@ -55,6 +60,9 @@ ray: $(VENV)/.ray
 sanitize: $(VENV)/.fasttext
 	native/sanitize.sh 0.2
 
+fuzz: $(VENV)/.fuzz
+	for reader in $(READERS); do $(BIN)/python tests/fuzz/run.py $$reader $(SECONDS) || exit; done
+
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -84,6 +92,11 @@ $(VENV)/.fasttext: $(VENV)/.dev
 
 $(VENV)/.ray: $(VENV)/.dev
 	$(BIN)/pip install --quiet --no-compile -c constraints.txt -e '.[ray]'
+	touch $@
+
+# Not a part of .[dev]: atheris is built for few platforms.
+$(VENV)/.fuzz: $(VENV)/.dev
+	$(BIN)/pip install --quiet --no-compile -c constraints.txt atheris
 	touch $@
 
 clean:

@@ -18,24 +18,25 @@ divided by what two workers and all processes of Ray take. Two idle processors c
 
 import multiprocessing
 import os
+import pickle
 import random
 import shutil
 import sys
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from statistics import median
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow.fs import LocalFileSystem
 
 import rubrica
 from results import write_result
 from rubrica.data.mini_news import build_mini_news
-from rubrica.data.pieces import cut, open_storage
+from rubrica.data.pieces import cut
 from rubrica.predict.answer_file import part_size
 from rubrica.scale.answer_folder import store_part
 from rubrica.scale.answers import answer_on_ray
@@ -82,19 +83,18 @@ def processor_seconds():
 
 def answer_share(model, source, out, share, shares, barrier, seconds):
     """Answer every second piece in this process, say, as a worker does."""
-    storage, path = open_storage(str(source))
     classifier = rubrica.load(model)
     size = part_size(classifier, all_classes=False)
-    pieces, _ = cut(str(source), storage, path, size, classifier.config.training.batch_size, {})
-    read = partial(read_parts, out="", storage=storage, layout={}, size=size, suffix=".parquet", done=set())
+    pieces, _ = cut(str(source), size, classifier.config.training.batch_size, {})
+    read = partial(read_parts, out="", layout={}, size=size, suffix=".parquet", done=set())
     answers = Answers(
         classifier=classifier, out="", suffix=".parquet", options={"all_classes": False}, version=rubrica.__version__,
-        store=partial(store_part, (storage, str(out))), read=read,
+        store=partial(store_part, (LocalFileSystem(), str(out))), read=read,
     )  # fmt: skip
     barrier.wait()
     began = time.process_time()
     for number in range(share, len(pieces), shares):
-        for _ in answers(pa.Table.from_pylist([{"number": number} | asdict(pieces[number])])):
+        for _ in answers(pa.Table.from_pylist([{"number": number, "piece": pickle.dumps(pieces[number])}])):
             pass
     seconds.put(time.process_time() - began)
 

@@ -16,7 +16,8 @@ namespace {
 
 using Found = std::pair<float, int32_t>;  // the logarithm of a score, and its label
 
-float log_of(float score) { return static_cast<float>(std::log(score + 1e-5)); }
+// NaN counts as 0: where fastText gives up.
+float log_of(float score) { return static_cast<float>(std::log((score > 0 ? score : 0) + 1e-5)); }
 bool is_better(const Found& a, const Found& b) { return a.first > b.first; }
 
 constexpr int64_t kSigmoids = 512;  // in steps of 1/32 from -8 to 8
@@ -75,7 +76,7 @@ void score(const Model& model, Scratch& scratch) {
     output[i] = static_cast<float>(std::exp(static_cast<double>(output[i] - highest)));
     sum += output[i];
   }
-  for (int64_t i = 0; i < O; i++) output[i] /= sum;
+  for (int64_t i = 0; i < O; i++) output[i] = sum > 0 ? output[i] / sum : 0;  // NaN if a product is none or infinite
 }
 
 void offer(std::vector<Found>& heap, int64_t k, Found found) {

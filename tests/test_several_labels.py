@@ -304,7 +304,7 @@ def test_balanced_classes_find_more_of_the_rare_one(tiny_news, name):
 
 def test_a_batch_on_a_device_has_its_sets(topics):
     split = build_corpus(topics, None, QUICK.data).splits["train"]
-    (batch,) = DeviceSplit(split, torch.device("cpu")).send([np.array([5, 0, 17])])
+    (batch,) = DeviceSplit(split, torch.device("cpu")).send([np.array([5, 0, 17])], [1])
     assert batch.gather()[2].tolist() == split.targets[[5, 0, 17]].tolist()
 
 

@@ -4,7 +4,6 @@ import os
 import platform
 import re
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,18 @@ def describe() -> dict[str, Any]:
     }
 
 
+def processes() -> tuple[int, int]:
+    """The number of this process among those that train together, and how many there are, as torchrun says."""
+    count, number = (os.environ.get(name, "") for name in ("WORLD_SIZE", "RANK"))
+    if not (count.isdecimal() and number.isdecimal() and int(number) < int(count)):
+        return 0, 1
+    return int(number), int(count)
+
+
 def versions(libraries: Iterable[str]) -> dict[str, str | None]:
     """The version of Python and of each library; None where it is not installed."""
+    from importlib.metadata import PackageNotFoundError, version  # late: few ask, and many ask `processes`
+
     found: dict[str, str | None] = {"python": platform.python_version()}
     for library in libraries:
         try:

@@ -6,7 +6,6 @@ Arguments of the wrong kind raise plain `ValueError` or `TypeError`.
 from collections.abc import Iterable
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -18,9 +17,9 @@ class RubricaError(Exception):
 
 
 class FileError(RubricaError):
-    """A fault inside a file. The message opens with the path and, where known, the line, counted from 1."""
+    """A fault inside a file. The message opens with its path or address and, where known, the line, counted from 1."""
 
-    def __init__(self, path: Path | str, problem: str, *, line: int | None = None) -> None:
+    def __init__(self, path: object, problem: str, *, line: int | None = None) -> None:
         self.path, self.problem, self.line = str(path), problem, line
         place = f"{path} line {line}" if line is not None else f"{path}"
         super().__init__(f"{place}: {problem}")
@@ -77,11 +76,16 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """A hint for a word that is not among the known ones: the nearest, else all of them."""
     known = list(known)
     close = resembling(word, known)
-    shown = ", ".join(known if len(known) <= _SHOWN else [*known[:_SHOWN], "..."])
+    shown = ", ".join(map(on_one_line, known if len(known) <= _SHOWN else [*known[:_SHOWN], "..."]))
     return f"did you mean {close!r}?" if close else f"known: {shown}"
 
 
+def on_one_line(name: str) -> str:
+    """The name of a column for a message, at most 40 characters; in a file without a header it may be any text."""
+    return " ".join(name.split())[:40]
+
+
 def quote_names(names: Iterable[str]) -> str:
-    """Names of columns for a message, each short and on one line; a file without a header may have long ones."""
-    quoted = [f'"{" ".join(name.split())[:40]}"' for name in names]
+    """Names of columns for a message, each short and on one line."""
+    quoted = [f'"{on_one_line(name)}"' for name in names]
     return ", ".join(quoted if len(quoted) <= _SHOWN else [*quoted[:_SHOWN], "..."])

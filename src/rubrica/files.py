@@ -155,8 +155,11 @@ def user_path(path: str | Path) -> Path:
 
 
 def _check_home(path: Path, error: type[FileError] = FileError) -> None:
-    """Make sure that no folder is made for a `~` or `~name` above a path that `user_path` knows no folder for."""
+    """Make sure that no folder is made for a `~name` that `user_path` knows no folder for, or for an `s3:`."""
     first, *rest = path.parts or ("",)
+    if rest and len(first) > 2 and first.endswith(":"):  # c: is a disk
+        advice = "give a path on this machine, and copy it from there"
+        raise error(f"{first}//{'/'.join(rest)}", f"addresses are read, but nothing is written to them; {advice}")
     if rest and first.startswith("~") and not Path(first).exists():
         raise error(path, f"there is no home folder {first}; give the full path")
 

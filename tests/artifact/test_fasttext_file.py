@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import rubrica
+from contract import check_fasttext, found_by
 from fasttext_models import ODD, make_lines, train
 from rubrica.artifact.fasttext_file import MAGIC, is_fasttext_file, read_fasttext, write_fasttext
 from rubrica.errors import ArtifactError
 from rubrica.kernels import native
 from rubrica.kernels.fasttext import Engine
-from rubrica.kernels.fasttext_twin import Twin
 from rubrica.text.tokens import pack
 
 fasttext = pytest.importorskip("fasttext", reason="fastText is not installed")
@@ -177,27 +177,7 @@ def mutate(data, draw):
     return bytes(data)
 
 
-def answer(path):
-    """Whether the file is a model after all; it answers then, and the native core as its twin."""
-    try:
-        settings, tensors = read_fasttext(path)
-        engine = Engine(settings.rules, tensors)
-    except ArtifactError:
-        return False
-    lines = [*ODD, *make_lines(4, 5)]
-    engine.word_vectors(pack(lines))
-    vectors = engine.sentence_vectors(pack(lines))
-    if not settings.supervised:
-        return True
-    best = engine.best(pack(lines), 3)
-    assert (best.labels < settings.num_labels).all()
-    few = pack(lines[:12])
-    if native.library() is not None and max(settings.word_ngrams, settings.max_n) < 20:
-        twin = Twin(settings.rules, tensors)
-        with np.errstate(all="ignore"):
-            found = twin.vectors(few, words=False)
-        np.testing.assert_allclose(vectors[:12], found, rtol=1e-5, atol=1e-5 * max(1, np.abs(found).max(initial=0)))
-    return True
+LINES = [*ODD, *make_lines(4, 5)]
 
 
 def check_mutations(files, tmp_path, count, seed):
@@ -205,11 +185,11 @@ def check_mutations(files, tmp_path, count, seed):
     whole = {name: path.read_bytes() for name, path in files.items()}
     path, models = tmp_path / "damaged.bin", 0
     for path_of in files.values():
-        assert answer(path_of)  # what the process needs anyway is in memory now
+        assert found_by(check_fasttext, path_of, LINES)  # what the process needs anyway is in memory now
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in range(count):
         path.write_bytes(mutate(whole[draw.choice(list(whole))], draw))
-        models += answer(path)
+        models += found_by(check_fasttext, path, LINES) is not None
     more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     assert more < MORE_BYTES, f"{more >> 20} MB more"
     assert 0 < models < count

@@ -5,17 +5,14 @@ import resource
 import time
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
+from contract import check_model, found_by
 from damage import damaged
 from made_models import make_bag, random_artifact, resign
-from rubrica.artifact.folder import FILES, load_artifact, save_artifact
-from rubrica.errors import RubricaError
+from rubrica.artifact.folder import FILES, save_artifact
 from rubrica.models.storage import store_tensors
-from rubrica.predict.classifier import Classifier
 
-TEXTS = ["слово a b", "", "unseen \u0085 words"]
 MORE_BYTES = 50 << 20
 MOST_SECONDS = 1.0  # of the processor; a folder takes some milliseconds
 
@@ -44,25 +41,10 @@ def folders(tmp_path_factory):
     return [save_artifact(make(), place / name) for name, make in MADE.items()]
 
 
-def answers(folder):
-    """Whether the folder is a model; then it answers every text with labels and finite numbers."""
-    try:
-        classifier = Classifier(load_artifact(folder))
-        labels, scores = classifier.predict(TEXTS), classifier.predict_proba(TEXTS)
-    except RubricaError:
-        return False
-    assert len(labels) == len(scores) == len(TEXTS)
-    assert np.isfinite(scores).all()
-    assert ((scores >= 0) & (scores <= 1.00001)).all()
-    for label in labels:
-        assert all(isinstance(name, str) for name in ([label] if isinstance(label, str) else label))
-    return True
-
-
 def check(folders, count, seed):
     draw = random.Random(seed)
     for folder in folders:
-        assert answers(folder)
+        assert found_by(check_model, folder)
     before, models = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, 0
     for _ in range(count):
         folder = draw.choice(folders)
@@ -74,7 +56,7 @@ def check(folders, count, seed):
             resign(folder)
         started = time.process_time()
         try:
-            models += answers(folder)
+            models += found_by(check_model, folder) is not None
             assert time.process_time() - started < MOST_SECONDS
         except BaseException as error:
             error.add_note(f"{folder.name}/{name}: {changed[:2000]!r}")

@@ -29,6 +29,7 @@ def run(monkeypatch, capsys):
             code = stop.code or 0
         finally:
             logging.getLogger("rubrica").handlers.clear()
+            logging.getLogger("rubrica").setLevel(logging.NOTSET)
         out, err = capsys.readouterr()
         return code, out, err
 

@@ -377,11 +377,11 @@ def test_importing_loads_no_library():
 
 
 def test_a_fault_without_a_reason_of_the_system_is_named_by_itself(tmp_path, monkeypatch):
-    def broken(path):
+    def broken(path, mode):
         raise OSError("the stream is gone")
 
-    monkeypatch.setattr(type(tmp_path), "read_bytes", broken)
     path = tmp_path / "a.csv"
     path.write_text("text,label\n")
+    monkeypatch.setattr(type(tmp_path), "open", broken)
     with pytest.raises(DataError, match=r"cannot be read \(the stream is gone\)"):
         read_content(path)

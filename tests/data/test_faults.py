@@ -242,10 +242,10 @@ def test_a_missing_file_is_no_hub_id(source, tmp_path, monkeypatch):
 def test_a_file_that_cannot_be_read(tmp_path, monkeypatch):
     path = write(tmp_path / "a.csv", GOOD)
 
-    def refuse(self):
+    def refuse(self, mode):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(DataError, match=r"a\.csv: cannot be read \(Permission denied\)"):
         read_dataset(path)
 

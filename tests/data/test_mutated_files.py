@@ -6,13 +6,15 @@ import io
 import json
 import lzma
 import zipfile
+from functools import partial
 
 import pyarrow as pa
 import pytest
 
+from contract import all_found, check_rows
+from integers import with_gzip_numbers, with_zip_numbers
 from made_files import TINY, csv_bytes, jsonl_bytes, parquet_bytes
 from mutants import survives
-from rubrica.data.dataset import read_dataset
 from rubrica.data.large_files import USUAL
 
 ROWS = [("a fine film", "good"), ('two "lost" hours,\nall lost', "bad"), ("фильм", "good"), ("", "bad")] * 3
@@ -43,25 +45,24 @@ FILES = {
 }
 
 
-def reader(limits, **layout):
-    def read(path):
-        for examples in read_dataset(path, limits=limits, **layout).splits.values():
-            assert len(examples.texts) == len(examples.labels)
-            assert all(isinstance(text, str) for text in examples.texts)
-
-    return read
-
-
 WAYS = {"small": {"limits": USUAL}, "large": {"limits": TINY}, "skip": {"limits": USUAL, "on_bad_row": "skip"}}
 
 
 @pytest.fixture(params=WAYS)
 def readers(request):
-    return {name: (content, reader(**WAYS[request.param])) for name, content in FILES.items()}
+    return {name: (content, partial(check_rows, **WAYS[request.param])) for name, content in FILES.items()}
 
 
 def test_damaged_files(readers, tmp_path):
     assert 0 < survives(readers, tmp_path, 400, 1) < 400
+
+
+@pytest.mark.parametrize(("name", "variants"), [("news.csv.gz", with_gzip_numbers), ("news.csv.zip", with_zip_numbers)])
+def test_every_number_of_a_packed_file(tmp_path, name, variants):
+    (tmp_path / name).write_bytes(FILES[name])
+    check_rows(tmp_path / name)  # imports what is imported late
+    found, tried = all_found(check_rows, tmp_path / name, variants(FILES[name]))
+    assert 0 < found < tried
 
 
 @pytest.mark.slow

@@ -1,10 +1,11 @@
 """Texts on disk behave as a list of them does."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rubrica.data.stored_texts import CodedLabels, StoredTexts
+from rubrica.data.stored_texts import CodedLabels, StoredTexts, take_texts
 from rubrica.errors import FileError
 from rubrica.files import cache_folder
 
@@ -64,3 +65,22 @@ def test_coded_labels_are_read_like_a_list(parts, many, place):
     assert list(coded) == expected
     assert coded[place] == expected[place]
     assert len(coded) == len(expected)
+
+
+class Watched(list):
+    """A list that counts what is read of it."""
+
+    read = 0
+
+    def __getitem__(self, index):
+        found = super().__getitem__(index)
+        self.read += len(found)
+        return found
+
+
+@pytest.mark.parametrize("rows", [[], [7], [0, 1, 2], [3, 60, 200, 201, 9000, 19_999]], ids=str)
+def test_rows_far_apart_are_taken_without_those_between(rows):
+    texts = Watched(f"text {i}" for i in range(20_000))
+    for each in (texts, StoredTexts(texts)):
+        assert take_texts(each, np.array(rows, np.int64)) == [f"text {i}" for i in rows]
+    assert texts.read <= 64 * len(rows)

@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from made_files import write_splits
 from rubrica.artifact.folder import load_artifact
 from rubrica.cli.main import rubrica
 from rubrica.data.dataset import Dataset, Examples, read_dataset
@@ -114,10 +116,22 @@ def test_a_run_says_what_it_was_made_of(runs):
     run = json.loads((runs / "0" / "metrics.json").read_text())["run"]
     assert run["data"]["name"] == "mini-news"
     assert run["data"]["train"]["texts"] == len(read_dataset("mini-news").splits["train"].texts)
-    assert run.keys() == {"asked", "data", "version", "kernels", "threads", "python", "numpy", "git"}
+    assert run.keys() == {"asked", "data", "version", "kernels", "threads", "processes", "python", "numpy", "git"}
     first, other = load_artifact(runs / "0"), train("mini-news", config=make_config(model={"name": "linear"})).artifact
     assert {"model.name", "model.cost", "words", "run.data.name"} <= differences(first, other).keys()
     assert not differences(other, other)
+
+
+@pytest.mark.parametrize("model", ["bag", "linear", "gru"])
+def test_a_run_is_repeated_from_its_settings(tmp_path, tiny_news, model):
+    data = write_splits(tmp_path / "data", tiny_news)
+    flags = ["--model", model, "--epochs", "2", "--seed", "5"]
+    for out, more in (("first", flags), ("again", ["--recipe", str(tmp_path / "first" / "config.json")])):
+        done = CliRunner().invoke(rubrica, ["-q", "train", str(data), *more, "--out", str(tmp_path / out)])
+        assert done.exit_code == 0, done.output
+    first, again = (tmp_path / name / "model.safetensors" for name in ("first", "again"))
+    assert first.read_bytes() == again.read_bytes()
+    assert not differences(load_artifact(first.parent), load_artifact(again.parent))
 
 
 def test_texts_that_changed_are_not_compared_on(runs, tiny_news):

@@ -69,7 +69,7 @@ def test_what_is_gathered_is_what_the_host_pads(texts, size, seed):
     )
     draw = np.random.default_rng(seed)
     batches = similar_batches(draw.permutation(len(texts)), split.tokens, size, draw)
-    sent = list(DeviceSplit(split, torch.device("cpu")).send(batches))
+    sent = list(DeviceSplit(split, torch.device("cpu")).send(batches, [1] * len(batches)))
     assert len(sent) == len(batches)
     for there, batch in zip(sent, batches, strict=True):
         ids, lengths, targets, _ = there.gather()
@@ -211,7 +211,7 @@ def test_no_update_waits_for_the_gpu(small, name, pooling, more):
     job = Job(small.corpus, config, np.arange(160), small.vectors)
     model = build_network(config.model, initial_table(job), 4).cuda()
     backend = choose_backend(model, config, small.corpus.task)
-    batches = list(DeviceSplit(small.split, torch.device("cuda")).send([np.arange(32), np.arange(32, 96)]))
+    batches = list(DeviceSplit(small.split, torch.device("cuda")).send([np.arange(32), np.arange(32, 96)], [1, 1]))
     loop.update(backend, small.split, batches[0])  # sets itself up
     torch.cuda.set_sync_debug_mode("error")
     try:

@@ -228,7 +228,7 @@ def test_a_text_counts_by_its_weight(small, name, there):
     backend, gradients = watch(small, model, config)
     assert isinstance(backend, KernelBackend) != there
     if there:  # the accelerator's batches, too
-        (rows,) = DeviceSplit(split, torch.device("cpu")).send([rows])
+        (rows,) = DeviceSplit(split, torch.device("cpu")).send([rows], [1])
     loss, _ = loop.update(backend, split, rows)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     torch.testing.assert_close(gradients[0], wanted, rtol=1e-4, atol=1e-6)

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from contract import check_vectors
 from mutants import survives
 from rubrica.vectors.stored import _read_cached, _write_cached, read_vectors, save_vectors
 from rubrica.vectors.word_vectors import Vectors
@@ -16,12 +17,6 @@ WORDS = ["the", "cup", "Ωmega", "ё", "oil", "unk"]
 @pytest.fixture
 def made():
     return Vectors(WORDS, np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32), "made")
-
-
-def check(vectors):
-    assert vectors.matrix.shape == (len(vectors.words), vectors.dim)
-    assert all(isinstance(word, str) for word in vectors.words)
-    assert np.isfinite(vectors.matrix).all()
 
 
 @pytest.fixture
@@ -35,7 +30,7 @@ def readers(made, tmp_path):
     (kept / "headless.vec").write_bytes(text.partition(b"\n")[2])
     (kept / "tabs.txt").write_bytes(text.replace(b" ", b"\t"))
     (kept / "v.txt.gz").write_bytes(gzip.compress(text))
-    return {path.name: (path.read_bytes(), lambda path: check(read_vectors(path))) for path in kept.iterdir()}
+    return {path.name: (path.read_bytes(), lambda path: check_vectors(read_vectors(path))) for path in kept.iterdir()}
 
 
 def model2vec(made, folder):
@@ -57,7 +52,7 @@ def folder_readers(made, tmp_path):
         def read(path, name=name):
             folder = model2vec(made, tmp_path / "model2vec")
             (folder / name).write_bytes(path.read_bytes())
-            check(read_vectors(folder))
+            check_vectors(read_vectors(folder))
 
         found[f"m2v-{name}"] = ((model2vec(made, tmp_path / "model2vec") / name).read_bytes(), read)
     return found

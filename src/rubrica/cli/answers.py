@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rubrica.cli.data import texts_in
+from rubrica.cli.data import has_format, texts_in
 
 if TYPE_CHECKING:
     from rubrica.data.table import Table
     from rubrica.predict.classifier import Classifier
+    from rubrica.progress import Show
 
 _LINES = 1 << 12  # at a time
 
@@ -32,8 +33,8 @@ def write_answers(
 
     With a number of workers, 0 for all, Ray's workers answer.
     """
-    from rubrica.learning.progress import progress_bar
     from rubrica.predict.answer_file import answer_file, stamp, unfinished
+    from rubrica.progress import BytesBar
 
     if workers is not None:
         _answer_on_ray(classifier, model, file, out, resume=resume, workers=workers, options=options, **columns)
@@ -46,10 +47,11 @@ def write_answers(
     if unfinished(Path(out)).exists():
         click.echo(f"{unfinished(Path(out))}: goes on", err=True)
     run = None
-    if file != "-":
-        run = {"model": stamp(model), "texts": [str(Path(file).resolve()), stamp(file)], "flags": [options, columns]}
-    with progress_bar(file, None) as advance:
-        count = answer_file(classifier, _parts_in(file, **columns), out, run, advance=advance, **options)
+    if texts := _identity(file):
+        run = {"model": stamp(model), "texts": texts, "flags": [options, columns]}
+    with BytesBar(file) as bar:
+        parts = _parts_in(file, bar.show, **columns)
+        count = answer_file(classifier, parts, out, run, advance=bar.note, **options)
     click.echo(f"{count:,} texts answered; the answers are in {out}", err=True)
 
 
@@ -64,8 +66,8 @@ def _answer_on_ray(
     options: dict[str, Any],
     **columns: Any,
 ) -> None:
-    from rubrica.learning.progress import progress_bar
     from rubrica.predict.answer_file import stamp
+    from rubrica.progress import progress_bar
     from rubrica.scale.answer_folder import is_complete, is_folder
     from rubrica.scale.answers import answer_on_ray
 
@@ -82,13 +84,24 @@ def _answer_on_ray(
     click.echo(f"{count:,} texts answered; the answers are in {out}", err=True)
 
 
-def _parts_in(file: str, **columns: Any) -> "Iterator[tuple[Sequence[str], Table | None]]":
+def _identity(file: str) -> list[Any] | None:
+    """What tells the texts of a file from others; None where nothing does."""
+    from rubrica.data.addresses import Address, place_of
+    from rubrica.predict.answer_file import stamp
+
+    place = place_of(file)
+    if isinstance(place, Address):
+        return (found := place.stamp()) and [str(place), found]
+    return None if file == "-" else [str(place.resolve()), stamp(file)]
+
+
+def _parts_in(file: str, show: "Show", **columns: Any) -> "Iterator[tuple[Sequence[str], Table | None]]":
     """The texts of a file, some at a time, with their rows where the file has columns."""
     from rubrica.data.dataset import iter_texts
     from rubrica.data.layout import Layout
 
-    if file != "-" and (Path(file).suffix or Layout(**columns).is_delimited):
-        yield from iter_texts(file, **columns)
+    if has_format(file, Layout(**columns)):
+        yield from iter_texts(file, show=show, **columns)
         return
     lines = iter(texts_in(file, **columns))
     while some := list(islice(lines, _LINES)):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rubrica.data.dataset import Examples
+    from rubrica.data.layout import Layout
     from rubrica.vectors.neighbours import Neighbour
     from rubrica.vectors.word_vectors import Vectors
 
@@ -68,6 +69,15 @@ def read_split(data: str, split: str | None, **columns: Any) -> "Examples":
     return splits[split]
 
 
+def has_format(file: str, layout: "Layout") -> bool:
+    """Whether a file is more than lines: its suffix says so, or the user does."""
+    if file == "-":
+        return False
+    from rubrica.data.addresses import place_of  # late: standard input needs no servers
+
+    return bool(place_of(file).suffix or layout.is_delimited)
+
+
 def texts_in(file: str, **columns: Any) -> "Iterable[str]":
     """The texts of a file, or the lines of standard input or of a file without a suffix as they come."""
     from rubrica.data.large_files import iter_lines
@@ -75,17 +85,20 @@ def texts_in(file: str, **columns: Any) -> "Iterable[str]":
     from rubrica.data.line_files import label_splitter, read_lines
 
     layout = Layout(**columns)
-    if file != "-" and (Path(file).suffix or layout.is_delimited):
+    if has_format(file, layout):
         from rubrica.data.dataset import read_texts  # late: standard input needs no reader of formats
 
         return read_texts(file, **columns)
     if layout.is_delimited or layout.texts or layout.quotes is not None:
         flags = "--text-column, --columns, --no-header, --delimiter and --quotes"
         raise click.UsageError(f"{flags} are for files with columns; {file} has a text a line")
-    if Path(file).is_file():
+    if file != "-":
+        from rubrica.data.addresses import place_of
         from rubrica.data.large_files import read_text
 
-        return chain.from_iterable(read_lines(read_text(Path(file), encoding=layout.encoding), layout))
+        place = place_of(file)
+        if place.is_file():
+            return chain.from_iterable(read_lines(read_text(place, encoding=layout.encoding), layout))
     split = label_splitter(layout.label_prefix)
     return (split(line)[1] for line in iter_lines(file, layout.encoding))
 
@@ -93,10 +106,12 @@ def texts_in(file: str, **columns: Any) -> "Iterable[str]":
 @contextmanager
 def faults_of(data: str) -> Iterator[None]:
     """Turn a ValueError about texts and labels into an error that names where they came from."""
+    from rubrica.data.addresses import name_of
+
     try:
         yield
     except ValueError as error:
-        raise error if isinstance(error, RubricaError) else DataError(data, str(error)) from None
+        raise error if isinstance(error, RubricaError) else DataError(name_of(data), str(error)) from None
 
 
 @click.command()
@@ -109,7 +124,8 @@ def data(data: str, vectors: str | None, keep_case: bool, as_json: bool, **colum
     """Show what is in DATA: splits, classes, texts, tokens, ids, unknown words.
 
     DATA is a CSV, TSV, JSON, JSONL, Parquet or fastText file, perhaps packed (.gz, .bz2, .xz, .zst, .zip), a folder of
-    train.* and test.*, a Hugging Face hub id, or mini-news.
+    train.* and test.*, the address of either (s3://, gs://, hdfs://, https:// and others), a Hugging Face hub id, or
+    mini-news.
     """
     from rubrica.cli.tables import print_overview
     from rubrica.config.groups import DataSettings
@@ -241,8 +257,8 @@ def _make_vectors(texts: "Sequence[str]", given: dict[str, Any], lengths: tuple[
         from rubrica.vectors.word_vectors import train_vectors
 
         return train_vectors(texts, **given)
-    from rubrica.learning.progress import share_bar
     from rubrica.learning.word_vectors import train_subword_vectors
+    from rubrica.progress import share_bar
 
     with share_bar("cbow" if given["cbow"] else "skipgram") as show:
         return train_subword_vectors(texts, **given, min_n=lengths[0], max_n=lengths[1], progress=show)

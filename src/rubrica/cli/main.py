@@ -92,7 +92,7 @@ class Commands(click.Group):
 @click.pass_context
 def rubrica(context: click.Context, quiet: bool) -> None:
     """Small, fast text classifiers: from a file of texts and labels to one safe folder that answers."""
-    if context.invoked_subcommand in SILENT:
+    if context.invoked_subcommand in SILENT and not quiet:
         return
     import logging
 
@@ -103,9 +103,11 @@ def rubrica(context: click.Context, quiet: bool) -> None:
             self.stream = sys.stderr
             super().emit(record)
 
+    from rubrica.environment import processes
+
     logger = logging.getLogger("rubrica")
     logger.handlers = [Stderr()]
-    logger.setLevel(logging.ERROR if quiet else logging.INFO)
+    logger.setLevel(logging.ERROR if quiet or processes()[0] else logging.INFO)
 
 
 for _command in (data, vectors, compare, export, convert, quantize):
@@ -200,6 +202,7 @@ def train(
 
     columns = {name: flags.pop(name) for name in GIVEN_BY_USER}
     config = _read_settings(**flags, start=start)
+    from rubrica.environment import processes
     from rubrica.learning.checkpoint import EVERY
     from rubrica.learning.output import check_output
 
@@ -220,7 +223,8 @@ def train(
 
     every = EVERY if checkpoint_every is None else checkpoint_every
     trained = run_training(dataset, out=folder, resume=resume, checkpoint_every=every, **common)
-    _print_training(trained.artifact.metrics, folder)
+    if not processes()[0]:  # the first one tells the result
+        _print_training(trained.artifact.metrics, folder)
 
 
 def _print_training(metrics: dict[str, Any], folder: "Path") -> None:
@@ -301,12 +305,13 @@ def evaluate(
 ) -> None:
     """Score MODEL on DATA: accuracy, macro-F1, the scores of each class, confusion."""
     from rubrica.cli.tables import print_scores
+    from rubrica.data.addresses import name_of
 
     classifier = _load(model, abstain_below)
     examples = read_split(data, split, **columns)
     with faults_of(data):
         report = classifier.evaluate(
-            examples.texts, examples.labels, abstain_below=abstain_below, name=data, label_separator=""
+            examples.texts, examples.labels, abstain_below=abstain_below, name=name_of(data), label_separator=""
         )
     scores = report.to_json()
     if as_json:
@@ -339,7 +344,8 @@ def predict(
     """Label each text of FILE: one JSON object a line, in order.
 
     FILE is a CSV, TSV, JSON, JSONL or Parquet file with a text column, or holds one text a line: a .txt, a file
-    without a suffix, or - for standard input. It may be packed, and hold fastText's labels, which are passed over.
+    without a suffix, or - for standard input. It may be packed, lie at an address such as s3://bucket/file.csv, and
+    hold fastText's labels, which are passed over.
     """
     if resume and not out:
         raise click.UsageError("--resume requires --out")

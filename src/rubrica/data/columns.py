@@ -8,7 +8,7 @@ from unicodedata import normalize
 from rubrica.data.layout import Layout
 from rubrica.data.objects import GIVEN
 from rubrica.data.table import Bad, Table
-from rubrica.errors import DataError, nearest, quote_names
+from rubrica.errors import DataError, nearest, on_one_line, quote_names
 from rubrica.text.strings import as_text, as_texts, is_missing
 
 TEXT_COLUMNS = (
@@ -99,7 +99,7 @@ def _strings(table: Table, column: str, bad: Bad) -> list[str]:
             try:
                 texts.append(as_text(value))
             except TypeError as error:
-                bad(row, f'found {error} in "{column}", expected a text')
+                bad(row, f"found {error} in {quote_names([column])}, expected a text")
                 texts.append("")
         return texts
 
@@ -165,5 +165,6 @@ def _no_column(table: Table, kind: str, option: str, others: Sequence[str] = ())
     if table.path != GIVEN and not str(table.path).lower().endswith((".json", ".jsonl", ".ndjson", ".parquet")):
         advice += " (or --delimiter), or --columns label,text to name them if the first line is data"
     if len(ones := indicators(table, others)) > 1:
-        advice = f"for the labels of its columns of 0 and 1 pass --label-column {','.join(ones)}"
+        named = ",".join(map(on_one_line, ones))
+        advice = f"for the labels of its columns of 0 and 1 pass --label-column {named}"
     return DataError(table.path, f"no column for {kind}; columns are {quote_names(table.columns)}; {advice}")

@@ -3,7 +3,7 @@ r"""CSV and TSV files, read by pyarrow; a slow pass over the same bytes finds th
 Lines are physical ones, ended by `\n`; the lines inside quotes count.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from io import BytesIO, TextIOWrapper
 from itertools import islice
@@ -42,6 +42,8 @@ def read_csv(content: Content, layout: Layout, usual: str) -> Iterator[Table]:
         widths: list[int] = []  # of rows that are left out
         width = None if layout.bad_rows.are_errors else len(first)
         for part in _parts(content, dialect, first, None if width is None else widths):
+            if rows and not len(part):  # blank lines alone
+                continue
             if waiting is not None:
                 yield waiting
             columns = dict(zip(names, part.columns, strict=True))
@@ -89,7 +91,7 @@ def _parts(content: Content, dialect: Dialect, first: list[str], widths: list[in
         invalid_row_handler=None if widths is None else leave_out,
     )
 
-    def read(block_bytes: int) -> Iterable[Any]:
+    def read(block_bytes: int) -> Iterator[Any]:
         reading = pa_csv.ReadOptions(
             use_threads=len(content.data) > _ALONE,
             block_size=block_bytes,
@@ -98,7 +100,12 @@ def _parts(content: Content, dialect: Dialect, first: list[str], widths: list[in
         )
         options = reading, parse, kinds
         source = pa.BufferReader(pa.py_buffer(content.data))
-        return pa_csv.open_csv(source, *options) if content.is_large else [pa_csv.read_csv(source, *options)]
+        if not content.is_large:
+            yield pa_csv.read_csv(source, *options)
+            return
+        for part in pa_csv.open_csv(source, *options):
+            content.reached(source.tell())
+            yield part
 
     block_bytes = content.limits.block_bytes
     rows = seen = 0
@@ -107,9 +114,10 @@ def _parts(content: Content, dialect: Dialect, first: list[str], widths: list[in
             yield part
             rows += len(part)
     except pa.ArrowInvalid as error:
-        if "straddl" not in str(error):
+        if not any(sign in str(error) for sign in ("straddl", "cannot infer number of columns")):
             raise
-        # A row is longer than a block. The file is read again in the longest blocks, without the rows that are out.
+        # A row, or the line of names, is longer than a block. The file is read again in the longest blocks, without
+        # the rows that are out.
         longest = content.limits.line_bytes if content.is_large else _LONGEST_ROW
         for part in read(max(block_bytes, min(len(content.data), longest))):
             seen += len(part)

@@ -15,6 +15,7 @@ from itertools import chain, compress
 from pathlib import Path
 from typing import Any
 
+from rubrica.data.addresses import Place, name_of, place_of
 from rubrica.data.columns import find_columns, read_column_texts
 from rubrica.data.files import read_parts, reader_of
 from rubrica.data.labels import as_list, classes_of, differ_by_case, hint, like_train, read_labels
@@ -26,7 +27,7 @@ from rubrica.data.sources import find_splits
 from rubrica.data.stored_texts import CodedLabels, StoredTexts
 from rubrica.data.table import Table
 from rubrica.errors import DataError, quote_names
-from rubrica.files import user_path
+from rubrica.progress import BytesBar, Show, silent
 from rubrica.scoring.label_names import spell
 from rubrica.scoring.task import Label, Task
 from rubrica.scoring.tasks import task_of
@@ -74,9 +75,9 @@ def read_dataset(source: Any, *, limits: Limits = USUAL, **layout: Any) -> Datas
     """Read a data set, whatever it is kept in.
 
     Args:
-        source: A path of a file (one split, named train) or a folder, `mini-news`, or a hub id: `ag_news`, `owner/name`
-            or `owner/name:config`. Or Python's own: a DataFrame, a pyarrow table, a `Dataset`, a list of dicts, a dict
-            of columns; a dict of them by the names of splits.
+        source: The path or address of a file (one split, named train) or a folder, `mini-news`, or a hub id: `ag_news`,
+            `owner/name` or `owner/name:config`. Or Python's own: a DataFrame, a pyarrow table, a `Dataset`, a list of
+            dicts, a dict of columns; a dict of them by the names of splits.
         limits: How much is in memory at a time.
         layout: What the user says about it, see `Layout`: `text_columns`, `label_column`, `label_separator`, `columns`,
             `header`, `delimiter`, `quotes`, `encoding`, `label_prefix`.
@@ -88,8 +89,9 @@ def read_dataset(source: Any, *, limits: Limits = USUAL, **layout: Any) -> Datas
         TypeError: If the source is no table, or the layout has no part of this name.
     """
     given = Layout(**layout)
-    name = str(source) if isinstance(source, str | Path) else GIVEN
-    return _read(name, find_splits(source, given, limits), given, limits)
+    name = name_of(source) if isinstance(source, str | Path) else GIVEN
+    with BytesBar() as bar:
+        return _read(name, find_splits(source, given, limits, bar.show), given, limits)
 
 
 def read_pairs(texts: Any, labels: Any, *, label_separator: str = SEPARATOR) -> Dataset:
@@ -154,26 +156,30 @@ def read_texts(source: str | Path, *, limits: Limits = USUAL, **layout: Any) -> 
     Raises:
         DataError: As in `read_dataset`.
     """
-    texts, _ = _gather(((part, []) for part, _ in iter_texts(source, limits=limits, **layout)), limits)
+    with BytesBar() as bar:
+        parts = iter_texts(source, limits=limits, show=bar.show, **layout)
+        texts, _ = _gather(((part, []) for part, _ in parts), limits)
     return texts
 
 
 def iter_texts(
-    source: str | Path, *, limits: Limits = USUAL, **layout: Any
+    source: str | Place, *, limits: Limits = USUAL, show: Show = silent, **layout: Any
 ) -> Iterator[tuple[list[str], Table | None]]:
     """Yield the texts of one file in parts, as `read_texts` reads them, each with its rows where the file has columns.
+
+    `show` is told how far the reading is.
 
     Raises:
         DataError: As in `read_dataset`.
     """
-    path, given = user_path(source), Layout(**layout)
+    path, given = place_of(source), Layout(**layout)
     if path.is_dir():
         raise DataError(path, "a folder, expected one file of texts")
     if reader_of(path, given) is read_fasttext:
-        for lines in read_lines(read_text(path, limits, given.encoding), given):
+        for lines in read_lines(read_text(path, limits, given.encoding, show), given):
             yield as_texts(lines), None
         return
-    tables = read_parts(path, given, limits)
+    tables = read_parts(path, given, limits, show)
     first = next(tables)
     columns, _ = find_columns(first, given, labeled=False)
     for table in chain([first], tables):
@@ -241,9 +247,10 @@ def check_trainable(dataset: Dataset, least: int = 2) -> None:
     if "train" not in dataset.splits:
         raise DataError(dataset.name, f"no train split, found {', '.join(dataset.splits)}; add train.*")
     if dataset.task.num_classes < least:
-        found = f'one class only ("{dataset.task.labels[0]}")' if dataset.task.labels else "no text has a label"
+        found = f"one class only ({quote_names(dataset.task.labels)})" if dataset.task.labels else "no text has a label"
         problem = f"{found}, expected at least {least} class{'es' if least > 1 else ''}"
-        raise DataError(dataset.name, f'{problem}; check column "{dataset.label_column}" or pass --label-column')
+        column = quote_names([dataset.label_column])
+        raise DataError(dataset.name, f"{problem}; check column {column} or pass --label-column")
     if missing := set(dataset.task.labels).difference(classes_of(dataset.splits["train"].labels)):
         names = quote_names(sorted(missing))
         raise DataError(dataset.name, f"train has no example of {names}; add some or drop the class")

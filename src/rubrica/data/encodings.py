@@ -4,7 +4,6 @@ import codecs
 import mmap
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from rubrica.errors import DataError
 
@@ -32,7 +31,7 @@ def encoding_of(start: bytes, given: str | None) -> str | None:
     return None if found is None or codecs.lookup(found).name in ("utf-8", "utf-8-sig") else found
 
 
-def iter_utf8(path: Path | str, parts: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+def iter_utf8(path: object, parts: Iterator[bytes], encoding: str) -> Iterator[bytes]:
     """Bytes in some encoding as UTF-8, part by part.
 
     Raises:

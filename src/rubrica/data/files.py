@@ -15,21 +15,23 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from rubrica.data.addresses import Place
 from rubrica.data.csv_files import read_csv
 from rubrica.data.json_files import read_json
-from rubrica.data.large_files import Content, Limits, read_content, read_text
+from rubrica.data.large_files import Content, Limits, open_binary, read_content, read_text
 from rubrica.data.layout import Layout
 from rubrica.data.line_files import read_fasttext
 from rubrica.data.packed import OPENERS, packing_faults, zip_member
 from rubrica.data.table import Table, arrow_parts
 from rubrica.errors import DataError, require
+from rubrica.progress import Show, silent
 
 NO_ROWS = "no rows, only the names of the columns; add texts and labels, or pass --columns if the only line is a row"
 Reader = Callable[[Content, Layout], Iterator[Table]]
 """Reads a file as tables, in one or in parts."""
 
 
-def read_parts(path: Path, layout: Layout, limits: Limits) -> Iterator[Table]:
+def read_parts(path: Place, layout: Layout, limits: Limits, show: Show = silent) -> Iterator[Table]:
     """Read a file in one part or, if it is large, in many that have rows each.
 
     Raises:
@@ -37,7 +39,7 @@ def read_parts(path: Path, layout: Layout, limits: Limits) -> Iterator[Table]:
     """
     read = reader_of(path, layout)
     is_text = read is not _read_parquet
-    content = read_text(path, limits, layout.encoding) if is_text else read_content(path, limits)
+    content = read_text(path, limits, layout.encoding, show) if is_text else read_content(path, limits, show)
     if not any(stretch.removeprefix(codecs.BOM_UTF8).strip() for stretch in content.stretches()):
         raise DataError(path, "empty file, expected texts and labels")
     rows = 0
@@ -49,7 +51,7 @@ def read_parts(path: Path, layout: Layout, limits: Limits) -> Iterator[Table]:
         raise DataError(path, NO_ROWS)
 
 
-def reader_of(path: Path, layout: Layout) -> Reader:
+def reader_of(path: Place, layout: Layout) -> Reader:
     """What reads a file: by its suffix; a file of lines has columns where the user says so.
 
     Raises:
@@ -68,7 +70,7 @@ def reader_of(path: Path, layout: Layout) -> Reader:
     return found
 
 
-def file_suffix(path: Path) -> str:
+def file_suffix(path: Place) -> str:
     """The suffix in lower case that says the format; `.csv` for `a.CSV.gz`, and for `a.zip` with `a.csv` inside.
 
     Raises:
@@ -80,7 +82,8 @@ def file_suffix(path: Path) -> str:
     inner = Path(path.stem).suffix.lower()
     if last == ".zip" and inner not in FORMATS and path.is_file():
         try:
-            return Path(zip_member(path)).suffix.lower()
+            with open_binary(path) as file:
+                return Path(zip_member(file)).suffix.lower()
         except packing_faults() as error:
             raise DataError(path, f"broken .zip file ({error}); compress or download it again") from None
     return inner
@@ -92,12 +95,15 @@ def _read_parquet(content: Content, layout: Layout) -> Iterator[Table]:
     with parquet_faults(path):
         file = parquet.ParquetFile(pa.BufferReader(pa.py_buffer(content.data)))
         batches = map(pa.Table.from_batches, ([batch] for batch in file.iter_batches(content.limits.part_rows)))
+        rows = 0
         for table in batches if content.is_large else [file.read()]:
             yield from arrow_parts(path, table, content.limits)
+            rows += len(table)
+            content.reached(rows * len(content.data) // max(1, file.metadata.num_rows))
 
 
 @contextmanager
-def parquet_faults(path: Path | str) -> Iterator[None]:
+def parquet_faults(path: object) -> Iterator[None]:
     """Turn what pyarrow says of a broken file into a sentence.
 
     Raises:

@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator
 from functools import partial
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
+from rubrica.data.addresses import Place
 from rubrica.data.large_files import Content, decode
 from rubrica.data.layout import Layout
 from rubrica.data.table import Table
@@ -102,6 +102,7 @@ def _read_array(content: Content) -> Iterator[Table]:
         if ended or (content.is_large and len(rows) == _AT_A_TIME):
             names = names or list(dict.fromkeys(chain.from_iterable(rows)))
             yield _table(path, names, rows, lines)
+            content.reached(place * len(content.data) // len(text))
             rows, lines = [], []
         if ended:
             break
@@ -140,12 +141,12 @@ def _is_rows(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
 
 
-def _table(path: Path, names: list[str], rows: list[dict[str, Any]], lines: list[int] | None) -> Table:
+def _table(path: Place, names: list[str], rows: list[dict[str, Any]], lines: list[int] | None) -> Table:
     columns = {name: [row.get(name) for row in rows] for name in names}
     return Table(path, columns, row_lines=None if lines is None else partial(iter, lines))
 
 
-def _row(path: Path, line: str, number: int) -> dict[str, Any]:
+def _row(path: Place, line: str, number: int) -> dict[str, Any]:
     try:
         row = _DECODER.decode(line)
     except (ValueError, RecursionError) as error:  # an integer of 5,000 digits, a thousand brackets
@@ -153,7 +154,7 @@ def _row(path: Path, line: str, number: int) -> dict[str, Any]:
     return _checked(path, row, number, line)
 
 
-def _checked(path: Path, row: Any, line: int, source: str) -> dict[str, Any]:
+def _checked(path: Place, row: Any, line: int, source: str) -> dict[str, Any]:
     if not isinstance(row, dict):
         found = type(row).__name__
         raise DataError(path, f'found a {found}, expected an object such as {{"text": ...}}', line=line)
@@ -163,7 +164,7 @@ def _checked(path: Path, row: Any, line: int, source: str) -> dict[str, Any]:
     return row
 
 
-def _bad_json(path: Path, error: Exception, line: int, expected: str) -> DataError:
+def _bad_json(path: Place, error: Exception, line: int, expected: str) -> DataError:
     """The error for JSON that begins in a line."""
     found = f"bad JSON ({error})"
     if isinstance(error, json.JSONDecodeError):

@@ -13,6 +13,7 @@ from typing import Any
 from rubrica.data.columns import find_named
 from rubrica.data.objects import list_in
 from rubrica.data.table import Bad, Table
+from rubrica.errors import quote_names
 from rubrica.scoring.label_names import spell
 from rubrica.scoring.task import Label, Task
 
@@ -38,8 +39,8 @@ def read_labels(table: Table, columns: tuple[str, ...], separator: str, bad: Bad
         try:
             labels.append(_read_label(value, names, separator))
         except ValueError as error:
-            missing = f'no label in "{columns[0]}"; add one or remove the row'
-            faults[place] = missing if str(error) == "no label" else f'column "{columns[0]}": {error}'
+            missing = f"no label in {quote_names(columns)}; add one or remove the row"
+            faults[place] = missing if str(error) == "no label" else f"column {quote_names(columns)}: {error}"
             labels.append("")
     if different is values:
         for row, problem in faults.items():
@@ -64,8 +65,8 @@ def _read_indicators(table: Table, columns: tuple[str, ...], bad: Bad) -> list[L
             try:
                 found.append(truth[spell(value)])
             except (ValueError, KeyError):
-                problem = f'found {value!r:.40} in "{column}", expected 0 or 1 in each of several columns of labels'
-                bad(row, problem)
+                found_in = f"found {value!r:.40} in {quote_names([column])}"
+                bad(row, f"{found_in}, expected 0 or 1 in each of several columns of labels")
                 found.append(False)
         rows.append(found)
     return [tuple(label for label, there in zip(labels, row, strict=True) if there) for row in zip(*rows, strict=True)]

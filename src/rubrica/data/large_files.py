@@ -5,16 +5,21 @@ A mapped file must not become shorter; the system ends a process that reads behi
 
 import codecs
 import mmap
+import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from rubrica.errors import DataError
 from rubrica.files import user_path
+from rubrica.progress import Show, silent
+
+if TYPE_CHECKING:
+    from rubrica.data.addresses import Place  # not for an answer to standard input
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +40,9 @@ class Limits:
     """How many times its packed size a file may hold, where it holds more than `large_bytes`. Texts pack to a tenth of
     their size; a file that is made to fill a disk packs to a thousandth."""
 
-    def most_unpacked(self, path: Path) -> int:
-        """How many bytes this file may hold once it is unpacked."""
-        return max(self.large_bytes, self.unpacked_times * path.stat().st_size)
+    def most_unpacked(self, size: int) -> int:
+        """How many bytes a file of this size may hold once it is unpacked."""
+        return max(self.large_bytes, self.unpacked_times * size)
 
 
 USUAL = Limits()
@@ -48,14 +53,19 @@ _LOOKED_AT = 1 << 16  # bytes that tell how lines end
 class Content:
     """The bytes of a file, unpacked; the map of a large one. The path is for messages."""
 
-    path: Path
+    path: "Place"
     data: bytes | mmap.mmap
     limits: Limits
+    show: Show = silent  # told how far the reading is
 
     @property
     def is_large(self) -> bool:
         """Whether the file is mapped and must be read in parts."""
         return not isinstance(self.data, bytes)
+
+    def reached(self, place: int) -> None:
+        """Show that the bytes up to a place are read."""
+        self.show(f"reading {self.path}", place, len(self.data))
 
     def stretches(self) -> Iterator[bytes]:
         r"""The bytes of a large file in stretches that end in `\n`; the bytes of a small one together.
@@ -72,6 +82,7 @@ class Content:
                 problem = f"a line of more than {self.limits.line_bytes >> 20} MB after byte {soonest}"
                 raise DataError(self.path, f"{problem}; is it a file of texts, a row a line?")
             yield self.data[start:end]
+            self.reached(end)
             start = end
 
     def pages(self) -> Iterator[tuple[int, list[str]]]:
@@ -90,8 +101,13 @@ class Content:
             first += len(lines)
 
 
-def read_content(path: Path, limits: Limits = USUAL) -> Content:
+def read_content(path: "Place", limits: Limits = USUAL, show: Show = silent) -> Content:
     """The content of a file, unpacked if its suffix is in `packed.OPENERS`.
+
+    Args:
+        path: A path or an address.
+        limits: How much may be in memory.
+        show: Told how much of it is fetched, unpacked and read.
 
     Raises:
         DataError: If the file cannot be read or unpacked.
@@ -102,13 +118,15 @@ def read_content(path: Path, limits: Limits = USUAL) -> Content:
     data: bytes | mmap.mmap
     suffix = path.suffix.lower()
     try:
-        if suffix in OPENERS:
-            with OPENERS[suffix](path) as packed:
-                data = _gather(_pieces(path, packed, limits), limits)
-        elif path.stat().st_size <= limits.large_bytes:
-            data = path.read_bytes()
-        else:
-            with path.open("rb") as file:
+        with open_binary(path, show) as file:
+            size = os.fstat(file.fileno()).st_size
+            if suffix in OPENERS:
+                with OPENERS[suffix](file) as packed:
+                    pieces = _pieces(path, packed, size, limits)
+                    data = _gather(_shown(pieces, show, f"unpacking {path}", file.tell, size), limits)
+            elif size <= limits.large_bytes:
+                data = file.read()
+            else:
                 data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except DataError:
         raise
@@ -117,10 +135,27 @@ def read_content(path: Path, limits: Limits = USUAL) -> Content:
             problem = f"broken {suffix} file ({str(error).partition(chr(10))[0]}); compress or download it again"
             raise DataError(path, problem) from None
         raise DataError(path, f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
-    return Content(path, data, limits)
+    return Content(path, data, limits, show)
 
 
-def read_text(path: Path, limits: Limits = USUAL, encoding: str | None = None) -> Content:
+def open_binary(path: "Place", show: Show = silent) -> IO[bytes]:
+    """A file on the disk, or one that is fetched from its address.
+
+    Raises:
+        DataError, FileError: As `Address.open` does.
+        OSError: As `Path.open` does.
+    """
+    return path.open("rb") if isinstance(path, Path) else path.open(show)
+
+
+def _shown(pieces: Iterable[bytes], show: Show, title: str, tell: Callable[[], int], size: int) -> Iterator[bytes]:
+    """Yield the pieces that are made of a file; `tell` says up to which of its bytes they were made."""
+    for piece in pieces:
+        show(title, tell(), size)
+        yield piece
+
+
+def read_text(path: "Place", limits: Limits = USUAL, encoding: str | None = None, show: Show = silent) -> Content:
     r"""The content of a text file in UTF-8 with lines that end in `\n`, whatever its encoding and its ends of lines.
 
     Raises:
@@ -128,7 +163,7 @@ def read_text(path: Path, limits: Limits = USUAL, encoding: str | None = None) -
     """
     from rubrica.data.encodings import encoding_of, iter_utf8, parts_of, unmarked
 
-    content = read_content(path, limits)
+    content = read_content(path, limits, show)
     data = content.data
     found = encoding_of(data[:4], encoding)
     if encoding is None and found is None and (wide := unmarked(data[:256])):
@@ -146,13 +181,13 @@ def _ends_in_returns(data: bytes | mmap.mmap) -> bool:
     return start.count(b"\r") - start.count(b"\r\n") > start.count(b"\n")
 
 
-def _pieces(path: Path, packed: IO[bytes], limits: Limits) -> Iterator[bytes]:
+def _pieces(path: "Place", packed: IO[bytes], size: int, limits: Limits) -> Iterator[bytes]:
     """All that a packed file holds, first as much as is read at once.
 
     Raises:
         DataError: If it holds far more than its size lets expect.
     """
-    most = limits.most_unpacked(path)
+    most = limits.most_unpacked(size)
     data = packed.read(limits.large_bytes + 1)
     while data:
         if (most := most - len(data)) < 0:
@@ -184,7 +219,7 @@ def _gather(pieces: Iterable[bytes], limits: Limits) -> bytes | mmap.mmap:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def decode(path: Path | str, data: bytes, first_line: int = 1, *, lenient: bool = False) -> str:
+def decode(path: "Place | str", data: bytes, first_line: int = 1, *, lenient: bool = False) -> str:
     """Bytes of a file as text, without the byte order mark that some programs put at its start.
 
     A lenient reading puts a mark in the place of a byte that is not UTF-8.

@@ -5,13 +5,15 @@ with a time limit lets the caller turn to what is on the disk, or say at once wh
 """
 
 import socket
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def is_reachable(url: str, seconds: float = 3.0) -> bool:  # a slow mobile network answers within one second
     """Whether the server of an address, or the proxy on the way to it, takes a connection in time."""
     # Ten milliseconds that a local file need not wait for.
-    from contextlib import suppress
-    from threading import Event, Thread
     from urllib.parse import urlsplit
     from urllib.request import getproxies, proxy_bypass
 
@@ -22,15 +24,35 @@ def is_reachable(url: str, seconds: float = 3.0) -> bool:  # a slow mobile netwo
         address = (parts.hostname or "", parts.port or {"http": 80}.get(parts.scheme, 443))
     except ValueError:  # the port is none
         return False
-    connected = Event()
+    try:
+        in_time(lambda: socket.create_connection(address, timeout=seconds).close(), seconds)
+    except OSError:
+        return False
+    return True
 
-    def connect() -> None:
-        with suppress(OSError):
-            socket.create_connection(address, timeout=seconds).close()
-            connected.set()
+
+def in_time(call: Callable[[], T], seconds: float) -> T:
+    """What a call returns, or raises; Ctrl-C ends the waiting.
+
+    Raises:
+        TimeoutError: If it has no outcome in time. It goes on, and nobody hears of it.
+    """
+    from threading import Thread
+
+    results, faults = list[T](), list[Exception]()
+
+    def run() -> None:
+        try:
+            results.append(call())
+        except Exception as error:
+            faults.append(error)
 
     # In a thread, since looking up a name has no time limit of its own.
-    thread = Thread(target=connect, daemon=True)
+    thread = Thread(target=run, daemon=True)
     thread.start()
     thread.join(seconds)
-    return connected.is_set()
+    if faults:
+        raise faults[0]
+    if not results:
+        raise TimeoutError(f"no answer within {seconds:g} seconds")
+    return results[0]

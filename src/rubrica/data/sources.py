@@ -1,4 +1,4 @@
-"""Where a data set lies: a file, a folder with a file a split, the Hugging Face hub, `mini-news`, or in objects."""
+"""Where a data set lies: a file, a folder with a file a split, here or on a server; the hub; `mini-news`; objects."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -7,22 +7,24 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from rubrica.data.addresses import Address, Place, place_of
 from rubrica.data.files import FORMATS, file_suffix, read_parts
 from rubrica.data.large_files import Limits
 from rubrica.data.layout import Layout
 from rubrica.data.table import Table, arrow_parts, tables_of
 from rubrica.errors import DataError
-from rubrica.files import user_path
+from rubrica.progress import Show, silent
 
 SPLITS = ("train", "validation", "test")
 MINI_NEWS = "mini-news"
 
 _SPLIT_NAMES = {"valid": "validation", "val": "validation", "dev": "validation"} | {name: name for name in SPLITS}
 _SHARD = re.compile(r"(?P<split>[a-z]+)(-\d+-of-(?P<count>\d+)(-[0-9a-f]+)?)?")
+_LOST_SLASH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:[/\\]")
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?(:[\w.-]+)?")
 
 
-def find_splits(source: Any, layout: Layout, limits: Limits) -> dict[str, Iterator[Table]]:
+def find_splits(source: Any, layout: Layout, limits: Limits, show: Show = silent) -> dict[str, Iterator[Table]]:
     """The splits of a data set by name, at least one, in the order of `SPLITS`: the tables of each, at least one.
 
     Raises:
@@ -32,15 +34,19 @@ def find_splits(source: Any, layout: Layout, limits: Limits) -> dict[str, Iterat
     """
     if not isinstance(source, str | Path):
         return _objects(source, limits)
-    name, path = str(source), user_path(source)
+    name, path = str(source), place_of(source)
+    if isinstance(path, Address):
+        return _splits_in(path, layout, limits, show)
     try:
         if path.exists():
-            return _local_splits(path, layout, limits)
+            return _splits_in(path, layout, limits, show)
     except OSError as error:
         raise DataError(name, f"cannot be read ({error.strerror or error}); check who may read it") from None
     pathlike = isinstance(source, Path) or not _HUB_ID.fullmatch(name) or file_suffix(path) in FORMATS
     if pathlike or ("/" not in name and path.suffix):
-        raise DataError(name, f"no such file or folder (looked from {Path.cwd()}); check the spelling")
+        # A `Path` of an address has lost a slash.
+        advice = "pass an address as a string" if _LOST_SLASH.match(name) else "check the spelling"
+        raise DataError(name, f"no such file or folder (looked from {Path.cwd()}); {advice}")
     return _mini_news() if name == MINI_NEWS else _hub_splits(name, limits)
 
 
@@ -67,10 +73,10 @@ def _by_split(place: str, parts: Mapping[str, Any]) -> dict[str, Any]:
     return named
 
 
-def _local_splits(path: Path, layout: Layout, limits: Limits) -> dict[str, Iterator[Table]]:
+def _splits_in(path: Place, layout: Layout, limits: Limits, show: Show) -> dict[str, Iterator[Table]]:
     files = _split_files(path) if path.is_dir() else {"train": [path]}
     if not files:  # `hf download` keeps the files of a data set one folder deeper
-        folders = [folder for folder in sorted(path.iterdir()) if folder.is_dir()]
+        folders = [folder for folder in _by_name(path) if folder.is_dir()]
         inside = {folder.name: found for folder in folders if (found := _split_files(folder))}
         if len(inside) > 1:
             raise DataError(path, f"several folders hold data ({', '.join(inside)}); pass one of them")
@@ -79,15 +85,15 @@ def _local_splits(path: Path, layout: Layout, limits: Limits) -> dict[str, Itera
         present = ", ".join(f"{split}.*" for split in files) or "neither"
         formats = " ".join(FORMATS)
         raise DataError(path, f"found {present}, expected train.* and test.* in one of the formats {formats}")
-    read = partial(read_parts, layout=layout, limits=limits)
+    read = partial(read_parts, layout=layout, limits=limits, show=show)
     return {split: chain.from_iterable(map(read, files[split])) for split in SPLITS if split in files}
 
 
-def _split_files(folder: Path) -> dict[str, list[Path]]:
+def _split_files(folder: Place) -> dict[str, list[Place]]:
     """The files of each split: one, or all its shards."""
-    files: dict[str, list[Path]] = {}
+    files: dict[str, list[Place]] = {}
     shards: dict[str, set[str | None]] = {}
-    for file in sorted(folder.iterdir()):
+    for file in _by_name(folder):
         match = _SHARD.fullmatch(file.name.lower().partition(".")[0])
         split = _SPLIT_NAMES.get(match["split"]) if match else None
         if match and split and file_suffix(file) in FORMATS and file.is_file():
@@ -101,6 +107,10 @@ def _split_files(folder: Path) -> dict[str, list[Path]]:
         if count is not None and int(count) != len(found):
             raise DataError(folder, f"{len(found)} of {int(count)} shards of {split}; download the others")
     return files
+
+
+def _by_name(folder: Place) -> list[Place]:
+    return sorted(folder.iterdir(), key=lambda inside: inside.name)
 
 
 def _hub_splits(name: str, limits: Limits) -> dict[str, Iterator[Table]]:

@@ -20,6 +20,7 @@ from rubrica.files import cache_faults, unnamed_file
 from rubrica.scoring.task import Label
 
 STRETCH = 1 << 16  # texts that are strings at the same time
+_NEAR = 64  # rows apart: rather read those between than ask once more
 _BATCH = 1 << 12  # texts of an Arrow batch, which are strings at the same time
 
 
@@ -39,12 +40,13 @@ def hash_of_texts(texts: Sequence[str]) -> str:
 
 
 def take_texts(texts: Sequence[str], rows: NDArray[np.int64]) -> list[str]:
-    """The texts of some rows in ascending order; all between are read with them, since texts may lie on disk."""
-    if not len(rows):
-        return []
-    first = int(rows[0])
-    near = texts[first : int(rows[-1]) + 1]
-    return [near[row] for row in (rows - first).tolist()]
+    """The texts of some rows in ascending order. Rows near each other are read in one slice: texts may lie on disk."""
+    found: list[str] = []
+    for near in np.split(rows, np.flatnonzero(np.diff(rows) > _NEAR) + 1) if len(rows) else ():
+        first = int(near[0])
+        read = texts[first : int(near[-1]) + 1]
+        found += [read[row] for row in (near - first).tolist()]
+    return found
 
 
 class StoredTexts(Sequence[str]):

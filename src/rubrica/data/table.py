@@ -5,13 +5,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rubrica.data.bad_rows import BadRows
 from rubrica.data.large_files import Limits
 from rubrica.data.objects import GIVEN, as_list, columns_of
-from rubrica.errors import DataError, require
+from rubrica.errors import DataError, quote_names, require
+
+if TYPE_CHECKING:
+    from rubrica.data.addresses import Place  # not for an answer to standard input
 
 Bad = Callable[[int, str], object]
 """Called with a row that is bad, counted from 0, and what is wrong with it."""
@@ -24,7 +26,7 @@ class Table:
     A label or a text becomes a string in one place, whatever table it stands in: see `labels.py` and `columns.py`.
     """
 
-    path: Path | str  # the file or the hub id, for messages
+    path: "Place | str"  # the file or the hub id, for messages
     columns: dict[str, Any]  # by name; lists, or pyarrow columns that become lists when they are asked for
     class_names: dict[str, list[str]] = field(default_factory=dict)  # what the integers of a hub ClassLabel stand for
     row_lines: Callable[[], Iterable[int]] | None = None  # the physical line of every row, where there are lines
@@ -42,7 +44,8 @@ class Table:
         try:
             return as_list(values)
         except (ValueError, OverflowError) as error:
-            raise DataError(self.path, f'column "{column}" cannot be read ({error}); write it as strings') from None
+            problem = f"column {quote_names([column])} cannot be read ({error}); write it as strings"
+            raise DataError(self.path, problem) from None
 
     def refuse(self, row: int, problem: str) -> NoReturn:
         """Raise the error for a row: a `Bad` that ends the reading."""
@@ -65,17 +68,17 @@ class Table:
         return DataError(self.path, problem, line=next(islice(self.row_lines(), row, None)))
 
 
-def check_names(path: Path | str, names: list[str]) -> None:
+def check_names(path: "Place | str", names: list[str]) -> None:
     """Make sure that the columns have different names.
 
     Raises:
         DataError: If two have the same.
     """
     if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise DataError(path, f'two columns are named "{min(twice)}"; rename one of them')
+        raise DataError(path, f"two columns are named {quote_names([min(twice)])}; rename one of them")
 
 
-def arrow_parts(path: Path | str, table: Any, limits: Limits) -> Iterator[Table]:
+def arrow_parts(path: "Place | str", table: Any, limits: Limits) -> Iterator[Table]:
     """A pyarrow table, a large one in parts, with the class names that `datasets` leaves in its metadata.
 
     Raises:

@@ -29,9 +29,9 @@ from rubrica.kernels import native
 from rubrica.kernels.fasttext import Engine
 from rubrica.learning.deadline import Deadline
 from rubrica.learning.fasttext_quantize import sizes_of
-from rubrica.learning.progress import progress_bar
 from rubrica.models.fasttext import FastText
 from rubrica.models.storage import Tensors
+from rubrica.progress import progress_bar
 from rubrica.text.tokens import Packed
 
 log = logging.getLogger(__name__)

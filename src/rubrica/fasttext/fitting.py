@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from rubrica.fasttext.arguments import Values, to_settings
 from rubrica.learning.fasttext import FastTextTraining, Tensors, train_fasttext
-from rubrica.learning.progress import Progress, share_bar
 from rubrica.models.fasttext import FastText
+from rubrica.progress import Progress, share_bar
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rubrica.fasttext.faults import value_errors
 from rubrica.fasttext.model import Model
-from rubrica.learning.progress import progress_bar
+from rubrica.progress import progress_bar
 
 log = logging.getLogger(__name__)
 _MAPPED = 100_000  # rows that the new axes are found by: the most frequent words

@@ -20,6 +20,7 @@ Found = tuple[np.float32, int]
 _TEXTS = 256  # at a time: their products with all labels are in memory together
 _KNOWN = 1 << 16  # words whose rows are remembered
 _RUN_FACTOR, _MASK = 116049371, (1 << 64) - 1
+_quiet = np.errstate(over="ignore", invalid="ignore")  # the native core warns of no overflow either
 
 
 class Twin:
@@ -101,6 +102,7 @@ class Twin:
             taken *= norms[:, None]
         return np.asarray(np.cumsum(taken, axis=0)[-1] * np.float32(1.0 / len(rows)))
 
+    @_quiet
     def vectors(self, texts: Texts, *, words: bool) -> Floats:
         """See `Engine.sentence_vectors` and `Engine.word_vectors`."""
         found = np.zeros((len(texts[1]), self.rules.embedding_dim), np.float32)
@@ -137,6 +139,7 @@ class Twin:
             means = np.stack([self._mean(mine) for mine in rows])
             yield slice(first, first + len(rows)), means, np.array([len(mine) > 0 for mine in rows])
 
+    @_quiet
     def scores(self, texts: Texts) -> Floats:
         """See `Engine.scores`."""
         found = np.zeros((len(texts[1]), self.num_labels), np.float32)
@@ -151,6 +154,7 @@ class Twin:
             found[which][~there] = 0
         return found
 
+    @_quiet
     def best(self, texts: Texts, k: int, threshold: float) -> Best:
         """See `Engine.best`."""
         count = len(texts[1])
@@ -177,7 +181,8 @@ class Twin:
             products *= norms
         if self.rules.loss == "softmax":
             raised = exp_of(products - products.max(axis=1, keepdims=True))
-            return np.asarray(raised / np.cumsum(raised, axis=1)[:, -1:])
+            sums = np.cumsum(raised, axis=1)[:, -1:]
+            return np.where(sums > 0, raised / sums, np.float32(0))  # NaN if a product is none or infinite
         places = ((np.clip(products, -8, 8) + 8) * 512 / 8 / 2).astype(np.int64)
         return np.where(products > 8, np.float32(1), np.where(products >= -8, _SIGMOIDS[places], np.float32(0)))
 
@@ -241,8 +246,8 @@ def make_tree(counts: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def log_of(scores: Floats | np.float32) -> Floats:
-    """The logarithm of scores with 1e-5 added."""
-    return np.log(np.asarray(scores, np.float64) + 1e-5).astype(np.float32)
+    """The logarithm of scores with 1e-5 added; NaN counts as 0."""
+    return np.log(np.fmax(np.asarray(scores, np.float64), 0) + 1e-5).astype(np.float32)
 
 
 def exp_of(x: Floats | np.float32) -> Floats:

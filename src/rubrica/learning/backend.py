@@ -23,6 +23,7 @@ from rubrica.learning.device_split import MOST_IDS, Batch, DeviceBatch, DeviceSp
 from rubrica.models.config import Config
 from rubrica.networks.embedding import KernelAdam, TableAdam, clip_scale, uses_kernels
 from rubrica.networks.network import TextNetwork
+from rubrica.networks.team import add_up, local_device, team
 from rubrica.scoring.task import Rows, Task
 from rubrica.text.batching import iter_rows, pad_batch
 
@@ -31,6 +32,9 @@ _EVALUATED = 256  # texts scored at a time; larger batches only cost memory
 
 class Backend(ABC):
     """How a network, which is on its device, learns from a batch."""
+
+    counts: float = 1.0
+    """What the loss of a batch counts: less than 1 for a part of a batch that processes share."""
 
     def __init__(self, network: TextNetwork, config: Config, task: Task) -> None:
         settings = config.training
@@ -42,8 +46,8 @@ class Backend(ABC):
         self.parameters = [parameter for parameter in network.parameters() if parameter is not weight]
         self.table = TableAdam(network.embedding, settings.lr, dense=settings.dense_updates)
 
-    def send(self, split: Split, batches: Sequence[Rows]) -> Iterator[Rows | DeviceBatch]:
-        """The batches of an epoch, where `differentiate` reads them."""
+    def send(self, split: Split, batches: Sequence[Rows], steps: Sequence[int]) -> Iterator[Rows | DeviceBatch]:
+        """The batches of an epoch, where `differentiate` reads them; `steps` is the least length of each, padded."""
         return iter(batches)
 
     @abstractmethod
@@ -64,11 +68,12 @@ class Backend(ABC):
 
     def differentiate(self, split: Split, batch: Rows | DeviceBatch) -> Float[Tensor, "2"]:
         """Put the gradients of a batch where the optimizer finds them, by autograd; returns loss and accuracy."""
-        there = batch.gather() if isinstance(batch, DeviceBatch) else to_tensors(split, batch, self.device)
+        least = 1 if self.network.part is None else self.network.part.steps
+        there = batch.gather() if isinstance(batch, DeviceBatch) else to_tensors(split, batch, self.device, least)
         ids, lengths, targets, weights = there
         logits = self.network(ids, lengths if self.masked else None, self.settings.dropout)
         loss = self.task.torch_loss(F, logits, targets, weights, self.settings.label_smoothing)
-        loss.backward()
+        loss.backward(torch.full_like(loss, self.counts))
         hits = self.task.torch_hits(logits.detach(), targets)
         return torch.stack([loss.detach(), hits.to(loss.dtype).mean()])
 
@@ -93,7 +98,11 @@ class KernelBackend(Backend):
         weights = None if split.weights is None else split.weights[batch]
         settings = self.settings
         lesson = Lesson(split.targets[batch], self.adam.arrays, self.adam.gradients, settings.label_smoothing, weights)
-        return self.network.learn(split.tokens, batch, lesson, masked=self.masked, dropout=settings.dropout)
+        scores = self.network.learn(split.tokens, batch, lesson, masked=self.masked, dropout=settings.dropout)
+        if self.counts < 1:
+            for gradient in self.gradients():
+                gradient.mul_(self.counts)
+        return scores
 
     def step(self) -> None:
         scale = clip_scale(self.gradients(), self.settings.max_grad_norm)
@@ -113,14 +122,14 @@ class TorchBackend(Backend):
         self.adam = torch.optim.Adam(self.parameters, lr=self.settings.lr, fused=True)
         self.there: DeviceSplit | None = None
 
-    def send(self, split: Split, batches: Sequence[Rows]) -> Iterator[Rows | DeviceBatch]:
+    def send(self, split: Split, batches: Sequence[Rows], steps: Sequence[int]) -> Iterator[Rows | DeviceBatch]:
         if len(split.tokens.ids) > MOST_IDS:
             return iter(batches)
         if self.there is None:
             self.there = DeviceSplit(split, self.device)
         else:
             self.there.read(split.tokens.ids)
-        return self.there.send(batches)
+        return self.there.send(batches, steps)
 
     def set_lr(self, lr: float) -> None:
         self.table.lr = self.adam.param_groups[0]["lr"] = lr
@@ -158,9 +167,9 @@ def choose_backend(network: TextNetwork, config: Config, task: Task) -> Backend:
     return kind(network, config, task)
 
 
-def to_tensors(split: Split, rows: Rows, device: torch.device) -> Batch:
-    """A batch on the device."""
-    ids, lengths = pad_batch(split.tokens, rows)
+def to_tensors(split: Split, rows: Rows, device: torch.device, least: int = 1) -> Batch:
+    """A batch on the device, padded to `least` tokens at least."""
+    ids, lengths = pad_batch(split.tokens, rows, least)
     weights = None if split.weights is None else torch.from_numpy(split.weights[rows]).to(device)
     there = [torch.from_numpy(array).to(device) for array in (ids, lengths, split.targets[rows])]
     return there[0], there[1], there[2], weights
@@ -177,14 +186,14 @@ def compute_logits(network: TextNetwork, split: Split, rows: Rows, config: Confi
     order, batch_size, masked = np.arange(len(rows)), config.training.batch_size, config.model.masks_padding
     if masked:  # then a text may be read in any company: with texts of similar length
         order, batch_size = np.argsort(split.tokens.lengths_of(rows), kind="stable"), max(batch_size, _EVALUATED)
-    logits, device = [], network.embedding.weight.device
-    for batch in iter_rows(order, batch_size):
+    number, count = team()
+    result, device = network.head.weight.new_zeros(len(rows), network.head.out_features), network.head.weight.device
+    for batch in list(iter_rows(order, batch_size))[number::count]:  # the other processes read the others
         ids, lengths, _, _ = to_tensors(split, rows[batch], device)
-        logits.append(network(ids, lengths if masked else None))
+        result[torch.from_numpy(batch).to(device)] = network(ids, lengths if masked else None)
+    add_up(result)
     network.train(was_training)
-    result = torch.cat(logits).cpu().numpy()
-    result[order] = result.copy()
-    return result
+    return as_array(result)
 
 
 def choose_device(settings: Training) -> torch.device:
@@ -197,6 +206,8 @@ def choose_device(settings: Training) -> torch.device:
     name = settings.device
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and local_device():
+        name = f"cuda:{local_device()}"
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:  # torch asserts where it was built without CUDA

@@ -24,10 +24,10 @@ from rubrica.kernels import native
 from rubrica.kernels.bag import Head, Tables, Ways, train
 from rubrica.learning.checkpoint import State, generator_text, set_generator
 from rubrica.learning.job import History, Job, Trained, token_inputs
-from rubrica.learning.progress import progress_bar
 from rubrica.models.bag import Bag
 from rubrica.models.family import HEAD
 from rubrica.models.storage import take_rows
+from rubrica.progress import progress_bar
 from rubrica.scoring.task import Floats, Rows
 from rubrica.text.vocab import PAD_ID
 

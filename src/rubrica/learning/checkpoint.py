@@ -33,6 +33,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from rubrica.artifact.tensor_file import map_tensors, write_tensors
+from rubrica.environment import processes
 from rubrica.errors import ArtifactError, ConfigError, FileError
 from rubrica.files import UNFINISHED, locked, sha256_of, written_whole
 from rubrica.models.storage import is_finite
@@ -146,7 +147,7 @@ class Stage:
 
     def offer(self, make: Callable[[], State], *, is_last: bool = False) -> None:
         """Keep a state if it is time to; asked between two units of work, and once more at the end."""
-        if self.run is None:
+        if self.run is None or not self.run.writes:
             return
         now = time.monotonic()
         if now >= self.run.due or (is_last and now - self.began >= self.run.every):
@@ -164,10 +165,11 @@ class Checkpoints:
     Args:
         folder: Where they are; locked by this process.
         every: Seconds between two.
+        writes: Whether they are written here. Of processes that train together the first one writes, all of them read.
     """
 
-    def __init__(self, folder: Path, every: float) -> None:
-        self.folder, self.every, self.due = folder, every, time.monotonic() + every
+    def __init__(self, folder: Path, every: float, *, writes: bool = True) -> None:
+        self.folder, self.every, self.due, self.writes = folder, every, time.monotonic() + every, writes
         self._identify: Callable[[], Identity] | None = None
         self._run: Identity | None = None
         self._entries, self._stages = list[_Entry](), 0
@@ -254,7 +256,8 @@ class Checkpoints:
 
     def discard(self) -> None:
         """Remove all of them: the model is saved, or the training diverged."""
-        remove_checkpoints(self.folder)
+        if self.writes:
+            remove_checkpoints(self.folder)
         self._entries = []
 
     @contextmanager
@@ -282,6 +285,9 @@ def keep_checkpoints(out: Path, every: float) -> Iterator[Checkpoints]:
     if not every >= 0:
         raise ConfigError(f"checkpoint_every is {every}, expected a number of seconds from 0")
     folder = folder_of(out)
+    if processes()[0]:
+        yield Checkpoints(folder, every, writes=False)
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if foreign := next((path for path in folder.iterdir() if not _is_ours(path)), None):

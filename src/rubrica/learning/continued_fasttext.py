@@ -21,10 +21,10 @@ from rubrica.learning.continuing import join_labels
 from rubrica.learning.deadline import Deadline
 from rubrica.learning.fasttext import FastTextTraining, train_fasttext
 from rubrica.learning.fasttext_start import entries_of
-from rubrica.learning.progress import share_bar
 from rubrica.models.config import Config
 from rubrica.models.fasttext import FastText
 from rubrica.predict.classifier import Classifier
+from rubrica.progress import share_bar
 from rubrica.text.tokens import Packed
 
 _SPACES = frozenset(" \n\r\t\v\f\0")  # fastText's: a label is one token

@@ -41,14 +41,15 @@ class DeviceSplit:
         """Take in other ids of the same number of tokens."""
         self.ids[:-1].copy_(torch.from_numpy(ids))
 
-    def send(self, batches: Sequence[NDArray[np.int64]]) -> "Iterator[DeviceBatch]":
-        """The batches of an epoch, given as the rows of each, sent in one piece."""
+    def send(self, batches: Sequence[NDArray[np.int64]], steps: Sequence[int]) -> "Iterator[DeviceBatch]":
+        """The batches of an epoch, given as the rows of each, sent in one piece; `steps` are the least T of each."""
         if not batches:  # a training that goes on from the end of an epoch
             return
         rows = torch.from_numpy(np.concatenate(batches)).to(self.ids.device)
-        for part, batch in zip(torch.split(rows, [len(batch) for batch in batches]), batches, strict=True):
+        parts = torch.split(rows, [len(batch) for batch in batches])
+        for part, batch, least in zip(parts, batches, steps, strict=True):
             longest = int(self.lengths[batch].max(initial=0))  # the host knows it; to ask would be to wait
-            yield DeviceBatch(self, part, max(1, longest))
+            yield DeviceBatch(self, part, max(least, longest))
 
 
 class DeviceBatch(NamedTuple):

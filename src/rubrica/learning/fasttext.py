@@ -23,8 +23,8 @@ from rubrica.kernels import native
 from rubrica.kernels.fasttext_train import Asking, Lesson, Reading, Trainer
 from rubrica.kernels.fasttext_words import Lines, Words, count_words
 from rubrica.learning.fasttext_start import count_on, find_origin, make_matrices
-from rubrica.learning.progress import Progress
 from rubrica.models.fasttext import FastText
+from rubrica.progress import Progress
 from rubrica.text.tokens import Packed
 
 Tensors = dict[str, NDArray[Any]]

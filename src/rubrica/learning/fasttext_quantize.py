@@ -29,8 +29,8 @@ from rubrica.learning.fasttext import (
     reading_of,
 )
 from rubrica.learning.fasttext_start import entries_of
-from rubrica.learning.progress import Progress
 from rubrica.models.fasttext import CENTROIDS, FastText, parts_of
+from rubrica.progress import Progress
 from rubrica.text.tokens import Packed
 
 DSUB = 2

@@ -17,6 +17,7 @@ from rubrica.config.schema import flat
 from rubrica.corpus.corpus import Corpus, pretrained_rows
 from rubrica.data.dataset import Dataset
 from rubrica.data.stored_texts import hash_of_texts
+from rubrica.environment import processes
 from rubrica.kernels import native
 from rubrica.learning.checkpoint import Identity
 from rubrica.models.config import Config
@@ -40,7 +41,7 @@ def identity_of(
     if config.training.needs_torch:
         from rubrica.learning.backend import choose_device
 
-        what["device"] = str(choose_device(config.training))
+        what["device"] = choose_device(config.training).type
     return Identity(what, _machine())
 
 
@@ -62,7 +63,8 @@ def run_record(data: Dataset, config: Config, vectors: str | Path | Vectors | No
 def _machine() -> dict[str, Any]:
     """What the last digits of the weights depend on."""
     threads = native.num_threads()
-    return {"kernels": native.describe().removesuffix(f", {threads} threads"), "threads": threads}
+    kernels = native.describe().removesuffix(f", {threads} threads")
+    return {"kernels": kernels, "threads": threads, "processes": processes()[1]}
 
 
 def _hash_of_vectors(vectors: Vectors, corpus: Corpus) -> str:

@@ -28,8 +28,8 @@ from rubrica.kernels import native
 from rubrica.kernels.linear import Entries, Machines, count_classes, descend
 from rubrica.learning.checkpoint import State, generator_text, set_generator
 from rubrica.learning.job import History, Job, Trained
-from rubrica.learning.progress import Advance, progress_bar
 from rubrica.models.linear import Linear, LinearPart, logits
+from rubrica.progress import Advance, progress_bar
 from rubrica.scoring.task import Rows, Targets, Task
 from rubrica.text.ngrams import DocumentCounter, features, index_keys
 

@@ -25,16 +25,15 @@ from msgspec import Meta
 from torch import Tensor
 
 from rubrica.corpus.corpus import Split
+from rubrica.learning import together
 from rubrica.learning.backend import Backend, as_array, choose_backend
 from rubrica.learning.checkpoint import Saved, State
-from rubrica.learning.device_split import DeviceBatch
 from rubrica.learning.job import History, Job
-from rubrica.learning.progress import Advance, progress_bar
 from rubrica.learning.schedule import batches_of, describe_thawing, drop_words, lr_at, thaw_step
 from rubrica.learning.seeds import random_states, set_random_states
 from rubrica.networks.network import TextNetwork
+from rubrica.progress import Advance, progress_bar
 from rubrica.scoring.report import Report
-from rubrica.scoring.task import Rows
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +59,7 @@ def fit(network: TextNetwork, job: Job, validate: Callable[[], Report] | None = 
                     run.judged(epoch, run.history.validated(job.title, epoch, validate()))
                     run.started += time.perf_counter() - began
                 job.stage.offer(run.state, is_last=run.place.epoch >= run.num_epochs)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # never in a team, see `join_team`
         run.collect()
         run.history.interrupted = True
     run.history.train_seconds = time.perf_counter() - run.started
@@ -102,6 +101,7 @@ class _Run:
         self.started = time.perf_counter()
         if saved := job.stage.take():
             self._go_on(saved)
+        together.check_same(self.history.steps, backend.device)
 
     @property
     def history(self) -> History:
@@ -115,7 +115,7 @@ class _Run:
             batches = batches_of(job.split, job.rows, self.settings, epoch)
             batches = batches[: total - epoch * job.steps_per_epoch][place.batches :]
             seen = drop_words(job.split, job.corpus.vocab.unknown_id, self.settings, epoch)
-            for batch in self.backend.send(seen, batches):
+            for batch in together.send(self.backend, seen, batches):
                 step = self.history.steps + len(self.waiting)
                 self.backend.table.table.requires_grad_(step >= self.thaw_step)
                 self.backend.set_lr(lr_at((step + 0.5) / total, self.settings))
@@ -191,26 +191,27 @@ class _Run:
             self.waiting.clear()
 
 
-def update(backend: Backend, split: Split, batch: Rows | DeviceBatch) -> Float[Tensor, "2"]:
+def update(backend: Backend, split: Split, batch: together.Batch) -> Float[Tensor, "2"]:
     """One step of the optimizer on the texts of a batch; returns their loss and accuracy before it."""
-    scores = backend.differentiate(split, batch)
+    scores = together.differentiate(backend, split, batch)
     if backend.settings.adversarial and backend.table.trained():
         _add_adversarial(backend, split, batch)
     backend.step()
     return scores
 
 
-def _add_adversarial(backend: Backend, split: Split, batch: Rows | DeviceBatch) -> None:
+def _add_adversarial(backend: Backend, split: Split, batch: together.Batch) -> None:
     """Make the gradients the mean of what they are and of those with word vectors that are moved to raise the loss."""
     kept = [gradient.clone() for gradient in backend.gradients()]
     for gradient in backend.gradients():
         gradient.zero_()
     way = kept[-1]  # (U, E), the steepest
     table = backend.table.table
-    table.shift = way * (backend.settings.adversarial / way.norm().clamp(min=_LEAST_NORM))
+    shift = way * (backend.settings.adversarial / way.norm().clamp(min=_LEAST_NORM))
+    table.shift = shift if table.own is None else shift[table.own]
     try:
-        backend.differentiate(split, batch)
+        together.differentiate(backend, split, batch)
     finally:  # after Ctrl-C, too: the model goes on to be scored
-        table.shift = None
+        table.shift = table.own = None
     for gradient, plain in zip(backend.gradients(), kept, strict=True):
         gradient.add_(plain).mul_(0.5)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rubrica.artifact.folder import Artifact, check_writable, is_model_folder, load_artifact, save_artifact
+from rubrica.environment import processes
 from rubrica.errors import ArtifactError
 from rubrica.files import user_path
 from rubrica.learning.checkpoint import Checkpoints, folder_of, has_checkpoints, remove_checkpoints
@@ -19,6 +20,8 @@ def check_output(out: Path | str, *, resume: bool, keeps: bool) -> Path:
         ArtifactError: If it cannot; or if a killed training may go on here, and this one `keeps` no checkpoints.
     """
     out = user_path(out)
+    if processes()[0]:  # the first process looks, and writes
+        return out
     if not keeps and has_checkpoints(out):
         problem = "holds a training to go on with, and this one keeps no checkpoints"
         raise ArtifactError(folder_of(out), f"{problem}; give another --out, or remove the folder")
@@ -53,6 +56,8 @@ def finished(out: Path, record: dict[str, Any]) -> Artifact | None:
 
 def save_run(artifact: Artifact, out: Path, checkpoints: Checkpoints | None, *, anew: bool) -> None:
     """Write the model, `anew` in the place of the one that Ctrl-C left; after Ctrl-C the checkpoints stay."""
+    if processes()[0]:
+        return
     if anew and checkpoints is not None:
         with checkpoints.aside(out):
             save_artifact(artifact, out)

@@ -12,6 +12,7 @@ from rubrica.artifact.fasttext_model import open_model
 from rubrica.artifact.folder import Artifact, is_model_folder
 from rubrica.corpus.corpus import Corpus, build_corpus
 from rubrica.data.dataset import Dataset, check_trainable, leave_out_unknown, read_dataset, read_pairs
+from rubrica.environment import processes
 from rubrica.errors import ConfigError, require
 from rubrica.learning.checkpoint import EVERY, Checkpoints, keep_checkpoints
 from rubrica.learning.continuing import join_labels, settings_after
@@ -72,6 +73,7 @@ def train(
     if out is not None:
         out = check_output(out, resume=resume, keeps=keeps)  # before minutes of work, not after
     config = (config or make_config()) if before is None else settings_after(before, config, vectors)
+    _join_team(config, deadline)
     data = _dataset(data, labels, layout)
     check_trainable(data, least=2 if before is None else 1)
     if out is None:
@@ -85,6 +87,25 @@ def train(
         artifact.metrics["run"] = record
         save_run(artifact, out, checkpoints, anew=anew)
     return Classifier(artifact)
+
+
+def _join_team(config: Config, deadline: Deadline) -> None:
+    """Meet the other processes if torchrun started this one.
+
+    Raises:
+        ConfigError: If they have nothing to share.
+    """
+    if processes()[1] == 1:
+        return
+    if not config.training.needs_torch:
+        problem = f"torchrun trains networks, and one process trains a {config.model.name} model"
+        raise ConfigError(f"{problem}; run rubrica without torchrun")
+    if deadline.is_set:
+        raise ConfigError("a time budget is for one process; leave it out, or run rubrica without torchrun")
+    require("torch", "train")
+    from rubrica.networks.team import join_team
+
+    join_team()
 
 
 def _is_fasttext(model: Artifact | None) -> bool:
@@ -106,7 +127,7 @@ def _train_compared(
         return go_on_fasttext(before, data, config, deadline)
     corpus, artifact = train_dataset(data, vectors, config, deadline=deadline, before=before, checkpoints=checkpoints)
     scored = artifact.metrics.keys() & {"validation", "test"}
-    compared = scored and not deadline.is_set and not artifact.metrics["interrupted"]
+    compared = scored and not deadline.is_set and not artifact.metrics["interrupted"] and not processes()[0]
     if compared and not artifact.config.model.is_baseline:
         artifact.metrics.update(baseline_scores(corpus, artifact, checkpoints))
     return artifact

@@ -11,8 +11,8 @@ import numpy as np
 
 from rubrica.data.stored_texts import stretches
 from rubrica.learning.fasttext import FastTextTraining, train_fasttext
-from rubrica.learning.progress import Progress
 from rubrica.models.fasttext import FastText
+from rubrica.progress import Progress
 from rubrica.text.subwords import Runs, hash_runs
 from rubrica.text.tokens import WordCounter, pack
 from rubrica.vectors.subwords import SubwordVectors

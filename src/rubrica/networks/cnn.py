@@ -13,6 +13,7 @@ from rubrica.networks.embedding import WordTable
 from rubrica.networks.masking import Features, Ids, Lengths, Vectors, drop_padding
 from rubrica.networks.network import TextNetwork
 from rubrica.networks.pooling import POOLINGS
+from rubrica.networks.team import normalized
 
 
 class ConvClassifier(TextNetwork):
@@ -42,8 +43,9 @@ class ConvClassifier(TextNetwork):
             if lengths is not None:
                 lengths = (lengths + 1) // 2  # a step of two, padded by one on both sides, rounds up
             x = _convolve(conv, x)
-            norm.train(self.training and len(x) * x.shape[1] > 1)  # a single row has no spread of its own
-            x = drop_padding(F.relu(norm(x.flatten(0, 1))).view_as(x), lengths)
+            rows = (len(x) if self.part is None else self.part.total) * x.shape[1]
+            norm.train(self.training and rows > 1)  # a single row has no spread of its own
+            x = drop_padding(F.relu(normalized(norm, x.flatten(0, 1), self.part)).view_as(x), lengths)
         return self.pool(x.transpose(0, 1), lengths)  # the pooling wants (T, B, F)
 
 

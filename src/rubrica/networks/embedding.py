@@ -45,6 +45,8 @@ class WordTable(nn.Module):
         self.vectors: Float[Tensor, "U E"] | None = None
         self.shift: Float[Tensor, "U E"] | None = None
         """What is added to the vectors, and to no row of the table, while `loop.update` looks for what confuses."""
+        self.own: Int[Tensor, " U"] | None = None
+        """Which of the words that have a gradient are in this process's part of a batch; None where all are."""
 
     def forward(self, ids: Int[Tensor, "B T"]) -> tuple[Float[Tensor, "U E"], Int[Tensor, "B T"]]:
         """Vectors, and which of them stands where. The gradient of the last call is kept for `TableAdam`."""
@@ -64,14 +66,14 @@ class WordTable(nn.Module):
         return vectors if self.shift is None else vectors + self.shift
 
     def take(
-        self, texts: TokenIds, rows: NDArray[np.int64], *, masked: bool
+        self, texts: TokenIds, rows: NDArray[np.int64], *, masked: bool, least: int = 1
     ) -> tuple[NDArray[np.floating[Any]], NDArray[np.int32], NDArray[np.int64]]:
         """On the CPU: vectors (U, E), which of them stands where, text after text, and the texts' lengths.
 
-        `rows` (B,) are the texts of the batch. Unless they are masked, all are padded to the longest.
+        `rows` (B,) are the texts of the batch. Unless they are masked, all are padded to the longest, and to `least`.
         """
         starts, lengths = texts.offsets[rows], texts.lengths_of(rows)
-        steps = 0 if masked else max(1, int(lengths.max(initial=0)))
+        steps = 0 if masked else max(least, int(lengths.max(initial=0)))
         words, index, vectors = take_words(texts.ids, starts, lengths, self.weight.detach().numpy(), steps=steps)
         self.words, self.vectors = torch.from_numpy(words), torch.from_numpy(vectors)
         self.vectors.requires_grad_(self.weight.requires_grad)

@@ -9,7 +9,6 @@ from functools import singledispatch
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -20,6 +19,7 @@ from rubrica.networks.bptt import join_weights
 from rubrica.networks.cells import GRU, LSTM, RNN
 from rubrica.networks.embedding import WordTable, uses_kernels
 from rubrica.networks.masking import Features, Ids, Lengths, Vectors
+from rubrica.networks.team import Part, dropped
 from rubrica.text.vocab import TokenIds
 
 
@@ -33,6 +33,8 @@ class TextNetwork(nn.Module):
     """
 
     head: nn.Linear
+    part: Part | None = None
+    """Which texts of a batch it is given, while processes share the batch."""
     sums_in_torch = False
     """Whether torch does most of the arithmetic on the CPU, so that its threads are worth waking."""
 
@@ -48,7 +50,7 @@ class TextNetwork(nn.Module):
     def forward(self, ids: Ids, lengths: Lengths, dropout: float = 0.0) -> Float[Tensor, "B C"]:
         """Return the logits. Without lengths padding is read as words; `dropout` zeroes that share of the features."""
         vectors, index = self.embedding(ids)
-        return self.head(F.dropout(self.features(vectors, index, lengths), dropout))
+        return self.head(dropped(self.features(vectors, index, lengths), dropout, self.part))
 
     def features(self, vectors: Vectors, index: Ids, lengths: Lengths) -> Features:
         """What the head sees of each text; `index` says which of the word vectors each token has."""

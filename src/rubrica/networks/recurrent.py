@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -19,6 +18,7 @@ from rubrica.networks.embedding import WordTable, uses_kernels
 from rubrica.networks.masking import Features, Ids, Lengths, Vectors
 from rubrica.networks.mingru import MinGRU
 from rubrica.networks.network import TextNetwork, make_network
+from rubrica.networks.team import dropped
 from rubrica.text.vocab import TokenIds
 
 CELLS: dict[str, type[Recurrent]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM, "mingru": MinGRU}
@@ -56,12 +56,13 @@ class RecurrentClassifier(TextNetwork):
 
         Autograd records nothing: where an update takes two milliseconds, it and what is between its calls take a third.
         """
-        vectors, index, lengths = self.embedding.take(texts, rows, masked=masked)
+        least = 1 if self.part is None else self.part.steps
+        vectors, index, lengths = self.embedding.take(texts, rows, masked=masked, least=least)
         reading = Reading(self.cell.name, self.pooling, index, np.cumsum(lengths) - lengths, lengths)
         mask = None
         if dropout:
-            shape = (len(rows), self.head.in_features)
-            mask = F.dropout(torch.ones(shape, dtype=self.head.weight.dtype), dropout).numpy()
+            ones = torch.ones(len(rows), self.head.in_features, dtype=self.head.weight.dtype)
+            mask = dropped(ones, dropout, self.part).numpy()
         threads = useful_threads(reading, len(self.cell.directions) * lesson.weights[1].size)
         trains = self.embedding.weight.requires_grad
         scores, d_vectors = learn(reading, vectors, lesson, mask=mask, trains=trains, threads=threads)

@@ -212,7 +212,7 @@ def _check_size(seen: int, path: Path) -> None:
     Raises:
         VectorsError: If the bytes seen are too many.
     """
-    if seen > USUAL.most_unpacked(path):
+    if seen > USUAL.most_unpacked(path.stat().st_size):
         problem = f"holds more than {USUAL.unpacked_times} times its size, as files do that are made to fill the memory"
         raise VectorsError(path, f"{problem}; if it is right, unpack it")
 

@@ -95,11 +95,23 @@ class SubwordVectors(Vectors):
     def _made(self) -> Iterator[Matrix]:
         count = self.settings.num_words
         for first in range(0, count, _BLOCK):
-            yield self._engine.word_vectors(self._known(first, min(first + _BLOCK, count)))
+            yield self._vectors(self._known(first, min(first + _BLOCK, count)))
 
     def of(self, words: Sequence[str]) -> Matrix:
-        """The vector of each word (N, E); zeros where the model has no row for any part of it."""
-        return self._engine.word_vectors(_pack(words))
+        """The vector of each word (N, E); zeros where the model has no row for any part of it.
+
+        Raises:
+            VectorsError: If one is not finite: a large file is not looked through when it is opened.
+        """
+        return self._vectors(_pack(words))
+
+    def _vectors(self, words: Packed) -> Matrix:
+        made = self._engine.word_vectors(words)
+        if not np.isfinite(made).all():
+            row = int(np.isfinite(made).all(axis=1).argmin())
+            word = words.data[words.starts[row] : words.ends[row]].tobytes().decode(errors="replace")
+            raise VectorsError(self.source, f"the vector of {word!r} is not finite; the file is damaged, copy it again")
+        return made
 
     @cached_property
     def _engine(self) -> Engine:
