@@ -90,13 +90,13 @@ $(VENV)/.fasttext: $(VENV)/.dev
 	$(BIN)/pip install --quiet --no-compile -c constraints.txt fasttext==0.9.3 || test "$(RUBRICA_KERNELS)" != native
 	touch $@
 
+$(VENV)/.ray: $(VENV)/.dev
+	$(BIN)/pip install --quiet --no-compile -c constraints.txt -e '.[ray]'
+	touch $@
+
 # Not a part of .[dev]: atheris is built for few platforms.
 $(VENV)/.fuzz: $(VENV)/.dev
 	$(BIN)/pip install --quiet --no-compile -c constraints.txt atheris
-	touch $@
-
-$(VENV)/.ray: $(VENV)/.dev
-	$(BIN)/pip install --quiet --no-compile -c constraints.txt -e '.[ray]'
 	touch $@
 
 clean:

@@ -17,8 +17,7 @@ ROOMS = [
     "vectors", "predict", "corpus", "networks", "learning", "export", "insight", "seminar", "scale", "estimator",
     "fasttext", "cli", "__main__",
 ]  # fmt: skip
-WITHOUT_TORCH = [*ROOMS[: ROOMS.index("networks")], "export", "insight", "scale", "estimator", "fasttext", "cli"]
-WITHOUT_TORCH += ["__main__"]
+WITHOUT_TORCH = [*ROOMS[: ROOMS.index("networks")], "export", "insight", *ROOMS[ROOMS.index("scale") :]]
 HEAVY = {"torch", "pyarrow", "gensim", "datasets", "sklearn", "matplotlib", "jinja2", "jaxtyping", "rich", "ray"}
 HEAVY |= {"onnx", "onnxruntime"}
 

@@ -55,17 +55,6 @@ def write_answers(
     click.echo(f"{count:,} texts answered; the answers are in {out}", err=True)
 
 
-def _identity(file: str) -> list[Any] | None:
-    """What tells the texts of a file from others; None where nothing does."""
-    from rubrica.data.addresses import Address, place_of
-    from rubrica.predict.answer_file import stamp
-
-    place = place_of(file)
-    if isinstance(place, Address):
-        return (found := place.stamp()) and [str(place), found]
-    return None if file == "-" else [str(place.resolve()), stamp(file)]
-
-
 def _answer_on_ray(
     classifier: "Classifier",
     model: str,
@@ -93,6 +82,17 @@ def _answer_on_ray(
             classifier, file, out, run, workers=workers or None, advance=advance, **options, **columns
         )
     click.echo(f"{count:,} texts answered; the answers are in {out}", err=True)
+
+
+def _identity(file: str) -> list[Any] | None:
+    """What tells the texts of a file from others; None where nothing does."""
+    from rubrica.data.addresses import Address, place_of
+    from rubrica.predict.answer_file import stamp
+
+    place = place_of(file)
+    if isinstance(place, Address):
+        return (found := place.stamp()) and [str(place), found]
+    return None if file == "-" else [str(place.resolve()), stamp(file)]
 
 
 def _parts_in(file: str, show: "Show", **columns: Any) -> "Iterator[tuple[Sequence[str], Table | None]]":

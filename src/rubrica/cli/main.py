@@ -226,7 +226,8 @@ def train(
 
     every = EVERY if checkpoint_every is None else checkpoint_every
     trained = run_training(dataset, out=folder, resume=resume, checkpoint_every=every, **common)
-    _print_training(trained.artifact.metrics, folder)
+    if not processes()[0]:  # the first one tells the result
+        _print_training(trained.artifact.metrics, folder)
 
 
 def _print_training(metrics: dict[str, Any], folder: "Path") -> None:

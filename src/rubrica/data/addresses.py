@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from rubrica.data.storage import Found, Store, explained, store_of
@@ -114,6 +114,18 @@ class Address:
         found = self._found
         return None if found.size is None or found.time is None else [found.size, found.time]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process, as a worker of Ray, fetches the file by itself."""
+        return Address, (self._quoted, *self._given)
+
+    def file_system(self) -> tuple[Any, str] | None:
+        """The file system of pyarrow, and the path there, by which a part of a file can be read; None of the web.
+
+        Raises:
+            DataError: If the server cannot be asked.
+        """
+        return self._store.file_system()
+
     def open(self, show: Show = silent) -> IO[bytes]:
         """The file for reading; the first call fetches it.
 
@@ -163,12 +175,14 @@ def name_of(source: Path | str) -> str:
     return str(place_of(source) if is_address(source) else source)
 
 
-def place_of(source: Path | str) -> Place:
+def place_of(source: Place | str) -> Place:
     """The path or the address that the user means.
 
     Raises:
         DataError: If it is no address.
     """
+    if isinstance(source, Address):
+        return source
     if not is_address(source):
         return user_path(source)
     parts = _split(str(source))

@@ -15,7 +15,7 @@ from itertools import chain, compress
 from pathlib import Path
 from typing import Any
 
-from rubrica.data.addresses import name_of, place_of
+from rubrica.data.addresses import Place, name_of, place_of
 from rubrica.data.columns import find_columns, read_column_texts
 from rubrica.data.files import read_parts, reader_of
 from rubrica.data.labels import as_list, classes_of, differ_by_case, hint, like_train, read_labels
@@ -163,7 +163,7 @@ def read_texts(source: str | Path, *, limits: Limits = USUAL, **layout: Any) -> 
 
 
 def iter_texts(
-    source: str | Path, *, limits: Limits = USUAL, show: Show = silent, **layout: Any
+    source: str | Place, *, limits: Limits = USUAL, show: Show = silent, **layout: Any
 ) -> Iterator[tuple[list[str], Table | None]]:
     """Yield the texts of one file in parts, as `read_texts` reads them, each with its rows where the file has columns.
 

@@ -103,7 +103,7 @@ def _read_parquet(content: Content, layout: Layout) -> Iterator[Table]:
 
 
 @contextmanager
-def parquet_faults(path: Place | str) -> Iterator[None]:
+def parquet_faults(path: object) -> Iterator[None]:
     """Turn what pyarrow says of a broken file into a sentence.
 
     Raises:

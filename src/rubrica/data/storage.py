@@ -41,6 +41,9 @@ class Store(Protocol):
     def open(self) -> tuple[AbstractContextManager[IO[bytes]], int | None]:
         """The bytes of a file as they come, and how many there are, if it is known."""
 
+    def file_system(self) -> tuple[Any, str] | None:
+        """The file system of pyarrow and the path there, if there is one."""
+
 
 def store_of(address: str) -> Store:
     """Where an address, quoted as in the web, leads; some kinds of servers are asked already.
@@ -52,7 +55,7 @@ def store_of(address: str) -> Store:
     if scheme in ("http", "https"):
         return _Page(address)
     find = _FILE_SYSTEMS.get(scheme, _by_fsspec)
-    return InFileSystem(*in_time(lambda: find(address), _SECONDS))
+    return _InFileSystem(*in_time(lambda: find(address), _SECONDS))
 
 
 @contextmanager
@@ -75,14 +78,13 @@ def explained(address: object) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class InFileSystem:
+class _InFileSystem:
     """A file or folder in a file system of pyarrow."""
 
     system: Any
     path: str
 
     def look(self) -> Found:
-        """See `Store`."""
         fs = require("pyarrow.fs", "data")
         info = in_time(lambda: self.system.get_file_info(self.path), _SECONDS)
         if info.type == fs.FileType.NotFound:
@@ -90,16 +92,17 @@ class InFileSystem:
         return _found(info)
 
     def inside(self) -> "list[tuple[str, Store, Found]]":
-        """See `Store`."""
         selector = require("pyarrow.fs", "data").FileSelector(self.path)
         infos = in_time(lambda: self.system.get_file_info(selector), _SECONDS)
-        return [(info.base_name, InFileSystem(self.system, info.path), _found(info)) for info in infos]
+        return [(info.base_name, _InFileSystem(self.system, info.path), _found(info)) for info in infos]
 
     def open(self) -> tuple[Any, int | None]:
-        """See `Store`."""
         size = self.look().size
         # Else the library would unpack the file by its suffix.
         return in_time(lambda: self.system.open_input_stream(self.path, compression=None), _SECONDS), size
+
+    def file_system(self) -> tuple[Any, str]:
+        return self.system, self.path
 
 
 def _found(info: Any) -> Found:
@@ -133,6 +136,9 @@ class _Page:
             raise ConnectionError(error.reason) from None
         length = page.headers.get("Content-Length")
         return page, int(length) if length else None
+
+    def file_system(self) -> None:
+        return None
 
 
 def _by_s3(address: str) -> tuple[Any, str]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rubrica.data.pieces import open_storage
+from rubrica.data.addresses import Address, name_of, place_of
 from rubrica.errors import FileError, require
 from rubrica.predict.answer_file import OTHERS, THERE
 
@@ -29,7 +29,7 @@ def is_folder(out: str) -> bool:
 
 def is_complete(out: str) -> bool:
     """Whether all answers are in a folder."""
-    storage, path = open_storage(out)
+    storage, path = _target_of(out)
     return _exists(storage, f"{path}/{_DONE}")
 
 
@@ -45,24 +45,24 @@ def answer_folder(out: str, run: dict[str, Any]) -> Iterator[tuple[Target, set[s
         FileError: If the folder holds something else, or answers that depend on something else, or cannot be written.
     """
     fs = require("pyarrow.fs", "data")
-    storage, path = open_storage(out)
+    storage, path = _target_of(out)
     path, text = path.rstrip("/"), json.dumps(run).encode()
     try:
         found = storage.get_file_info(fs.FileSelector(path, allow_not_found=True))
         names = {info.base_name for info in found}
         if _DONE in names or (names and _RUN not in names):
-            raise FileError(out, THERE)
+            raise FileError(name_of(out), THERE)
         if not names:
             storage.create_dir(path, recursive=True)
             store_part((storage, path), _RUN, text)
         with storage.open_input_stream(f"{path}/{_RUN}") as file:
             if file.read() != text:
-                raise FileError(out, OTHERS)
+                raise FileError(name_of(out), OTHERS)
         yield (storage, path), {name for name in names if not name.startswith(("_", "."))}
         storage.delete_file(f"{path}/{_RUN}")
         store_part((storage, path), _DONE, b"")
     except OSError as error:
-        raise _unwritable(out, error) from None
+        raise _unwritable(name_of(out), error) from None
 
 
 def store_part(target: Target, name: str, data: bytes) -> bytes:
@@ -83,6 +83,22 @@ def store_part(target: Target, name: str, data: bytes) -> bytes:
     except OSError as error:
         raise _unwritable(f"{path}/{name}", error) from None
     return b""
+
+
+def _target_of(out: str) -> Target:
+    """Where a path or an address leads.
+
+    Raises:
+        DataError: If the server cannot be asked.
+        FileError: If nobody can write there.
+    """
+    place = place_of(out)
+    if not isinstance(place, Address):
+        return require("pyarrow.fs", "data").LocalFileSystem(), str(place.absolute())
+    found = place.file_system()
+    if found is None:
+        raise FileError(place, "the web takes no files; give a path, or an address such as s3://bucket/answers.parquet")
+    return found
 
 
 def _unwritable(place: str, error: OSError) -> FileError:

@@ -14,14 +14,15 @@ Departure from the usual way: Rubrica's own readers read the files. Ray's would 
 dates, and cut a batch in two, on which the answers of a model depend that reads padding as words.
 """
 
+import pickle
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rubrica import __version__
-from rubrica.data.pieces import Piece, cut, open_storage
+from rubrica.data.addresses import name_of
+from rubrica.data.pieces import Piece, cut
 from rubrica.files import user_path, written_whole
 from rubrica.predict.answer_file import check_suffix, join_parts, part_size, parts_of
 from rubrica.predict.classifier import Classifier
@@ -64,11 +65,10 @@ def answer_on_ray(
     """
     options = {"all_classes": all_classes, "abstain_below": abstain_below}
     size = part_size(classifier, all_classes=all_classes)
-    suffix = check_suffix(Path(out.rstrip("/")))
-    storage, path = open_storage(source)
-    pieces, stamp = cut(source, storage, path, size, classifier.config.training.batch_size, layout)
+    suffix = check_suffix(Path(name_of(out).rstrip("/")))
+    pieces, stamp = cut(source, size, classifier.config.training.batch_size, layout)
     run = run | {"texts": stamp, "ray": True}
-    read = partial(read_parts, out=out, storage=storage, layout=layout, size=size, suffix=suffix)
+    read = partial(read_parts, out=out, layout=layout, size=size, suffix=suffix)
     answer = {"classifier": classifier, "out": out, "suffix": suffix, "options": options, "version": __version__}
     count = 0
     with cluster(workers) as ray, explained(ray):
@@ -101,7 +101,7 @@ def _parts(
 ) -> Iterator[tuple[str, int, bytes]]:
     """Yield the name of each part that is not done, how many texts it has, and its bytes, as workers finish them."""
     workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
-    rows = [{"number": number} | asdict(piece) for number, piece in enumerate(pieces)]
+    rows = [{"number": number, "piece": pickle.dumps(piece)} for number, piece in enumerate(pieces)]
     parts = ray.data.from_items(rows, override_num_blocks=len(rows))
     parts.context.target_max_block_size = _SMALL
     parts.context.enable_progress_bars = parts.context.print_on_execution_start = False

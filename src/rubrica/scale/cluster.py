@@ -6,6 +6,7 @@ one starts on this machine and ends with the work. https://docs.ray.io/en/latest
 
 import logging
 import os
+import socket
 import sys
 import warnings
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import Any
 from rubrica import __version__
 from rubrica.errors import RubricaError, require
 
+_SECONDS = 10.0  # for a cluster to take a connection
 _QUIET = {
     "RAY_BACKEND_LOG_LEVEL": "fatal",  # what Ray's own processes write to our stderr
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray warns of a future default of this switch
@@ -44,12 +46,13 @@ def cluster(workers: int | None) -> Iterator[Any]:
         return
     address, quiet = os.environ.get("RAY_ADDRESS"), {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
+        _check_listens(address or "")
         with _muted():
             if address and address != "local":
                 ray.init(address=address, **quiet)
             else:
                 ray.init(address="local", num_cpus=workers, include_dashboard=False, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         advice = "check RAY_ADDRESS and RAY_AUTH_MODE, or unset RAY_ADDRESS to work on this machine alone"
         raise RubricaError(f"Ray at {address or 'local'}: {_first_line(error)}; {advice}") from None
     try:
@@ -58,6 +61,17 @@ def cluster(workers: int | None) -> Iterator[Any]:
             yield ray
     finally:
         ray.shutdown()
+
+
+def _check_listens(address: str) -> None:
+    """Ask whether anybody listens at HOST:PORT, since Ray itself would ask for many minutes.
+
+    Raises:
+        OSError: If nobody does.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=_SECONDS).close()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from rubrica.data.pieces import Piece, read_piece
+from rubrica.data.pieces import read_piece
 from rubrica.errors import RubricaError, require
 from rubrica.predict.answer_file import chunks, explained_columns, write_part
 from rubrica.predict.classifier import Classifier
@@ -30,16 +30,15 @@ def read_parts(
     row: dict[str, Any],
     *,
     out: str,
-    storage: Any,
     layout: dict[str, Any],
     size: int,
     suffix: str,
     done: set[str],
 ) -> Iterator[Part]:
     """Read a piece; yield the parts that are not done."""
-    number, piece = row["number"], Piece(**{name: value for name, value in row.items() if name != "number"})
+    number, piece = row["number"], pickle.loads(row["piece"])
     with explained_columns(Path(out)):
-        texts_and_rows = read_piece(piece, storage, layout)
+        texts_and_rows = read_piece(piece, layout)
         for part, (texts, table) in enumerate(chunks(texts_and_rows, size, keep_rows=suffix == ".parquet")):
             name = f"{number:06d}-{part:06d}{suffix}"
             if name not in done:
