@@ -14,7 +14,7 @@ the ratio is of the seconds behind the start, and `ratio_whole` of all.
 On a machine that others use, two workers get less than twice the processors of one. So one and two plain processes do
 the same work in the same minutes, without Ray: `ratio_without_ray` is what the machine had to give. And processor
 seconds are counted, which depend less on others: `ratio_of_processor_seconds` is twice what one plain process takes,
-divided by what two workers and all processes of Ray take. Two idle processors could not do better than this.
+divided by what two workers and all processes of Ray take. A busy machine makes these longer, too.
 """
 
 import multiprocessing
