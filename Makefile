@@ -20,7 +20,7 @@ help:
 	@echo "make test        the test suite"
 	@echo "make test-numpy  what reaches a kernel, without the native core; and the package, installed without a compiler, answers"
 	@echo "make slow        the long proofs: fastText's grid on 20,000 lines, every place of every whole number, kills and"
-	@echo "                 damaged files, all tests without the native core, all cases of make sanitize"
+	@echo "                 damaged files, Ray, all tests without the native core, all cases of make sanitize"
 	@echo "make ray         the tests of predict --ray and train --ray; installs Ray"
 	@echo "make sanitize    the native core under the address and undefined-behaviour sanitizers (GCC), a fifth of the cases"
 	@echo "make fuzz        atheris looks for inputs that break a reader, SECONDS=600 for each of READERS"
@@ -49,7 +49,7 @@ test-numpy: $(VENV)/.fasttext
 	build/base/bin/rubrica info --env --json | grep "no native core"
 	echo "Oil prices climb" | build/base/bin/rubrica predict tests/data/artifact-v1
 
-slow: $(VENV)/.fasttext
+slow: $(VENV)/.fasttext ray
 	$(BIN)/python -m pytest -n auto -m slow
 	RUBRICA_KERNELS=numpy $(BIN)/python -m pytest -n auto
 	native/sanitize.sh 1
