@@ -183,7 +183,8 @@ class Twin:
             raised = exp_of(products - products.max(axis=1, keepdims=True))
             sums = np.cumsum(raised, axis=1)[:, -1:]
             return np.where(sums > 0, raised / sums, np.float32(0))  # NaN if a product is none or infinite
-        places = ((np.clip(products, -8, 8) + 8) * 512 / 8 / 2).astype(np.int64)
+        within = np.fmin(np.fmax(products, -8), 8)  # NaN has no place, and a score of 0
+        places = ((within + 8) * 512 / 8 / 2).astype(np.int64)
         return np.where(products > 8, np.float32(1), np.where(products >= -8, _SIGMOIDS[places], np.float32(0)))
 
     @cached_property
