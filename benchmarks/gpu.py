@@ -218,6 +218,11 @@ def rounded(batches, multiple):
         yield batch._replace(num_steps=-(-batch.num_steps // multiple) * multiple)
 
 
+def send(split, batches):
+    """Batches on the device; no other process has a part of them."""
+    return split.send(batches, [1] * len(batches))
+
+
 def losses(data, device, way, multiple, updates, name, batch_size=64):
     """Losses of the first updates, the table frozen for some of them, so that a graph meets both."""
     backend, config = data.start(device, name, batch_size)
@@ -225,7 +230,7 @@ def losses(data, device, way, multiple, updates, name, batch_size=64):
     batches = data.batches(config)
     batches = [batches[i % len(batches)] for i in range(updates)]
     in_kernels = isinstance(backend, KernelBackend)
-    sent = batches if in_kernels else rounded(DeviceSplit(data.split, device).send(batches), multiple)
+    sent = batches if in_kernels else rounded(send(DeviceSplit(data.split, device), batches), multiple)
     found = []
     for number, batch in enumerate(sent):
         backend.table.table.requires_grad_(number >= FROZEN)
@@ -272,7 +277,7 @@ def check_graphs(data, device, name):
 def waits(data, device, name):
     """What torch says where an update waits for the device; nothing where none does."""
     backend, config = data.start(device, name)
-    first, second = DeviceSplit(data.split, device).send(data.batches(config)[:2])
+    first, second = send(DeviceSplit(data.split, device), data.batches(config)[:2])
     update(backend, data.split, first)
     if device.type != "cuda":
         return "not watched on the CPU"
@@ -296,7 +301,7 @@ def measure(data, device, name, batch_size, way):
     for epoch in range(EPOCHS):
         synchronize(device)
         started = time.perf_counter()
-        waiting = [step(batch) for batch in rounded(split.send(data.batches(config, epoch)), multiple)]
+        waiting = [step(batch) for batch in rounded(send(split, data.batches(config, epoch)), multiple)]
         synchronize(device)
         seconds.append(time.perf_counter() - started)
         if epoch + 1 == SCORED_AFTER:

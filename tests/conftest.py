@@ -1,6 +1,7 @@
 """Small data for every test; nothing is downloaded, and no cache of the user is touched."""
 
 import itertools
+import logging
 import os
 from pathlib import Path
 
@@ -33,6 +34,16 @@ _NUMBERS = itertools.count()
 @pytest.fixture(autouse=True)
 def _private_cache(_caches, monkeypatch):
     monkeypatch.setenv("RUBRICA_CACHE", str(_caches / str(next(_NUMBERS))))
+
+
+@pytest.fixture(autouse=True)
+def _log():
+    """A command says how much is logged, for the whole process."""
+    logger = logging.getLogger("rubrica")
+    level, handlers = logger.level, logger.handlers
+    yield
+    logger.setLevel(level)
+    logger.handlers = handlers
 
 
 @pytest.fixture(scope="session")
