@@ -268,6 +268,16 @@ def large():
     return lines
 
 
+def ray_scoring():
+    """Two workers beside one: medians, least and most."""
+    result = load("ray_scoring")
+    rows = {"ratio": "Ray", "ratio_whole": "Ray, start included", "ratio_without_ray": "-"}
+    lines = [f"| {result['pairs']} x {result['texts']:,} | 2 / 1 |", "|---|---|"]
+    for key, name in rows.items():
+        lines.append(f"| {name} | {result[key]:.2f} ({result[key + '_min']:.2f}-{result[key + '_max']:.2f}) |")
+    return lines
+
+
 TABLES = {
     "accuracy": accuracy,
     "accuracy_over_time": accuracy_over_time,
@@ -277,6 +287,7 @@ TABLES = {
     "growth": growth,
     "ladder": ladder,
     "large": large,
+    "ray_scoring": ray_scoring,
     "seminar": seminar,
     "seminar_spread": seminar_spread,
     "seminar_step": seminar_step,
