@@ -67,7 +67,7 @@ def check_numbers(stopped, tmp_path, every, pattern="*.json", variants=with_numb
                 if turns % every == 0:
                     shutil.copytree(folder, folder_of(out))
                     models += goes_on_with(family, out, path.relative_to(folder), content, note=what)
-    assert 0 < models < turns
+    assert 0 < models <= turns  # a run whose newest tensors are broken goes on from those before
 
 
 def test_some_numbers_of_a_checkpoint(stopped, tmp_path):
