@@ -134,8 +134,8 @@ class Reader {
 };
 
 // In how many texts each key was. Keys from one part of the numbers are in one table, which one thread fills. Where there
-// are more than `most` keys, the rarest are dropped until half as many are left. The rest count on, so a key that
-// was dropped and comes again has lost what it had. (G. Manku and R. Motwani, "Approximate frequency counts over data
+// are more than `most` keys, the rarest are dropped until at most half of `most` are left. A key that was dropped and
+// comes again is counted from 1 anew. (G. Manku and R. Motwani, "Approximate frequency counts over data
 // streams", VLDB 2002, whose lossy counting drops at fixed places.)
 class Documents {
  public:

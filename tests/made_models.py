@@ -98,6 +98,16 @@ def random_artifact(name, *, lists):
     return Artifact(config, task, vocab, tensors, {"train_texts": 3}, [{"step": 1, "loss": 0.5}])
 
 
+OF_EACH_KIND = {
+    "bag": lambda: make_bag(2),
+    "several": lambda: random_artifact("bag", lists=True),
+    "linear": lambda: random_artifact("linear", lists=True),
+    "gru": lambda: random_artifact("gru", lists=False),
+    "cnn": lambda: random_artifact("cnn", lists=True),
+}
+"""What makes a small model, for each kind of tensors and labels."""
+
+
 def store_embedding(artifact, storage):
     tensors = dict(artifact.tensors)
     stored = store_table(tensors, "embedding.weight", storage)

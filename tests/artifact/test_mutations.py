@@ -9,7 +9,7 @@ import pytest
 
 from contract import check_model, found_by
 from damage import damaged
-from made_models import make_bag, random_artifact, resign
+from made_models import OF_EACH_KIND, make_bag, random_artifact, resign
 from rubrica.artifact.folder import FILES, save_artifact
 from rubrica.models.storage import store_tensors
 
@@ -22,12 +22,7 @@ def stored(artifact, storage):
     return replace(artifact, tensors=store_tensors(artifact.tensors, storage), storage=storage)
 
 
-MADE = {
-    "bag": lambda: make_bag(2),
-    "several": lambda: random_artifact("bag", lists=True),
-    "linear": lambda: random_artifact("linear", lists=True),
-    "gru": lambda: random_artifact("gru", lists=False),
-    "cnn": lambda: random_artifact("cnn", lists=True),
+MADE = OF_EACH_KIND | {
     "hs": lambda: make_bag(2, 13, "model.loss=hs", "model.max_n=4"),
     "int8": lambda: stored(random_artifact("lstm", lists=False), "int8"),
     "int4": lambda: stored(random_artifact("rnn", lists=True), "int4"),

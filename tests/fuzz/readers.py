@@ -12,7 +12,7 @@ from pathlib import Path
 from contract import cheaply, check_fasttext, check_model, check_rows, check_vectors, found_by
 from made_checkpoints import FAMILIES, goes_on, resign, stopped_run
 from made_files import TINY
-from made_models import make_bag, random_artifact
+from made_models import OF_EACH_KIND
 from made_models import resign as resign_model
 from rubrica.artifact.folder import FILES, save_artifact
 from rubrica.data.large_files import USUAL
@@ -24,23 +24,16 @@ from rubrica.vectors.stored import read_vectors
 from rubrica.vectors.subwords import read_subwords
 
 LINES = ["goal </s> bank", "", "e\u0301te\u0301 \x00 sky", "__label__a goal goal", "\ufeff日本", "g" * 300]
-MODELS = {
-    "bag": lambda: make_bag(2),
-    "several": lambda: random_artifact("bag", lists=True),
-    "linear": lambda: random_artifact("linear", lists=True),
-    "gru": lambda: random_artifact("gru", lists=False),
-    "cnn": lambda: random_artifact("cnn", lists=True),
-}
 PACKED = {"gzip": ".gz", "bzip2": ".bz2", "xz": ".xz", "zstd": ".zst", "zip": ".zip"}
 
 
 def read_model(data, folder):
     place, _, content = data.partition(b"\n")
     model, _, name = place.decode("latin-1").partition("/")
-    if model not in MODELS or name not in (*FILES, "manifest.json"):
+    if model not in OF_EACH_KIND or name not in (*FILES, "manifest.json"):
         return
     if not (folder / model).exists():
-        save_artifact(MODELS[model](), folder / model)
+        save_artifact(OF_EACH_KIND[model](), folder / model)
     path = folder / model / name
     whole = path.read_bytes()
     path.write_bytes(content)

@@ -67,7 +67,7 @@ def read_csv(content: Content, layout: Layout, usual: str) -> Iterator[Table]:
 
 
 def _parts(content: Content, dialect: Dialect, first: list[str], widths: list[int] | None) -> Iterator[Any]:
-    """Yield the rows of a small file as one pyarrow table, and of a large file as many small ones.
+    """Yield one pyarrow table with all rows of a small file, or many small tables of a large one.
 
     Rows of other widths are left out, and their widths go to `widths`; without it, the first one is an error.
     """
