@@ -2,7 +2,8 @@
 
     python team_member.py DATA OUT CASES.json
 
-A case is a name and settings. Each process writes OUT/NAME-NUMBER.npz with the tensors and the loss of every update.
+A case is a name and settings. DATA/several is for the case of this name, DATA/vectors.txt for the one that thaws; all
+others read DATA/news. Each process writes OUT/NAME-NUMBER.npz with the tensors and the loss of every update.
 """
 
 import json
@@ -27,7 +28,11 @@ def main():
     train_room.baseline_scores = lambda *_: {}  # a bag to compare with takes most of the time
     for name, settings in json.loads(cases.read_text()).items():
         artifact = train_room.train(
-            data, out=out / name, config=changed(make_config(), settings), checkpoint_every=0
+            data / ("several" if name == "several" else "news"),
+            vectors=data / "vectors.txt" if name == "thawed" else None,
+            out=out / name,
+            config=changed(make_config(), settings),
+            checkpoint_every=0,
         ).artifact
         np.savez(out / f"{name}-{processes()[0]}.npz", **artifact.tensors)
         (out / f"{name}-{processes()[0]}.json").write_text(json.dumps([artifact.history, artifact.metrics]))

@@ -34,16 +34,30 @@ MORE = {
 UNJUDGED = ["data.validation_fraction=0.0"]  # else a factor of the weights is what few held-out texts say
 CASES = {name: [*settings, *QUICK, *UNJUDGED, *MORE[name]] for name, settings in NETWORKS.items()}
 CASES["some-alone"] = [*NETWORKS["kim"], *QUICK, *UNJUDGED, "training.batch_size=53"]  # a batch of one text is left
+CASES["several"] = CASES["gru"]
+CASES["thawed"] = [*CASES["mingru"], "training.freeze_steps=4"]
 CASES["judged"] = ["model.name=gru", *QUICK, "training.patience=1", "training.epochs=6"]
+THREE = ("cnn", "several", "thawed")
 
 
 @pytest.fixture
-def data(tiny_news, tmp_path):
+def data(tiny_news, tiny_vectors, tmp_path):
+    """Texts of one label, texts of several, and word vectors."""
     folder = tmp_path / "data"
-    folder.mkdir()
+    for kind in ("news", "several"):
+        (folder / kind).mkdir(parents=True)
     for name, examples in tiny_news.splits.items():
-        with (folder / f"{name}.csv").open("w", newline="") as file:
+        with (folder / "news" / f"{name}.csv").open("w", newline="") as file:
             csv.writer(file).writerows([["label", "text"], *zip(examples.labels, examples.texts, strict=True)])
+        rows = [
+            json.dumps({"text": text, "label": [label, "wins"] if "wins" in text else [label]})
+            for text, label in zip(examples.texts, examples.labels, strict=True)
+        ]
+        (folder / "several" / f"{name}.jsonl").write_text("\n".join(rows))
+    lines = [
+        " ".join([word, *map(str, row)]) for word, row in zip(tiny_vectors.words, tiny_vectors.matrix, strict=True)
+    ]
+    (folder / "vectors.txt").write_text("\n".join(lines))
     return folder
 
 
@@ -58,7 +72,12 @@ def start(count, arguments, **environment):
     path = os.pathsep.join([str(MEMBER.parents[1]), os.environ.get("PYTHONPATH", "")])
     everyone = os.environ | environment | {"PYTHONPATH": path}
     if count > 1:
-        everyone |= {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+        everyone |= {
+            "OMP_NUM_THREADS": "1",
+            "WORLD_SIZE": str(count),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(free_port()),
+        }
     command = [sys.executable, "-W", "error:::torch", *map(str, arguments)]
     return [
         subprocess.Popen(
@@ -90,13 +109,20 @@ def test_two_processes_learn_what_one_learns(tmp_path, data, kernels):
         pytest.skip("no native core")
     run(1, tmp_path / "one", data, CASES, RUBRICA_KERNELS=kernels)
     run(2, tmp_path / "two", data, CASES, RUBRICA_KERNELS=kernels)
-    for name in CASES:
-        alone, records, metrics = read(tmp_path / "one", name, 0)
-        first, found, scores = read(tmp_path / "two", name, 0)
-        second, *_ = read(tmp_path / "two", name, 1)
+    run(3, tmp_path / "three", data, {name: CASES[name] for name in THREE}, RUBRICA_KERNELS=kernels)
+    compare(tmp_path / "one", tmp_path / "two", 2, CASES)
+    compare(tmp_path / "one", tmp_path / "three", 3, THREE)
+
+
+def compare(one, team, count, names):
+    """Each process learned the same, and what one process learned."""
+    for name in names:
+        alone, records, metrics = read(one, name, 0)
+        first, found, scores = read(team, name, 0)
+        others = [read(team, name, number)[0] for number in range(1, count)]
         assert first.keys() == alone.keys()
         for key, tensor in first.items():
-            assert tensor.tobytes() == second[key].tobytes(), (name, key)  # both took the same steps
+            assert all(tensor.tobytes() == other[key].tobytes() for other in others), (name, key)  # the same steps
             if name == "judged":
                 continue
             # The normalization takes off what a convolution's bias adds, so the gradient of the bias is all rounding.
@@ -106,7 +132,7 @@ def test_two_processes_learn_what_one_learns(tmp_path, data, kernels):
         for line, expected in zip(found, records, strict=True):
             assert line == pytest.approx(expected, abs=1e-4), name
         assert scores["test"]["loss"] == pytest.approx(metrics["test"]["loss"], abs=1e-3)
-        assert load_artifact(tmp_path / "two" / name).metrics["steps"] == metrics["steps"]
+        assert load_artifact(team / name).metrics["steps"] == metrics["steps"]
 
 
 def test_a_team_that_was_killed_goes_on(tmp_path, data):
@@ -136,8 +162,8 @@ def test_processes_of_another_training_are_told_apart(tmp_path, data):
     (tmp_path / "cases.json").write_text(json.dumps({"gru": [*NETWORKS["gru"], *QUICK]}))
     other = tmp_path / "other"
     shutil.copytree(data, other)
-    lines = (other / "train.csv").read_text().splitlines(keepends=True)
-    (other / "train.csv").write_text("".join([lines[0], *lines[:0:-1]]))  # the same rows in another order
+    lines = (other / "news" / "train.csv").read_text().splitlines(keepends=True)
+    (other / "news" / "train.csv").write_text("".join([lines[0], *lines[:0:-1]]))  # the same rows in another order
     port = str(free_port())
     team = []
     for number, folder in enumerate((data, other)):
@@ -159,13 +185,15 @@ def torchrun(*arguments):
 
 def test_the_command_under_torchrun(tmp_path, data):
     flags = ["--set", "model.hidden_size=8", "--epochs", "2", "--out", tmp_path / "model"]
-    code, output = torchrun("train", data, "--model", "gru", *flags)
+    code, output = torchrun("train", data / "news", "--model", "gru", *flags)
     assert code == 0, output
     assert output.count("the model is in") == 1  # one process tells
     assert load_artifact(tmp_path / "model").metrics["run"]["processes"] == 2
-    code, output = torchrun("train", data, "--model", "bag", "--out", tmp_path / "bag")
+    code, output = torchrun("train", data / "news", "--model", "bag", "--out", tmp_path / "bag")
     assert code != 0
     assert "torchrun trains networks, and one process trains a bag model; run rubrica without torchrun" in output
-    code, output = torchrun("train", data, "--model", "gru", "--time-budget", "9s", "--out", tmp_path / "short")
+    code, output = torchrun(
+        "train", data / "news", "--model", "gru", "--time-budget", "9s", "--out", tmp_path / "short"
+    )
     assert code != 0
     assert "a time budget is for one process; leave it out, or run rubrica without torchrun" in output

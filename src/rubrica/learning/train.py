@@ -70,10 +70,10 @@ def train(
     keeps = not (out is None or deadline.is_set or _is_fasttext(before))
     if resume and not keeps:
         raise ConfigError("resume requires out; with a time budget or from a fastText model there are no checkpoints")
+    config = (config or make_config()) if before is None else settings_after(before, config, vectors)
+    _join_team(config, deadline)  # first: a process that stops later is missed by the others, one before is awaited
     if out is not None:
         out = check_output(out, resume=resume, keeps=keeps)  # before minutes of work, not after
-    config = (config or make_config()) if before is None else settings_after(before, config, vectors)
-    _join_team(config, deadline)
     data = _dataset(data, labels, layout)
     check_trainable(data, least=2 if before is None else 1)
     if out is None:

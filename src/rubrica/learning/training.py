@@ -15,7 +15,7 @@ from rubrica.artifact.folder import Artifact
 from rubrica.corpus.corpus import Corpus, Split
 from rubrica.corpus.held_out import LEAST, hold_out
 from rubrica.environment import processes
-from rubrica.errors import RubricaError
+from rubrica.errors import FileError, RubricaError
 from rubrica.files import make_array
 from rubrica.learning.budget import choose_length
 from rubrica.learning.checkpoint import Checkpoints
@@ -208,8 +208,8 @@ def refit(model: Trained, job: Job, held: HeldOut, weights: tuple[float, ...]) -
     try:
         again = train_members(replace(job, rows=everything, judge=None, title=title), plan=False)
     except (KeyboardInterrupt, RubricaError) as error:  # while the texts are read; or the training diverged
-        if isinstance(error, KeyboardInterrupt) and processes()[1] > 1:
-            raise
+        if isinstance(error, KeyboardInterrupt | FileError) and processes()[1] > 1:
+            raise  # the others do not have it; a divergence they have, too
         history.interrupted = isinstance(error, KeyboardInterrupt)
         log.warning("%s; the model that was trained on a part of train is kept", str(error) or "interrupted")
         return model, job.rows
