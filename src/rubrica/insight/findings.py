@@ -1,0 +1,95 @@
+"""What the doctor finds: one fault each, how grave it is, what shows it, what it costs, and what to do.
+
+A check is a function that yields findings. `KINDS` lists all faults that a check can name.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple
+
+Severity = Literal["note", "warning", "error"]
+SEVERITIES: tuple[Severity, ...] = ("note", "warning", "error")
+"""From the mildest on. An error makes scores wrong or a model useless; a warning costs accuracy; a note costs little."""
+
+KINDS: dict[str, str] = {}
+"""Each fault by its short name, which stays the same from version to version, and what it is in a few words."""
+
+_SHOWN = 300  # characters of an example
+
+
+class Row(NamedTuple):
+    """A text that shows a finding.
+
+    Args:
+        split: Its split.
+        row: Its number in the split, counted from 1 as a person counts rows; the header of a file is none.
+        text: Its text, long ones cut.
+        note: What there is to say of it: its label, its twin, the part that matters.
+    """
+
+    split: str
+    row: int
+    text: str
+    note: str = ""
+
+
+class Cost(NamedTuple):
+    """What a fault costs, as a trial measured it.
+
+    Args:
+        points: Percent points of the main score that are lost with the fault.
+        spread: Half of the 95 % interval of `points`.
+        trial: What was tried, in a few words.
+    """
+
+    points: float
+    spread: float
+    trial: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One fault.
+
+    Args:
+        kind: A name in `KINDS`.
+        severity: How grave it is.
+        title: What was found, one sentence with its figure.
+        why: What it does to a model, one or two sentences.
+        remedy: What to do: a command or a line of the settings, else a sentence.
+        figures: The measured numbers by name, for machines; finite.
+        rows: Texts that show it, the clearest first.
+        cost: What it costs, if a trial measured it.
+    """
+
+    kind: str
+    severity: Severity
+    title: str
+    why: str
+    remedy: str
+    figures: dict[str, Any]
+    rows: tuple[Row, ...] = ()
+    cost: Cost | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The finding for JSON."""
+        found = asdict(self)
+        found["rows"] = [row._asdict() for row in self.rows]
+        found["cost"] = None if self.cost is None else self.cost._asdict()
+        return found
+
+
+def shorten(text: str, most: int = _SHOWN) -> str:
+    """A text to be shown, on one line, cut behind `most` characters."""
+    line = " ".join(text[: 4 * most].split())
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def ordered(findings: Iterable[Finding]) -> list[Finding]:
+    """The gravest first; of equally grave ones the costliest, then as they were found."""
+    return sorted(findings, key=lambda f: (-SEVERITIES.index(f.severity), -(f.cost.points if f.cost else 0.0)))
+
+
+def at_least(findings: Iterable[Finding], severity: Severity) -> list[Finding]:
+    """The findings of this severity and of graver ones."""
+    return [found for found in findings if SEVERITIES.index(found.severity) >= SEVERITIES.index(severity)]
