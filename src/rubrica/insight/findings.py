@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 Severity = Literal["note", "warning", "error"]
 SEVERITIES: tuple[Severity, ...] = ("note", "warning", "error")
-"""From the mildest on. An error makes scores wrong or a model useless; a warning costs accuracy; a note costs little."""
+"""From the mildest on. An error makes scores wrong or a model useless, a warning costs accuracy, a note little."""
 
 KINDS: dict[str, str] = {}
 """Each fault by its short name, which stays the same from version to version, and what it is in a few words."""
