@@ -11,7 +11,35 @@ Severity = Literal["note", "warning", "error"]
 SEVERITIES: tuple[Severity, ...] = ("note", "warning", "error")
 """From the mildest on. An error makes scores wrong or a model useless, a warning costs accuracy, a note little."""
 
-KINDS: dict[str, str] = {}
+KINDS: dict[str, str] = {
+    # of data
+    "rare-classes": "classes with very few texts",
+    "imbalance": "classes much smaller than the largest",
+    "label-spelling": "one label written in several ways",
+    "unknown-labels": "labels that train lacks",
+    "label-shift": "classes are not as frequent in each split",
+    "empty-texts": "texts without a word",
+    "truncation": "texts longer than what is read",
+    "encoding": "letters damaged by a wrong encoding",
+    "markup": "tags, entities and addresses in texts",
+    "boilerplate": "the same opening or end of many texts",
+    "other-script": "texts in another script than most",
+    "other-language": "texts in another language than most",
+    "unknown-words": "words that the vectors lack",
+    "capitals-unknown": "words that the vectors know lower-cased alone",
+    "unspaced-script": "a script without spaces read as one word a sentence",
+    "give-away": "words that tell the class and are not about it",
+    "duplicates": "texts that train has twice",
+    "near-duplicates": "texts that train has twice, almost word for word",
+    "conflicting-labels": "the same text with different labels",
+    "leak": "texts of test that are in train",
+    "shift": "test of another time or source than train",
+    "unrelated-labels": "labels that do not follow from the texts",
+    "label-noise": "wrong labels",
+    "same-classes": "classes that mean the same",
+    "hard-classes": "classes that are often confused",
+    "more-labels": "what more labels would bring",
+}
 """Each fault by its short name, which stays the same from version to version, and what it is in a few words."""
 
 _SHOWN = 300  # characters of an example

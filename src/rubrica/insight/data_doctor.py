@@ -1,0 +1,77 @@
+"""The doctor of data: what will go wrong in a training, and why, before it is begun."""
+
+from collections.abc import Callable, Iterator
+
+from rubrica.config.groups import DataSettings
+from rubrica.data.dataset import Dataset
+from rubrica.insight.data_checks.answers import judge
+from rubrica.insight.data_checks.difficulty import check_noise, check_same, check_signal
+from rubrica.insight.data_checks.duplicates import Twins, check_duplicates, check_leaks
+from rubrica.insight.data_checks.giveaways import check_giveaways
+from rubrica.insight.data_checks.labels import check_balance, check_spellings, check_splits
+from rubrica.insight.data_checks.more_labels import check_more
+from rubrica.insight.data_checks.sample import MOST, Sample
+from rubrica.insight.data_checks.scripts import check_scripts
+from rubrica.insight.data_checks.shift import check_shift
+from rubrica.insight.data_checks.texts import check_empty, check_encoding, check_forms, check_lengths, check_markup
+from rubrica.insight.data_checks.unknown_words import check_unknown
+from rubrica.insight.findings import Finding, ordered
+from rubrica.progress import progress_bar
+from rubrica.vectors.case import settle_reading
+from rubrica.vectors.word_vectors import Vectors
+
+Check = Callable[[Sample], Iterator[Finding]]
+
+CHECKS: tuple[tuple[str, Check], ...] = (
+    ("classes", check_balance),
+    ("names of labels", check_spellings),
+    ("splits", check_splits),
+    ("empty texts", check_empty),
+    ("lengths", check_lengths),
+    ("encoding", check_encoding),
+    ("markup", check_markup),
+    ("forms", check_forms),
+    ("scripts and languages", check_scripts),
+    ("unknown words", check_unknown),
+    ("words that give the class away", check_giveaways),
+    ("train and test", check_shift),
+    ("duplicates", lambda sample: _about_twins(sample)),
+    ("answers of a linear model", lambda sample: _about_answers(sample)),
+    ("learning curve", check_more),
+)
+
+
+def examine_data(
+    dataset: Dataset, vectors: Vectors | None = None, settings: DataSettings | None = None, *, most: int = MOST
+) -> list[Finding]:
+    """What is wrong with a data set, the gravest first.
+
+    Args:
+        dataset: What was read.
+        vectors: The vectors that the words will start at.
+        settings: How texts will be read; None takes the defaults.
+        most: Texts of a split that are looked at.
+    """
+    texts = next(iter(dataset.splits.values())).texts
+    sample = Sample(dataset, vectors, settle_reading(settings or DataSettings(), vectors, texts), most)
+    found: list[Finding] = []
+    with progress_bar("doctor", len(CHECKS)) as advance:
+        for title, check in CHECKS:
+            advance(title)
+            found += check(sample)
+    return ordered(found)
+
+
+def _about_twins(sample: Sample) -> Iterator[Finding]:
+    twins = Twins(sample)
+    yield from check_duplicates(twins)
+    yield from check_leaks(twins)
+
+
+def _about_answers(sample: Sample) -> Iterator[Finding]:
+    judged = judge(sample)
+    found = list(check_signal(sample, judged))
+    if not found:  # else the rest follows from it
+        found += check_same(sample, judged)
+        found += [] if any(other.kind == "same-classes" for other in found) else check_noise(sample, judged)
+    yield from found
