@@ -41,7 +41,7 @@ MAX_FEATURES = 1 << 20  # more are cut by raising MIN_DF
 _MAX_WEIGHTS = 1 << 25  # features times machines: 128 MB
 _MAX_ENTRIES = 1 << 28  # features of all texts: 2 GB; more texts are not learned from
 _WIDEST = 16  # columns that go through a text together
-_TOLERANCE = 0.1  # liblinear's
+TOLERANCE = 0.1  # liblinear's
 _FLOOR = 0.2  # of the weight by information: what a feature counts that says nothing
 _KEPT = 0.75  # of the features; what the others say no validation part shows (docs/decisions.md)
 _STRETCH = 1 << 10  # texts that are strings at a time
@@ -66,7 +66,7 @@ class _Place(msgspec.Struct, forbid_unknown_fields=True):
     slope: Annotated[float, Meta(ge=0)] = 0.0
 
 
-def train_linear(job: Job, *, tolerance: float = _TOLERANCE, keep: float = _KEPT) -> Trained:
+def train_linear(job: Job, *, tolerance: float = TOLERANCE, keep: float = _KEPT) -> Trained:
     """Train on the rows of a job; Ctrl-C or its deadline ends the passes with what was learned until then.
 
     Word vectors and validation have no effect: there is one solution, and the passes only come nearer to it.
@@ -85,7 +85,7 @@ def train_linear(job: Job, *, tolerance: float = _TOLERANCE, keep: float = _KEPT
         keys, idf, numbers, entries = _read(job, model, targets, generator)
         costs = make_array(len(rows), np.float32)
         costs[:] = model.cost if split.weights is None else model.cost * split.weights[rows]
-        machines = _start(job.task, targets, len(keys), costs)
+        machines = start_machines(job.task, targets, len(keys), costs)
         order = make_array(int(np.count_nonzero(entries.sizes >= 0)), np.int64)  # of many texts not all are read
         order[:] = np.flatnonzero(entries.sizes >= 0)
         place = _resume(job, machines, order, generator)
@@ -191,12 +191,9 @@ def _read(
     num_texts = int(np.count_nonzero(sizes >= 0))
     if num_texts < len(rows):
         log.info("linear: learns from %d of %d texts, taken at random: more need more memory", num_texts, len(rows))
-    room = min(MAX_FEATURES, max(1, _MAX_WEIGHTS // task.num_machines))
-    keys, documents = counter.take(MIN_DF if num_texts >= _FEW else 1, room)
-    if not len(keys):  # no text has a token; a model has a feature all the same
-        keys, documents = np.zeros(1, np.uint32), np.ones(1, np.uint32)
-    numbers, by_number = _number(keys, documents, num_texts)
-    idf = _idf(by_number, num_texts)
+    keys, documents = take_features(counter, least_texts(num_texts), task)
+    numbers, by_number = number_features(keys, documents, num_texts)
+    idf = weigh_by_rarity(by_number, num_texts)
     entries = Entries(places, sizes, make_array(total, np.uint32), make_array(total, np.float32))
     index = index_keys(keys, numbers)
 
@@ -217,19 +214,32 @@ def _read(
             shares += np.bincount(classes, minlength=task.num_classes)
         if counter.has_dropped:
             by_number = exact[:, 0]
-            idf = _idf(by_number, num_texts)
-        idf *= _information(task, counts, by_number, shares / num_texts)
+            idf = weigh_by_rarity(by_number, num_texts)
+        idf *= weigh_by_information(task, counts, by_number, shares / num_texts)
     for _ in read_features():
         pass
     return keys, idf, numbers, entries
 
 
-def _idf(documents: NDArray[np.uint32], num_texts: int) -> NDArray[np.float32]:
+def least_texts(num_texts: int) -> int:
+    """How many of `num_texts` texts a feature must be in."""
+    return MIN_DF if num_texts >= _FEW else 1
+
+
+def take_features(counter: DocumentCounter, least: int, task: Task) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """The keys that are in at least `least` texts, as many as there is room for, and in how many texts each is."""
+    keys, documents = counter.take(least, min(MAX_FEATURES, max(1, _MAX_WEIGHTS // task.num_machines)))
+    if not len(keys):  # no text has a token; a model has a feature all the same
+        return np.zeros(1, np.uint32), np.ones(1, np.uint32)
+    return keys, documents
+
+
+def weigh_by_rarity(documents: NDArray[np.uint32], num_texts: int) -> NDArray[np.float32]:
     """The weight of features by the number of texts that each is in, (F,)."""
     return (np.log((1 + num_texts) / (1 + documents)) + 1).astype(np.float32)
 
 
-def _number(
+def number_features(
     keys: NDArray[np.uint32], documents: NDArray[np.uint32], num_texts: int
 ) -> tuple[NDArray[np.int32], NDArray[np.uint32]]:
     """The number of each key, the most frequent first, and in how many texts each number is."""
@@ -241,7 +251,7 @@ def _number(
     return numbers, documents[order]
 
 
-def _information(
+def weigh_by_information(
     task: Task, counts: NDArray[np.uint32], sizes: NDArray[np.uint32], shares: NDArray[np.float64]
 ) -> NDArray[np.float32]:
     """The factor of each feature by what it says about the classes, (F,): `_FLOOR`, and the root of its nats.
@@ -259,7 +269,7 @@ def _information(
     return weights
 
 
-def _start(task: Task, targets: Targets, num_features: int, costs: NDArray[np.float32]) -> Machines:
+def start_machines(task: Task, targets: Targets, num_features: int, costs: NDArray[np.float32]) -> Machines:
     """Machines that have learned nothing, in parts of equal width, a power of 2."""
     columns, count = task.num_machines, len(targets)
     parts = -(-columns // _WIDEST)

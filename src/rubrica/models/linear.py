@@ -68,7 +68,7 @@ class LinearPart:
         """The `Scorer` of a linear model."""
         if inputs.counts is None:
             return logits(self, inputs.texts)
-        return _two(_score(self, weigh_counts(inputs.counts, self.index, self.tensors["linear.idf"])))
+        return both_signs(_score(self, weigh_counts(inputs.counts, self.index, self.tensors["linear.idf"])))
 
 
 class Linear(Family, frozen=True, kw_only=True):
@@ -150,7 +150,7 @@ def logits(part: LinearPart, texts: Sequence[str]) -> Floats:
     for first, stretch in _stretches(texts):
         entries = features(stretch, part.ngrams, part.index, tensors["linear.idf"], threads)
         found[first : first + len(stretch)] = _score(part, entries)
-    return _two(found)
+    return both_signs(found)
 
 
 def _score(part: LinearPart, entries: Entries) -> Floats:
@@ -161,7 +161,7 @@ def _score(part: LinearPart, entries: Entries) -> Floats:
     return scores(entries, weight, part.tensors["linear.bias"], native.num_threads())
 
 
-def _two(found: Floats) -> Floats:
+def both_signs(found: Floats) -> Floats:
     """The logits that the machines make, two of a single one."""
     return np.hstack([-found, found]) if found.shape[1] == 1 else found
 

@@ -1,0 +1,263 @@
+"""The linear model, trained again and again on parts of the same texts, which are read once.
+
+Who checks labels asks what a model says of texts that it has not learned. That takes a training for each fold of the
+texts, and reading takes as long as learning. So here the n-grams of all texts are counted and looked up once, and each
+training only weighs them anew. It weighs them by its own texts alone, so it learns what `train_linear` learns from
+these texts, and knows nothing of the others. It keeps all features, of which `train_linear` drops a quarter.
+
+    features = Features.read(task, texts, targets)
+    logits = features.out_of_sample(folds=5, seed=0)
+    fitted = features.fit(rows)
+    features.logits(fitted, others)
+
+Letters: N texts, R rows of them, F features, C classes, M machines.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rubrica.config.groups import DataSettings
+from rubrica.corpus.held_out import text_keys
+from rubrica.data.stored_texts import take_texts
+from rubrica.kernels import native
+from rubrica.kernels.linear import Entries, count_classes, descend, scores
+from rubrica.learning.linear import (
+    TOLERANCE,
+    least_texts,
+    number_features,
+    start_machines,
+    take_features,
+    weigh_by_information,
+    weigh_by_rarity,
+)
+from rubrica.models.linear import Linear, both_signs
+from rubrica.progress import progress_bar
+from rubrica.scoring.task import Floats, Rows, Targets, Task
+from rubrica.text.batching import iter_rows
+from rubrica.text.ngrams import DocumentCounter, features, index_keys
+
+FOLDS = 5
+"""A model learns four fifths of the texts. Ten folds take twice the time and find hardly more."""
+
+_STRETCH = 1 << 10  # texts that are strings at a time, and whose numbers stay in the processor's cache
+_AT_ONCE = 2  # folds; each has its own numbers of all features, 170 MB for 75,000 news texts
+_PASSES = 20  # over the texts at most; the descent mostly ends after 5 to 10
+
+
+class Fitted(NamedTuple):
+    """What a training learned.
+
+    Args:
+        entries: The features of all N texts as this training weighs them.
+        table: The weights of the machines, (F, M).
+        bias: Their intercepts, (M,).
+    """
+
+    entries: Entries
+    table: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Features:
+    """The n-grams of N texts, looked up and counted.
+
+    Args:
+        task: What the targets mean.
+        targets: Of the N texts; `dataclasses.replace` gives the same texts others.
+        keys: The same number for near-duplicates, see `held_out.py`, (N,).
+        model: The settings.
+        entries: The features of each text; their values are 1 + ln(how often it occurs), up to a factor for each of the
+            two blocks, of words and of characters. Between two texts there may be room, filled with zeros.
+        words: How many of a text's features are words', which come first, (N,).
+        num_features: F.
+    """
+
+    task: Task
+    targets: Targets
+    keys: Rows
+    model: Linear
+    entries: Entries
+    words: NDArray[np.int64]
+    num_features: int
+
+    @classmethod
+    def read(
+        cls,
+        task: Task,
+        texts: Sequence[str],
+        targets: Targets,
+        rows: Rows | None = None,
+        *,
+        model: Linear | None = None,
+        data: DataSettings | None = None,
+        title: str = "reading",
+    ) -> "Features":
+        """Read all texts, or some rows of them in ascending order; `targets` has one for each text that is read.
+
+        It takes 8 bytes for each feature of each text: 340 MB for 75,000 news texts.
+        """
+        model, rows = model or Linear(), np.arange(len(texts)) if rows is None else rows
+        ngrams, threads = model.ngrams(data or DataSettings()), native.num_threads()
+        counter, keys, sizes = DocumentCounter(ngrams, threads), [], []
+        parts = list(iter_rows(rows, _STRETCH))
+        with progress_bar(title, 2 * len(parts)) as advance:
+            for part in parts:
+                taken = take_texts(texts, part)
+                keys.append(text_keys(len(taken), [taken]))
+                sizes.append(counter.add(taken))
+                advance("")
+            found, documents = take_features(counter, 1, task)
+            index = index_keys(found, number_features(found, documents, len(rows))[0])
+            room = np.concatenate([np.zeros(1, np.int64), *sizes])
+            ends, total = np.cumsum(room), int(room.sum())
+            values, ones = np.zeros(total, np.float32), np.ones(len(found), np.float32)
+            entries = Entries(ends[:-1], np.zeros(len(rows), np.int32), np.zeros(total, np.uint32), values)
+            words = np.zeros(len(rows), np.int64)
+            for turn, part in enumerate(parts):
+                here, taken = slice(turn * _STRETCH, turn * _STRETCH + len(part)), take_texts(texts, part)
+                into = entries._replace(places=entries.places[here], sizes=entries.sizes[here])
+                features(taken, ngrams, index, ones, threads, into)
+                words[here] = features(taken, ngrams._replace(char_ngrams=0), index, ones, threads).sizes
+                advance("")
+        return cls(task, targets, np.concatenate(keys), model, entries, words, len(found))
+
+    def fit(
+        self,
+        rows: Rows,
+        *,
+        cost: float | None = None,
+        text_weights: NDArray[np.float32] | None = None,
+        seed: int = 0,
+        tolerance: float = TOLERANCE,
+        passes: int = _PASSES,
+    ) -> Fitted:
+        """Train on some rows.
+
+        Args:
+            rows: Which, (R,).
+            cost: What an error costs, in place of the one of the settings.
+            text_weights: Multiplies the cost of each of the N texts; a text of 0 is not learned, though its features
+                are counted.
+            seed: Of the order of the texts.
+            tolerance: The largest projected gradient at which the descent ends.
+            passes: Over the texts at most.
+        """
+        targets, threads = self.targets[rows], native.num_threads()
+        costs = np.full(len(rows), self.model.cost if cost is None else cost, np.float32)
+        if text_weights is not None:
+            costs *= text_weights[rows]
+        entries = self._weigh(self._feature_weights(rows))
+        machines = start_machines(self.task, targets, self.num_features, costs)
+        own = entries._replace(places=entries.places[rows], sizes=entries.sizes[rows])
+        order, generator = np.arange(len(rows)), np.random.default_rng(seed)
+        for _ in range(passes):
+            generator.shuffle(order)
+            if descend(machines, own, order, threads) <= tolerance:
+                break
+        columns = self.task.num_machines
+        table = np.concatenate(list(machines.weights), axis=1)[:, :columns]
+        return Fitted(entries, np.ascontiguousarray(table), machines.biases.reshape(-1)[:columns].copy())
+
+    def logits(self, fitted: Fitted, rows: Rows) -> Floats:
+        """What a training says of some rows, (R, C)."""
+        entries = fitted.entries
+        asked = entries._replace(places=entries.places[rows], sizes=entries.sizes[rows])
+        return both_signs(scores(asked, fitted.table, fitted.bias, native.num_threads()))
+
+    def out_of_sample(
+        self,
+        rows: Rows | None = None,
+        *,
+        folds: int = FOLDS,
+        seed: int = 0,
+        cost: float | None = None,
+        text_weights: NDArray[np.float32] | None = None,
+        title: str = "cross-validation",
+    ) -> Floats:
+        """What a model that learned the other folds says of each row, (R, C); nothing, 0, where there are no others.
+
+        Args:
+            rows: Which, (R,); None takes all texts.
+            folds: How many; of fewer different texts, a fold for each.
+            seed: Of the folds and of the trainings.
+            cost: See `fit`.
+            text_weights: See `fit`.
+            title: Of the progress bar.
+        """
+        rows = np.arange(len(self.targets)) if rows is None else rows
+        places = self.folds(rows, folds, seed)
+        found = np.zeros((len(rows), self.task.num_classes), np.float32)
+
+        def answer(fold: int) -> None:
+            held = places == fold
+            if not held.all():
+                fitted = self.fit(rows[~held], cost=cost, text_weights=text_weights, seed=seed)
+                found[held] = self.logits(fitted, rows[held])
+
+        count = int(places.max(initial=0)) + 1
+        with progress_bar(title, count) as advance, ThreadPoolExecutor(min(_AT_ONCE, native.num_threads())) as pool:
+            try:
+                for _ in pool.map(answer, range(count)):
+                    advance("")
+            except BaseException:  # Ctrl-C: the folds that have begun end, the others do not begin
+                pool.shutdown(cancel_futures=True)
+                raise
+        return found
+
+    def folds(self, rows: Rows, folds: int = FOLDS, seed: int = 0) -> Rows:
+        """The fold of each row, (R,): near-duplicates are in one fold, and each class is spread over all folds.
+
+        A text with several labels counts as one of its rarest label.
+        """
+        keys, firsts, groups = np.unique(self.keys[rows], return_index=True, return_inverse=True)
+        order = np.random.default_rng(seed).permutation(len(keys))
+        # The keys are another run's hashes: by place, the order is the same in every process.
+        order = np.argsort(firsts, kind="stable")[order]
+        classes = self._rarest(rows[firsts[order]])
+        order = order[np.argsort(classes, kind="stable")]
+        fold_of = np.empty(len(keys), np.int64)
+        fold_of[order] = np.arange(len(keys)) % folds
+        return np.asarray(fold_of[groups])
+
+    def _rarest(self, rows: Rows) -> Rows:
+        """The rarest class of each row, (R,); -1 for a row without a label."""
+        found, (texts, classes) = np.full(len(rows), -1), self.task.pairs(self.targets[rows])
+        order = np.argsort(-self.task.class_counts(self.targets)[classes], kind="stable")
+        found[texts[order]] = classes[order]
+        return found
+
+    def _feature_weights(self, rows: Rows) -> NDArray[np.float32]:
+        """How much each feature counts, (F,), by the texts that are learned; 0 if it is in too few of them."""
+        documents = np.zeros((self.num_features, 1), np.uint32)
+        count_classes(self.entries, rows, np.zeros(len(rows), np.int64), documents)
+        documents = documents[:, 0]
+        weights = weigh_by_rarity(documents, len(rows))
+        if self.model.class_information:
+            counts = np.zeros((self.num_features, self.task.num_classes), np.uint32)
+            owners, classes = self.task.pairs(self.targets[rows])
+            count_classes(self.entries, rows[owners], classes, counts)
+            shares = np.bincount(classes, minlength=self.task.num_classes) / len(rows)
+            weights *= weigh_by_information(self.task, counts, documents, shares)
+        known = documents >= least_texts(len(rows))
+        weights[~(known if known.any() else documents > 0)] = 0
+        return weights
+
+    def _weigh(self, weights: NDArray[np.float32]) -> Entries:
+        """The features of all texts, each block with an L2 norm of 1, or 0 where no feature of it counts."""
+        entries, values = self.entries, np.empty_like(self.entries.values)
+        bounds = np.append(np.stack([entries.places, entries.places + self.words], axis=1).ravel(), len(values))
+        for first in range(0, len(entries.places), _STRETCH):
+            blocks = bounds[2 * first : 2 * (first + _STRETCH) + 1]
+            here, blocks = slice(blocks[0], blocks[-1]), blocks - blocks[0]
+            weighed = np.multiply(entries.values[here], weights[entries.indices[here]], out=values[here])
+            squares = np.zeros(len(weighed) + 1)
+            np.cumsum(np.square(weighed, dtype=np.float64), out=squares[1:])
+            norms = np.sqrt(np.diff(squares[blocks]))
+            weighed *= np.repeat((1 / np.where(norms > 0, norms, 1)).astype(np.float32), np.diff(blocks))
+        return entries._replace(values=values)
