@@ -87,7 +87,9 @@ def without_twins(rows):
 def as_dataset(splits):
     names = sorted({name for _, label in splits["train"] for name in labels_of(label)})
     lists = any(isinstance(label, tuple) for _, label in splits["train"])
-    examples = {name: Examples([text for text, _ in rows], [label for _, label in rows]) for name, rows in splits.items()}
+    examples = {
+        name: Examples([text for text, _ in rows], [label for _, label in rows]) for name, rows in splits.items()
+    }
     return Dataset("planted", examples, ("text",), "label", task_of(names, lists=lists))
 
 
@@ -113,14 +115,17 @@ def main():
                 rows.append({"data": data, "kind": kind, "strength": strength, "share": share, "found": hit,
                              "others": sorted(found - {kind} - ALSO.get(kind, set()))})  # fmt: skip
                 print(rows[-1], flush=True)
-    write_result("doctor", result | {"alarms": alarms, "rows": rows, "judged_on": JUDGED_ON, "summary": summary(rows, alarms)})
+    write_result(
+        "doctor", result | {"alarms": alarms, "rows": rows, "judged_on": JUDGED_ON, "summary": summary(rows, alarms)}
+    )
 
 
 def summary(rows, alarms):
     """The shares that count, on the data sets that chose nothing."""
     judged = [row for row in rows if row["data"] in JUDGED_ON]
     shares = {
-        strength: float(np.mean([row["found"] for row in judged if row["strength"] == strength])) for strength in STRENGTHS
+        strength: float(np.mean([row["found"] for row in judged if row["strength"] == strength]))
+        for strength in STRENGTHS
     }
     checked = [alarm for alarm in alarms if alarm["data"] in JUDGED_ON]
     kinds = len({row["kind"] for row in rows})

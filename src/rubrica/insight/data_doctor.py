@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from rubrica.config.groups import DataSettings
 from rubrica.data.dataset import Dataset
 from rubrica.insight.data_checks.answers import judge
-from rubrica.insight.data_checks.difficulty import check_noise, check_same, check_signal
+from rubrica.insight.data_checks.difficulty import check_noise, check_same, check_signal, forgive
 from rubrica.insight.data_checks.duplicates import Twins, check_duplicates, check_leaks
 from rubrica.insight.data_checks.giveaways import check_giveaways
 from rubrica.insight.data_checks.labels import check_balance, check_spellings, check_splits
@@ -73,5 +73,7 @@ def _about_answers(sample: Sample) -> Iterator[Finding]:
     found = list(check_signal(sample, judged))
     if not found:  # else the rest follows from it
         found += check_same(sample, judged)
-        found += [] if any(other.kind == "same-classes" for other in found) else check_noise(sample, judged)
+        for same in (other for other in found if other.kind == "same-classes"):
+            judged = forgive(sample, judged, same)
+        found += check_noise(sample, judged)
     yield from found

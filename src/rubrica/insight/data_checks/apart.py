@@ -26,7 +26,11 @@ class Apart(NamedTuple):
 
 
 def told_apart(
-    owners: NDArray[np.int32], words: NDArray[np.int32], own: Rows, second: NDArray[np.bool_], without: int | None = None
+    owners: NDArray[np.int32],
+    words: NDArray[np.int32],
+    own: Rows,
+    second: NDArray[np.bool_],
+    without: int | None = None,
 ) -> Apart:
     """Tell two groups of texts apart by their words.
 

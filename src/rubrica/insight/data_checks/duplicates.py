@@ -78,7 +78,8 @@ class Twins:
         order = np.lexsort((first, -alike, second))
         _, places = np.unique(second[order], return_index=True)
         chosen = order[places]
-        return [Twin(*found) for found in zip(second[chosen].tolist(), first[chosen].tolist(), alike[chosen].tolist())]
+        columns = (column[chosen].tolist() for column in (second, first, alike))
+        return [Twin(*found) for found in zip(*columns, strict=True)]
 
     def where(self, place: int) -> tuple[Part, int]:
         """The part of a text, and its place there."""
@@ -166,7 +167,5 @@ def check_leaks(twins: Twins) -> Iterator[Finding]:
             why=f"The model has seen their labels, so the score on {part.name} is too good.",
             remedy="rubrica clean DATA --out CLEANED takes them out of train.",
             figures={"texts": len(here), "share": share, "exact": exact},
-            rows=tuple(
-                twins.show(Twin(int(second[pair]), int(first[pair]), float(alike[pair]))) for pair in shown
-            ),
+            rows=tuple(twins.show(Twin(int(second[pair]), int(first[pair]), float(alike[pair]))) for pair in shown),
         )

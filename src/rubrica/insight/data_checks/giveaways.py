@@ -17,7 +17,8 @@ from rubrica.insight.data_checks.sample import Sample
 from rubrica.insight.findings import Finding, Severity
 
 _PURE = 0.97  # of the texts with the word are of one class
-_SPREAD = 0.1  # of the class's texts have it; a rarer stamp moves no score
+_SPREAD = 0.2  # of the class's texts have it; of a rarer one the model needs the other words all the same
+_EVERYWHERE = 0.95  # of the texts have the label: then any word is pure
 _LEAST = 20  # texts; of fewer nothing can be said
 _UNRELATED = 0.58  # how well the other words tell who has it; a coin has 0.5, words of the subject 0.7 and more
 _LOOKED_AT = 40  # words, the most telling ones
@@ -39,7 +40,8 @@ def check_giveaways(sample: Sample) -> Iterator[Finding]:
         return
     stamps.sort(key=lambda stamp: -stamp[2][1])
     told = "; ".join(
-        f"{word!r} in {spread:.0%} of {label!r}, {pure:.1%} of its texts" for word, label, (pure, spread), _ in stamps[:4]
+        f"{word!r} in {spread:.0%} of {label!r}, {pure:.1%} of its texts"
+        for word, label, (pure, spread), _ in stamps[:4]
     )
     severity: Severity = "error" if stamps[0][2][1] >= 0.5 else "warning"
     yield Finding(
@@ -67,10 +69,12 @@ def _telling(
         own[texts[classes == label]] = True
         counts = np.bincount(words[own[owners]], minlength=num_words)
         pure, spread = counts / np.maximum(1, every), counts / max(1, totals[label])
-        share = totals[label] / len(sample.train)
+        of_all = totals[label] / len(sample.train)
+        if of_all >= _EVERYWHERE:
+            continue
         # A class of nine texts in ten has pure words by chance: what matters is how much rarer the others are.
-        wanted = max(_PURE, 1 - (1 - share) / 10)
+        wanted = max(_PURE, 1 - (1 - of_all) / 10)
         for word in np.flatnonzero(frequent & (pure >= wanted) & (spread >= _SPREAD)).tolist():
             found.append((float(spread[word]), word, label, float(pure[word])))
-    for spread, word, label, pure in sorted(found, reverse=True)[:_LOOKED_AT]:
-        yield word, label, (pure, spread)
+    for wide, word, label, share in sorted(found, reverse=True)[:_LOOKED_AT]:
+        yield word, label, (share, wide)

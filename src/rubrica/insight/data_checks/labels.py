@@ -38,7 +38,7 @@ def check_balance(sample: Sample) -> Iterator[Finding]:
         yield Finding(
             kind="imbalance",
             severity="warning",
-            title=f"{names[order[-1]]!r} has {large:,} texts, {names[order[0]]!r} has {small:,}",
+            title=f"The class {names[order[-1]]!r} has {large:,} texts, {names[order[0]]!r} has {small:,}",
             why="A model that always gives the large class looks good by accuracy, and the small classes are missed.",
             remedy="--set training.class_weight=balanced, and judge by macro-F1 instead of accuracy.",
             figures={"largest": large, "smallest": small, "largest_share": large / max(1, int(counts.sum()))},
@@ -60,7 +60,7 @@ def check_spellings(sample: Sample) -> Iterator[Finding]:
     yield Finding(
         kind="label-spelling",
         severity="error",
-        title=f"{len(alike)} classes are written in more than one way: {shown}",
+        title=f"{len(alike)} labels are written in more than one way: {shown}",
         why=f"Each spelling is a class of its own; {lost:,} texts teach the model to tell apart what is the same.",
         remedy="Write each label in one way in the data.",
         figures={"classes": alike[:50], "texts": lost},
@@ -77,7 +77,11 @@ def _slips(counts: dict[str, int]) -> Iterator[tuple[str, str]]:
     rare = [name for name, count in counts.items() if len(name) >= _SHORT and count <= _SLIP * max(counts.values())]
     for name in rare:
         for other, count in counts.items():
-            if counts[name] <= _SLIP * count and _plain(name) != _plain(other) and _one_slip(_plain(name), _plain(other)):
+            if (
+                counts[name] <= _SLIP * count
+                and _plain(name) != _plain(other)
+                and _one_slip(_plain(name), _plain(other))
+            ):
                 yield other, name
 
 
@@ -85,7 +89,9 @@ def _one_slip(first: str, second: str) -> bool:
     """Whether two names are one letter apart that is no digit, or differ by two neighbours in the wrong order."""
     if abs(len(first) - len(second)) > 1:
         return False
-    start = next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second)))
+    start = next(
+        (i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second))
+    )
     a, b = first[start:], second[start:]
     if any(letter.isdigit() for letter in (a[:1], b[:1])):
         return False

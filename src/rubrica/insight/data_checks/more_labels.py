@@ -24,9 +24,10 @@ from rubrica.scoring.task import Rows
 _SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of the texts to learn from
 _JUDGED = 10_000  # texts that judge each point: an error of 10 % is then known to 0.3 points
 _FOLDS = 5
-_LEAST = 100  # texts at the first point; a curve through fewer says nothing
+_LEAST, _POINTS = 100, 3  # texts at the first point, and points; a curve through fewer says nothing
 _POWERS = np.linspace(0.05, 1.0, 39)  # c: 0.05 hardly falls, 1 is what a known model of the data would reach
 _FLOORS = np.linspace(0.0, 1.0, 41)  # a, as a share of the smallest error
+_FLOOR = 0.05  # of the smallest error: floors are thought to be near 0 before anything is measured, see decisions.md
 _MODEL = 0.02  # of the error: what a curve of two parameters misses
 _WORTH = 1.0  # points that twice as many texts bring; less than one is not worth twice the labels
 
@@ -53,24 +54,29 @@ class Forecast(NamedTuple):
     high: NDArray[np.float64]
 
 
-def measure(features: Features, rows: Rows, seed: int = 0) -> Curve:
-    """Train on more and more of the texts, and ask about texts that none of the trainings saw."""
+def measure(features: Features, rows: Rows, seed: int = 0) -> Curve | None:
+    """Train on more and more of the texts, and ask about texts that none of the trainings saw.
+
+    Returns:
+        The curve; None where the texts are too few for three points, or say too often the same.
+    """
     folds = features.folds(rows, _FOLDS, seed)
-    used = range(min(_FOLDS, max(1, -(-_JUDGED * _FOLDS // max(1, len(rows))))))
-    generator, sizes, errors, judged = np.random.default_rng(seed), [], [], 0
-    shares = [share for share in _SHARES if share * len(rows) * (_FOLDS - 1) / _FOLDS >= _LEAST] or [1]
-    with progress_bar("learning curve", len(used) * len(shares)) as advance:
-        for fold in used:
+    shares = [share for share in _SHARES if share * len(rows) * (1 - 1 / _FOLDS) >= _LEAST]
+    if len(shares) < _POINTS or np.bincount(folds).max() > len(rows) / 2:
+        return None
+    used = min(_FOLDS, -(-_JUDGED * _FOLDS // len(rows)))
+    generator, sizes, wrong, judged = np.random.default_rng(seed), np.zeros(len(shares)), np.zeros(len(shares)), 0
+    with progress_bar("learning curve", used * len(shares)) as advance:
+        for fold in range(used):
             held, learned = rows[folds == fold], generator.permutation(rows[folds != fold])
             judged += len(held)
-            for share in shares:
-                fitted = features.fit(np.sort(learned[: max(1, round(share * len(learned)))]), seed=seed)
-                wrong = ~have(features, features.logits(fitted, held).argmax(axis=1), held)
-                sizes.append(share * len(learned))
-                errors.append((share, int(wrong.sum())))
+            for point, share in enumerate(shares):
+                part = np.sort(learned[: round(share * len(learned))])
+                answers = features.logits(features.fit(part, seed=seed), held).argmax(axis=1)
+                wrong[point] += np.count_nonzero(~have(features, answers, held))
+                sizes[point] += len(part) / used
                 advance("")
-    found = {share: sum(wrong for other, wrong in errors if other == share) / judged for share in shares}
-    return Curve(np.array(sizes[: len(shares)]), np.array([found[share] for share in shares]), judged)
+    return Curve(sizes, wrong / judged, judged)
 
 
 def forecast(curve: Curve, sizes: Sequence[float]) -> Forecast:
@@ -84,7 +90,8 @@ def forecast(curve: Curve, sizes: Sequence[float]) -> Forecast:
     weights = 1 / spread**2
     factors = ((curve.errors - floors[:, None]) * shapes * weights).sum(axis=1) / (shapes**2 * weights).sum(axis=1)
     misfit = (((floors[:, None] + factors[:, None] * shapes - curve.errors) / spread) ** 2).sum(axis=1)
-    chance = np.exp(-(misfit - misfit.min()) / 2)
+    doubt = misfit / 2 + 2 * np.log1p(floors / (_FLOOR * smallest))
+    chance = np.exp(doubt.min() - doubt)
     found = floors[:, None] + factors[:, None] * wanted ** -powers[:, None]  # (G, S)
     chance /= chance.sum()
     means = chance @ found
@@ -96,7 +103,7 @@ def check_more(sample: Sample) -> Iterator[Finding]:
     """What twice and ten times the labels would bring."""
     rows = np.arange(len(sample.train))
     curve = measure(sample.features, rows)
-    if len(curve.sizes) < 3:
+    if curve is None:
         return
     size = len(rows)
     told = forecast(curve, [size, 2 * size, 10 * size])
@@ -107,7 +114,7 @@ def check_more(sample: Sample) -> Iterator[Finding]:
         severity="note",
         title=f"Twice the labels would bring {gains[1]:.1f} points (± {spread[1]:.1f}), ten times {gains[2]:.1f}"
         f" (± {spread[2]:.1f}): a linear model is right in {1 - now:.1%} now",
-        why="The curve falls as it did from a sixteenth of the texts to all of them, if new texts are like the old ones."
+        why="The curve goes on as it fell from a sixteenth of the texts to all of them, if new texts are like old ones."
         if gains[1] >= _WORTH
         else "The curve is almost flat: better labels or a better model bring more than more texts.",
         remedy="Label more texts, first of the classes that are confused."

@@ -17,6 +17,7 @@ from rubrica.insight.findings import Finding
 _FEW = 0.005  # of the texts: quotations and names
 _MANY = 0.02
 _TELLING = 3  # common words that a text needs; two may stand in a title of a film
+_CLEAR = 2  # words more than of any other language; neighbours such as Russian and Bulgarian share half of them
 _EXAMPLES = 3
 
 LANGUAGES = {
@@ -28,8 +29,8 @@ LANGUAGES = {
     " mais ou où du se son sa ses leur plus être été ont fait comme tout",
     "Spanish": "el la los las de del y que en un una es por con para no se su sus al lo como más pero fue ha son está"
     " este esta entre cuando muy sin sobre también hasta hay donde desde todo",
-    "Italian": "il lo la gli le di del della dei che è un una in per con non si da al alla nel nella sono anche come più"
-    " ma ha suo sua questo questa ed dal dalla essere stato tra dopo",
+    "Italian": "il lo la gli le di del della dei che è un una in per con non si da al alla nel nella sono anche come"
+    " più ma ha suo sua questo questa ed dal dalla essere stato tra dopo",
     "Portuguese": "o os as de do da dos das que em um uma para com não é se por mais como mas foi ao ele ela seu sua ou"
     " quando muito nos já também pelo pela até isso são está entre sem",
     "Dutch": "de het een en van in is dat op te zijn met voor niet aan er ook als maar om bij door naar hij ze wordt"
@@ -69,14 +70,16 @@ def _finding(part: Part, what: str, usual: str, others: dict[str, int], found: N
     share = sum(others.values()) / max(1, len(part))
     if share < _FEW:
         return
-    told = ", ".join(f"{name} {count / len(part):.1%}" for name, count in sorted(others.items(), key=lambda o: -o[1])[:4])
+    told = ", ".join(
+        f"{name} {count / len(part):.1%}" for name, count in sorted(others.items(), key=lambda o: -o[1])[:4]
+    )
     places = np.flatnonzero((found != "") & (found != usual))[:_EXAMPLES].tolist()
     yield Finding(
         kind=f"other-{what}",
         severity="warning" if share >= _MANY else "note",
         title=f"{share:.1%} of {part.name} are in another {what} than {usual}: {told}",
         why=f"A model learns each {what} from its own texts alone, and vectors mostly know one.",
-        remedy=f"Take these texts out, or label enough of each {what}; vectors with pieces of words for all of them help.",
+        remedy=f"Take these texts out, or label enough of each {what} and give vectors that know them all.",
         figures={"share": share, "usual": usual, "others": others},
         rows=tuple(part.show(place, str(found[place])) for place in places),
     )
@@ -96,7 +99,7 @@ def _scripts_of_words(words: list[str]) -> NDArray[np.str_]:
 
 def _script(part: Part, scripts: NDArray[np.str_]) -> NDArray[np.str_]:
     """The script of most words of each text, (N,); empty for a text without letters."""
-    names, numbers = np.unique(scripts, return_inverse=True)
+    names, numbers = np.unique(np.append(scripts, ""), return_inverse=True)
     counts = np.zeros((len(part), len(names)), np.int32)
     np.add.at(counts, (part.owners, numbers[part.ids]), 1)
     counts[:, names == ""] = 0
@@ -118,5 +121,5 @@ def _language(part: Part, names: list[str], table: NDArray[np.int8]) -> NDArray[
     for column in range(len(names)):
         counts[:, column] = np.bincount(part.owners, table[part.ids, column], minlength=len(part))
     order = np.sort(counts, axis=1)
-    clear = (order[:, -1] >= _TELLING) & (order[:, -1] >= 2 * order[:, -2])
+    clear = (order[:, -1] >= _TELLING) & (order[:, -1] - order[:, -2] >= _CLEAR)
     return np.where(clear, np.array(names)[counts.argmax(axis=1)], "")

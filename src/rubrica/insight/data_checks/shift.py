@@ -35,14 +35,17 @@ def check_shift(sample: Sample) -> Iterator[Finding]:
             continue
         often = np.bincount(words, minlength=len(found.log_odds)) >= _OFTEN
         order = np.flatnonzero(often)[np.argsort(found.log_odds[often], kind="stable")].tolist()
-        named = {"train": [names[word] for word in order[:_NAMED]], part.name: [names[word] for word in order[::-1][:_NAMED]]}
+        named = {
+            "train": [names[word] for word in order[:_NAMED]],
+            part.name: [names[word] for word in order[::-1][:_NAMED]],
+        }
         yield Finding(
             kind="shift",
             severity="warning" if found.area >= _PLAIN else "note",
             title=f"Texts of {part.name} can be told from texts of train: of two, one of each, the words tell which"
             f" is which in {found.area:.0%} of the cases (half would be chance)",
-            why=f"{part.name} is of another time or source. Validation on a part of train is too hopeful for it. Typical"
-            f" of train: {', '.join(named['train'])}; of {part.name}: {', '.join(named[part.name])}.",
+            why=f"{part.name} is of another time or source, and a score on a part of train is too hopeful for it."
+            f" Typical of train: {', '.join(named['train'])}; of {part.name}: {', '.join(named[part.name])}.",
             remedy="Validate on a split that is as far from train as the texts to come, and train on newer texts.",
             figures={"area": found.area, "error": found.error, "words": named},
         )

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from rubrica.insight.data_checks.sample import Part, Sample
-from rubrica.insight.findings import Finding, Severity
+from rubrica.insight.findings import Finding, Row, Severity
 from rubrica.scoring.task import Rows
 
 _EXAMPLES = 3
@@ -103,7 +103,7 @@ def check_markup(sample: Sample) -> Iterator[Finding]:
         severity=severity,
         title=f"Texts hold markup: {told}",
         why="Each tag and entity is read as several words, which say little and take the place of others.",
-        remedy="Take the markup out of the texts, here and where the model will be used: html.unescape, a parser of HTML.",
+        remedy="Take the markup out, here and where the model will be used: html.unescape, a parser of HTML.",
         figures=shares,
         rows=_matched(part, found[worst], next(pattern for name, pattern, _ in kinds if name == worst)),
     )
@@ -127,7 +127,7 @@ def check_forms(sample: Sample) -> Iterator[Finding]:
             kind="boilerplate",
             severity="warning" if share * len(words) >= 1 else "note",  # a word of each text, on the average
             title=f"{share:.1%} of the texts have the same {len(words)} words at their {where}: {text[:80]!r}",
-            why="The words say nothing of the text. They fill what a network reads, and a last state forgets behind them.",
+            why="The words say nothing of the text, and fill what a network reads of it.",
             remedy="Take the form out of the texts, here and where the model will be used.",
             figures={"share": share, "words": len(words), "text": text[:500]},
             rows=_shown(part, places),
@@ -161,7 +161,7 @@ def _matching(texts: Sequence[str], pattern: re.Pattern[str]) -> Rows:
     return np.array([place for place, text in enumerate(texts) if pattern.search(text)], np.int64)
 
 
-def _matched(part: Part, places: Rows, pattern: re.Pattern[str]) -> tuple:
+def _matched(part: Part, places: Rows, pattern: re.Pattern[str]) -> tuple[Row, ...]:
     """Examples with what was found in them."""
     found = []
     for place in places[:_EXAMPLES].tolist():
@@ -171,7 +171,7 @@ def _matched(part: Part, places: Rows, pattern: re.Pattern[str]) -> tuple:
     return tuple(found)
 
 
-def _shown(part: Part, places: Rows, note: str = "", values: Rows | None = None) -> tuple:
+def _shown(part: Part, places: Rows, note: str = "", values: Rows | None = None) -> tuple[Row, ...]:
     return tuple(
         part.show(place, note.format(int(values[place])) if values is not None else "")
         for place in places[:_EXAMPLES].tolist()

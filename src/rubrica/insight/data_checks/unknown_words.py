@@ -117,7 +117,9 @@ def _by_class(sample: Sample, known: NDArray[np.bool_]) -> dict[str, float]:
     of_text = np.bincount(part.owners, weights=~known[part.ids], minlength=len(part))
     owners, classes = sample.task.pairs(part.targets)
     size = sample.task.num_classes
-    unknown, every = (np.bincount(classes, weights=values[owners], minlength=size) for values in (of_text, part.lengths))
+    unknown, every = (
+        np.bincount(classes, weights=values[owners], minlength=size) for values in (of_text, part.lengths)
+    )
     return {name: float(unknown[at] / every[at]) for at, name in enumerate(sample.task.labels) if every[at]}
 
 
