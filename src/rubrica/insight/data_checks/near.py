@@ -26,6 +26,7 @@ ALIKE = 0.55  # of the weight: one word in ten may differ; below, short question
 _LOOKED_AT = 0.3  # of the hashes agree: below, a pair of weight 0.55 is rare
 _TOGETHER = 12  # texts of a band of which each pair is looked at; of more, each with the next and with the first
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # odd, its bits without a pattern: 2**64 over the golden ratio
+_HALF, _NONE = np.uint64(32), np.uint32(0xFFFFFFFF)
 _AT_ONCE = 1 << 12  # pairs whose pieces are compared at a time
 
 
@@ -46,7 +47,7 @@ class Pairs(NamedTuple):
 class Pieces(NamedTuple):
     """The pieces of N texts, each once in a text: `pieces[offsets[i] : offsets[i + 1]]`, sorted; and their weights."""
 
-    pieces: NDArray[np.uint64]
+    pieces: NDArray[np.uint32]
     offsets: Rows
     weights: NDArray[np.float32]
 
@@ -69,42 +70,42 @@ def similar_pairs(ids: NDArray[np.int32], offsets: Rows, alike: float = ALIKE) -
 
 def _pieces(ids: NDArray[np.int32], offsets: Rows) -> Pieces:
     """The words and pairs of neighbouring words of each text, each once, with their idf."""
-    owners = np.repeat(np.arange(len(offsets) - 1, dtype=np.int64), np.diff(offsets))
+    owners = np.repeat(np.arange(len(offsets) - 1, dtype=np.uint64), np.diff(offsets)) << _HALF
     words = ids.astype(np.uint64) + np.uint64(1)  # every hash of 0 is 0
     inside = owners[1:] == owners[:-1]
-    pairs = (words[:-1] << np.uint64(32) | words[1:])[inside]
-    every = np.concatenate([words, pairs])
-    order = np.lexsort((every, all_owners := np.concatenate([owners, owners[1:][inside]])))
-    every, all_owners = every[order], all_owners[order]
-    new = np.ones(len(every), bool)
-    new[1:] = (every[1:] != every[:-1]) | (all_owners[1:] != all_owners[:-1])
-    every, all_owners = every[new], all_owners[new]
-    _, numbers, counts = np.unique(every, return_inverse=True, return_counts=True)
+    pairs = (words[:-1] << _HALF | words[1:])[inside]
+    every = np.concatenate([owners | _hashed(words), owners[1:][inside] | _hashed(pairs)])
+    every.sort()  # texts in the upper half, pieces in the lower: one sort of whole numbers
+    every = every[np.append(True, every[1:] != every[:-1])] if len(every) else every
+    pieces = every.astype(np.uint32)
+    _, numbers, counts = np.unique(pieces, return_inverse=True, return_counts=True)
     weights = np.log((1 + len(offsets)) / counts).astype(np.float32)[numbers]
-    starts = np.searchsorted(all_owners, np.arange(len(offsets)))
-    return Pieces(every, starts, weights)
+    return Pieces(pieces, np.searchsorted(every, np.arange(len(offsets), dtype=np.uint64) << _HALF), weights)
+
+
+def _hashed(pieces: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A number below 2**32 for each piece; of 10 million pieces some 10,000 share theirs, which no text notices."""
+    return (pieces ^ pieces >> np.uint64(29)) * _MIX >> _HALF
 
 
 def _marks(pieces: Pieces) -> NDArray[np.uint32]:
     """The smallest number that each hash gives to a piece of each text, (N, BANDS * WIDTH)."""
     count = len(pieces.offsets) - 1
-    marks = np.full((BANDS * WIDTH, count), np.uint32(0xFFFFFFFF))
+    marks = np.full((BANDS * WIDTH, count), _NONE)
     filled = np.flatnonzero(np.diff(pieces.offsets))
     starts = pieces.offsets[:-1][filled]
-    # Multiply-shift (M. Dietzfelbinger et al., 1997): the upper half of an odd multiple, mod 2**64.
-    factors = np.random.default_rng(0).integers(0, 1 << 63, BANDS * WIDTH, np.uint64) * np.uint64(2) + np.uint64(1)
-    mixed = pieces.pieces * _MIX
-    mixed ^= mixed >> np.uint64(29)
+    # An odd multiple, mod 2**32, puts all numbers in another order.
+    factors = np.random.default_rng(0).integers(0, 1 << 31, BANDS * WIDTH, np.uint32) * np.uint32(2) + np.uint32(1)
     for mark, factor in zip(marks, factors, strict=True):
         if len(filled):
-            mark[filled] = np.minimum.reduceat((mixed * factor >> np.uint64(32)).astype(np.uint32), starts)
+            mark[filled] = np.minimum.reduceat(pieces.pieces * factor, starts)
     return np.ascontiguousarray(marks.T)
 
 
 def _candidates(marks: NDArray[np.uint32]) -> Rows:
     """Pairs that agree in a band, as first * N + second, each once, sorted."""
     count, found = len(marks), [np.zeros(0, np.int64)]
-    filled = np.flatnonzero(~(marks == 0xFFFFFFFF).all(axis=1))  # texts without a word are like nothing
+    filled = np.flatnonzero(~(marks == _NONE).all(axis=1))  # texts without a word are like nothing
     for band in range(BANDS):
         keys = np.zeros(len(filled), np.uint64)
         for mark in marks[filled, band * WIDTH : (band + 1) * WIDTH].T:

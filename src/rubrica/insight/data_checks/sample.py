@@ -90,6 +90,7 @@ class Sample:
             name: _sample(name, examples, dataset.task, counter, most) for name, examples in dataset.splits.items()
         }
         self.words, _ = counter.words()
+        self._words_of: dict[str, tuple[NDArray[np.int32], NDArray[np.int32]]] = {}
 
     @property
     def task(self) -> Task:
@@ -120,9 +121,11 @@ class Sample:
 
     def words_of(self, part: Part) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Each text with each of its lower-cased words once: texts and words in numbers, sorted by text, then word."""
-        names, numbers = self.lowered
-        pairs = np.unique(part.owners * np.int64(len(names)) + numbers[part.ids])
-        return (pairs // len(names)).astype(np.int32), (pairs % len(names)).astype(np.int32)
+        if part.name not in self._words_of:
+            names, numbers = self.lowered
+            pairs = np.unique(part.owners * np.int64(len(names)) + numbers[part.ids])
+            self._words_of[part.name] = (pairs // len(names)).astype(np.int32), (pairs % len(names)).astype(np.int32)
+        return self._words_of[part.name]
 
     def class_counts(self, part: Part, places: Rows | None = None) -> Rows:
         """How many of the texts have each class, (C,); labels that train lacks do not count."""
