@@ -252,3 +252,20 @@ def test_the_gravest_finding_comes_first():
     ]
     assert [finding.severity for finding in ordered(made)] == ["error", "warning", "note"]
     assert len(at_least(made, "warning")) == 2
+
+
+def test_a_trial_says_what_a_fault_costs(bench, sound):
+    doctor, planted = bench
+
+    def cost(kind, share):
+        splits = planted.PLANTS[kind][0](sound, share, random.Random(5))
+        found = {finding.kind: finding for finding in examine_data(doctor.as_dataset(splits), trials=True)}
+        check_finding(found[kind])
+        assert found[kind].cost.spread >= 0
+        return found[kind].cost.points
+
+    assert cost("give-away", 0.95) > 1  # without the word the class is missed
+    assert cost("leak", 0.3) >= 0
+    assert cost("duplicates", 0.6) >= 0
+    assert cost("truncation", 0.9) > 5  # what is read says nothing
+    assert abs(cost("markup", 0.6)) < 3

@@ -166,6 +166,6 @@ def check_leaks(twins: Twins) -> Iterator[Finding]:
             title=f"{len(here):,} texts of {part.name} are in train ({share:.1%}), {exact:,} of them word for word",
             why=f"The model has seen their labels, so the score on {part.name} is too good.",
             remedy="rubrica clean DATA --out CLEANED takes them out of train.",
-            figures={"texts": len(here), "share": share, "exact": exact},
+            figures={"split": part.name, "texts": len(here), "share": share, "exact": exact},
             rows=tuple(twins.show(Twin(int(second[pair]), int(first[pair]), float(alike[pair]))) for pair in shown),
         )

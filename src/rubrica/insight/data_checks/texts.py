@@ -24,9 +24,9 @@ _DAMAGE = re.compile(
     "|(?:[\u00d0\u00d1][\u0080-\u00ff\u0152-\u2122]){2}"  # Ð¿Ñ€
     "|(?:[\u0420\u0421][\u0080-\u00bf\u0402-\u040f\u0452-\u045f\u0490\u0491\u2013-\u2122]){2}"  # РїСЂ
 )
-_TAG = re.compile(r"</?[a-zA-Z][a-zA-Z0-9]*(?:\s[^<>]*)?/?>|&lt;/?[a-zA-Z]|\[/?[a-z]{1,5}(?:=[^\]]*)?\]")
+TAG = re.compile(r"</?[a-zA-Z][a-zA-Z0-9]*(?:\s[^<>]*)?/?>|&lt;/?[a-zA-Z]|\[/?[a-z]{1,5}(?:=[^\]]*)?\]")
 _ENTITY = re.compile(r"&(?:[a-zA-Z]{2,8}|#\d{2,5});|(?<![\w&])#\d{2,4};")
-_ADDRESS = re.compile(r"https?://\S+|www\.\S+", re.IGNORECASE)
+ADDRESS = re.compile(r"https?://\S+|www\.\S+", re.IGNORECASE)
 
 
 def check_empty(sample: Sample) -> Iterator[Finding]:
@@ -90,7 +90,7 @@ def check_encoding(sample: Sample) -> Iterator[Finding]:
 def check_markup(sample: Sample) -> Iterator[Finding]:
     """Tags, entities and addresses, which become tokens of their own."""
     part = sample.train
-    kinds = (("tags", _TAG, "<b>"), ("entities", _ENTITY, "&amp;"), ("addresses", _ADDRESS, "http://"))
+    kinds = (("tags", TAG, "<b>"), ("entities", _ENTITY, "&amp;"), ("addresses", ADDRESS, "http://"))
     found = {name: _matching(part.texts, pattern) for name, pattern, _ in kinds}
     shares = {name: len(places) / max(1, len(part)) for name, places in found.items()}
     worst = max(shares, key=lambda name: shares[name])
