@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
+from os.path import commonprefix
 
 import numpy as np
 
@@ -77,11 +78,8 @@ def _slips(counts: dict[str, int]) -> Iterator[tuple[str, str]]:
     rare = [name for name, count in counts.items() if len(name) >= _SHORT and count <= _SLIP * max(counts.values())]
     for name in rare:
         for other, count in counts.items():
-            if (
-                counts[name] <= _SLIP * count
-                and _plain(name) != _plain(other)
-                and _one_slip(_plain(name), _plain(other))
-            ):
+            plain = _plain(name), _plain(other)
+            if counts[name] <= _SLIP * count and plain[0] != plain[1] and _one_slip(*plain):
                 yield other, name
 
 
@@ -89,9 +87,7 @@ def _one_slip(first: str, second: str) -> bool:
     """Whether two names are one letter apart that is no digit, or differ by two neighbours in the wrong order."""
     if abs(len(first) - len(second)) > 1:
         return False
-    start = next(
-        (i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second))
-    )
+    start = len(commonprefix([first, second]))
     a, b = first[start:], second[start:]
     if any(letter.isdigit() for letter in (a[:1], b[:1])):
         return False

@@ -53,7 +53,7 @@ LANGUAGES = {
 
 def check_scripts(sample: Sample) -> Iterator[Finding]:
     """Texts in another script or language than most."""
-    scripts = _scripts_of_words(sample.words)
+    scripts = np.array(list(map(script_of, sample.words)), str)
     languages, table = _languages_of_words(sample)
     main: dict[str, str] = {}
     for part in sample.parts.values():
@@ -92,9 +92,9 @@ def _script_of(letter: str) -> str:
     return "CJK" if name in ("CJK", "HIRAGANA", "KATAKANA", "HANGUL") else name  # they stand in one text
 
 
-def _scripts_of_words(words: list[str]) -> NDArray[np.str_]:
-    """The script of the first letter of each word, (V,); empty where it has none."""
-    return np.array([next((_script_of(letter) for letter in word if letter.isalpha()), "") for word in words], str)
+def script_of(word: str) -> str:
+    """The script of a word's first letter; empty where it has none."""
+    return next((_script_of(letter) for letter in word if letter.isalpha()), "")
 
 
 def _script(part: Part, scripts: NDArray[np.str_]) -> NDArray[np.str_]:

@@ -3,13 +3,14 @@
 Letters: V words as they are written, C classes.
 """
 
-import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.insight.data_checks.sample import Part, Sample
+from rubrica.insight.data_checks.scripts import script_of
 from rubrica.insight.findings import Finding
 from rubrica.text.tokenizer import is_unspaced, tokenize
 from rubrica.text.vocab import compose_words
@@ -18,17 +19,15 @@ _MANY = 0.1  # of the tokens; with good vectors for the texts' language it is on
 _GAIN = 0.02  # of the tokens that a fix makes known; less is not worth a line
 _SHOWN = 12  # words
 
-_KINDS: dict[str, Callable[[str], bool]] = {
-    "numbers": lambda word: any(map(str.isdigit, word)),
-    "punctuation": lambda word: not any(map(str.isalnum, word)),
-    "a script without spaces": is_unspaced,
-    "letters that are not Latin": lambda word: any(
-        letter.isalpha() and not unicodedata.name(letter, "").startswith("LATIN") for letter in word
-    ),
-    "words of one or two letters": lambda word: len(word) <= 2,
-    "rare words and names": lambda word: True,
+_KINDS: dict[str, Callable[[str, str], bool]] = {
+    "numbers": lambda word, script: any(map(str.isdigit, word)),
+    "punctuation": lambda word, script: not any(map(str.isalnum, word)),
+    "a script without spaces": lambda word, script: is_unspaced(word),
+    "another script": lambda word, script: script_of(word) not in ("", script),
+    "words of one or two letters": lambda word, script: len(word) <= 2,
+    "rare words and names": lambda word, script: True,
 }
-"""Kinds of words; the first that fits."""
+"""Kinds of words in texts of a script; the first that fits."""
 
 
 def check_unknown(sample: Sample) -> Iterator[Finding]:
@@ -105,9 +104,10 @@ def _unspaced(sample: Sample, known: set[str], share: float, counts: NDArray[np.
 
 def _kinds(words: list[str], unknown: NDArray[np.int64], total: int) -> dict[str, float]:
     """The share of all tokens that is unknown and of each kind, the largest first."""
-    found = dict.fromkeys(_KINDS, 0)
+    scripts = Counter(filter(None, map(script_of, words))) or {"": 0}
+    found, script = dict.fromkeys(_KINDS, 0), max(scripts, key=lambda name: scripts[name])
     for place in np.flatnonzero(unknown).tolist():
-        found[next(name for name, fits in _KINDS.items() if fits(words[place]))] += int(unknown[place])
+        found[next(name for name, fits in _KINDS.items() if fits(words[place], script))] += int(unknown[place])
     return {name: count / total for name, count in sorted(found.items(), key=lambda item: -item[1])}
 
 
