@@ -4,7 +4,6 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
-from os.path import commonprefix
 
 import numpy as np
 
@@ -87,7 +86,9 @@ def _one_slip(first: str, second: str) -> bool:
     """Whether two names are one letter apart that is no digit, or differ by two neighbours in the wrong order."""
     if abs(len(first) - len(second)) > 1:
         return False
-    start = len(commonprefix([first, second]))
+    start = 0
+    while start < min(len(first), len(second)) and first[start] == second[start]:
+        start += 1
     a, b = first[start:], second[start:]
     if any(letter.isdigit() for letter in (a[:1], b[:1])):
         return False
