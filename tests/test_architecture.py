@@ -99,8 +99,8 @@ def test_no_module_imports_an_optional_library_with_itself():
 
 def test_public_names():
     assert set(rubrica.__all__) == {
-        "Classifier", "Config", "Dataset", "RubricaError", "Vectors", "__version__",
-        "load", "load_recipe", "load_vectors", "make_config", "read_dataset", "train",
+        "Classifier", "Config", "Dataset", "Explanation", "RubricaError", "Vectors", "__version__",
+        "explain", "load", "load_recipe", "load_vectors", "make_config", "read_dataset", "train",
     }  # fmt: skip
     for name in rubrica.__all__:
         assert getattr(rubrica, name) is not None

@@ -17,6 +17,7 @@ from rubrica.errors import RubricaError
 if TYPE_CHECKING:
     from rubrica.data.dataset import Dataset, read_dataset
     from rubrica.estimator import TextClassifier as TextClassifier
+    from rubrica.insight.explanations.explain import Explanation, explain
     from rubrica.learning.train import train
     from rubrica.models.config import Config, load_recipe, make_config
     from rubrica.predict.classifier import Classifier, load
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Classifier", "Config", "Dataset", "RubricaError", "Vectors", "__version__",
-    "load", "load_recipe", "load_vectors", "make_config", "read_dataset", "train",
+    "Classifier", "Config", "Dataset", "Explanation", "RubricaError", "Vectors", "__version__",
+    "explain", "load", "load_recipe", "load_vectors", "make_config", "read_dataset", "train",
 ]  # fmt: skip
 
 # What is heavy (numpy, torch) is imported at its first use.
@@ -42,6 +43,8 @@ _LATE = {
     "Config": "rubrica.models.config",
     "load_recipe": "rubrica.models.config",
     "make_config": "rubrica.models.config",
+    "explain": "rubrica.insight.explanations.explain",
+    "Explanation": "rubrica.insight.explanations.explain",
 }
 
 

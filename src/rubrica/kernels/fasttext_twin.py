@@ -39,7 +39,7 @@ class Twin:
 
     @cached_property
     def _output(self) -> Floats:
-        return self._take("output", self.rules.output_dsub, np.arange(self.num_labels))[0]
+        return take(self.rules, self.tensors, "output", np.arange(self.num_labels))[0]
 
     def ids_of(self, words: Sequence[bytes]) -> NDArray[np.int32]:
         """See `Engine.ids_of`."""
@@ -55,7 +55,7 @@ class Twin:
                 labels.append(i - self.rules.num_words)
             elif i >= 0 or not is_label(token, self.rules):
                 rows += self._rows_of_word(token, i)
-                hashes.append(_signed(hash_of(token)))
+                hashes.append(hash_of(token))
         rows += self._rows_of_ngrams(hashes)
         return np.array(rows, np.int32), np.array(labels, np.int32)
 
@@ -73,31 +73,13 @@ class Twin:
     def _rows_of_ngrams(self, hashes: list[int]) -> list[int]:
         if self.rules.word_ngrams < 2 or not self.rules.hashes(self.tensors):
             return []
-        buckets = []
-        for i, mixed in enumerate(hashes):
-            for other in hashes[i + 1 : i + self.rules.word_ngrams]:
-                mixed = (mixed * _RUN_FACTOR + other) & _MASK
-                buckets.append(mixed % self.rules.num_buckets)
+        buckets = [bucket for _, _, bucket in runs_of_words(hashes, self.rules)]
         return self.rules.rows_of(buckets, self.tensors)
-
-    def _take(self, side: str, dsub: int, rows: NDArray[np.integer]) -> tuple[Floats, Floats | None]:
-        """Rows of a matrix without their norms, and the norms."""
-        if not dsub:
-            return np.asarray(self.tensors[f"{side}.weight"][rows], np.float32), None
-        codes, centroids = self.tensors[f"{side}.codes"][rows], np.asarray(self.tensors[f"{side}.centroids"])
-        numbers = self.rules.embedding_dim
-        taken = np.empty((len(rows), numbers), np.float32)
-        for part, first in enumerate(range(0, numbers, dsub)):
-            width = min(dsub, numbers - first)
-            of_part = centroids[256 * first : 256 * (first + width)].reshape(256, width)
-            taken[:, first : first + width] = of_part[codes[:, part]]
-        norm_codes = self.tensors.get(f"{side}.norm_codes")
-        return taken, None if norm_codes is None else self.tensors[f"{side}.norm_centroids"][norm_codes[rows]]
 
     def _mean(self, rows: NDArray[np.int32]) -> Floats:
         if not len(rows):
             return np.zeros(self.rules.embedding_dim, np.float32)
-        taken, norms = self._take("input", self.rules.input_dsub, rows)
+        taken, norms = take(self.rules, self.tensors, "input", rows)
         if norms is not None:
             taken *= norms[:, None]
         return np.asarray(np.cumsum(taken, axis=0)[-1] * np.float32(1.0 / len(rows)))
@@ -224,6 +206,30 @@ class Twin:
     @cached_property
     def _tree(self) -> list[tuple[int, int]]:
         return make_tree(self.tensors["dictionary.counts"][self.rules.num_words :].tolist())
+
+
+def take(rules: Rules, tensors: Tensors, side: str, rows: NDArray[np.integer]) -> tuple[Floats, Floats | None]:
+    """Rows of the matrix "input" or "output" without their norms, and the norms."""
+    dsub, numbers = dict(rules.sides)[side], rules.embedding_dim
+    if not dsub:
+        return np.asarray(tensors[f"{side}.weight"][rows], np.float32), None
+    codes, centroids = tensors[f"{side}.codes"][rows], np.asarray(tensors[f"{side}.centroids"])
+    taken = np.empty((len(rows), numbers), np.float32)
+    for part, first in enumerate(range(0, numbers, dsub)):
+        width = min(dsub, numbers - first)
+        of_part = centroids[256 * first : 256 * (first + width)].reshape(256, width)
+        taken[:, first : first + width] = of_part[codes[:, part]]
+    norm_codes = tensors.get(f"{side}.norm_codes")
+    return taken, None if norm_codes is None else tensors[f"{side}.norm_centroids"][norm_codes[rows]]
+
+
+def runs_of_words(hashes: Sequence[int], rules: Rules) -> Iterator[tuple[int, int, int]]:
+    """Each run of two words and more, of words by their hashes: its first word, its length, its bucket."""
+    signed = list(map(_signed, hashes))
+    for first, mixed in enumerate(signed):
+        for length, other in enumerate(signed[first + 1 : first + rules.word_ngrams], 2):
+            mixed = (mixed * _RUN_FACTOR + other) & _MASK
+            yield first, length, mixed % rules.num_buckets
 
 
 def make_tree(counts: Sequence[int]) -> list[tuple[int, int]]:

@@ -38,6 +38,18 @@ CHARACTERS = 1 << 32
 _Block = tuple[NDArray[np.uint32], NDArray[np.int64]]  # the different keys of a block, and how often each occurs
 
 
+class Runs(NamedTuple):
+    """Every run of a text by its place.
+
+    Args:
+        words: For each length in words, from 1 on, the keys of the runs by their first token.
+        inside: For each length in characters, from 2 on, the keys of the runs and the token of each.
+    """
+
+    words: list[NDArray[np.uint32]]
+    inside: list[tuple[NDArray[np.uint32], NDArray[np.int64]]]
+
+
 class Ngrams(NamedTuple):
     """Which features a text has.
 
@@ -232,8 +244,8 @@ def _keys_of(hashes: NDArray[np.uint64]) -> NDArray[np.uint32]:
     return ((_fold(hashes) * _LAST) >> _HALF).astype(np.uint32)
 
 
-def _blocks(text: str, ngrams: Ngrams) -> list[_Block]:
-    """The block of a text's words, and of its characters."""
+def find_runs(text: str, ngrams: Ngrams) -> Runs:
+    """The runs of a text that are features, known or not."""
     tokens = tokenize(text[:MAX_CHARACTERS], lowercase=ngrams.lowercase)[:MAX_TOKENS]
     lengths = np.array([len(token) for token in tokens], np.int64)
     ends = np.cumsum(lengths + 2)
@@ -246,17 +258,37 @@ def _blocks(text: str, ngrams: Ngrams) -> list[_Block]:
         longer = lengths > place
         words[longer] = _step(words[longer], codes[starts[longer] + 1 + place])
     words = _fold(words)
-    hashes, runs = np.full(len(tokens), _RUN_SEED), []
+    runs = Runs([], [])
+    hashes = np.full(len(tokens), _RUN_SEED)
     for n in range(min(ngrams.word_ngrams, len(tokens))):
         hashes = _step(hashes[: len(words) - n], words[n:])
-        runs.append(_keys_of(hashes))
+        runs.words.append(_keys_of(hashes))
     owners = np.repeat(np.arange(len(tokens)), lengths + 2)
-    hashes, inside = _step(np.full(len(codes), _CHAR_SEED), codes), []
+    hashes = _step(np.full(len(codes), _CHAR_SEED), codes)
     for n in range(1, min(ngrams.char_ngrams, len(codes))):
         hashes = _step(hashes[: len(codes) - n], codes[n:])
-        inside.append(_keys_of(hashes)[owners[n:] == owners[: len(codes) - n]])
-    none = np.zeros(0, np.uint32)
-    return [np.unique(np.concatenate([none, *found]), return_counts=True) for found in (runs, inside)]
+        whole = owners[n:] == owners[: len(codes) - n]  # not over the end of a token
+        runs.inside.append((_keys_of(hashes)[whole], owners[n:][whole]))
+    return runs
+
+
+def _blocks(text: str, ngrams: Ngrams) -> list[_Block]:
+    """The block of a text's words, and of its characters."""
+    runs, none = find_runs(text, ngrams), np.zeros(0, np.uint32)
+    found = runs.words, [keys for keys, _ in runs.inside]
+    return [np.unique(np.concatenate([none, *keys]), return_counts=True) for keys in found]
+
+
+def weigh_block(
+    keys: NDArray[np.uint32], counts: NDArray[np.int64], index: Index, idf: NDArray[np.floating[Any]]
+) -> tuple[NDArray[np.bool_], NDArray[np.integer[Any]], NDArray[np.floating[Any]]]:
+    """Which of the different keys of a block are features; of these, their numbers and their TF-IDF."""
+    places = np.searchsorted(index.keys, keys)
+    known = np.searchsorted(index.keys, keys, "right") > places
+    found = places[known] if index.numbers is None else index.numbers[places[known]]
+    values = idf[found] * (1 + np.log(counts[known])).astype(idf.dtype)
+    norm = np.sqrt(np.sum(np.square(values, dtype=np.float64)))
+    return known, found, values / idf.dtype.type(norm) if norm > 0 else values
 
 
 def _weigh_blocks(
@@ -266,12 +298,7 @@ def _weigh_blocks(
     for blocks in texts:
         parts = []
         for keys, counts in blocks:
-            places = np.searchsorted(index.keys, keys)
-            known = np.searchsorted(index.keys, keys, "right") > places
-            found = places[known] if index.numbers is None else index.numbers[places[known]]
-            values = idf[found] * (1 + np.log(counts[known])).astype(idf.dtype)
-            norm = np.sqrt(np.sum(np.square(values, dtype=np.float64)))
-            parts.append((found, values / idf.dtype.type(norm) if norm > 0 else values))
+            parts.append(weigh_block(keys, counts, index, idf)[1:])
         rows.append([np.concatenate(arrays) for arrays in zip(*parts, strict=True)])
     sizes = np.array([len(found) for found, _ in rows], np.int64)
     into = into or _room(sizes, idf.dtype)

@@ -43,6 +43,11 @@ def tokenize(text: str, *, lowercase: bool = False, split_unspaced: bool = False
     return _compiled(split_unspaced).findall(text.lower() if lowercase else text)
 
 
+def token_spans(text: str, *, split_unspaced: bool = False) -> list[tuple[int, int]]:
+    """Where each token of a text starts and ends."""
+    return [match.span() for match in _compiled(split_unspaced).finditer(text)]
+
+
 def is_unspaced(text: str) -> bool:
     """Whether a text has a character of a script without spaces."""
     return re.search(f"[{ALONE}]", text) is not None
