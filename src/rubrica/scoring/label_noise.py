@@ -7,7 +7,8 @@ true class alone, so texts that are surely of one class, counted by the label th
 Departure: there the counts decide. Here they are the start, and the likelihood of the given labels fits two things
 together, by expectation and maximisation: how labels go wrong, and what the model's scores say of the true class. A
 model that learned from wrong labels is less sure of every text; read with the noise that it learned from, its scores
-mean more. What comes out is the probability that a label is wrong, not only a rank.
+mean more. What comes out is the probability that a label is wrong, not only a rank. Where a text may have several
+labels, the counts stay, and only the meaning of the scores is fitted.
 
 Letters: N texts, C classes, K scores of a model for each class, D numbers that tell the class of a text.
 """
@@ -92,10 +93,8 @@ class Omissions:
         return true / (true + (1 - probabilities) * np.where(given > 0, self.added, 1 - self.added))
 
     def learned(self, truth: Floats, given: Floats) -> "Omissions":
-        """See `Confusion.learned`; one pair more of each kind is right."""
-        there, all_there = float((truth * given).sum()), float(truth.sum())
-        added = float(given.sum()) - there
-        return Omissions((all_there - there) / (all_there + 1), added / (truth.size - all_there + 1))
+        """The same. Most labels of a text are no, so a likelihood would rather explain the wrong ones away."""
+        return self
 
     def wrong(self, truth: Floats, given: Floats) -> Floats:
         """The probability that each label of each text is wrong, there or missing, (N, C)."""
@@ -164,9 +163,10 @@ def fit_noise(task: Task, scores: Sequence[Floats], targets: Targets) -> tuple[M
     """What the scores mean, and how labels go wrong."""
     given = as_matrix(task, targets)
     temperature = float(fit_weights(task, scores[:1], targets)[0])
+    probabilities = task.probabilities(temperature * scores[0])
     if not task.has_confusion:
-        return _fit_shared(task, scores, given, Omissions(0.1, 0.01), temperature)[:2]
-    shares = confident_joint(task.probabilities(temperature * scores[0]), targets)
+        return _fit_shared(task, scores, given, confident_omissions(probabilities, given), temperature)[:2]
+    shares = confident_joint(probabilities, targets)
     shares = (shares + np.eye(len(shares)) / len(targets)) / (shares.sum(axis=1, keepdims=True) + 1 / len(targets))
     fits = []
     for start in (Confusion(_uniform(len(shares), 0.1), is_uniform=True), Confusion(shares)):
@@ -196,6 +196,18 @@ def confident_joint(probabilities: Floats, targets: NDArray[np.int64]) -> NDArra
     joint[empty, empty] = 1
     joint *= sizes / np.maximum(joint.sum(axis=0), 1)
     return joint / joint.sum()
+
+
+def confident_omissions(probabilities: Floats, given: Floats) -> Omissions:
+    """How often labels are missing and added among texts that are surely of a class, or surely not.
+
+    Surely is as probable as the labels that are there (or are not there) are on the average, over all classes.
+    """
+    there = given > 0
+    yes = probabilities >= probabilities.mean(where=there) if there.any() else np.zeros_like(there)
+    no = probabilities <= probabilities.mean(where=~there) if not there.all() else np.zeros_like(there)
+    rates = [((surely & odd).sum() + 0.5) / (surely.sum() + 1) for surely, odd in ((yes, ~there), (no, there))]
+    return Omissions(*map(float, rates))
 
 
 def _uniform(classes: int, wrong: float) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from rubrica.scoring.label_noise import judge_labels
 from rubrica.scoring.task import Rows, Targets, Task
 
 LEAST = 0.2  # how likely a label is wrong to be listed: of less, a person would read five right ones for each wrong one
-_COST = 0.1  # of an error; a third of what a model costs, since wrong labels should not be learned by heart
+COST = 0.1  # of an error; a third of what a model costs, since wrong labels should not be learned by heart
 _FEWEST = 5  # different texts of a class; of fewer, a model that lacks one of them knows nothing of the class
 _CHARACTERS = 20_000_000  # of texts that are judged together: 0.7 GB of features
 _NUMBERS = 1 << 25  # of texts that are judged together, times classes: 128 MB for each score
@@ -83,7 +83,7 @@ def _judge(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """How likely a label of each text is wrong, (N,), and the labels in its place, (N, C)."""
     features = Features.read(task, texts, targets, rows, title="reading texts")
-    opinions = features.second_opinions(seed=seed, cost=_COST, title="asking the others")
+    opinions = features.second_opinions(seed=seed, cost=COST, title="asking the others")
     owners, classes = task.pairs(targets)
     different = np.unique(np.stack([features.keys[owners], classes]), axis=1)[1]
     known = np.bincount(different, minlength=task.num_classes) >= _FEWEST
