@@ -20,6 +20,7 @@ import gc
 import time
 import warnings
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
 
@@ -146,7 +147,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="a folder with the data sets ag_news, trec6 and lenta_headlines_ru")
     given = parser.parse_args()
-    result = {"rows": {}}
+    result = {"cleanlab": version("cleanlab"), "rows": {}}
     for name, alike in ALIKE.items():
         dataset = read_dataset(given.data / name)
         targets = dataset.task.encode(dataset.splits["train"].labels)

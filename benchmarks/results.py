@@ -8,9 +8,7 @@ from rubrica.environment import processor, versions
 from rubrica.kernels import native
 
 RESULTS = Path(__file__).parent / "results"
-LIBRARIES = (
-    "rubrica", "numpy", "torch", "pyarrow", "gensim", "scikit-learn", "cleanlab", "fasttext", "model2vec", "ray",
-)  # fmt: skip
+LIBRARIES = ("rubrica", "numpy", "torch", "pyarrow", "gensim", "scikit-learn", "fasttext", "model2vec", "ray")
 
 
 def where_it_ran():
