@@ -1,4 +1,4 @@
-"""Data sets that are written once more: what is not edited is there byte for byte, what is edited reads as it should."""
+"""Data sets that are written once more: what is not edited stays byte for byte, what is edited reads as it should."""
 
 import gzip
 import json
@@ -50,7 +50,8 @@ def test_without_edits_it_is_the_same_file(tmp_path):
 @pytest.mark.parametrize("name", ["in.tsv", "in.csv"])
 @pytest.mark.parametrize("mark", [";", "\t", "|"])
 def test_other_delimiters(tmp_path, name, mark):
-    text = f'label{mark}text\na{mark}one {mark == ";" and "," or ";"} two\nb{mark}"it is {mark} quoted"\nb{mark}x\n'
+    other = "," if mark == ";" else ";"
+    text = f'label{mark}text\na{mark}one {other} two\nb{mark}"it is {mark} quoted"\nb{mark}x\n'
     (tmp_path / name).write_text(text)
     out = tmp_path / f"out.{name[3:]}"
     rewrite_data(tmp_path / name, out, {"train": {1: "a", 2: None}}, Layout(label_separator=""))
@@ -103,7 +104,11 @@ def test_an_array_of_json(tmp_path):
 
 def test_parquet_keeps_its_types(tmp_path):
     kinds = pa.dictionary(pa.int32(), pa.string())
-    columns = {"text": pa.array(TEXTS), "label": pa.array(LABELS, kinds), "time": pa.array(range(5), pa.timestamp("ns"))}
+    columns = {
+        "text": pa.array(TEXTS),
+        "label": pa.array(LABELS, kinds),
+        "time": pa.array(range(5), pa.timestamp("ns")),
+    }
     table = pa.table(columns).replace_schema_metadata({"mine": "kept"})
     pq.write_table(table, tmp_path / "in.parquet")
     rewrite_data(tmp_path / "in.parquet", tmp_path / "out.parquet", {"train": EDITS}, Layout())
