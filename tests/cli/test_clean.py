@@ -31,7 +31,7 @@ def rows_of(path):
 def test_from_suspects_over_a_review_to_a_cleaned_file(folder, run, tiny_news):
     code, out, err = run("clean", "train.csv")
     assert code == 0
-    assert "rows are suspected, about " in out
+    assert "rows that are suspected: " in out
     assert "train.csv.review.csv" in err
     review = folder / "train.csv.review.csv"
     suspects = rows_of(review)
@@ -45,7 +45,7 @@ def test_from_suspects_over_a_review_to_a_cleaned_file(folder, run, tiny_news):
         writer.writerows(suspects)
     code, out, err = run("clean", "train.csv", "--apply", review, "--out", "clean.csv")
     assert (code, out) == (0, "")
-    assert f"1 rows dropped, {len(suspects) - 1} with another label" in err
+    assert f"rows dropped: 1, with another label: {len(suspects) - 1};" in err
     dropped = int(suspects[0]["row"]) - 1
     expected = [row for place, row in enumerate(tiny_news.splits["train"].labels) if place != dropped]
     cleaned = [row["label"] for row in rows_of(folder / "clean.csv")]
@@ -59,7 +59,7 @@ def test_without_a_review_what_is_rather_wrong_goes(folder, run):
     assert code == 0
     sure = {int(row["row"]) for row in rows_of(folder / "r.csv") if float(row["probability"]) > 0.5}
     assert sure >= {1, 11, 21, 41, 51}
-    assert f"{len(sure)} rows dropped, 0 with another label" in err
+    assert f"rows dropped: {len(sure)}, with another label: 0 " in err
     old, new = ([row["text"] for row in rows_of(folder / name / "train.csv")] for name in ("data", "cleaned"))
     assert new == [text for place, text in enumerate(old, 1) if place not in sure]
     assert (folder / "cleaned" / "test.csv").read_bytes() == (folder / "data" / "test.csv").read_bytes()

@@ -141,20 +141,12 @@ def test_the_rarest_label_spreads_a_text(tiny_news):
     assert sorted(folds[rare].tolist()) == [0, 1, 2, 3, 4]
 
 
-def test_weights_of_texts_and_other_targets(tiny_news):
+def test_the_same_texts_may_have_other_targets(tiny_news):
     task, texts, targets = data_of(tiny_news, "four")
-    features = Features.read(task, texts, targets)
-    wrong = targets.copy()
-    wrong[:40] = (wrong[:40] + 1) % 4
-    weights = np.ones(160, np.float32)
-    weights[:40] = 0
-    rows = np.arange(160)
-    spoiled = replace(features, targets=wrong)
-    answers = [
-        (one.logits(one.fit(rows, text_weights=weight), rows).argmax(axis=1) == targets)[:40].mean()
-        for one, weight in ((spoiled, None), (spoiled, weights), (features, None))
-    ]
-    assert answers[0] < 0.7 < 0.8 < answers[1] <= answers[2]
+    features, rows = Features.read(task, texts, targets), np.arange(160)
+    other = replace(features, targets=(targets + 1) % 4)
+    answers = other.logits(other.fit(rows), rows).argmax(axis=1)
+    assert np.mean(answers == (targets + 1) % 4) > 0.9
 
 
 @pytest.mark.parametrize("texts", [["", " ", ""], ["oil", "cup", "vote"], ["oil"], ["oil", "OIL!", "oil"]])

@@ -88,10 +88,10 @@ def clean(
     if not reviewed:
         _print_suspects(dataset.name, suspects, expected)
     if review:
-        click.echo(f"{len(suspects):,} rows to review are in {review}", err=True)
+        click.echo(f"rows to review: {len(suspects):,}, in {review}", err=True)
     if out:
-        done = f"{found['dropped']:,} rows dropped, {found['relabelled']:,} with another label"
-        why = "" if reviewed else f" (wrong with a probability above {SURE:g})"
+        done = f"rows dropped: {found['dropped']:,}, with another label: {found['relabelled']:,}"
+        why = "" if reviewed else f" (all that are wrong with a probability above {SURE:g})"
         click.echo(f"{done}{why}; the cleaned data is in {out}", err=True)
 
 
@@ -105,7 +105,7 @@ def _print_suspects(name: str, suspects: "Sequence[Suspect]", expected: float) -
     from rubrica.data.labels import as_list
     from rubrica.insight.findings import shorten
 
-    click.echo(f"{name}: {len(suspects):,} rows are suspected, about {expected:,.0f} of them rightly")
+    click.echo(f"{name}: rows that are suspected: {len(suspects):,}, about {expected:,.0f} of them rightly")
     for found in suspects[:_SHOWN]:
         label, suggested = ("|".join(as_list(each or "drop")) for each in (found.label, found.suggested))
         click.echo(f"{found.probability:.2f}  {found.split} {found.row}  {label} -> {suggested}")

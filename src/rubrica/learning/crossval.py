@@ -137,7 +137,6 @@ class Features:
         rows: Rows,
         *,
         cost: float | None = None,
-        text_weights: NDArray[np.float32] | None = None,
         seed: int = 0,
         tolerance: float = TOLERANCE,
         passes: int = _PASSES,
@@ -147,16 +146,12 @@ class Features:
         Args:
             rows: Which, (R,).
             cost: What an error costs, in place of the one of the settings.
-            text_weights: Multiplies the cost of each of the N texts; a text of 0 is not learned, though its features
-                are counted.
             seed: Of the order of the texts.
             tolerance: The largest projected gradient at which the descent ends.
             passes: Over the texts at most.
         """
         targets, threads = self.targets[rows], native.num_threads()
         costs = np.full(len(rows), self.model.cost if cost is None else cost, np.float32)
-        if text_weights is not None:
-            costs *= text_weights[rows]
         weights, odds = self._count(rows)
         entries = self._weigh(weights)
         machines = start_machines(self.task, targets, self.num_features, costs)
