@@ -141,7 +141,7 @@ def test_a_large_csv_is_the_small_one(folder, rows, quoting, stretch):
 def test_the_slow_pass_sees_the_same_records_in_stretches(folder, text, stretch):
     path = write(folder / "a.csv", text)
     small, large = read_content(path), read_content(path, replace(TINY, stretch_bytes=stretch))
-    assert list(csv_files._iter_records(large, COMMAS)) == list(csv_files._iter_records(small, COMMAS))
+    assert list(csv_files.iter_records(large, COMMAS)) == list(csv_files.iter_records(small, COMMAS))
 
 
 @settings(deadline=None, max_examples=50)

@@ -14,6 +14,7 @@ import click
 
 from rubrica import __version__
 from rubrica.cli.answers import write_answers
+from rubrica.cli.clean import clean
 from rubrica.cli.compare import compare
 from rubrica.cli.data import data, data_options, faults_of, read_split, text_options, texts_in, vectors
 from rubrica.cli.explain import explain
@@ -109,7 +110,7 @@ def rubrica(context: click.Context, quiet: bool) -> None:
     logger.setLevel(logging.ERROR if quiet else logging.INFO)
 
 
-for _command in (data, vectors, compare, explain, export, convert, quantize):
+for _command in (data, clean, vectors, compare, explain, export, convert, quantize):
     rubrica.add_command(_command)
 
 

@@ -31,7 +31,7 @@ def read_csv(content: Content, layout: Layout, usual: str) -> Iterator[Table]:
     path, data = content.path, content.data
     rows, waiting = 0, None
     try:
-        first = next((fields for _, fields, _ in _iter_records(content, dialect)), None)
+        first = next((fields for _, fields, _ in iter_records(content, dialect)), None)
         if first is None:  # only a line `sep=;`
             raise DataError(path, "no rows; add the names of the columns, texts and labels")
         names = column_names(content, layout, first, header=dialect.header)
@@ -50,7 +50,7 @@ def read_csv(content: Content, layout: Layout, usual: str) -> Iterator[Table]:
             waiting = Table(path, columns, row_lines=partial(_row_lines, content, dialect, rows, width))
             rows += len(part)
         if widths:
-            for line, fields, open_quote in _iter_records(content, dialect):
+            for line, fields, open_quote in iter_records(content, dialect):
                 if open_quote is None and len(fields) != len(first):
                     layout.bad_rows.add(_width_fault(content, names, line, fields), fields)
     except (UnicodeDecodeError, pa.ArrowInvalid) as error:
@@ -136,7 +136,7 @@ def _find_fault(content: Content, dialect: Dialect) -> DataError | None:
             pass
     except DataError as error:
         return error
-    for line, fields, open_quote in _iter_records(content, dialect):
+    for line, fields, open_quote in iter_records(content, dialect):
         names = names or fields
         if open_quote is not None:
             advice = (
@@ -160,12 +160,12 @@ def _row_lines(content: Content, dialect: Dialect, first_row: int, width: int | 
 
     Rows of another width than this one are none, if it is given.
     """
-    records = _iter_records(content, dialect)
+    records = iter_records(content, dialect)
     starts = (line for line, fields, _ in records if width is None or len(fields) == width)
     return islice(starts, dialect.header + first_row, None)
 
 
-def _iter_records(content: Content, dialect: Dialect) -> Iterator[tuple[int, list[str], int | None]]:
+def iter_records(content: Content, dialect: Dialect) -> Iterator[tuple[int, list[str], int | None]]:
     r"""Yield the line of each record, its fields, and the line of a quote in it that never closes.
 
     The records are the ones that pyarrow sees: a blank line is none, and a `\r` alone ends a record but no line.

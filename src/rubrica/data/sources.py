@@ -74,6 +74,17 @@ def _by_split(place: str, parts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _splits_in(path: Place, layout: Layout, limits: Limits, show: Show) -> dict[str, Iterator[Table]]:
+    files = files_of(path)
+    read = partial(read_parts, layout=layout, limits=limits, show=show)
+    return {split: chain.from_iterable(map(read, files[split])) for split in SPLITS if split in files}
+
+
+def files_of(path: Place) -> dict[str, list[Place]]:
+    """The files of each split of a file or folder; several are the shards of one split, in order.
+
+    Raises:
+        DataError: If a folder has no train split and not exactly one other.
+    """
     files = _split_files(path) if path.is_dir() else {"train": [path]}
     if not files:  # `hf download` keeps the files of a data set one folder deeper
         folders = [folder for folder in _by_name(path) if folder.is_dir()]
@@ -85,8 +96,7 @@ def _splits_in(path: Place, layout: Layout, limits: Limits, show: Show) -> dict[
         present = ", ".join(f"{split}.*" for split in files) or "neither"
         formats = " ".join(FORMATS)
         raise DataError(path, f"found {present}, expected train.* and test.* in one of the formats {formats}")
-    read = partial(read_parts, layout=layout, limits=limits, show=show)
-    return {split: chain.from_iterable(map(read, files[split])) for split in SPLITS if split in files}
+    return files
 
 
 def _split_files(folder: Place) -> dict[str, list[Place]]:
