@@ -1,12 +1,16 @@
 """Templates of pages: whatever is put into one is escaped, since texts and labels come from strangers."""
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
 from rubrica.errors import require
 
 FOLDER = Path(__file__).parent / "templates"
+
+# No character of HTML: halves of surrogate pairs, which UTF-8 cannot write, and control characters but for line ends.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def open_template(path: Path) -> Any:
@@ -32,3 +36,8 @@ def decimals(number: float | None, digits: int = 3) -> str:
     if number is None:
         return "–"
     return f"{number:,.{digits}f}" if math.isfinite(number) else "not finite"
+
+
+def printable(text: str) -> str:
+    """A text with a mark in place of each character that no page can hold."""
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
