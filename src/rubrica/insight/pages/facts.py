@@ -13,14 +13,23 @@ from rubrica.data.dataset import Examples
 from rubrica.data.labels import as_list
 from rubrica.data.stored_texts import take_texts
 from rubrica.insight.findings import shorten
-from rubrica.insight.pages.intervals import Figure, Reliability, Resampled, interval, reliability, resample, share
+from rubrica.insight.pages.intervals import (
+    Figure,
+    Reliability,
+    Resampled,
+    f1_of_label,
+    interval,
+    reliability,
+    resample,
+    share,
+)
 from rubrica.insight.pages.measure import NOTHING, Measured, Mistakes, Texts
 from rubrica.predict.classifier import Classifier
 from rubrica.scoring.task import Task
 
-MATRIX_UP_TO = 12  # labels: more cells than 144 are too small for a finger on a phone
+MATRIX_UP_TO = 16  # labels whose counts stand side by side on a page of 64rem
 BEHIND = 5  # texts behind a mistake
-GROUPS = 40  # mistakes that are listed where there is no matrix: all of them would be thousands
+GROUPS = 24  # mistakes that are listed where there is no matrix: all of them would be thousands
 SUREST = 10
 PER_SIDE = 6  # of them: labels that were added, and labels that were missed
 SHOWN = 12  # labels of many that are in sight at once
@@ -121,7 +130,7 @@ def facts(measured: Measured, model: Classifier, examples: Examples | None) -> F
         scores=measured.scores,
         figures=_figures(measured.scores, drawn),
         commonest=_commonest(measured),
-        classes=_classes(measured, drawn, counts, model.task),
+        classes=_classes(measured, counts, model.task),
         matrix=None if matrix is None else _matrix(matrix),
         groups=[group._replace(examples=[shown[place] for place in places]) for group, places in groups],
         surest={name: [shown[place] for place in places] for name, places in surest.items() if places},
@@ -164,7 +173,6 @@ def _commonest(measured: Measured) -> tuple[str, float] | None:
 
 def _classes(
     measured: Measured,
-    drawn: Resampled | None,
     counts: NDArray[np.int64] | None,
     task: Task,
 ) -> list[ClassRow]:
@@ -173,10 +181,10 @@ def _classes(
     for place, score in enumerate(measured.scores["per_class"]):
         precision, recall, f1 = (Figure(*3 * [score[name]]) for name in ("precision", "recall", "f1"))
         wrong = score["texts"] * (1 - score["recall"])
-        if counts is not None and drawn is not None:
+        if counts is not None:
             hits, answered, there = counts[:, place].tolist()
             precision, recall = share(hits, answered), share(hits, there)
-            f1, wrong = interval(score["f1"], drawn.by_class[:, place]), answered + there - 2 * hits
+            f1, wrong = f1_of_label(hits, answered, there), answered + there - 2 * hits
         known = place < task.num_classes
         threshold = task.thresholds[place] if task.thresholds and known else None
         rows.append(ClassRow(score["label"], known, score["texts"], precision, recall, f1, threshold))

@@ -1,9 +1,12 @@
 """How far a score on N texts may lie from the score on all texts of the same kind: intervals of 95 %.
 
 A share has the interval of E. Wilson, "Probable inference", JASA 1927, https://doi.org/10.1080/01621459.1927.10502953:
-it is never empty and never leaves 0 to 1, unlike the usual 1.96 standard errors. Every other score has a bootstrap's:
-texts are drawn with replacement, and the score is computed anew. Texts of a kind are alike, so a draw says how many
-there are of each kind.
+it is never empty and never leaves 0 to 1, unlike the usual 1.96 standard errors. The F1 of a label follows from a
+share. Of the texts that have the label or get it, J have and get it, and F1 is 2J / (1 + J).
+
+F1 over several labels has a bootstrap's interval: texts are drawn with replacement, and the score is computed anew.
+Texts of a kind are alike, so a draw says how many there are of each kind. A rare label is missing from some draws,
+which moves all of them up or down. So the draws are moved until their mean is the score.
 
 A calibrated model is right as often as it says. How often n such answers turn out right is binomial; the count of each
 tenth lies within its middle 95 % by chance alone.
@@ -43,32 +46,36 @@ def share(hits: int, count: int) -> Figure:
     return Figure(value, max(0.0, min(value, middle - width)), min(1.0, max(value, middle + width)))
 
 
+def f1_of_label(hits: int, answered: int, there: int) -> Figure:
+    """The F1 of a label with its interval, from how often it is rightly answered, answered, and there."""
+    either = share(hits, answered + there - hits)
+    return Figure(*(2 * jaccard / (1 + jaccard) for jaccard in either))
+
+
 class Resampled(NamedTuple):
-    """The scores of R draws of texts: F1 over all labels (R,), its mean over the classes (R,), of each class (R, C)."""
+    """The scores of R draws of texts, (R,): F1 over all labels, and the mean of the F1 of each label."""
 
     micro_f1: NDArray[np.float64]
     macro_f1: NDArray[np.float64]
-    by_class: NDArray[np.float64]
 
 
 def resample(kinds: Kinds, num_labels: int) -> Resampled:
     """Scores of texts drawn with replacement; the same texts give the same draws."""
     draw, total = np.random.default_rng(0), kinds.sizes.sum()
-    micro, macro, by_class = np.empty(_DRAWS), np.empty(_DRAWS), np.empty((_DRAWS, num_labels))
+    micro, macro = np.empty(_DRAWS), np.empty(_DRAWS)
     for place in range(_DRAWS):
         drawn = draw.multinomial(total, kinds.sizes / total)
         counts = [np.bincount(labels, drawn[numbers], num_labels) for numbers, labels in kinds.pairs]
-        by_class[place] = f1_score(*counts)
         seen = counts[1] + counts[2] > 0
         micro[place] = f1_score(*(count.sum() for count in counts))
-        macro[place] = by_class[place][seen].mean() if seen.any() else 0.0
-    return Resampled(micro, macro, by_class)
+        macro[place] = f1_score(*(count[seen] for count in counts)).mean() if seen.any() else 0.0
+    return Resampled(micro, macro)
 
 
 def interval(value: float, drawn: NDArray[np.float64]) -> Figure:
-    """A score with the middle 95 % of its draws, which is stretched to hold the score itself."""
-    low, high = np.quantile(drawn, _EDGES).tolist()
-    return Figure(value, min(value, low), max(value, high))
+    """A score with the middle 95 % of its draws, moved to the score."""
+    low, high = np.quantile(drawn, _EDGES) + value - drawn.mean()
+    return Figure(value, max(0.0, min(value, float(low))), min(1.0, max(value, float(high))))
 
 
 class Bin(NamedTuple):

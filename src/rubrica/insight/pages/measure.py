@@ -26,6 +26,7 @@ NOTHING = -1
 """Stands for a label where there is none: the truth of an added label, the answer to a missed one."""
 
 _AT_A_TIME = 1 << 11  # texts between two looks of the progress bar, about
+_PAIR = ">i4"  # the first byte is the highest, so bytes are in the order of the numbers
 _LOGITS = 1 << 22  # that are in memory at once, about: 16 MB, and a few copies of them
 
 Rows = NDArray[np.int64]
@@ -142,7 +143,7 @@ def _one_answer(task: Task, logits: Floats, targets: Targets, first: int, length
     sureness = np.minimum(task.probabilities(logits)[np.arange(len(logits)), answers].astype(np.float64), 1.0)
     right = np.asarray(answers == targets)
     wrong = np.flatnonzero(~right)
-    pairs = np.stack([targets, answers], axis=1).astype(np.int32)
+    pairs = np.stack([targets, answers], axis=1).astype(_PAIR)
     return _Part(
         Mistakes(first + wrong, targets[wrong].astype(np.int64), answers[wrong], sureness[wrong]),
         Counter(map(bytes, pairs)),
@@ -187,8 +188,9 @@ def _join(parts: Any) -> Texts:
 
 
 def _kinds_of_pairs(counts: Counter[bytes]) -> Kinds:
-    pairs = np.frombuffer(b"".join(counts), np.int32).reshape(-1, 2)
-    return _paired(np.array(list(counts.values())), pairs[:, 0], pairs[:, 1])
+    keys = sorted(counts)  # the order of the texts does not matter
+    pairs = np.frombuffer(b"".join(keys), _PAIR).reshape(-1, 2).astype(np.int64)
+    return _paired(np.array([counts[key] for key in keys]), pairs[:, 0], pairs[:, 1])
 
 
 def _paired(sizes: Rows, truths: NDArray[Any], answers: NDArray[Any]) -> Kinds:
@@ -200,10 +202,11 @@ def _paired(sizes: Rows, truths: NDArray[Any], answers: NDArray[Any]) -> Kinds:
 
 def _kinds(counts: Counter[bytes], num_labels: int) -> Kinds:
     """Kinds of a set of labels and a set of answers each."""
-    bits = np.frombuffer(b"".join(counts), np.uint8).reshape(len(counts), -1)
+    keys = sorted(counts)
+    bits = np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), -1)
     wanted, answers = np.split(np.unpackbits(bits, axis=1, count=2 * num_labels).astype(bool), 2, axis=1)
     columns = (wanted & answers, answers, wanted)
-    return Kinds(np.array(list(counts.values())), tuple(np.stack(np.nonzero(each)) for each in columns))  # type: ignore[arg-type]
+    return Kinds(np.array([counts[key] for key in keys]), tuple(np.stack(np.nonzero(each)) for each in columns))  # type: ignore[arg-type]
 
 
 def label_of(labels: Sequence[str], place: int) -> str | None:

@@ -22,7 +22,7 @@ from rubrica.insight.findings import SEVERITIES, Finding, ordered
 from rubrica.insight.pages.facts import MATRIX_UP_TO, SHOWN, facts
 from rubrica.insight.pages.language import Language, read_language
 from rubrica.insight.pages.measure import NOTHING, Measured, measure
-from rubrica.insight.pages.plots import Plot, plots, save_png, to_svg
+from rubrica.insight.pages.plots import MOST_LABELS, NAMES, Plot, plots, save_png, to_svg
 from rubrica.insight.pages.template import FOLDER, open_template, printable
 from rubrica.insight.pages.training import curves, making, was_trained_on
 from rubrica.predict.classifier import Classifier
@@ -106,7 +106,7 @@ def findings_page(findings: Iterable[Finding], *, data: str, language: str = "en
 def write_page(page: Page, path: str | Path) -> list[Path]:
     """Write the page, and its plots as PNG files into a folder beside it: `report.html` and `report_plots/`.
 
-    Each file is written whole or not at all. Pictures of an older page of this name are replaced.
+    Each file is written whole or not at all. The pictures of an older page of this name go.
 
     Returns:
         The page, and the folder if there are plots.
@@ -118,6 +118,8 @@ def write_page(page: Page, path: str | Path) -> list[Path]:
     folder = plots_folder(path)
     with written_whole(path) as part:
         part.write_text(page.html, encoding="utf-8")
+    for name in set(NAMES) - {plot.name for plot in page.plots}:
+        (folder / f"{name}.png").unlink(missing_ok=True)  # of an older page
     for plot in page.plots:
         with written_whole(folder / f"{plot.name}.png") as part:
             save_png(plot, part)
@@ -177,7 +179,7 @@ def _render(about: dict[str, Any], findings: Iterable[Finding], drawn: Sequence[
         version=__version__,
         say=spoken.say, plain=spoken.plain, number=spoken.number, percent=spoken.percent, count=spoken.count,
         between=spoken.between, is_command=_is_command,
-        NOTHING=NOTHING, SHOWN=SHOWN, MATRIX_UP_TO=MATRIX_UP_TO,
+        NOTHING=NOTHING, SHOWN=SHOWN, MOST_LABELS=MOST_LABELS,
     )  # fmt: skip
     return Page(printable(html), list(drawn))
 

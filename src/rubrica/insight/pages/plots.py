@@ -22,7 +22,7 @@ from rubrica.insight.pages.training import CURVES, Curve
 
 _SIZE = (4.2, 2.9)  # inches: a letter of 9 points is then 10 pixels high on a phone
 _DPI = 200
-_MOST_LABELS = 40  # of a matrix: more are no longer read
+MOST_LABELS = 40  # of a matrix: more are no longer read
 _SHORT = 22  # characters of a label beside a matrix
 _FAINTEST = 0.12  # of a cell that holds a single text
 
@@ -37,6 +37,10 @@ class Colors(NamedTuple):
 PAGE = Colors(INK, SLOTS)
 PAPER = Colors("#23211d", ("#0072b2", "#c74f00", "#00805d", "#a8478a", "#23211d"))
 """The light colours of `templates/page.css`."""
+
+
+NAMES = ("confusion", "reliability", "lengths", *(f"learning-{name}" for name in CURVES))
+"""Of all plots that a page may have."""
 
 
 class Plot(NamedTuple):
@@ -124,6 +128,9 @@ def _draw_curves(name: str, axis: str, lines: list[Curve], language: Language, c
     axes.margins(x=0.02)
     if name == "slope":
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(lambda y, _: language.number(y, max(0, -math.floor(math.log10(y)))))
+        axes.yaxis.set_minor_formatter(require("matplotlib.ticker", "report").NullFormatter())
+        axes.tick_params(which="minor", length=0)
     else:
         axes.set_ylim(0, 1.005 if name == "score" else None)
         axes.yaxis.set_major_formatter(lambda y, _: language.percent(y, 0) if name == "score" else _short(y, language))
@@ -180,13 +187,13 @@ def _draw_reliability(found: Reliability, language: Language, colors: Colors) ->
 
 def _draw_lengths(found: Facts, language: Language, colors: Colors) -> Any:
     figure = _figure()
-    axes = quiet_axes(figure, (0.13, 0.17, 0.84, 0.77), colors.ink)
+    axes = quiet_axes(figure, (0.13, 0.22, 0.84, 0.74), colors.ink)
     places = range(len(found.lengths))
     values = [part.right.value for part in found.lengths]
     errors = [[part.right.value - part.right.low for part in found.lengths]]
     errors.append([part.right.high - part.right.value for part in found.lengths])
     axes.errorbar(places, values, errors, fmt="o", color=colors.slots[0], elinewidth=1.6, markersize=7, capsize=0)
-    names = [f"{language.number(part.shortest)}–{language.number(part.longest)}" for part in found.lengths]
+    names = [f"{language.number(part.shortest)}–\n{language.number(part.longest)}" for part in found.lengths]
     axes.set_xticks(places, names, fontsize=8)
     axes.set_xlim(-0.5, len(places) - 0.5)
     axes.set_xlabel(language.plain("length"), color=colors.ink)
@@ -201,7 +208,7 @@ def shown_labels(found: Facts) -> list[int]:
     assert found.matrix is not None
     table = np.array(found.matrix.counts)
     wrong = table.sum(axis=0) + table.sum(axis=1) - 2 * np.diag(table)
-    return sorted(np.argsort(-wrong, kind="stable")[:_MOST_LABELS].tolist())
+    return sorted(np.argsort(-wrong, kind="stable")[:MOST_LABELS].tolist())
 
 
 def _matrix_plot(found: Facts, language: Language) -> Plot:

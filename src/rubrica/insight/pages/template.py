@@ -9,8 +9,9 @@ from rubrica.errors import require
 
 FOLDER = Path(__file__).parent / "templates"
 
-# No character of HTML: halves of surrogate pairs, which UTF-8 cannot write, and control characters but for line ends.
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+# Halves of surrogate pairs, which UTF-8 cannot write; control characters but for line ends, which HTML has not; and the
+# two that turn the direction of what follows, so that it reads otherwise than it is.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202d\u202e\ud800-\udfff\ufffe\uffff]")
 
 
 def open_template(path: Path) -> Any:
