@@ -1,4 +1,4 @@
-"""Every kind of page in a browser: it asks for nothing, fits, works with the keyboard, and axe has nothing against it."""
+"""Every kind of page in a browser: it asks for nothing, fits, works with the keyboard, and axe has no objection."""
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
