@@ -58,8 +58,8 @@ def report_training(artifact: "Artifact", dataset: "Dataset", page: Path | None,
     examples, measured = dataset.splits.get(split), None
     if examples is None and (scores := artifact.metrics.get("validation")):
         split, measured = "validation", measured_before(scores)
-    bag = artifact.metrics.get(BASELINE, {}).get(split)
-    about: dict[str, Any] = {"data": dataset.name, "split": split, "bag": bag, "language": language}
+    baseline = artifact.metrics.get(BASELINE, {}).get(split)
+    about: dict[str, Any] = {"data": dataset.name, "split": split, "baseline": baseline, "language": language}
     _write(report(Classifier(artifact), examples, measured=measured, **about), page)
 
 

@@ -81,7 +81,9 @@ def test_every_picture_has_words(name):
 
 
 def test_the_same_inputs_give_the_same_bytes():
-    made = [report(*one_label(history=HISTORY), findings(), data="news.csv", split="test", bag=0.7) for _ in range(2)]
+    made = [
+        report(*one_label(history=HISTORY), findings(), data="news.csv", split="test", baseline=0.7) for _ in range(2)
+    ]
     assert made[0].html == made[1].html == pages()["one"].html
 
 

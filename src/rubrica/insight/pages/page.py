@@ -46,7 +46,7 @@ def report(
     measured: Measured | None = None,
     data: str = "",
     split: str = "",
-    bag: float | None = None,
+    baseline: float | None = None,
     language: str = "en",
 ) -> Page:
     """The page about a model.
@@ -58,7 +58,7 @@ def report(
         measured: The answers to the texts, where they are known already; or what `measured_before` makes of scores.
         data: What the data is called.
         split: The split that the texts are of.
-        bag: The main score of a bag of words on the same texts.
+        baseline: The main score of a bag of words on the same texts.
         language: `en` or `ru`.
 
     Raises:
@@ -75,7 +75,7 @@ def report(
     drawn = plots(found, lines, spoken)
     seen = examples is not None and was_trained_on(model.artifact, hash_of_texts(examples.texts))
     about = {
-        "found": found, "made": made, "curves": lines, "bag": bag, "seen": seen, "split": split,
+        "found": found, "made": made, "curves": lines, "baseline": baseline, "seen": seen, "split": split,
         "title": spoken.plain("title", model=made["title"], data=_short(data)) if data else made["title"], "data": data,
     }  # fmt: skip
     return _render(about, findings, drawn, spoken)
@@ -95,7 +95,7 @@ def findings_page(findings: Iterable[Finding], *, data: str, language: str = "en
         "found": None,
         "made": None,
         "curves": {},
-        "bag": None,
+        "baseline": None,
         "seen": False,
         "split": "",
         "data": data,
