@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # What opens the pages of the tests.
-BROWSER = $(firstword $(foreach name,chromium google-chrome chrome,$(shell command -v $(name))))
+BROWSER = $(firstword $(foreach name,chromium google-chrome chrome,$(shell command -v $(name) 2>/dev/null)))
 
 # The rooms that have a numpy twin, and the doors to them; other tests ask the same rooms, and those of time budgets ask
 # how fast the machine is. `make slow` runs them all.

@@ -1,11 +1,12 @@
 """Every kind of page in a browser: it asks for nothing, fits, works with the keyboard, and axe has no objection."""
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 from browser import launched
 from made_pages import pages
 from rubrica.insight.pages.page import write_page
+
+Axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe
 
 NAMES = ["one", "one-ru", "several", "ninety", "ninety-several", "findings", "nothing-found", "unscored", "hostile"]
 WIDTHS = [1280, 390]

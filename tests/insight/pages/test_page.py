@@ -15,7 +15,7 @@ from rubrica.insight.pages import page as paging
 from rubrica.insight.pages.language import LANGUAGES, read_language
 from rubrica.insight.pages.measure import measure, measured_before
 from rubrica.insight.pages.page import check_page, findings_page, report, write_page
-from rubrica.insight.pages.template import printable
+from rubrica.notebook import printable
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
 NAMES = ["one", "one-ru", "several", "ninety", "ninety-several", "findings", "nothing-found", "unscored", "hostile"]

@@ -23,8 +23,9 @@ from rubrica.insight.pages.facts import MATRIX_UP_TO, SHOWN, facts
 from rubrica.insight.pages.language import Language, read_language
 from rubrica.insight.pages.measure import NOTHING, Measured, measure
 from rubrica.insight.pages.plots import MOST_LABELS, NAMES, Plot, plots, save_png, to_svg
-from rubrica.insight.pages.template import FOLDER, open_template, printable
+from rubrica.insight.pages.template import FOLDER, open_template
 from rubrica.insight.pages.training import curves, making, was_trained_on
+from rubrica.notebook import printable
 from rubrica.predict.classifier import Classifier
 
 LIBRARIES = ("jinja2", "matplotlib", "scipy")

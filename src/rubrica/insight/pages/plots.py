@@ -17,8 +17,8 @@ from rubrica.insight.pages.drawing import INK, SLOTS, inline, quiet_axes, quiet_
 from rubrica.insight.pages.facts import MATRIX_UP_TO, Facts
 from rubrica.insight.pages.intervals import Reliability
 from rubrica.insight.pages.language import Language
-from rubrica.insight.pages.template import printable
 from rubrica.insight.pages.training import CURVES, Curve
+from rubrica.notebook import printable
 
 _SIZE = (4.2, 2.9)  # inches: a letter of 9 points is then 10 pixels high on a phone
 _DPI = 200

@@ -1,17 +1,12 @@
 """Templates of pages: whatever is put into one is escaped, since texts and labels come from strangers."""
 
 import math
-import re
 from pathlib import Path
 from typing import Any
 
 from rubrica.errors import require
 
 FOLDER = Path(__file__).parent / "templates"
-
-# Halves of surrogate pairs, which UTF-8 cannot write; control characters but for line ends, which HTML has not; and the
-# two that turn the direction of what follows, so that it reads otherwise than it is.
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202d\u202e\ud800-\udfff\ufffe\uffff]")
 
 
 def open_template(path: Path) -> Any:
@@ -37,8 +32,3 @@ def decimals(number: float | None, digits: int = 3) -> str:
     if number is None:
         return "–"
     return f"{number:,.{digits}f}" if math.isfinite(number) else "not finite"
-
-
-def printable(text: str) -> str:
-    """A text with a mark in place of each character that no page can hold."""
-    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
