@@ -42,18 +42,17 @@ def quiet(text: object) -> str:
     return f'<div style="{_QUIET};margin-top:.4em">{escaped(text)}</div>'
 
 
-def table(columns: Sequence[object], rows: Iterable[Sequence[str]]) -> str:
-    """A table whose first column stands left and whose others stand right; the cells are HTML."""
-    heads = "".join(_cell("th", escaped(column), place) for place, column in enumerate(columns))
-    lines = ("".join(_cell("td", cell, place) for place, cell in enumerate(row)) for row in rows)
-    body = "".join(f'<tr style="background:none">{line}</tr>' for line in lines)
-    head = f'<tr style="background:none">{heads}</tr>'
-    return f'<table style="border-collapse:collapse;margin:.6em 0"><thead>{head}</thead><tbody>{body}</tbody></table>'
+def table(columns: Sequence[object], rows: Iterable[Sequence[str]], side: str = "right") -> str:
+    """A table of HTML cells; beside the first column, figures stand `right` and texts `left`. It may have no head."""
+    head = "".join(_cell("th", escaped(column), side if place else "left") for place, column in enumerate(columns))
+    lines = ("".join(_cell("td", cell, side if place else "left") for place, cell in enumerate(row)) for row in rows)
+    every = "".join(f'<tr style="background:none">{line}</tr>' for line in (head, *lines) if line)
+    return f'<div style="overflow-x:auto"><table style="border-collapse:collapse;margin:.6em 0">{every}</table></div>'
 
 
-def _cell(tag: str, content: str, place: int) -> str:
-    side = "right" if place else "left"
-    return f'<{tag} style="text-align:{side};padding:.2em .9em .2em 0;border:0;border-bottom:{_LINE}">{content}</{tag}>'
+def _cell(tag: str, content: str, side: str) -> str:
+    look = f"text-align:{side};vertical-align:top;padding:.2em .9em .2em 0;border:0;border-bottom:{_LINE}"
+    return f'<{tag} style="{look}">{content}</{tag}>'
 
 
 def bar(share: float, text: object, color: str = RIGHT) -> str:
@@ -61,6 +60,13 @@ def bar(share: float, text: object, color: str = RIGHT) -> str:
     length = f"{100 * min(max(share, 0.0), 1.0):.0f}%"
     paint = f"linear-gradient(to right,rgba({color},.4) {length},transparent {length})"
     return f'<div style="min-width:8em;padding:0 .4em;background:{paint};text-align:right">{escaped(text)}</div>'
+
+
+def row(title: object, middle: str, *texts: object) -> str:
+    """A piece of HTML with a title before it and texts behind it, on one line."""
+    ends = "".join(f"<span>{escaped(text)}</span>" for text in texts if text)
+    look = "display:flex;gap:.8em;align-items:center;font-variant-numeric:tabular-nums"
+    return f'<div style="{look}"><span>{escaped(title)}</span><div style="flex:0 1 16em">{middle}</div>{ends}</div>'
 
 
 def shaded(share: float, text: object, color: str) -> str:

@@ -41,7 +41,7 @@ def show_dataset(name: str, splits: Mapping[str, Any], labels: Sequence[str], re
     return card(
         name, f"{len(labels):,} labels{remark}; texts: {sizes}", table(("label", *counts), rows), more,
         quiet(f"counted among the first {_COUNTED:,} texts of each split") if partly else "",
-        table(("label", "text"), texts),
+        table(("label", "text"), texts, "left"),
     )  # fmt: skip
 
 

@@ -85,7 +85,7 @@ class Finding:
         rows = [(escaped(f"{row.split}, row {row.row}"), escaped(row.note), escaped(row.text)) for row in self.rows]
         cost = self.cost and f"Costs {self.cost.points:.1f} ± {self.cost.spread:.1f} points: {self.cost.trial}."
         parts = [line(self.why), *([line(cost)] if cost else []), line(f"What to do: {self.remedy}")]
-        return card(self.title, self.severity, *parts, table(("row", "note", "text"), rows) if rows else "")
+        return card(self.title, self.severity, *parts, table(("row", "note", "text"), rows, "left") if rows else "")
 
 
 def shorten(text: str, most: int = _SHOWN) -> str:

@@ -13,18 +13,14 @@ def show_model(artifact: Artifact) -> str:
     """What the model is, its labels, and the scores that its training left."""
     facts = artifact.facts()
     size = f"{facts['parameters']:,} parameters, {facts['model_bytes'] / 1e6:.1f} MB"
-    return card(
-        facts["model"], size, table(("", ""), [(escaped(name), escaped(text)) for name, text in _lines(artifact)])
-    )
+    lines = [(escaped(name), escaped(text)) for name, text in _lines(artifact)]
+    return card(facts["model"], size, table((), lines, "left"))
 
 
 def _lines(artifact: Artifact) -> Iterator[tuple[str, str]]:
     labels = artifact.task.labels
-    named = ", ".join(labels[:_LABELS])
-    yield (
-        f"labels{artifact.task.remark}",
-        f"{named} and {len(labels) - _LABELS:,} more" if len(labels) > _LABELS else named,
-    )
+    more = f" and {len(labels) - _LABELS:,} more" if len(labels) > _LABELS else ""
+    yield f"labels{artifact.task.remark}", ", ".join(labels[:_LABELS]) + more
     if artifact.num_words:
         yield "words", f"{artifact.num_words:,} (vectors: {artifact.vectors or 'none'})"
     if artifact.num_features:
