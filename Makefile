@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# What opens the pages of the tests.
+BROWSER = $(firstword $(foreach name,chromium google-chrome chrome,$(shell command -v $(name) 2>/dev/null)))
+
 # The rooms that have a numpy twin, and the doors to them; other tests ask the same rooms, and those of time budgets ask
 # how fast the machine is. `make slow` runs them all.
 NUMPY_TESTS := --ignore=tests/learning/test_budget.py \
@@ -39,7 +42,7 @@ demo: $(VENV)/.demo
 	  | $(BIN)/rubrica predict demo/seminar/models/gru-vectors
 	@echo "Open demo/seminar/report.html in a browser."
 
-test: $(VENV)/.fasttext
+test: $(VENV)/.fasttext $(VENV)/.browser
 	$(BIN)/python -m pytest -n auto
 
 test-numpy: $(VENV)/.fasttext
@@ -88,6 +91,11 @@ $(VENV)/.dev: pyproject.toml constraints.txt
 # other. Without a compiler these tests are skipped; who insists on the native core insists on them too.
 $(VENV)/.fasttext: $(VENV)/.dev
 	$(BIN)/pip install --quiet --no-compile -c constraints.txt fasttext==0.9.3 || test "$(RUBRICA_KERNELS)" != native
+	touch $@
+
+# The same holds for a browser: Debian's own, since the one of Playwright is not in a package index.
+$(VENV)/.browser: $(VENV)/.dev
+	test -n "$(BROWSER)" || { apt-get update && apt-get install -y --no-install-recommends chromium; } >/dev/null 2>&1 || test "$(RUBRICA_KERNELS)" != native
 	touch $@
 
 $(VENV)/.ray: $(VENV)/.dev

@@ -13,9 +13,9 @@ PACKAGE = Path(rubrica.__file__).parent
 # From the ground up: a room imports only rooms that stand before it. Files of one room may import each other, but not
 # in a circle.
 ROOMS = [
-    "errors", "config", "files", "progress", "kernels", "environment", "text", "scoring", "data", "models", "artifact",
-    "vectors", "predict", "corpus", "networks", "learning", "export", "insight", "seminar", "scale", "estimator",
-    "fasttext", "cli", "__main__",
+    "errors", "config", "files", "notebook", "progress", "kernels", "environment", "text", "scoring", "data", "models",
+    "artifact", "vectors", "predict", "corpus", "networks", "learning", "export", "insight", "seminar", "scale",
+    "estimator", "fasttext", "cli", "__main__",
 ]  # fmt: skip
 WITHOUT_TORCH = [*ROOMS[: ROOMS.index("networks")], "export", "insight", *ROOMS[ROOMS.index("scale") :]]
 HEAVY = {"torch", "pyarrow", "gensim", "datasets", "sklearn", "matplotlib", "jinja2", "jaxtyping", "rich", "ray"}

@@ -3,6 +3,7 @@
 import io
 import logging
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -75,3 +76,54 @@ def test_a_failure_leaves_the_terminal_as_it_was(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert sys.stderr is terminal
+
+
+@pytest.fixture
+def pictures(monkeypatch):
+    """What a notebook was shown, one picture after the other, where there is no notebook."""
+    made = []
+
+    class Handle:
+        def update(self, html):
+            made.append(html)
+
+    def display(html, display_id):
+        assert display_id
+        made.append(html)
+        return Handle()
+
+    shell = SimpleNamespace(kernel=object())
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(HTML=str, display=display))
+    monkeypatch.setattr("rubrica.progress._EVERY", 0)
+    return made
+
+
+def test_a_notebook_shows_the_bar_below_its_cell(pictures, capsys):
+    with progress_bar("<gru>", 4) as advance:
+        for place in range(4):
+            advance(f"loss {place}")
+    assert [f"loss {place}" in picture for place, picture in enumerate(pictures[:4])] == [True] * 4
+    assert "&lt;gru&gt;" in pictures[0]
+    assert ">25%<" in pictures[0]
+    assert "s left" in pictures[0]
+    assert ">100%<" in pictures[-1]
+    assert "s left" not in pictures[-1]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_notebook_shows_bytes_too(pictures):
+    with BytesBar(patience=0) as bar:
+        bar.show("reading a.csv", 1 << 20, 2 << 20)
+        bar.note("12 texts")
+        bar.show("reading b.csv", 0, 0)
+    assert any("reading a.csv" in picture and "1/2 MB" in picture for picture in pictures)
+    assert any("12 texts" in picture for picture in pictures)
+    assert "reading b.csv" in pictures[-1]
+
+
+def test_ipython_without_a_kernel_is_no_notebook(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: None))
+    with progress_bar("train", 1) as advance:
+        advance("")
+    assert capsys.readouterr() == ("", "")

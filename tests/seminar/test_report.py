@@ -8,7 +8,8 @@ from itertools import pairwise
 import pytest
 
 from rubrica.errors import MissingExtraError
-from rubrica.seminar.report import _spread, _template, _thinned, render_seminar
+from rubrica.insight.pages.drawing import spread, thinned
+from rubrica.seminar.report import _template, render_seminar
 
 NAMES = ("cnn", "rnn", "gru", "gru-vectors", "gru-frozen")
 ACCURACY = {"cnn": 0.85, "rnn": 0.25, "gru": 0.87, "gru-vectors": 0.9, "gru-frozen": 0.901}
@@ -345,14 +346,14 @@ def test_missing_libraries_name_the_extra(monkeypatch):
 
 
 def test_thinned_curves_keep_their_ends():
-    assert _thinned(3) == [0, 1, 2]
-    kept = _thinned(10_000)
+    assert thinned(3) == [0, 1, 2]
+    kept = thinned(10_000)
     assert len(kept) == 400
     assert (kept[0], kept[-1]) == (0, 9_999)
 
 
 def test_names_at_the_curves_ends_do_not_overlap():
-    spread = _spread([0.1, 0.97, 0.98, 0.99])
-    assert spread[0] == 0.1
-    assert spread[-1] == 1.0
-    assert all(above - below > 0.0749 for below, above in pairwise(spread))
+    moved = spread([0.1, 0.97, 0.98, 0.99])
+    assert moved[0] == 0.1
+    assert moved[-1] == 1.0
+    assert all(above - below > 0.0749 for below, above in pairwise(moved))

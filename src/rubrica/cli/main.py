@@ -19,6 +19,7 @@ from rubrica.cli.compare import compare
 from rubrica.cli.data import data, data_options, faults_of, read_split, text_options, texts_in, vectors
 from rubrica.cli.explain import explain
 from rubrica.cli.export import convert, export, quantize
+from rubrica.cli.report import check_report, print_training, report_answers, report_options, report_training
 from rubrica.cli.units import FamilyName, parse_seconds, parse_setting, ray_option
 from rubrica.errors import ConfigError, RubricaError, require
 
@@ -180,6 +181,7 @@ def seminar(data: str, vectors: str, out: str | None, ladder: bool, seeds: int |
     "--checkpoint-every", type=parse_seconds, metavar="TIME", help="Time between two checkpoints.  [default: 30s]"
 )
 @ray_option("Train on a worker of a Ray cluster; a worker that dies is replaced.")
+@report_options
 @data_options
 def train(
     data: str,
@@ -190,6 +192,8 @@ def train(
     resume: bool,
     checkpoint_every: float | None,
     ray: int | None,
+    page: "Path | None",
+    language: str,
     **flags: Any,
 ) -> None:
     """Train a model on DATA (see `rubrica data --help`) and write it to a new folder.
@@ -214,6 +218,7 @@ def train(
     if ray is not None and (resume or checkpoint_every is not None):
         raise click.UsageError("a training on Ray keeps no checkpoints; leave --resume and --checkpoint-every out")
     folder = check_output(out, resume=resume, keeps=not time_budget and ray is None)  # before the data is read
+    page = check_report(page)
     began = time.perf_counter()
     dataset = read_dataset(data, **columns)
     if time_budget:
@@ -222,30 +227,15 @@ def train(
     if ray is not None:
         from rubrica.scale.training import train_on_ray
 
-        _print_training(train_on_ray(dataset, out=folder, workers=ray or 1, **common).metrics, folder)
-        return
-    from rubrica.learning.train import train as run_training
+        artifact = train_on_ray(dataset, out=folder, workers=ray or 1, **common)
+    else:
+        from rubrica.learning.train import train as run_training
 
-    every = EVERY if checkpoint_every is None else checkpoint_every
-    trained = run_training(dataset, out=folder, resume=resume, checkpoint_every=every, **common)
+        every = EVERY if checkpoint_every is None else checkpoint_every
+        artifact = run_training(dataset, out=folder, resume=resume, checkpoint_every=every, **common).artifact
     if not processes()[0]:  # the first one tells the result
-        _print_training(trained.artifact.metrics, folder)
-
-
-def _print_training(metrics: dict[str, Any], folder: "Path") -> None:
-    """The scores of a new model, and where it is."""
-    from rubrica.environment import processes
-    from rubrica.models.families import BASELINE
-    from rubrica.scoring.report import headline
-
-    if processes()[0]:  # the first one tells the result
-        return
-    for split in ("validation", "test"):
-        if scores := metrics.get(split):
-            line = f"{split}: {headline(scores)}, {scores['texts']} texts"
-            bag = metrics.get(BASELINE, {}).get(split)
-            click.echo(line if bag is None else f"{line} (a bag of words: {bag:.4f})", err=True)
-    click.echo(f"trained in {metrics['train_seconds']:.1f} s; the model is in {folder}", err=True)
+        print_training(artifact.metrics, folder)
+        report_training(artifact, dataset, page, language)
 
 
 def _read_settings(
@@ -307,21 +297,30 @@ abstain_option = click.option(
 @click.option("--split", help="Which split of DATA.  [default: test, or the first one]")
 @abstain_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@report_options
 @data_options
 def evaluate(
-    model: str, data: str, split: str | None, abstain_below: float | None, as_json: bool, **columns: Any
+    model: str,
+    data: str,
+    split: str | None,
+    abstain_below: float | None,
+    as_json: bool,
+    page: "Path | None",
+    language: str,
+    **columns: Any,
 ) -> None:
     """Score MODEL on DATA: accuracy, macro-F1, the scores of each class, confusion."""
     from rubrica.cli.tables import print_scores
     from rubrica.data.addresses import name_of
 
-    classifier = _load(model, abstain_below)
+    page, classifier = check_report(page), _load(model, abstain_below)
     examples = read_split(data, split, **columns)
+    about: dict[str, Any] = {"abstain_below": abstain_below, "name": name_of(data)}
     with faults_of(data):
-        report = classifier.evaluate(
-            examples.texts, examples.labels, abstain_below=abstain_below, name=name_of(data), label_separator=""
-        )
-    scores = report.to_json()
+        if page:
+            scores = report_answers(classifier, examples, page, split=split or "", language=language, **about)
+        else:
+            scores = classifier.evaluate(examples.texts, examples.labels, label_separator="", **about).to_json()
     if as_json:
         click.echo(json.dumps(scores, ensure_ascii=False))
     else:

@@ -70,6 +70,12 @@ class Dataset:
     label_column: str
     task: Task
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: how many texts each label has, and the first texts."""
+        from rubrica.data.notebook import show_dataset  # late: few are shown
+
+        return show_dataset(self.name, self.splits, self.task.labels, self.task.remark)
+
 
 def read_dataset(source: Any, *, limits: Limits = USUAL, **layout: Any) -> Dataset:
     """Read a data set, whatever it is kept in.

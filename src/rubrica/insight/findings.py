@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
+from rubrica.notebook import card, escaped, line, table
+
 Severity = Literal["note", "warning", "error"]
 SEVERITIES: tuple[Severity, ...] = ("note", "warning", "error")
 """From the mildest on. An error makes scores wrong or a model useless, a warning costs accuracy, a note little."""
@@ -105,6 +107,13 @@ class Finding:
         found["rows"] = [row._asdict() for row in self.rows]
         found["cost"] = None if self.cost is None else self.cost._asdict()
         return found
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the finding with its remedy, and the rows that show it."""
+        rows = [(escaped(f"{row.split}, row {row.row}"), escaped(row.note), escaped(row.text)) for row in self.rows]
+        cost = self.cost and f"Costs {self.cost.points:.1f} ± {self.cost.spread:.1f} points: {self.cost.trial}."
+        parts = [line(self.why), *([line(cost)] if cost else []), line(f"What to do: {self.remedy}")]
+        return card(self.title, self.severity, *parts, table(("row", "note", "text"), rows, "left") if rows else "")
 
 
 def shorten(text: str, most: int = _SHOWN) -> str:

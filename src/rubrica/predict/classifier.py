@@ -154,6 +154,12 @@ class Classifier:
         (string,) = as_texts([word], 0, raw=model.reads_raw)
         return string.lower() if vocab.lowercase and not model.reads_raw else string
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: what the model is, and its scores."""
+        from rubrica.predict.notebook import show_model  # late: an answer needs none
+
+        return show_model(self.artifact)
+
     def save(self, folder: str | Path) -> None:
         """Write the model to a new folder, for `load`.
 

@@ -80,6 +80,13 @@ class Report:
             values.pop("mean_batch_loss")
         return values if abstaining is None else values | abstaining._asdict()
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the scores, and the figures of each class."""
+        from rubrica.scoring.notebook import show_scores  # late: few are shown
+
+        scores = self.to_json()
+        return show_scores(headline(scores), scores)
+
 
 @dataclass(frozen=True, kw_only=True)
 class OneLabelReport(Report):

@@ -7,10 +7,8 @@ matplotlib draws the plots as inline SVG; their colours are CSS variables, for t
 Letters: C classes, N test texts.
 """
 
-import html
 import math
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from io import StringIO
 from pathlib import Path
@@ -19,18 +17,16 @@ from typing import Any
 import numpy as np
 
 from rubrica.errors import require
+from rubrica.insight.pages.drawing import INK, SLOTS, inline, quiet_axes, quiet_style, spread, thinned
+from rubrica.insight.pages.template import decimals, open_template
 
 AT_CHANCE = 0.05  # accuracy this near to 1/C counts as guessing
 ONE_ANSWER = 0.9  # a network that answers this share of texts alike "gives one answer whatever it reads"
 MOST_COLUMNS = 40  # a larger matrix is a gray carpet, and C^2 cells an experiment make the page heavy
 COUNTS_UP_TO = 10  # classes whose counts are still readable inside the cells
-CURVE_POINTS = 400  # more than the pixels of a plot show
-LABEL_GAP = 0.075  # of the plot's height: one line of text at the end of a curve
 
 # The slots of the palette in the template, by experiment: the same network has the same colour on every page.
 COLORS = {"cnn": 0, "rnn": 1, "gru": 2, "gru-vectors": 3, "gru-frozen": 4}
-# matplotlib wants real colours; these stand for CSS ones and are exchanged in the finished SVG.
-INK, SLOTS = "#010203", ("#a10001", "#a10002", "#a10003", "#a10004", "#a10005")
 # Each against the one it differs from in a single point.
 PAIRS = {"gru": "rnn", "gru-vectors": "gru", "gru-frozen": "gru-vectors"}
 
@@ -49,16 +45,7 @@ def render_seminar(report: dict[str, Any]) -> str:
 
 @cache
 def _template() -> Any:
-    jinja2 = require("jinja2", "report")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": "{:.1%}".format, "decimals": _decimals, "thousands": "{:,}".format}
-    return environment.get_template("seminar.html.j2")
+    return open_template(Path(__file__).parent / "templates" / "seminar.html.j2")
 
 
 def facts(report: dict[str, Any]) -> dict[str, Any]:
@@ -132,19 +119,13 @@ def _plot(experiments: Sequence[dict[str, Any]], quantity: str, at_chance: float
     """The curves of all experiments as one `<svg>`, or nothing if there are none."""
     if not experiments:
         return ""
-    style, figures = require("matplotlib.style", "report"), require("matplotlib.figure", "report")
-    settings: dict[str, Any] = dict.fromkeys(("text.color", "axes.edgecolor", "xtick.color", "ytick.color"), INK)
-    settings |= {"svg.fonttype": "none", "svg.hashsalt": quantity, "font.size": 9}
-    with style.context(settings, after_reset=True):  # the reader's own matplotlibrc must not change the page
+    figures = require("matplotlib.figure", "report")
+    with quiet_style(quantity):
         figure = figures.Figure(figsize=(5.2, 3.3))
-        axes = figure.add_axes((0.1, 0.14, 0.68, 0.8))
-        axes.patch.set_visible(False)
-        axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.grid(axis="y", color=INK, alpha=0.13, linewidth=0.7)
-        axes.tick_params(length=0, pad=5)
+        axes = quiet_axes(figure, (0.1, 0.14, 0.68, 0.8))
         axes.axhline(at_chance, color=INK, alpha=0.6, linewidth=0.9, linestyle=(0, (2, 3)))
         for run in experiments:
-            points = _thinned(len(run["curve"]["update"]))
+            points = thinned(len(run["curve"]["update"]))
             updates, values = (np.asarray(run["curve"][key], dtype=float)[points] for key in ("update", quantity))
             axes.plot(updates, values, color=SLOTS[run["slot"]], linewidth=1.6)
             if run["thawed"]:
@@ -161,43 +142,9 @@ def _plot(experiments: Sequence[dict[str, Any]], quantity: str, at_chance: float
         ends = [(axes.transLimits.transform((0, run["curve"][quantity][-1]))[1], run) for run in experiments]
         ends = sorted(((y, run) for y, run in ends if math.isfinite(y)), key=lambda end: end[0])
         place = {"transform": axes.transAxes, "va": "center", "parse_math": False}
-        for height, (_, run) in zip(_spread([y for y, _ in ends]), ends, strict=True):
+        for height, (_, run) in zip(spread([y for y, _ in ends]), ends, strict=True):
             axes.text(1.025, height, run["experiment"], color=SLOTS[run["slot"]], **place)
         svg = StringIO()
         figure.savefig(svg, format="svg", transparent=True)
-    ended = ", ".join(f"{run['experiment']} {_decimals(run['curve'][quantity][-1])}" for run in experiments)
-    return _inline(svg.getvalue(), quantity, f"{quantity} on train against updates; at the end: {ended}")
-
-
-def _thinned(count: int) -> list[int]:
-    """At most CURVE_POINTS of `count` positions, evenly, with the first and the last."""
-    return sorted({round(x) for x in np.linspace(0, count - 1, min(count, CURVE_POINTS))})
-
-
-def _spread(heights: Iterable[float]) -> list[float]:
-    """Sorted heights moved apart to LABEL_GAP, as little as one pass up and one down can."""
-    spread: list[float] = []
-    for height in heights:
-        spread.append(max(height, spread[-1] + LABEL_GAP) if spread else max(height, 0.0))
-    ceiling = 1.0
-    for index in reversed(range(len(spread))):
-        spread[index] = min(spread[index], ceiling)
-        ceiling = spread[index] - LABEL_GAP
-    return spread
-
-
-def _inline(svg: str, prefix: str, description: str) -> str:
-    """An SVG file as a part of a page: no prolog, ids of its own, the page's colours, a name for screen readers."""
-    (box,) = re.findall(r'viewBox="([^"]+)"', svg)
-    body = re.sub(r"<(metadata|style)\b.*?</\1>", "", svg[svg.index(">", svg.index("<svg")) + 1 :], flags=re.DOTALL)
-    body = re.sub(r'(?<=\bid=")|(?<=href="#)|(?<=url\(#)', f"{prefix}-", body)
-    body = body.replace(INK, "currentColor")
-    for slot, color in enumerate(SLOTS):
-        body = body.replace(color, f"var(--slot{slot})")
-    return f'<svg class="plot" viewBox="{box}" role="img" aria-label="{html.escape(description)}">{body.strip()}'
-
-
-def _decimals(number: float | None, digits: int = 3) -> str:
-    if number is None:
-        return "–"
-    return f"{number:,.{digits}f}" if math.isfinite(number) else "not finite"
+    ended = ", ".join(f"{run['experiment']} {decimals(run['curve'][quantity][-1])}" for run in experiments)
+    return inline(svg.getvalue(), quantity, f"{quantity} on train against updates; at the end: {ended}")
