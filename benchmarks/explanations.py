@@ -3,8 +3,8 @@
 Claim: without the fifth of its tokens that has the largest shares, the score of the answer falls further than without
 as many tokens drawn at random (mean of five draws), on at least 95 % of test texts. Texts have at least five tokens.
 
-A score is what is explained: the logit of the answer, and of a fastText model the logarithm of its probability. Nothing
-is trained or chosen on these texts. The explained model of a seed is trained with this seed, which draws the texts, too.
+A score is what is explained: the logit of the answer, of a fastText model the logarithm of its probability. Nothing
+is trained or chosen on these texts. The model of a seed is trained with this seed, which draws the texts, too.
 `lid.176.ftz` is fastText's own model of 176 languages, quantised, with hierarchical softmax; it answers which language
 the texts are in.
 
@@ -53,7 +53,7 @@ def train_fasttext(dataset, folder):
 
 
 def falls(reader, text, method, draw):
-    """How far the score falls without the strongest tokens, and without tokens drawn at random; None of a short text."""
+    """How far the score falls without the strongest tokens, and without random ones; None for a short text."""
     reading = reader.read(text)
     read = reading.limit
     if read < LEAST:
