@@ -20,6 +20,7 @@ import gc
 import time
 import warnings
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
@@ -27,7 +28,7 @@ from statistics import fmean
 import numpy as np
 from cleanlab.rank import get_label_quality_scores
 
-from results import write_result
+from results import load_result, save_result, write_result
 from rubrica.data.dataset import Examples, read_dataset
 from rubrica.insight.cleaning.wrong_labels import COST, find_wrong_labels
 from rubrica.learning.crossval import Features
@@ -38,6 +39,7 @@ from rubrica.scoring.label_noise import judge_labels
 from rubrica.scoring.report import main_score
 
 SEEDS = range(5)
+FAMILIES = ("linear", "bag")
 RANKS = ("self_confidence", "normalized_margin", "confidence_weighted_entropy")
 ALIKE = {"ag_news": ("Business", "Sci/Tech"), "trec6": ("DESC", "ENTY"), "lenta_headlines_ru": ("Мир", "Россия")}
 TOP = (0.01, 0.05, 0.1)  # of the rows: where the stated precision is compared with the true one
@@ -50,7 +52,7 @@ def flips(task, targets, seed):
     return wrong
 
 
-def swaps(task, targets, seed, names):
+def swaps(task, targets, seed, *, names):
     draw, wrong = np.random.default_rng(200 + seed), targets.copy()
     pair = [task.labels.index(name) for name in names]
     for one, other in (pair, pair[::-1]):
@@ -100,34 +102,36 @@ def cleaned(dataset):
     train = dataset.splits["train"]
     left = [row for row in range(len(train.labels)) if row not in gone]
     kept = Examples([train.texts[row] for row in left], [train.labels[row] for row in left])
-    return replace(dataset, splits=dataset.splits | {"train": kept}), len(gone)
+    return replace(dataset, splits=dataset.splits | {"train": kept})
 
 
-def regained(dataset, targets, kinds, families):
-    """The accuracy on test of what learned the right, the wrong and the cleaned labels."""
+def regained(dataset, targets, kinds):
+    """The accuracy on test of what learned the right, the wrong and the cleaned labels; means of the seeds."""
+    right = {family: accuracy(dataset, family) for family in FAMILIES}
+    found = {}
+    for kind, spoil in kinds.items():
+        for seed in SEEDS:
+            spoiled = with_labels(dataset, spoil(dataset.task, targets, seed))
+            clean = cleaned(spoiled)
+            for family in FAMILIES:
+                pair = accuracy(spoiled, family), accuracy(clean, family)
+                found.setdefault(f"{family}, {kind}", []).append(pair)
+                print(family, kind, seed, right[family], pair, flush=True)
     rows = {}
-    for family in families:
-        right = accuracy(dataset, family)
-        for kind, spoil in kinds.items():
-            found = []
-            for seed in SEEDS:
-                spoiled = with_labels(dataset, spoil(dataset.task, targets, seed))
-                found.append([accuracy(spoiled, family), accuracy(cleaned(spoiled)[0], family)])
-                print(family, kind, seed, right, found[-1], flush=True)
-            wrong, clean = map(fmean, zip(*found, strict=True))
-            rows[f"{family}, {kind}"] = {
-                "right": right, "wrong": wrong, "cleaned": clean, "regained": (clean - wrong) / (right - wrong),
-                "seeds": found,
-            }  # fmt: skip
+    for name, pairs in found.items():
+        wrong, clean = map(fmean, zip(*pairs, strict=True))
+        best = right[name.partition(",")[0]]
+        rows[name] = {"right": best, "wrong": wrong, "cleaned": clean, "regained": (clean - wrong) / (best - wrong)}
     return rows
 
 
-def seconds(dataset, wrong):
+def seconds(dataset, targets):
     """The seconds of `find_wrong_labels`, three times, and of cleanlab on its own road, once."""
     from cleanlab.classification import CleanLearning
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
+    wrong = flips(dataset.task, targets, 0)
     spoiled, ours = with_labels(dataset, wrong), []
     for _ in range(3):
         began = time.perf_counter()
@@ -140,40 +144,45 @@ def seconds(dataset, wrong):
         warnings.simplefilter("ignore")  # of its solver, which stops after 100 steps
         issues = CleanLearning(LogisticRegression()).find_label_issues(features, wrong)
     took = time.perf_counter() - began
-    return ours, took, -issues["label_quality"].to_numpy()
+    print("seconds", ours, took, flush=True)
+    return {
+        "rubrica": ours, "cleanlab": took, "ratio": took / float(np.median(ours)),
+        "cleanlab on its own road finds": recall(-issues["label_quality"].to_numpy(), wrong != targets),
+    }  # fmt: skip
+
+
+def all_ranks(datasets):
+    """The means over the seeds for each data set and kind of wrong labels."""
+    rows = {}
+    for name, (dataset, targets, kinds) in datasets.items():
+        features = Features.read(dataset.task, dataset.splits["train"].texts, targets)
+        for kind, spoil in kinds.items():
+            found = [ranks(features, targets, spoil(dataset.task, targets, seed)) for seed in SEEDS]
+            rows[f"{name}, {kind}"] = {measure: fmean(row[measure] for row in found) for measure in found[0]}
+            print(name, kind, rows[f"{name}, {kind}"], flush=True)
+    return rows
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="a folder with the data sets ag_news, trec6 and lenta_headlines_ru")
     given = parser.parse_args()
-    result = {"cleanlab": version("cleanlab"), "rows": {}}
+    datasets = {}
     for name, alike in ALIKE.items():
         dataset = read_dataset(given.data / name)
-        targets = dataset.task.encode(dataset.splits["train"].labels)
-        kinds = {"flips": flips, "swaps": lambda *args, alike=alike: swaps(*args, alike)}
-        features = Features.read(dataset.task, dataset.splits["train"].texts, targets)
-        for kind, spoil in kinds.items():
-            found = [ranks(features, targets, spoil(dataset.task, targets, seed)) for seed in SEEDS]
-            result["rows"][f"{name}, {kind}"] = {
-                measure: {"mean": fmean(row[measure] for row in found), "seeds": [row[measure] for row in found]}
-                for measure in found[0]
-            }
-            print(
-                name, kind, {m: round(v["mean"], 4) for m, v in result["rows"][f"{name}, {kind}"].items()}, flush=True
-            )
-        if name == "ag_news":
-            del features
-            ag_news, ag_targets, ag_kinds = dataset, targets, kinds
-    ours, theirs, quality = seconds(ag_news, flips(ag_news.task, ag_targets, 0))
-    bad = flips(ag_news.task, ag_targets, 0) != ag_targets
-    result["seconds"] = {
-        "rubrica": ours, "cleanlab": theirs, "ratio": theirs / float(np.median(ours)),
-        "cleanlab on its own road finds": recall(quality, bad),
-    }  # fmt: skip
-    print(result["seconds"], flush=True)
-    result["accuracy"] = regained(ag_news, ag_targets, ag_kinds, ("linear", "bag"))
-    write_result("label_errors", result)
+        kinds = {"flips": flips, "swaps": partial(swaps, names=alike)}
+        datasets[name] = dataset, dataset.task.encode(dataset.splits["train"].labels), kinds
+    stages = {
+        "accuracy": lambda: regained(*datasets["ag_news"]),
+        "ranks": lambda: all_ranks(datasets),
+        "seconds": lambda: seconds(*datasets["ag_news"][:2]),
+    }
+    result = {name: value for name, value in load_result("label_errors").items() if name in stages}
+    for name, stage in stages.items():  # a run that was stopped goes on behind its last stage
+        if name not in result:
+            result[name] = stage()
+            save_result("label_errors", {"cleanlab": version("cleanlab"), **result})
+    write_result("label_errors", {"cleanlab": version("cleanlab"), **result})
 
 
 if __name__ == "__main__":

@@ -89,6 +89,12 @@ def test_json_lines_keep_their_keys(tmp_path):
     assert "пять" in written[2]
 
 
+def test_a_mark_at_the_start_is_no_trouble(tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"text": "x", "label": "a"}\n{"text": "y", "label": "b"}\n', "utf-8-sig")
+    rewrite_data(tmp_path / "in.jsonl", tmp_path / "out.jsonl", {"train": {0: "b"}}, Layout())
+    assert list(read_dataset(tmp_path / "out.jsonl").splits["train"].labels) == ["b", "b"]
+
+
 def test_an_array_of_json(tmp_path):
     rows = [{"text": text, "label": label, "odd": None} for text, label in zip(TEXTS, LABELS, strict=True)]
     del rows[0]["odd"]
@@ -170,7 +176,7 @@ def test_a_folder_with_shards_and_packed_files(tmp_path):
     (folder / "train-00000-of-00002.csv").write_text("label,text\na,one\nb,two\n")
     (folder / "train-00001-of-00002.csv").write_text("label,text\na,three\nb,four\n")
     (folder / "test.csv.gz").write_bytes(gzip.compress(b"label,text\na,t\n"))
-    (folder / "validation.csv").write_bytes(b"label,text\r\na,v\r\n")
+    (folder / "validation.json").write_text('{"text": ["v"], "label": ["a"]}')  # is copied, or it were refused
     (folder / "README.md").write_text("no data")
     edits = {"train": {1: None, 2: "b"}, "test": {}}
     rewrite_data(folder, tmp_path / "out", edits, Layout())
@@ -179,7 +185,7 @@ def test_a_folder_with_shards_and_packed_files(tmp_path):
         "train-00000-of-00002.csv": b"label,text\na,one\n",
         "train-00001-of-00002.csv": b"label,text\nb,three\nb,four\n",
         "test.csv": b"label,text\na,t\n",
-        "validation.csv": b"label,text\r\na,v\r\n",
+        "validation.json": b'{"text": ["v"], "label": ["a"]}',
     }
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ragged import needs_native
 from rubrica.data.dataset import Dataset, Examples, read_dataset
 from rubrica.data.stored_texts import CodedLabels, StoredTexts
 from rubrica.errors import DataError
@@ -51,12 +52,15 @@ def test_it_is_the_same_every_time_and_another_with_another_seed(tiny_news):
     assert find_wrong_labels(data, seed=1) != find_wrong_labels(data)
 
 
+@needs_native
 def test_a_tenth_of_the_labels_of_mini_news():
-    """Some 3 % of its labels are wrong as it comes, and these are found, too."""
-    data, wrong = spoiled(read_dataset("mini-news"), 600)
+    """2.5 % of its labels are wrong as it comes, and these are found, too."""
+    news = read_dataset("mini-news")
+    train = Examples(news.splits["train"].texts[:2000], news.splits["train"].labels[:2000])
+    data, wrong = spoiled(replace(news, splits={"train": train}), 200)
     found = find_wrong_labels(data)
-    assert sum(suspect.row in wrong for suspect in found[:600]) >= 400
-    assert 600 < sum(suspect.probability for suspect in found) < 1000
+    assert sum(suspect.row in wrong for suspect in found[:200]) >= 120
+    assert 140 < sum(suspect.probability for suspect in found) < 300  # those below 0.2 are not listed
 
 
 def test_missing_labels_and_added_ones_are_found(tiny_news):

@@ -226,7 +226,7 @@ def _rewrite_array(content: Content, out: Path, edits: Edits, relabel: Relabel, 
 
 def _rewrite_parquet(file: Place, out: Path, edits: Edits, columns: tuple[str, ...], relabel: Relabel, row: int) -> int:
     pa, parquet = require("pyarrow", "data"), require("pyarrow.parquet", "data")
-    content = read_content(file)
+    content = read_content(file, USUAL)
     with parquet_faults(file):
         old = parquet.ParquetFile(pa.BufferReader(pa.py_buffer(content.data)))
         with parquet.ParquetWriter(out, old.schema_arrow) as new:
