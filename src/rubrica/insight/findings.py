@@ -11,7 +11,34 @@ Severity = Literal["note", "warning", "error"]
 SEVERITIES: tuple[Severity, ...] = ("note", "warning", "error")
 """From the mildest on. An error makes scores wrong or a model useless, a warning costs accuracy, a note little."""
 
-KINDS: dict[str, str] = {}
+KINDS: dict[str, str] = {
+    # of a model
+    "absent-words-move": "an update moves vectors of words that it did not read",
+    "capitals-unknown": "words with capitals are unknown, their lower-cased forms are known",
+    "clipped": "nearly all updates are clipped",
+    "constant-answer": "nearly the same answer to every text",
+    "dead-units": "units that say the same of every text",
+    "drift": "texts that are unlike the training texts",
+    "embedding-collapsed": "word vectors that are nearly all alike",
+    "embedding-still": "word vectors that training did not move",
+    "exploding-gradient": "gradients that grow from step to step",
+    "forgets-start": "a last state that no longer knows the text",
+    "learning-rate-high": "steps too large",
+    "learning-rate-low": "steps too small",
+    "learns-nothing": "answers no better than without reading",
+    "miscalibrated": "probabilities that do not mean what they say",
+    "overfitting": "texts learned by heart",
+    "padding-is-word": "a word whose vector is also the padding's",
+    "padding-read": "answers that depend on the length of other texts",
+    "saturated-units": "units at the flat end of their function",
+    "seed-spread": "scores that depend on the seed",
+    "slice-fails": "a group of texts with many more mistakes",
+    "start-values": "recurrent weights that started on one side of 0",
+    "too-short": "a training that ended while it still learned",
+    "underfitting": "training texts that are not learned",
+    "unknown-words": "many words that the model does not know",
+    "vanishing-gradient": "gradients that fade from step to step",
+}
 """Each fault by its short name, which stays the same from version to version, and what it is in a few words."""
 
 _SHOWN = 300  # characters of an example
