@@ -16,6 +16,7 @@ from rubrica import __version__
 from rubrica.cli.answers import write_answers
 from rubrica.cli.compare import compare
 from rubrica.cli.data import data, data_options, faults_of, read_split, text_options, texts_in, vectors
+from rubrica.cli.doctor import doctor
 from rubrica.cli.export import convert, export, quantize
 from rubrica.cli.units import FamilyName, parse_seconds, parse_setting, ray_option
 from rubrica.errors import ConfigError, RubricaError, require
@@ -108,7 +109,7 @@ def rubrica(context: click.Context, quiet: bool) -> None:
     logger.setLevel(logging.ERROR if quiet else logging.INFO)
 
 
-for _command in (data, vectors, compare, export, convert, quantize):
+for _command in (data, vectors, compare, doctor, export, convert, quantize):
     rubrica.add_command(_command)
 
 

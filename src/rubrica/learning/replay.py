@@ -20,6 +20,7 @@ from rubrica.learning.schedule import batches_of, drop_words
 from rubrica.learning.seeds import seeded
 from rubrica.models.config import Config
 from rubrica.networks.network import TextNetwork
+from rubrica.networks.probe import one_thread
 from rubrica.scoring.task import Floats, Rows, Task
 from rubrica.text.vocab import PAD_ID
 
@@ -53,7 +54,7 @@ def replay(
         unknown: The id of the unknown word, which dropped words become.
     """
     norms, absent = [], []
-    with seeded(config.training.seed), network.torch_threads():
+    with seeded(config.training.seed), one_thread():
         network.train()
         backend = choose_backend(network, config, task)
         table = network.embedding.weight
@@ -67,7 +68,7 @@ def replay(
                 read = np.append(train.tokens.take(batch).ids, [PAD_ID, unknown])
                 absent.append(_moved_elsewhere(before.numpy(), table.detach().numpy(), read))
         logits = compute_logits(network, held, np.arange(len(held.tokens)), config)
-    return Replay(logits, np.array(norms), float(np.mean(absent)))
+    return Replay(logits, np.array(norms), float(np.mean(absent)) if absent else 0.0)
 
 
 def _batches(train: Split, backend: Backend, count: int, unknown: int) -> Iterator[tuple[Split, Rows]]:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -74,8 +74,8 @@ def open_network(settings: NetworkFamily, tensors: Tensors, table: NDArray[Any],
 def look_inside(
     network: TextNetwork,
     task: Task,
-    ids: Int[Tensor, "B T"],
-    lengths: Int[Tensor, " B"],
+    ids: NDArray[np.int64],
+    lengths: NDArray[np.int64],
     targets: Targets,
     *,
     masked: bool,
@@ -86,16 +86,30 @@ def look_inside(
     Args:
         network: Of float64.
         task: Its loss is differentiated.
-        ids: Padded at the end.
-        lengths: Real tokens of each text, at least 1.
+        ids: Padded at the end, (B, T).
+        lengths: Real tokens of each text, at least 1, (B,).
         targets: Of the B texts.
         masked: Whether the network is told the lengths; else it reads padding as words.
         seed: Of the random sum of the last state's units.
     """
-    read = lengths if masked else None
+    with one_thread():
+        return _look(network, task, ids, lengths, targets, masked=masked, seed=seed)
+
+
+def _look(
+    network: TextNetwork,
+    task: Task,
+    ids: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    targets: Targets,
+    *,
+    masked: bool,
+    seed: int,
+) -> Inside:
+    read = torch.from_numpy(lengths) if masked else None
     rows, steps = ids.shape
     # Each token gets a vector of its own, so that each has a gradient of its own.
-    vectors = network.embedding.weight.detach()[ids.flatten()].requires_grad_()
+    vectors = network.embedding.weight.detach()[torch.from_numpy(ids.ravel())].requires_grad_()
     index = torch.arange(rows * steps).view(rows, steps)
     with _rectified(network) as seen:
         features = network.features(vectors, index, read)
@@ -112,7 +126,7 @@ def look_inside(
     else:
         fired["features"] = _share_above_zero(features)
     return Inside(
-        lengths.numpy(),
+        lengths,
         features.detach().numpy(),
         slopes,
         fired,
@@ -127,7 +141,18 @@ def _trained(network: TextNetwork) -> list[tuple[str, nn.Parameter]]:
 
 
 def _ratio(gradient: Tensor | None, parameter: Tensor, rows: int) -> float:
-    return 0.0 if gradient is None else float(gradient.norm() / rows / parameter.norm().clamp(min=1e-12))
+    return 0.0 if gradient is None else float(gradient.norm() / rows / parameter.detach().norm().clamp(min=1e-12))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread of torch while the block runs: on small networks its threads mostly wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager
