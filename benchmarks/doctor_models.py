@@ -52,17 +52,22 @@ class Trained(NamedTuple):
 
 def read(name, seed=0):
     """Some texts of train as train and test; labels without texts in the new train are left out."""
-    train = read_dataset(FOLDER / name / "train.csv").splits["train"]
+    whole = read_dataset(FOLDER / name / "train.csv")
+    train = whole.splits["train"]
     order = np.random.default_rng(seed).permutation(len(train.texts)).tolist()
     sides = {"train": order[:TRAIN], "test": order[TRAIN : TRAIN + HELD]}
-    rows = [{"text": train.texts[i], "label": train.labels[i]} for i in sides["train"]]
-    known = {part for row in rows for part in as_parts(row["label"])}
+    known = {part for i in sides["train"] for part in as_parts(train.labels[i])}
     sides["test"] = [i for i in sides["test"] if set(as_parts(train.labels[i])) <= known]
-    splits = {side: Examples([train.texts[i] for i in places], [train.labels[i] for i in places])
-              for side, places in sides.items()}  # fmt: skip
-    whole = read_dataset(FOLDER / name / "train.csv")
-    return replace(whole, name=name, splits=splits,
-                   task=replace(whole.task, labels=tuple(label for label in whole.task.labels if label in known)))  # fmt: skip
+    splits = {
+        side: Examples([train.texts[i] for i in places], [train.labels[i] for i in places])
+        for side, places in sides.items()
+    }
+    return replace(whole, name=name, splits=splits, task=with_labels(whole.task, known))
+
+
+def with_labels(task, known):
+    """The task with the labels that are known alone."""
+    return replace(task, labels=tuple(label for label in task.labels if label in known))
 
 
 def as_parts(label):
@@ -72,6 +77,7 @@ def as_parts(label):
 
 def learn(data, *, vectors=None, plant=None, tables=None, shown=None, config=BASE):
     """Train with changed settings; `plant` changes the network before its first update."""
+
     def build(settings, table, classes, build=training.build_network):
         network = build(settings, table, classes)
         with torch.no_grad():
@@ -124,7 +130,9 @@ KIM = make_config(
 
 def unmasked(data, strength):
     pooling = ("max", "average", "last")[strength]
-    return learn(data, tables={"model": {"mask_padding": False, "pooling": pooling}} | {"training": UNMASKED["training"]})
+    return learn(
+        data, tables={"model": {"mask_padding": False, "pooling": pooling}} | {"training": UNMASKED["training"]}
+    )
 
 
 def uniform_start(data, strength):
@@ -222,7 +230,7 @@ def by_heart(data, strength):
 
 
 def shuffled(data, strength):
-    draw, share = np.random.default_rng(0), (0.5, 0.8, 1.0)[strength]
+    draw, share = np.random.default_rng(0), (0.7, 0.9, 1.0)[strength]
     train = data.splits["train"]
     places = np.flatnonzero(draw.random(len(train.labels)) < share)
     labels = list(train.labels)
@@ -285,23 +293,34 @@ PLANTS = {
     "texts of another source or time": plant(drifted, "drift"),
     "absent words move": plant(dense, "absent-words-move"),
 }
-STEADY = {"training": {"epochs": 8, "batch_size": 32}}
+
+
+def seeded(seed, **changes):
+    """Settings with a seed."""
+    return {**changes, "training": changes.get("training", {}) | {"seed": seed}}
+
+
 TWINS = {
-    "gru": lambda data, seed: learn(data, tables={"training": {"seed": seed}}),
-    "rnn": lambda data, seed: learn(data, tables={**RNN, "training": {"seed": seed}}),
-    "cnn": lambda data, seed: learn(data, config=KIM, tables={"training": {"seed": seed}}),
-    "lstm": lambda data, seed: learn(data, tables={"model": {"name": "lstm"}, "training": {"seed": seed}}),
-    "vectors": lambda data, seed: learn(data, vectors=own_vectors(data), tables={"training": {"seed": seed, "freeze_steps": 50}}),
+    "gru": lambda data, seed: learn(data, tables=seeded(seed)),
+    "rnn": lambda data, seed: learn(data, tables=seeded(seed, **RNN)),
+    "cnn": lambda data, seed: learn(data, config=KIM, tables=seeded(seed)),
+    "lstm": lambda data, seed: learn(data, tables=seeded(seed, model={"name": "lstm"})),
+    "vectors": lambda data, seed: learn(
+        data, vectors=own_vectors(data), tables=seeded(seed, training={"freeze_steps": 50})
+    ),
     "default": lambda data, seed: learn(data, config=make_config(training={"seed": seed})),
     "bag": lambda data, seed: learn(data, config=make_config(model={"name": "bag"}, training={"seed": seed})),
     "linear": lambda data, seed: learn(data, config=make_config(model={"name": "linear"}, training={"seed": seed})),
-}  # fmt: skip
+}
 
 
-def examine(trained):
-    """The kinds of what was found, by severity."""
+def examine(sow, *arguments):
+    """Train and examine: the kinds of what was found by severity, the score, and the seconds."""
+    began, trained = time.perf_counter(), sow(*arguments)
     found = examine_model(trained.model, trained.data, vectors=trained.vectors)
-    return {severity: sorted({f.kind for f in found if f.severity == severity}) for severity in ("note", *GRAVE)}
+    kinds = {severity: sorted({f.kind for f in found if f.severity == severity}) for severity in ("note", *GRAVE)}
+    test = trained.model.artifact.metrics["test"]
+    return kinds | {"score": test.get("accuracy", test.get("micro_f1")), "seconds": time.perf_counter() - began}
 
 
 def run(name):
@@ -309,26 +328,29 @@ def run(name):
     data = read(name)
     for fault, (sow, names) in PLANTS.items():
         for strength, title in enumerate(STRENGTHS):
-            began, trained = time.perf_counter(), sow(data, strength)
-            kinds = examine(trained)
-            hit = bool(names & {kind for severity in GRAVE for kind in kinds[severity]})
-            test = trained.model.artifact.metrics["test"]
-            yield {"data": name, "fault": fault, "strength": title, "found": hit, **kinds,
-                   "score": test.get("accuracy", test.get("micro_f1")), "seconds": time.perf_counter() - began}  # fmt: skip
+            row = {"data": name, "fault": fault, "strength": title} | examine(sow, data, strength)
+            yield row | {"found": bool(names & {kind for severity in GRAVE for kind in row[severity]})}
     for twin, sow in TWINS.items():
         for seed in range(2):
-            began, trained = time.perf_counter(), sow(read(name, seed + 1), seed)
-            kinds = examine(trained)
-            test = trained.model.artifact.metrics["test"]
-            yield {"data": name, "fault": None, "twin": twin, "seed": seed, **kinds,
-                   "score": test.get("accuracy", test.get("micro_f1")), "seconds": time.perf_counter() - began}  # fmt: skip
+            row = {"data": name, "fault": None, "twin": twin, "seed": seed} | examine(sow, read(name, seed + 1), seed)
+            yield row | {"alarm": bool(row["warning"] or row["error"])}
 
 
 def rates(rows):
     """The share of faults found by strength, and of twins of which something was said."""
-    found = {s: [row["found"] for row in rows if row.get("strength") == s] for s in STRENGTHS}
-    alarms = [bool(row["warning"] or row["error"]) for row in rows if row["fault"] is None]
-    return {name: float(np.mean(hits)) if hits else None for name, hits in (found | {"false_alarms": alarms}).items()}
+    shares = {s: [row["found"] for row in rows if row.get("strength") == s] for s in STRENGTHS}
+    shares["false_alarms"] = [row["alarm"] for row in rows if row["fault"] is None]
+    return {name: float(np.mean(hits)) if hits else None for name, hits in shares.items()}
+
+
+def show(row):
+    """A line on stderr about a training."""
+    what = f"{row['fault']}, {row['strength']}" if row["fault"] else f"twin {row['twin']} {row['seed']}"
+    mark = "MISSED " if row.get("found") is False else "ALARM " if row.get("alarm") else ""
+    found = " ".join([*row["error"], *map("({})".format, row["warning"])])
+    print(
+        f"{row['data']}: {what}: {mark}{found} {row['score']:.3f} {row['seconds']:.1f} s", file=sys.stderr, flush=True
+    )
 
 
 def main():
@@ -338,17 +360,16 @@ def main():
     for name in names:
         for row in run(name):
             rows.append(row)
-            what = f"{row['fault']}, {row['strength']}" if row["fault"] else f"twin {row['twin']} {row['seed']}"
-            mark = ("" if row["found"] else "MISSED ") if row["fault"] else ("ALARM " if row["warning"] or row["error"] else "")
-            print(f"{name}: {what}: {mark}{row['error']} {row['warning']} {row['score']:.3f} {row['seconds']:.1f} s", file=sys.stderr)
-    sides = {"chosen": CHOSEN, "judged": JUDGED}
+            show(row)
+    found = {(row["fault"], row["strength"], row["data"]): row["found"] for row in rows if row["fault"]}
     by_fault = {
-        fault: {s: sum(row["found"] for row in rows if row["fault"] == fault and row["strength"] == s) for s in STRENGTHS}
+        fault: {strength: sum(found[fault, strength, name] for name in names) for strength in STRENGTHS}
         for fault in PLANTS
     }
     print(f"{'fault':34}{''.join(f'{s:>10}' for s in STRENGTHS)}   of {len(names)} data sets", file=sys.stderr)
     for fault, counts in by_fault.items():
         print(f"{fault:34}{''.join(f'{counts[s]:10}' for s in STRENGTHS)}", file=sys.stderr)
+    sides = {"chosen": CHOSEN, "judged": JUDGED}
     result = {side: rates([row for row in rows if row["data"] in members]) for side, members in sides.items()}
     print(result, file=sys.stderr)
     if names == [*CHOSEN, *JUDGED]:

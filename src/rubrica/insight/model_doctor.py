@@ -17,7 +17,15 @@ from rubrica.data.stored_texts import hash_of_texts, stretches, take_texts
 from rubrica.errors import DataError, RubricaError
 from rubrica.insight.findings import Finding, ordered
 from rubrica.insight.model_checks import (
-    answers, drift, embedding, fitting, gradients, padding, slices, steps, units,
+    answers,
+    drift,
+    embedding,
+    fitting,
+    gradients,
+    padding,
+    slices,
+    steps,
+    units,
 )  # fmt: skip
 from rubrica.insight.model_checks.subject import Sample, Subject
 from rubrica.predict.classifier import Classifier

@@ -132,7 +132,10 @@ def _look(
         fired,
         to_words.view(rows, steps, -1).norm(dim=2).numpy(),
         memory,
-        {name: _ratio(gradient, parameter, rows) for name, gradient, parameter in zip(names, found, parameters)},
+        {
+            name: _ratio(gradient, parameter, rows)
+            for name, gradient, parameter in zip(names, found, parameters, strict=True)
+        },
     )
 
 

@@ -15,7 +15,7 @@ from rubrica.insight.model_checks.subject import Sample, Subject
 from rubrica.scoring.calibration import fit_weights
 from rubrica.scoring.task import Floats, Targets, Task
 
-_LEAST_TEXTS = 40  # fewer tell nothing
+_LEAST_TEXTS = 20  # fewer tell nothing
 _HOLDS = 0.5  # of what is known of training texts; a sound model keeps two thirds and more
 _HARDLY = 0.25
 _NOTHING = 0.05  # of the entropy of the labels
@@ -62,8 +62,8 @@ def find_overfitting(subject: Subject) -> Iterator[Finding]:
         kind="overfitting",
         severity="error" if share < _HARDLY else "warning",
         title=f"{accuracies[0]:.1%} of the training texts are answered rightly, {accuracies[1]:.1%} of others",
-        why=f"Of the {on_train:.2f} nats that the model knows of a training text, {max(0.0, on_held):.2f} hold for texts "
-        "that it has not seen: it learned texts by heart.",
+        why=f"Of the {on_train:.2f} nats that the model knows of a training text, {max(0.0, on_held):.2f} hold for "
+        "texts that it has not seen: it learned texts by heart.",
         remedy="fewer --epochs, more texts, or --set training.dropout=0.3 --set training.word_dropout=0.3",
         figures={"known_of_train": on_train, "known_of_others": on_held, "accuracies": accuracies},
         rows=_surest_mistakes(subject, held),
@@ -85,7 +85,7 @@ def find_underfitting(subject: Subject) -> Iterator[Finding]:
     yield Finding(
         kind="underfitting",
         severity="error" if own < other - 0.2 else "warning",
-        title=f"{own:.1%} of the training texts are answered rightly; a linear model answers {other:.1%} of unseen texts",
+        title=f"{own:.1%} of the training texts are answered rightly; a linear model gets {other:.1%} of unseen ones",
         why="The model did not learn what is in its own training texts.",
         remedy="more --epochs or a larger --lr; or take the linear model: --model linear",
         figures={"accuracy_on_train": own, "linear_model_on_others": float(other)},

@@ -46,8 +46,8 @@ def find_padding(subject: Subject) -> Iterator[Finding]:
     yield Finding(
         kind="padding-read",
         severity="error" if changed.mean() > _MANY else "warning",
-        title=f"{padded:.0%} of what the model reads is padding; {changed.mean():.1%} of the answers change when a text "
-        "is read alone",
+        title=f"{padded:.0%} of what the model reads is padding; {changed.mean():.1%} of the answers change when a "
+        "text is read alone",
         why="Padding is read as words: the score of a text depends on the longest text beside it, and the state "
         "runs over steps that say nothing.",
         remedy="--set model.mask_padding=true --set training.similar_lengths=true",

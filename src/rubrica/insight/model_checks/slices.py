@@ -51,7 +51,7 @@ def find_failing_slices(subject: Subject) -> Iterator[Finding]:
             kind="slice-fails",
             severity="warning" if outside - inside >= _MUCH_WORSE else "note",
             title=f"texts {group.name}: {inside:.1%} are answered rightly, {outside:.1%} of the others",
-            why=f"Of {len(groups)} groups that were compared, chance alone would hardly show one like this (p {p:.1g}).",
+            why=f"Of {len(groups)} groups that were compared, chance alone would hardly show this one (p {p:.1g}).",
             remedy="more training texts of this group, or --class-weight balanced for a rare class",
             figures={"group": group.name, "texts": int(group.inside.sum()), "accuracies": [inside, outside], "p": p},
             rows=tuple(

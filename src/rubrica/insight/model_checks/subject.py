@@ -124,8 +124,7 @@ class Subject:
 
     @cached_property
     def inside(self) -> "Inside | None":
-        """What happens in the network while it reads a few texts; None where no text has a word, or there is no
-        network."""
+        """What happens in the network while it reads a few texts; None without a network, or without words."""
         settings, sample = self.network, self.seen
         if settings is None:
             return None

@@ -13,6 +13,7 @@ from rubrica.models.storage import Tensors
 
 _FLAT = 0.04  # of the steepest slope: a tanh beyond 0.98, a sigmoid beyond 0.01 or 0.99
 _MOSTLY = 0.9  # of the steps; a gate that is shut for some words and open for others works as it should
+_STEPS, _NEARLY_ALL = 0.4, 0.8  # of all steps and units; sound trainings have up to 0.06
 _FEW, _MANY = 0.15, 0.5  # of the units: wasted, and most of the layer
 _SILENT = 1e-3  # of the liveliest feature's spread
 _ONE_SIDED = 0.5  # standard deviations between the mean and 0; training moves it by 0.2, U[0, 1) starts at 1.7
@@ -20,22 +21,23 @@ _PUSH = 1.0  # by which a full state moves each unit; a tanh of 1 is half way to
 
 
 def find_saturated(subject: Subject) -> Iterator[Finding]:
-    """Recurrent units whose function is flat at nearly all steps."""
+    """Recurrent units whose function is flat at most steps."""
     inside = subject.inside
     if inside is None or not inside.slopes:
         return
-    shares = {name: float((np.mean(slopes < _FLAT, axis=0) > _MOSTLY).mean()) for name, slopes in inside.slopes.items()}
-    flat = {name: float(np.mean(slopes < _FLAT)) for name, slopes in inside.slopes.items()}
-    name = max(shares, key=shares.__getitem__)
-    if shares[name] < _FEW:
+    flat = {name: slopes < _FLAT for name, slopes in inside.slopes.items()}
+    steps = {name: float(where.mean()) for name, where in flat.items()}
+    units = {name: float((where.mean(axis=0) > _MOSTLY).mean()) for name, where in flat.items()}
+    name = max(steps, key=steps.__getitem__)
+    if steps[name] < _STEPS and max(units.values()) < _FEW:
         return
     yield Finding(
         kind="saturated-units",
-        severity="error" if shares[name] > _MANY else "warning",
-        title=f"{shares[name]:.0%} of the units of {_said(name)} are saturated at nearly every word",
+        severity="error" if steps[name] > _NEARLY_ALL else "warning",
+        title=f"{_said(name)}: its units are saturated at {steps[name]:.0%} of the words",
         why="A saturated unit hardly changes whatever it reads, and no gradient passes through it: it does not learn.",
         remedy="--set model.init=torch --lr 0.002",
-        figures={"saturated_units": shares, "saturated_steps": flat},
+        figures={"saturated_steps": steps, "saturated_units": units},
     )
 
 
@@ -97,4 +99,4 @@ def _one_sided(weight: np.ndarray) -> tuple[float, float, float]:
 
 
 def _said(name: str) -> str:
-    return {"features": "the last layer"}.get(name, f"the gate or layer {name!r}")
+    return {"features": "the last layer"}.get(name, f"the gate {name!r}" if " " in name else f"the layer {name!r}")
