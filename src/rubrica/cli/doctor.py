@@ -1,6 +1,7 @@
 """The command `rubrica doctor`."""
 
 import json
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @data_options
-@click.pass_context
 def doctor(
     context: click.Context,
     target: str,
@@ -64,7 +64,7 @@ def doctor(
     else:
         print_findings(target, findings)
     if fail_on and at_least(findings, fail_on):
-        context.exit(1)
+        sys.exit(1)
 
 
 def _whole(remedy: str, target: str) -> str:

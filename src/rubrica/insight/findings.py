@@ -23,6 +23,7 @@ KINDS: dict[str, str] = {
     "embedding-still": "word vectors that training did not move",
     "exploding-gradient": "gradients that grow from step to step",
     "forgets-start": "a last state that no longer knows the text",
+    "idle-network": "a network that the linear model beside it makes needless",
     "learning-rate-high": "steps too large",
     "learning-rate-low": "steps too small",
     "learns-nothing": "answers no better than without reading",

@@ -51,6 +51,7 @@ CHECKS: tuple[Callable[[Subject], Iterator[Finding]], ...] = (
     fitting.find_learned_nothing,
     fitting.find_overfitting,
     fitting.find_underfitting,
+    fitting.find_idle,
     steps.find_steps,
     steps.find_absent,
     slices.find_failing_slices,

@@ -23,6 +23,7 @@ from rubrica.scoring.task import Floats
 _LEAST_TEXTS = 100  # of fewer, chance alone gives an error of ten points
 _SAME = 0.25  # of the labels' entropy
 _WORTH = 0.06  # between probability and truth; a model that was calibrated on 100 texts has 0.02 to 0.05
+_DEAR, _SURE = 1.6, 3.0  # times the loss of calibrated logits, and standard errors: for models that are mostly right
 _BINS = 15
 _DRAWS = 400
 _CHANCE = 0.99
@@ -56,7 +57,7 @@ def find_constant(subject: Subject) -> Iterator[Finding]:
 
 
 def find_miscalibrated(subject: Subject) -> Iterator[Finding]:
-    """Probabilities that are further from the truth than chance explains."""
+    """Probabilities that are further from the truth than chance explains, or that cost much of the loss."""
     sample, task = subject.held, subject.model.task
     if sample is None or len(sample) < _LEAST_TEXTS:
         return
@@ -66,11 +67,13 @@ def find_miscalibrated(subject: Subject) -> Iterator[Finding]:
     found = calibration_error(sure, right)
     draw = np.random.default_rng(0)
     by_chance = [calibration_error(sure, draw.random(len(sure)) < sure) for _ in range(_DRAWS)]
-    limit = float(np.quantile(by_chance, _CHANCE))
-    beyond = found - float(np.mean(by_chance))
-    if found <= limit or beyond < _WORTH:
-        return
+    beyond = found - float(np.mean(by_chance)) if found > np.quantile(by_chance, _CHANCE) else 0.0
     weight = float(fit_weights(task, [sample.logits], sample.targets)[0])
+    losses = [task.losses(scale * sample.logits, sample.targets) for scale in (1.0, weight)]
+    saved = losses[0] - losses[1]
+    costs = saved.mean() > _SURE * saved.std() / np.sqrt(len(saved)) and losses[0].mean() > _DEAR * losses[1].mean()
+    if beyond < _WORTH and not costs:
+        return
     much = "too sure" if sure.mean() > right.mean() else "not sure enough"
     yield Finding(
         kind="miscalibrated",
@@ -79,7 +82,12 @@ def find_miscalibrated(subject: Subject) -> Iterator[Finding]:
         why=f"The probability of an answer is off by {100 * found:.1f} points in the mean; by chance it would be "
         f"{100 * float(np.mean(by_chance)):.1f}. A limit such as --abstain-below lets too much or too little pass.",
         remedy=f"hold texts out (--set data.validation_fraction=0.1); they would multiply the logits by {weight:.2f}",
-        figures={"error": found, "error_by_chance": float(np.mean(by_chance)), "logits_times": weight},
+        figures={
+            "error": found,
+            "error_by_chance": float(np.mean(by_chance)),
+            "logits_times": weight,
+            "losses": [float(part.mean()) for part in losses],
+        },
     )
 
 

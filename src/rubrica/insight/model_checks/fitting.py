@@ -19,6 +19,7 @@ _LEAST_TEXTS = 20  # fewer tell nothing
 _HOLDS = 0.5  # of what is known of training texts; a sound model keeps two thirds and more
 _HARDLY = 0.25
 _NOTHING = 0.05  # of the entropy of the labels
+_IDLE = 0.05  # of its own logits
 _SHOWN = 3
 
 
@@ -89,6 +90,21 @@ def find_underfitting(subject: Subject) -> Iterator[Finding]:
         why="The model did not learn what is in its own training texts.",
         remedy="more --epochs or a larger --lr; or take the linear model: --model linear",
         figures={"accuracy_on_train": own, "linear_model_on_others": float(other)},
+    )
+
+
+def find_idle(subject: Subject) -> Iterator[Finding]:
+    """A network whose logits count for nothing beside the linear model's."""
+    config, weights = subject.model.config, subject.model.artifact.metrics.get("weights")
+    if config.beside is None or not isinstance(weights, dict) or subject.weight > _IDLE:
+        return
+    yield Finding(
+        kind="idle-network",
+        severity="note",
+        title=f"the {config.model.name} counts {subject.weight:.2g} times; the linear model beside it answers alone",
+        why="Held-out texts were answered no better with the network, which makes the model large and slow.",
+        remedy="--model linear",
+        figures={"weights": weights},
     )
 
 

@@ -8,12 +8,14 @@ import numpy as np
 from rubrica.config.groups import AdamTraining
 from rubrica.insight.findings import Finding
 from rubrica.insight.model_checks.fitting import constant_losses
-from rubrica.insight.model_checks.subject import Subject
+from rubrica.insight.model_checks.subject import REPLAYED, Subject
 
 _GAIN, _MUCH = 0.05, 0.2  # of the loss of a constant answer: more than another seed changes; a training that failed
 _OF_LOSS = 0.1  # of the loss itself, at least
 _SURE = 3.0  # standard errors
-_FACTORS = (0.01, 0.1, 1.0, 10.0)
+_FACTORS = (0.1, 1.0, 10.0)
+_SMALLEST = 0.01  # tried where the loss is high and no other step lowers it
+_HIGH = 0.5  # of the loss of a constant answer
 _ABOVE = 1.1  # times the loss of a constant answer: updates have made things worse than not reading at all
 _ABSENT = 0.1  # of the length of an update of the table
 
@@ -24,15 +26,16 @@ def find_steps(subject: Subject) -> Iterator[Finding]:
     training = subject.model.config.training
     if start is None or start.mean() <= 0 or not isinstance(training, AdamTraining):
         return
-    losses = {factor: subject.replay_losses(factor) for factor in _FACTORS}
     there = float(constant_losses(subject.model.task, subject.held.targets).mean()) if subject.held else 0.0
-    gains = {f: float((start - found).mean()) / max(there, 1e-9) for f, found in losses.items() if found is not None}
+    losses = {f: found for f in _FACTORS if (found := subject.replay_losses(f)) is not None}
+    gains = {f: float((start - found).mean()) / max(there, 1e-9) for f, found in losses.items()}
+    stuck = max(gains.values(), default=0.0) < _GAIN and start.mean() > _HIGH * there
+    if stuck and (smallest := subject.replay_losses(_SMALLEST)) is not None:
+        losses[_SMALLEST], gains[_SMALLEST] = smallest, float((start - smallest).mean()) / max(there, 1e-9)
     if not gains:
         return
     best = max(gains, key=gains.__getitem__)
-    found = losses[best]
-    assert found is not None  # it has a gain
-    difference = start - found
+    difference = start - losses[best]
     error = float(difference.std() / np.sqrt(len(difference)))
     figures = {
         "loss": float(start.mean()),
@@ -60,7 +63,7 @@ def _too_large(lr: float, factor: float, gain: float, figures: dict[str, Any]) -
     return Finding(
         kind="learning-rate-high",
         severity=_severity(gain),
-        title=f"50 more updates with {factor:g} times the step size teach {gain:.0%} more of what there is to know",
+        title=f"{REPLAYED} more updates with {factor:g} times the step size teach {gain:.0%} of what there is to know",
         why=f"With steps of {lr:g} the training jumps about its goal instead of reaching it.",
         remedy=f"--lr {lr * factor:.2g} --set training.decay=linear",
         figures=figures,
@@ -82,7 +85,7 @@ def _too_small(lr: float, factor: float, gain: float, figures: dict[str, Any]) -
     return Finding(
         kind="learning-rate-low",
         severity=_severity(gain),
-        title=f"50 more updates with {factor:g} times the step size teach {gain:.0%} more of what there is to know",
+        title=f"{REPLAYED} more updates with {factor:g} times the step size teach {gain:.0%} of what there is to know",
         why=f"With steps of {lr:g} the training is still far from its goal when it ends.",
         remedy=f"--lr {lr * factor:.2g}",
         figures=figures,
@@ -93,7 +96,7 @@ def _too_short(gain: float, figures: dict[str, Any]) -> Finding:
     return Finding(
         kind="too-short",
         severity=_severity(gain),
-        title=f"50 more updates teach {gain:.0%} more of what there is to know",
+        title=f"{REPLAYED} more updates teach {gain:.0%} of what there is to know",
         why="The training ended while it still learned.",
         remedy="more --epochs; --epochs 0 chooses by the amount of text",
         figures=figures,

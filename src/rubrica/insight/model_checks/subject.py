@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from rubrica.networks.probe import Inside
 
 CLOSE = 256  # texts that are looked at closely: enough for shares within 3 points, and a second of a GRU's time
-_REPLAYED = 50  # updates: at a sound step size a tenth of an epoch, and hundreds of texts
+REPLAYED = 40  # updates: at a sound step size a tenth of an epoch, and hundreds of texts
 _SCORED = 1024  # held-out texts that a replay is judged by: the loss is known within 5 % or so
 _BASELINE = 4000  # texts that a linear model is trained on, in a second
 
@@ -97,9 +97,16 @@ class Subject:
 
     @property
     def network(self) -> NetworkFamily | None:
-        """The settings of the network among the members; None where there is none, or torch is missing."""
+        """The settings of the network among the members; None where none counts, or torch is missing."""
         model = self.model.config.model
-        return model if isinstance(model, NetworkFamily) and find_spec("torch") else None
+        return model if isinstance(model, NetworkFamily) and self.weight > 0 and find_spec("torch") else None
+
+    @property
+    def weight(self) -> float:
+        """What the first member's logits were multiplied by when the members were added; 1 where nobody knows."""
+        kept = self.model.artifact.metrics.get("weights")
+        weight = kept.get(self.model.config.model.name) if isinstance(kept, dict) else None
+        return float(weight) if isinstance(weight, int | float) and weight >= 0 else 1.0
 
     @cached_property
     def ensemble(self) -> Ensemble:
@@ -110,10 +117,7 @@ class Subject:
     def tensors(self) -> Tensors:
         """The weights as they were trained: a member's own weight is taken out of its last layer."""
         artifact = self.model.artifact
-        kept = artifact.metrics.get("weights")
-        weight = kept.get(artifact.config.model.name) if isinstance(kept, dict) else None
-        scale = weight if isinstance(weight, float) and weight > 0 else 1.0
-        layer = artifact.config.model.last_layer
+        scale, layer = self.weight or 1.0, artifact.config.model.last_layer
         return {
             name: tensor / np.float32(scale) if name in layer else tensor for name, tensor in artifact.tensors.items()
         }
@@ -168,7 +172,7 @@ class Subject:
         network = open_network(settings, self.tensors, table, self.model.task.num_classes)
         unknown, lr = int(np.searchsorted(used, vocab.unknown_id)), factor * config.training.lr
         return replay(
-            network, config, self.model.task, *splits, lr=lr, steps=_REPLAYED if factor else 0, unknown=unknown
+            network, config, self.model.task, *splits, lr=lr, steps=REPLAYED if factor else 0, unknown=unknown
         )
 
     def replay_losses(self, factor: float) -> Floats | None:
