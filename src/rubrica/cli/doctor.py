@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @data_options
 def doctor(
-    context: click.Context,
     target: str,
     data: str | None,
     vectors: str | None,
