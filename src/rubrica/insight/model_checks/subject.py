@@ -22,6 +22,7 @@ from rubrica.insight.findings import Row, shorten
 from rubrica.models.config import make_config
 from rubrica.models.ensemble import Ensemble
 from rubrica.models.family import NetworkFamily
+from rubrica.models.linear import Linear
 from rubrica.models.storage import Tensors, take_rows
 from rubrica.predict.classifier import Classifier
 from rubrica.scoring.calibration import fit_weights
@@ -201,7 +202,7 @@ def train_quietly(data: Dataset) -> Classifier:
     """A linear model of a few thousand texts, none held out."""
     from rubrica.learning.train import train_dataset  # late: most checks train nothing
 
-    config = make_config(model={"name": "linear"}, data={"validation_fraction": 0.0}, training={"storage": "float32"})
+    config = make_config(model=Linear().to_dict(), data={"validation_fraction": 0.0}, training={"storage": "float32"})
     return Classifier(train_dataset(data, None, config)[1])
 
 
