@@ -34,6 +34,17 @@ def test_the_gravest_faults_are_tried_each_repair_once():
              finding("start-values", "error"), finding("capitals-unknown"), finding("drift", "error")]  # fmt: skip
     wanted = trials._to_try(found, load_recipe("seminar-gru"))
     assert list(wanted) == ["padding-read", "start-values", "capitals-unknown"]
+    inside = [finding("padding-read", "error"), finding("padding-is-word", "error")]  # the mask mends both
+    assert list(trials._to_try(inside, load_recipe("seminar-gru"))) == ["padding-read"]
+
+
+def test_a_fault_is_put_back_into_a_model_without_the_others():
+    config = load_recipe("seminar-gru")
+    found = [finding("padding-read", "error"), finding("start-values", "error"), finding("drift")]
+    mended = config.replace(**trials._all_repairs(found, config))
+    assert (mended.model.mask_padding, mended.model.init) == (True, "torch")
+    again = mended.replace(**trials._own(trials.REPAIRS["start-values"], config))
+    assert (again.model.mask_padding, again.model.init) == (True, "uniform01")
 
 
 def test_the_cost_is_the_difference_of_the_means_with_student_s_interval(tiny_news):
@@ -58,9 +69,16 @@ def test_texts_that_judge_are_not_learned_and_test_is_left_alone(tiny_news):
 def test_a_fault_that_ruins_a_model_costs_much(tiny_news):
     config = changed(make_config(), ["model.with_linear=false", "model.hidden_size=8", "training.lr=1e-6"])
     config = changed(config, ["training.epochs=6", "training.batch_size=16", "training.adversarial=0"])
-    (found,) = trials.with_costs([finding("learning-rate-low", "error")], config, tiny_news)
+    found, *_ = trials.with_costs([finding("learning-rate-low", "error")], config, tiny_news)
     assert found.cost.points > 20 > found.cost.spread
     assert np.isfinite(found.cost.spread)
+
+
+def test_scores_that_depend_on_the_seed_are_a_fault_of_their_own():
+    assert trials._spread([90.0, 90.5, 91.0]) == []
+    (found,) = trials._spread([70.0, 80.0, 90.0])
+    assert found.kind == "seed-spread"
+    assert found.figures["standard_deviation"] == pytest.approx(10.0)
 
 
 def test_faults_that_no_setting_mends_cost_no_time(tiny_news, monkeypatch):

@@ -1,5 +1,8 @@
 """What a fault costs: trainings with the fault and without it, on a part of the training texts.
 
+Faults hide each other: a state that is stuck gains nothing from a mask. So all faults are mended, and then each is put
+back alone; its cost is what the mended model loses by it.
+
 The texts that judge are held out of train; a test split is left alone.
 """
 
@@ -48,6 +51,7 @@ REPAIRS: dict[str, Tables] = {
 _TRAIN, _JUDGED = 4000, 2000  # texts: some seconds of a network, and half a point of standard error
 _SEEDS = 3
 _FAULTS = 3  # that are tried, the gravest
+_SPREAD = 2.0  # points of standard deviation; sound trainings have half a point
 _T95 = 2.776  # of Student's t with 4 degrees of freedom: two means of three seeds
 
 
@@ -68,7 +72,9 @@ def with_costs(
         return list(findings)
     part = _part(data)
     costs: dict[str, Cost] = {}
-    with progress_bar("trials", seeds * (1 + len(wanted))) as advance:
+    before: list[float] = []
+    mended = config.replace(**_all_repairs(findings, config))
+    with progress_bar("trials", seeds * (2 + len(wanted))) as advance:
 
         def scores(settings: Config) -> list[float]:
             found = []
@@ -78,22 +84,55 @@ def with_costs(
             return found
 
         try:
-            before = scores(config)
+            before, after = scores(config), scores(mended)
             for kind, tables in wanted.items():
-                costs[kind] = _cost(before, scores(config.replace(**tables)), part, tables)
+                costs[kind] = _cost(scores(mended.replace(**_own(tables, config))), after, part, tables)
         except RubricaError as error:
             log.warning("a trial failed (%s); costs are left out from there on", error)
-    return [replace(found, cost=costs.get(found.kind)) if found.kind in costs else found for found in findings]
+    with_cost = [replace(found, cost=costs[found.kind]) if found.kind in costs else found for found in findings]
+    return [*with_cost, *_spread(before)]
+
+
+def _spread(scores: Sequence[float]) -> list[Finding]:
+    """Scores of one training that depend on the seed."""
+    if len(scores) < 2 or (spread := float(np.std(scores, ddof=1))) < _SPREAD:
+        return []
+    return [
+        Finding(
+            kind="seed-spread",
+            severity="warning",
+            title=f"the same training scores {min(scores):.1f} to {max(scores):.1f} with other seeds",
+            why="A score of one training says little then, and a change of a setting cannot be told from chance.",
+            remedy="smaller steps (--lr), more --epochs; compare means of five seeds",
+            figures={"scores": list(scores), "standard_deviation": spread},
+        )
+    ]
 
 
 def _to_try(findings: Sequence[Finding], config: Config) -> dict[str, Tables]:
-    """The settings to try by the kind of fault; of settings that change nothing, none."""
+    """The settings to try by the kind of fault; none that change nothing, or that a graver fault's contain."""
     wanted: dict[str, Tables] = {}
     for found in sorted(findings, key=lambda found: -SEVERITIES.index(found.severity)):
         tables = fitting(REPAIRS.get(found.kind, {}), config)
-        if tables and found.kind not in wanted and tables not in wanted.values() and len(wanted) < _FAULTS:
+        is_new = not any(flat(tables).items() <= flat(others).items() for others in wanted.values())
+        if tables and is_new and len(wanted) < _FAULTS:
             wanted[found.kind] = tables
     return wanted
+
+
+def _all_repairs(findings: Sequence[Finding], config: Config) -> Tables:
+    """The settings that mend all faults; where two want one setting, the graver fault's."""
+    merged: dict[str, dict[str, Any]] = {}
+    for found in reversed(findings):
+        for section, table in fitting(REPAIRS.get(found.kind, {}), config).items():
+            merged.setdefault(section, {}).update(table)
+    return merged
+
+
+def _own(tables: Tables, config: Config) -> Tables:
+    """The model's own values of some settings: the fault, put back."""
+    own = config.to_dict()
+    return {section: {key: own[section][key] for key in table} for section, table in tables.items()}
 
 
 def fitting(tables: Tables, config: Config) -> Tables:
