@@ -17,6 +17,7 @@ from rubrica.cli.answers import write_answers
 from rubrica.cli.clean import clean
 from rubrica.cli.compare import compare
 from rubrica.cli.data import data, data_options, faults_of, read_split, text_options, texts_in, vectors
+from rubrica.cli.doctor import doctor
 from rubrica.cli.explain import explain
 from rubrica.cli.export import convert, export, quantize
 from rubrica.cli.report import check_report, print_training, report_answers, report_options, report_training
@@ -111,7 +112,7 @@ def rubrica(context: click.Context, quiet: bool) -> None:
     logger.setLevel(logging.ERROR if quiet else logging.INFO)
 
 
-for _command in (data, clean, vectors, compare, explain, export, convert, quantize):
+for _command in (data, doctor, clean, vectors, compare, explain, export, convert, quantize):
     rubrica.add_command(_command)
 
 

@@ -22,7 +22,7 @@ from rubrica.errors import ConfigError
 from rubrica.kernels.learn import Lesson
 from rubrica.learning.device_split import MOST_IDS, Batch, DeviceBatch, DeviceSplit
 from rubrica.models.config import Config
-from rubrica.networks.embedding import KernelAdam, TableAdam, clip_scale, uses_kernels
+from rubrica.networks.embedding import KernelAdam, TableAdam, clip_scale, common_norm, uses_kernels
 from rubrica.networks.network import TextNetwork
 from rubrica.networks.team import add_up, local_device
 from rubrica.scoring.task import Rows, Task
@@ -36,6 +36,8 @@ class Backend(ABC):
 
     counts: float = 1.0
     """What the loss of a batch counts: less than 1 for a part of a batch that processes share."""
+    norm: Tensor
+    """The length of the last step's gradient before it was clipped; on the device."""
 
     def __init__(self, network: TextNetwork, config: Config, task: Task) -> None:
         settings = config.training
@@ -106,7 +108,8 @@ class KernelBackend(Backend):
         return scores
 
     def step(self) -> None:
-        scale = clip_scale(self.gradients(), self.settings.max_grad_norm)
+        norm = common_norm(self.gradients())
+        self.norm, scale = torch.tensor(norm), clip_scale(norm, self.settings.max_grad_norm)
         self.adam.step(scale)
         self.table.step(scale)
 
@@ -140,7 +143,8 @@ class TorchBackend(Backend):
         return [tensor.grad for tensor in moved if tensor.grad is not None]
 
     def step(self) -> None:
-        nn.utils.clip_grad_norm_([*self.parameters, *self.table.trained()], self.settings.max_grad_norm)
+        moved = [*self.parameters, *self.table.trained()]
+        self.norm = nn.utils.clip_grad_norm_(moved, self.settings.max_grad_norm)
         self.adam.step()
         self.table.step()
         self.adam.zero_grad()

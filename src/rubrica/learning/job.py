@@ -6,6 +6,7 @@ Letters: N texts, C classes.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +33,7 @@ class History:
     Args:
         losses: The loss of every update of a network, before the update.
         accuracies: The accuracy on the texts of every update, likewise.
+        norms: The length of every update's gradient before it was clipped.
         records: The lines of `metrics.jsonl`: averages over the last updates, and validation after each epoch.
         steps: The number of updates.
         train_seconds: Seconds of the updates, without validation.
@@ -40,6 +42,7 @@ class History:
 
     losses: list[float] = field(default_factory=list)
     accuracies: list[float] = field(default_factory=list)
+    norms: list[float] = field(default_factory=list)
     records: list[dict[str, int | float]] = field(default_factory=list)
     steps: int = 0
     train_seconds: float = 0.0
@@ -49,6 +52,16 @@ class History:
         """Add a line: the updates and epochs so far, and what was measured."""
         rounded = {name: round(float(value), 6) for name, value in values.items()}
         self.records.append({"step": self.steps, "epoch": epoch + 1} | rounded)
+
+    def recent(self, count: int, max_norm: float) -> dict[str, float]:
+        """Means over the last updates: loss, accuracy, the gradient's length, the share that was clipped."""
+        norms = self.norms[-count:]
+        return {
+            "loss": fmean(self.losses[-count:]),
+            "accuracy": fmean(self.accuracies[-count:]),
+            "gradient_norm": fmean(norms),
+            "clipped": fmean(norm > max_norm for norm in norms),
+        }
 
     def validated(self, title: str, epoch: int, report: Report) -> float:
         """Add the scores on held-out texts after an epoch, and log them; returns the loss."""

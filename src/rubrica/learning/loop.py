@@ -15,7 +15,6 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from statistics import fmean
 from typing import Annotated, Any
 
 import msgspec
@@ -43,6 +42,7 @@ from rubrica.scoring.report import Report
 log = logging.getLogger(__name__)
 
 WINDOW = 50  # updates that a shown or recorded training loss is averaged over
+_NUMBERS = ("losses", "accuracies", "norms")  # lists of the history, in the order in which an update gives them
 _LEAST_NORM = 1e-30  # of a gradient that is nothing
 
 
@@ -100,7 +100,7 @@ class _Run:
     def __init__(self, network: TextNetwork, backend: Backend, job: Job) -> None:
         self.network, self.backend, self.job, self.settings = network, backend, job, backend.settings
         self.place, self.best = _Place(History()), dict[str, Tensor]()
-        self.waiting: list[Tensor] = []  # loss and accuracy of updates that the device may still be computing
+        self.waiting: list[Tensor] = []  # loss, accuracy, norm of updates that the device may still be computing
         self.thaw_step = thaw_step(self.settings, job.steps_per_epoch)
         self.num_epochs = -(-job.total_steps // job.steps_per_epoch)
         self.started = time.perf_counter()
@@ -138,13 +138,14 @@ class _Run:
                 step = self.history.steps + len(self.waiting)
                 self.backend.table.table.requires_grad_(step >= self.thaw_step)
                 self.backend.set_lr(lr_at((step + 0.5) / total, self.settings))
-                self.waiting.append(update(self.backend, seen, batch))
+                scores = update(self.backend, seen, batch)
+                self.waiting.append(torch.cat([scores, self.backend.norm.to(scores)[None]]))
                 place.batches += 1
                 if (step + 1) % WINDOW == 0 or step == 0:
                     self.collect()
-                    loss, accuracy = fmean(self.history.losses[-WINDOW:]), fmean(self.history.accuracies[-WINDOW:])
-                    self.history.record(epoch, loss=loss, accuracy=accuracy)
-                    note = f"loss {loss:.4f} accuracy {accuracy:.4f}"
+                    found = self.history.recent(WINDOW, self.settings.max_grad_norm)
+                    self.history.record(epoch, **found)
+                    note = f"loss {found['loss']:.4f} accuracy {found['accuracy']:.4f}"
                     job.stage.offer(self.state)
                 advance(note)
                 if job.deadline.passed:
@@ -170,7 +171,7 @@ class _Run:
         """All that a training needs to go on from here."""
         history = History(records=self.history.records, steps=self.history.steps)
         history.train_seconds = time.perf_counter() - self.started
-        numbers = {"losses": self.history.losses, "accuracies": self.history.accuracies}
+        numbers = {name: getattr(self.history, name) for name in _NUMBERS}
         place = msgspec.structs.replace(self.place, history=history)
         arrays = {name: np.array(values, np.float64) for name, values in numbers.items()}
         return State(place, arrays | {name: as_array(tensor) for name, tensor in self._tensors().items()})
@@ -188,24 +189,24 @@ class _Run:
         if place.best_loss is not None:
             self.best = copy.deepcopy(self.network.state_dict())
         tensors = self._tensors()
-        losses, accuracies = np.empty((2, self.history.steps))
+        numbers = dict(zip(_NUMBERS, np.empty((len(_NUMBERS), self.history.steps)), strict=True))
         arrays = {name: as_array(tensor) for name, tensor in tensors.items()}
-        saved.fill(arrays | {"losses": losses, "accuracies": accuracies})
+        saved.fill(arrays | numbers)
         for name, tensor in tensors.items():
             tensor.copy_(torch.from_numpy(arrays[name]))
         try:
             set_random_states(self.backend.device, tensors)
         except RuntimeError as error:
             raise saved.broken(f"random state: {error}") from None
-        self.history.losses, self.history.accuracies = losses.tolist(), accuracies.tolist()
+        for name, values in numbers.items():
+            setattr(self.history, name, values.tolist())
         self.started -= self.history.train_seconds
 
     def collect(self) -> None:
         """Wait for the updates under way and take their losses into the history."""
         if self.waiting:
-            losses, accuracies = torch.stack(self.waiting).cpu().double().unbind(1)
-            self.history.losses.extend(losses.tolist())
-            self.history.accuracies.extend(accuracies.tolist())
+            for name, values in zip(_NUMBERS, torch.stack(self.waiting).cpu().double().unbind(1), strict=True):
+                getattr(self.history, name).extend(values.tolist())
             self.history.steps = len(self.history.losses)
             self.waiting.clear()
 

@@ -16,6 +16,7 @@ from rubrica.learning.loop import fit
 from rubrica.learning.seeds import seeded
 from rubrica.models.family import NetworkFamily
 from rubrica.networks.networks import build_network
+from rubrica.scoring.task import Rows
 
 
 def train_network(job: Job) -> Trained:
@@ -47,7 +48,14 @@ def initial_table(job: Job) -> Float[Tensor, "V E"]:
     if job.start is not None:
         return torch.from_numpy(pretrained_rows(job.start, corpus.rows))
     assert isinstance(model, NetworkFamily)
-    # The whole table is drawn, then the rows in use are taken: these are the very numbers that the seminar's
-    # nn.Embedding(W, E) starts from, and every later draw is the same too.
-    table = torch.empty(corpus.table_size, model.embedding_dim).normal_(std=model.embedding_std)
-    return table[torch.from_numpy(corpus.rows)]
+    return drawn_rows(model, corpus.rows, corpus.table_size)
+
+
+def drawn_rows(model: NetworkFamily, rows: Rows, table_size: int) -> Float[Tensor, "V E"]:
+    """The rows in use of a table that starts at random.
+
+    The whole table is drawn, then the rows in use are taken: these are the very numbers that the seminar's
+    nn.Embedding(W, E) starts from, and every later draw is the same too.
+    """
+    table = torch.empty(table_size, model.embedding_dim).normal_(std=model.embedding_std)
+    return table[torch.from_numpy(rows)]

@@ -183,7 +183,11 @@ class KernelAdam:
 _FIRST_ROW = np.zeros(1, np.int64)
 
 
-def clip_scale(gradients: Sequence[Tensor], max_norm: float) -> float:
-    """What to multiply gradients on the CPU with, so that their common L2 norm is at most `max_norm`, as torch does."""
-    norm = math.sqrt(sum(square_sum(gradient.contiguous().numpy()) for gradient in gradients))
+def common_norm(gradients: Sequence[Tensor]) -> float:
+    """The L2 norm of all gradients together, on the CPU."""
+    return math.sqrt(sum(square_sum(gradient.contiguous().numpy()) for gradient in gradients))
+
+
+def clip_scale(norm: float, max_norm: float) -> float:
+    """What to multiply gradients of this L2 norm with, so that it is at most `max_norm`, as torch does."""
     return min(1.0, max_norm / (norm + 1e-6))
