@@ -91,6 +91,16 @@ def test_the_surest_mistakes_come_first():
     assert [example.sureness for example in found] == pytest.approx(probabilities[expected])
 
 
+def test_behind_a_mistake_stand_its_surest_texts():
+    model, examples = one_label()
+    probabilities, answers = model.predict_proba(examples.texts).max(axis=1), model.predict(examples.texts)
+    for group in found_in(model, examples).groups:
+        pair = model.labels[group.truth], model.labels[group.answer]
+        rows = [row for row, sides in enumerate(zip(examples.labels, answers, strict=True)) if sides == pair]
+        expected = sorted(probabilities[rows], reverse=True)[:BEHIND]
+        assert [example.sureness for example in group.examples] == pytest.approx(expected)
+
+
 def test_added_and_missed_labels_are_told_apart():
     model, examples = many_labels()
     found = found_in(model, examples)
