@@ -43,7 +43,9 @@ def clean(
     as_json: bool,
     **columns: Any,
 ) -> None:
-    """Find the labels of DATA that are probably wrong, write them down to be reviewed, and drop them.
+    """Find the rows of DATA that harm, write them down to be reviewed, and drop them.
+
+    They are rows whose label is probably wrong, texts that train has twice, and texts of train that another split has.
 
     The review is a CSV file. Write keep, drop or the right label into its column `decision`, and pass it to --apply:
     the cleaned data has these decisions, and everything else stays as it is. Without --apply, --out leaves out what is
@@ -53,6 +55,7 @@ def clean(
     from rubrica.data.dataset import read_dataset
     from rubrica.data.layout import Layout
     from rubrica.data.rewrite import check_rewritable, rewrite_data
+    from rubrica.insight.cleaning.repeated import find_repeated, one_each
     from rubrica.insight.cleaning.review import SURE, check_new, read_review, sure_edits, write_review
     from rubrica.insight.cleaning.wrong_labels import find_wrong_labels
 
@@ -73,7 +76,8 @@ def clean(
     if reviewed:
         edits = read_review(reviewed, dataset)
     else:
-        suspects = find_wrong_labels(dataset, split=split, seed=seed)
+        repeated = find_repeated(dataset) if split in (None, "train") and "train" in dataset.splits else []
+        suspects = one_each(repeated, find_wrong_labels(dataset, split=split, seed=seed))
         edits = sure_edits(suspects)
         expected = sum(suspect.probability for suspect in suspects)
         found |= {"suspects": [suspect._asdict() for suspect in suspects], "expected": round(expected, 1)}
@@ -108,7 +112,8 @@ def _print_suspects(name: str, suspects: "Sequence[Suspect]", expected: float) -
     click.echo(f"{name}: rows that are suspected: {len(suspects):,}, about {expected:,.0f} of them rightly")
     for found in suspects[:_SHOWN]:
         label, suggested = ("|".join(as_list(each or "drop")) for each in (found.label, found.suggested))
-        click.echo(f"{found.probability:.2f}  {found.split} {found.row}  {label} -> {suggested}")
+        why = "" if found.why == "label" else f" ({found.why})"
+        click.echo(f"{found.probability:.2f}  {found.split} {found.row}  {label} -> {suggested}{why}")
         click.echo(f"      {shorten(found.text, 90)}")
     if len(suspects) > _SHOWN:
         click.echo(f"... and {len(suspects) - _SHOWN:,} more")

@@ -3,11 +3,13 @@
 import json
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rubrica.cli.data import data_options
+from rubrica.cli.report import check_report, report_findings, report_options
 from rubrica.errors import RubricaError
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     help="Exit with 1 if something as grave was found.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@report_options
 @data_options
 def doctor(
     target: str,
@@ -38,6 +41,8 @@ def doctor(
     slice_column: tuple[str, ...],
     fail_on: Any,
     as_json: bool,
+    page: Path | None,
+    language: str,
     **columns: Any,
 ) -> None:
     """Say what is wrong with TARGET, what it costs, and what to do.
@@ -50,6 +55,7 @@ def doctor(
     from rubrica.insight.findings import at_least
     from rubrica.vectors.stored import load_vectors
 
+    page = check_report(page)
     loaded = load_vectors(vectors) if vectors else None
     model = _open(target)
     if model is None:
@@ -62,6 +68,7 @@ def doctor(
         click.echo(json.dumps(found, ensure_ascii=False, allow_nan=False))
     else:
         print_findings(target, findings)
+    report_findings(findings, target, page, language)
     if fail_on and at_least(findings, fail_on):
         sys.exit(1)
 
@@ -88,15 +95,10 @@ def _examine_data(
     """The findings about data to train on."""
     if data is not None:
         raise click.UsageError(f"{target} is no model, so there is nothing to examine with {data}; give one of the two")
-    try:
-        from rubrica.insight.data_doctor import examine_data  # type: ignore[import-not-found]
-    except ImportError:
-        raise RubricaError(f"{target} is no model folder and no fastText file; give one") from None
-    from rubrica.config.groups import DataSettings
     from rubrica.data.dataset import read_dataset
+    from rubrica.insight.data_doctor import examine_data
 
-    found: list[Finding] = examine_data(read_dataset(target, **columns), vectors, DataSettings(), trials=trials)
-    return found
+    return examine_data(read_dataset(target, **columns), vectors, trials=trials)
 
 
 def _examine_model(

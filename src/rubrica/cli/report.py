@@ -9,6 +9,7 @@ import click
 if TYPE_CHECKING:
     from rubrica.artifact.folder import Artifact
     from rubrica.data.dataset import Dataset, Examples
+    from rubrica.insight.findings import Finding
     from rubrica.insight.pages.page import Page
     from rubrica.predict.classifier import Classifier
 
@@ -18,7 +19,7 @@ def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
     language = click.option("--language", type=click.Choice(["en", "ru"]), default="en", help="Language of the report.")
     file = click.option(
         "--report", "page", type=click.Path(path_type=Path), metavar="FILE.html",
-        help="Write a page with scores, mistakes and curves; its plots go into a folder beside it, too.",
+        help="Write a page with all that was found; its plots go into a folder beside it, too.",
     )  # fmt: skip
     return file(language(command))
 
@@ -73,6 +74,15 @@ def report_answers(
     measured = measure(model, examples, abstain_below=abstain_below, name=name)
     _write(report(model, examples, measured=measured, data=name, **about), page)
     return measured.scores
+
+
+def report_findings(findings: "list[Finding]", target: str, page: Path | None, language: str) -> None:
+    """Write the page of what the doctor found."""
+    if page is None:
+        return
+    from rubrica.insight.pages.page import findings_page
+
+    _write(findings_page(findings, data=target, language=language), page)
 
 
 def _write(made: "Page", page: Path) -> None:

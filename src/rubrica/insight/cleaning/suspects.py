@@ -15,7 +15,8 @@ class Suspect(NamedTuple):
         label: What stands there.
         suggested: The label that it rather has; None where the row should go.
         probability: How likely the suspicion is right. Among rows of 0.8, 80 of 100 are.
-        why: What it is suspected of, a word: "label" for a wrong label.
+        why: What it is suspected of: "label", which is wrong; "duplicate", a text that train has before; or "leak", a
+            text that another split has.
     """
 
     split: str
