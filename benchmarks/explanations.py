@@ -11,6 +11,7 @@ the texts are in.
     python benchmarks/explanations.py ../shared/data/ag_news ../shared/data/lenta_headlines_ru
 """
 
+import json
 import sys
 import tempfile
 import time
@@ -19,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 import rubrica
-from results import write_result
+from results import save_result
 from rubrica import fasttext
 from rubrica.data.dataset import read_dataset
 from rubrica.insight.explanations.explain import explain_text
@@ -27,6 +28,7 @@ from rubrica.insight.explanations.reading import Reader
 
 SEEDS = (0, 1, 2, 3, 4)
 TEXTS = 100  # of the test split, drawn for each seed
+GRADIENTS = 20  # of them, where gradients take some 0.2 s a text
 DRAWS = 5
 SHARE = 0.2
 LEAST = 5  # tokens of a text
@@ -53,7 +55,7 @@ def train_fasttext(dataset, folder):
 
 
 def falls(reader, text, method, draw):
-    """How far the score falls without the strongest tokens, and without tokens drawn at random; None of a short text."""
+    """How far the score falls without the strongest tokens, and without drawn ones; None of a short text."""
     reading = reader.read(text)
     read = reading.limit
     if read < LEAST:
@@ -105,7 +107,8 @@ def main():
             for name, model in models_of(dataset, Path(folder)):
                 for method in METHODS.get(name, (None,)):
                     for seed in SEEDS:
-                        texts = test[order[TEXTS * seed : TEXTS * (seed + 1)]].tolist()
+                        count = GRADIENTS if method == "gradients" else TEXTS
+                        texts = test[order[count * seed : count * (seed + 1)]].tolist()
                         runs.setdefault((name, method or "by default"), []).append(measure(model, texts, method, seed))
                     print(
                         Path(data).name, name, method, runs[name, method or "by default"], file=sys.stderr, flush=True
@@ -117,7 +120,8 @@ def main():
             for key in ("further", "fall", "fall_at_random", "ms"):
                 row[f"{key}_mean"] = float(np.mean([run[key] for run in found]))
             rows.append(row)
-    write_result("explanations", {"deleted": SHARE, "draws": DRAWS, "least_tokens": LEAST, "rows": rows})
+        save_result("explanations", {"deleted": SHARE, "draws": DRAWS, "least_tokens": LEAST, "rows": rows})
+    print(json.dumps(rows))
 
 
 if __name__ == "__main__":

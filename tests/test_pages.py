@@ -1,4 +1,4 @@
-"""Every example of two pages is run: its files are written, its commands print what it shows, its Python runs."""
+"""Every example of three pages is run: its files are written, its commands print what it shows, its Python runs."""
 
 import re
 import subprocess
@@ -12,6 +12,7 @@ from ragged import needs_native
 DOCS = Path(__file__).parents[1] / "docs"
 DATA = ["data.md", "data.ru.md"]
 FASTTEXT = ["from-fasttext.md", "from-fasttext.ru.md"]
+EXPLAIN = ["explain.md", "explain.ru.md"]
 BIN = Path(sys.executable).parent
 _BLOCK = re.compile(r"(?:^`([^`\n]+)`:\n\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -28,7 +29,7 @@ def commands(block):
         yield command, shown
 
 
-@pytest.mark.parametrize("page", DATA + [pytest.param(page, marks=needs_native) for page in FASTTEXT])
+@pytest.mark.parametrize("page", DATA + EXPLAIN + [pytest.param(page, marks=needs_native) for page in FASTTEXT])
 def test_every_example_does_what_the_page_shows(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names, ran = {}, 0
@@ -46,10 +47,10 @@ def test_every_example_does_what_the_page_shows(page, tmp_path, monkeypatch):
                 )  # fmt: skip
                 assert done.stdout == shown, command
                 ran += 1
-    assert ran > 8
+    assert ran > 7
 
 
-@pytest.mark.parametrize("pages", [DATA, FASTTEXT], ids=["data", "fasttext"])
+@pytest.mark.parametrize("pages", [DATA, FASTTEXT, EXPLAIN], ids=["data", "fasttext", "explain"])
 def test_the_twin_has_the_same_examples(pages):
     english, russian = (
         [(name, language, re.sub(r"#.*", "", content)) for name, language, content in blocks(page)] for page in pages
