@@ -211,20 +211,27 @@ def test_every_model_is_explained_by_leaving_out(name):
 @pytest.mark.parametrize("lists", [False, True])
 @pytest.mark.parametrize("linear", [{}, {"keep_case": True}, {"lowercase": False}], ids=str)
 def test_the_members_of_a_model_add_up(lists, linear):
-    artifact = make_both(lists=lists, **linear)
-    model = Classifier(artifact)
-    for text in TEXTS:
-        logits = model.logits([text])[0].astype(float)
-        for method in (None, "leave-one-out", "gradients"):
-            found = explain(model, text, labels=model.labels, method=method)
-            for reason, logit in zip(found.reasons, logits, strict=True):
+    model = Classifier(make_both(lists=lists, **linear))
+    for method in (None, "leave-one-out"):
+        for text in TEXTS:
+            reasons = explain(model, text, labels=model.labels, method=method).reasons
+            for reason, logit in zip(reasons, model.logits([text])[0].astype(float), strict=True):
                 assert reason.score == pytest.approx(logit, abs=1e-5)
                 assert total(reason) == pytest.approx(reason.score, abs=1e-9)
-                if method == "gradients":
-                    (network, _), place = parts_of(artifact, text), [model.labels.index(reason.label)]
-                    of_network = integrated_gradients(network, place)
-                    assert abs(reason.rest) <= 0.01 * abs(of_network.score - of_network.base)[0] + 2e-5
-    assert found.methods == {"gru": "gradients", "linear": "exact"}
+
+
+@pytest.mark.parametrize("lists", [False, True])
+def test_gradients_of_a_network_and_exact_shares_beside_it_add_up(lists):
+    model = Classifier(make_both(lists=lists))
+    for text in ("a b c", "", "e\u0301 A 😀 b"):
+        found = explain(model, text, labels=model.labels, method="gradients")
+        assert found.methods == {"gru": "gradients", "linear": "exact"}
+        network = integrated_gradients(parts_of(model.artifact, text)[0], range(len(model.labels)))
+        allowed = 0.01 * abs(network.score - network.base) + 2e-5
+        for reason, logit, most in zip(found.reasons, model.logits([text])[0].astype(float), allowed, strict=True):
+            assert reason.score == pytest.approx(logit, abs=1e-5)
+            assert total(reason) == pytest.approx(reason.score, abs=1e-9)
+            assert abs(reason.rest) <= most
 
 
 def test_the_linear_members_tokens_are_counted_among_the_networks():
@@ -290,6 +297,13 @@ def test_what_cannot_be_explained_is_said():
         explain(gru, ["a"])
     assert explain(tree, TEXT).methods == {"fasttext": "leave-one-out"}
     assert rubrica.explain is explain
+
+
+def test_a_file_of_infinite_weights_is_an_error():
+    artifact = make_fasttext()
+    artifact.tensors["output.weight"][1] = np.inf
+    with pytest.raises(RubricaError, match="not finite"):
+        explain(Classifier(artifact), "a b", labels=["1"])
 
 
 def test_beliefs_without_tokens_are_the_answer_to_nothing():
