@@ -5,7 +5,8 @@ Integrated gradients need no more of a network (`insight/explanations/gradients.
 Letters: S points of the way, T tokens, E numbers in a word vector, C classes, K classes whose rise is asked for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -42,21 +43,22 @@ class Way:
 
     def logits(self, points: Numbers) -> NDArray[Any]:
         """The logits at points from 0 (no vectors) to 1 (the text), (S, C)."""
-        with torch.no_grad():
+        with torch.no_grad(), _one_thread():
             return np.concatenate([self._read(self._grown(some)).numpy() for some in self._stretches(points)])
 
     def slopes(self, points: Numbers, classes: Sequence[int]) -> NDArray[Any]:
         """How fast the logits of some classes rise with each token's vector, (S, T, K): gradient times vector."""
-        found = []
-        for some in self._stretches(points):
-            grown = self._grown(some).requires_grad_()
-            logits = self._read(grown)
-            rises = [
-                torch.autograd.grad(logits[:, k].sum(), grown, retain_graph=True)[0].mul(self.vectors).sum(2)
-                for k in classes
-            ]
-            found.append(torch.stack(rises, 2).numpy())
-        return np.concatenate(found)
+        with _one_thread():
+            return np.concatenate([self._slopes(some, classes) for some in self._stretches(points)])
+
+    def _slopes(self, points: Numbers, classes: Sequence[int]) -> NDArray[Any]:
+        grown = self._grown(points).requires_grad_()
+        logits = self._read(grown)
+        rises = [
+            torch.autograd.grad(logits[:, k].sum(), grown, retain_graph=True)[0].mul(self.vectors).sum(2)
+            for k in classes
+        ]
+        return torch.stack(rises, 2).numpy()
 
     def _stretches(self, points: Numbers) -> list[Numbers]:
         most = max(1, _TOKENS // max(1, len(self.vectors)))
@@ -71,3 +73,14 @@ class Way:
         index = torch.arange(rows * steps).view(rows, steps)
         network = self.network
         return network.head(network.features(grown.flatten(0, 1), index, lengths))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread of torch: the steps are so small that two threads mostly wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -21,7 +21,7 @@ import numpy as np
 from rubrica.errors import RubricaError, nearest
 from rubrica.insight.explanations.beliefs import beliefs as find_beliefs
 from rubrica.insight.explanations.deletion import leave_one_out
-from rubrica.insight.explanations.exact import Numbers, Sum, exact_sum
+from rubrica.insight.explanations.exact import Sum, exact_sum
 from rubrica.insight.explanations.gradients import integrated_gradients
 from rubrica.insight.explanations.nearest import Near, nearest_texts, training_texts
 from rubrica.insight.explanations.places import Token
@@ -52,7 +52,7 @@ class Reason(NamedTuple):
     score: float
     probability: float
     base: float
-    shares: Numbers
+    shares: Floats
     rest: float
 
 
