@@ -33,7 +33,7 @@ class Way:
     """
 
     def __init__(self, settings: NetworkFamily, tensors: Tensors, vectors: Numbers) -> None:
-        self.vectors, self.masked = torch.from_numpy(vectors), settings.masks_padding
+        self.vectors = torch.from_numpy(vectors)
         start = torch.zeros(1, vectors.shape[1], dtype=torch.float64)  # in place of the table, which is not used
         self.network = build_network(settings, start, len(tensors["head.bias"]))
         own = self.network.state_dict().keys() & tensors.keys() - {"embedding.weight"}
@@ -69,7 +69,7 @@ class Way:
 
     def _read(self, grown: Float[Tensor, "S T E"]) -> Float[Tensor, "S C"]:
         rows, steps = grown.shape[:2]
-        lengths = torch.full((rows,), steps) if self.masked else None
+        lengths = torch.full((rows,), steps)  # no text is padded, so it does not matter who reads padding
         index = torch.arange(rows * steps).view(rows, steps)
         network = self.network
         return network.head(network.features(grown.flatten(0, 1), index, lengths))
