@@ -14,7 +14,6 @@ the texts are in.
 import json
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -74,9 +73,8 @@ def falls(reader, text, method, draw):
 
 
 def measure(model, texts, method, seed):
-    """The share of texts whose score falls further, the mean falls, and the milliseconds of a text."""
+    """The share of texts whose score falls further, and the mean falls."""
     draw, reader = np.random.default_rng(seed), Reader(model.artifact)
-    started = time.perf_counter()
     pairs = [pair for text in texts if (pair := falls(reader, text, method, draw)) is not None]
     top, random = np.array(pairs).T
     return {
@@ -84,7 +82,6 @@ def measure(model, texts, method, seed):
         "further": float((top > random).mean()),
         "fall": float(top.mean()),
         "fall_at_random": float(random.mean()),
-        "ms": 1000 * (time.perf_counter() - started) / len(pairs),
     }
 
 
@@ -117,7 +114,7 @@ def main():
             row = {"data": Path(data).name, "model": name, "method": method, "seeds": len(found)}
             row["texts"] = sum(run["texts"] for run in found)
             row["further"] = [run["further"] for run in found]
-            for key in ("further", "fall", "fall_at_random", "ms"):
+            for key in ("further", "fall", "fall_at_random"):
                 row[f"{key}_mean"] = float(np.mean([run[key] for run in found]))
             rows.append(row)
         save_result("explanations", {"deleted": SHARE, "draws": DRAWS, "least_tokens": LEAST, "rows": rows})
