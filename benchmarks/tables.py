@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = (
     "README.md", "README.ru.md", "docs/accuracy.md", "docs/artifact.md", "docs/ladder.md", "docs/ladder.ru.md",
     "docs/guide.md", "docs/guide.ru.md", "docs/seminar.md", "docs/seminar.ru.md",
-    "docs/scaling.md", "docs/scaling.ru.md",
+    "docs/scaling.md", "docs/scaling.ru.md", "docs/explain.md", "docs/explain.ru.md",
 )  # fmt: skip
 
 
@@ -278,11 +278,21 @@ def ray_scoring():
     return lines
 
 
+def explanations():
+    """On how many texts the score falls further without the strongest tokens, and how far it falls."""
+    lines = ["| | | texts | further, % | fall | at random |", "|---|---|--:|--:|--:|--:|"]
+    for row in load("explanations")["rows"]:
+        figures = f"{100 * row['further_mean']:.1f} | {row['fall_mean']:.2f} | {row['fall_at_random_mean']:.2f}"
+        lines.append(f"| {DATA[row['data']]}: {row['model']} | {row['method']} | {row['texts']:,} | {figures} |")
+    return lines
+
+
 TABLES = {
     "accuracy": accuracy,
     "accuracy_over_time": accuracy_over_time,
     "artifact_size": artifact_size,
     "calibration": calibration,
+    "explanations": explanations,
     "first_screen": first_screen,
     "growth": growth,
     "ladder": ladder,

@@ -13,6 +13,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 DATA = ["data.md", "data.ru.md"]
 FASTTEXT = ["from-fasttext.md", "from-fasttext.ru.md"]
 CLEAN = ["clean.md", "clean.ru.md"]
+EXPLAIN = ["explain.md", "explain.ru.md"]
 BIN = Path(sys.executable).parent
 _BLOCK = re.compile(r"(?:^`([^`\n]+)`:\n\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -29,7 +30,7 @@ def commands(block):
         yield command, shown
 
 
-@pytest.mark.parametrize("page", DATA + [pytest.param(page, marks=needs_native) for page in FASTTEXT + CLEAN])
+@pytest.mark.parametrize("page", DATA + EXPLAIN + [pytest.param(page, marks=needs_native) for page in FASTTEXT + CLEAN])
 def test_every_example_does_what_the_page_shows(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names, ran = {}, 0
@@ -50,7 +51,7 @@ def test_every_example_does_what_the_page_shows(page, tmp_path, monkeypatch):
     assert ran > 5
 
 
-@pytest.mark.parametrize("pages", [DATA, FASTTEXT, CLEAN], ids=["data", "fasttext", "clean"])
+@pytest.mark.parametrize("pages", [DATA, FASTTEXT, CLEAN, EXPLAIN], ids=["data", "fasttext", "clean", "explain"])
 def test_the_twin_has_the_same_examples(pages):
     english, russian = (
         [(name, language, re.sub(r"#.*", "", content)) for name, language, content in blocks(page)] for page in pages

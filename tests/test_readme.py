@@ -112,7 +112,10 @@ PAGES = [
     *((name, 4) for name in READMES),
     *((name, 1) for name in GUIDES),
     ("docs/accuracy.md", 3),
-    *((f"docs/{name}.md", 1) for name in ("artifact", "ladder", "ladder.ru", "seminar", "seminar.ru")),
+    *(
+        (f"docs/{name}.md", 1)
+        for name in ("artifact", "explain", "explain.ru", "ladder", "ladder.ru", "seminar", "seminar.ru")
+    ),
     *((f"docs/{name}.md", 2) for name in ("scaling", "scaling.ru")),
 ]
 

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from rubrica.insight.explanations.show import limits, marks, strongest
+from rubrica.insight.findings import shorten
 
 if TYPE_CHECKING:
     from rubrica.insight.explanations.explain import Explanation, Reason
@@ -30,8 +31,8 @@ def print_explanation(found: "Explanation") -> None:
     if found.beliefs is not None:
         console.print(_beliefs(found))
     for near in found.nearest:
-        labels = ", ".join(near.labels)
-        console.print(Text(f"  {near.similarity:.3f}  {labels}: {printable(near.text)} ({near.split}, row {near.row})"))
+        labels, text = ", ".join(near.labels), shorten(printable(near.text))
+        console.print(Text(f"  {near.similarity:.3f}  {labels}: {text} ({near.split}, row {near.row})"))
     console.print()
 
 
@@ -69,13 +70,12 @@ def _text(found: "Explanation", reason: "Reason", *, plain: bool) -> Any:
 
 
 def _beliefs(found: "Explanation") -> Any:
-    from rich import box
     from rich.table import Table
     from rich.text import Text
 
     assert found.beliefs is not None
     classes = found.believed[:_COLUMNS]
-    table = Table(box=box.SIMPLE_HEAD)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for i, name in enumerate(["after", *(found.labels[i] for i in classes)]):
         table.add_column(Text(printable(name)), justify="right" if i else "left")
     for i, row in enumerate(found.beliefs[: found.limit + 1]):

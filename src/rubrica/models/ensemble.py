@@ -61,7 +61,7 @@ class Ensemble:
             RubricaError: If that member has no features.
         """
         model = self._config.model
-        tokens = vocab.encode(texts, self._config.data.max_length) if model.reads_words else None
+        tokens = self.read(texts, vocab) if model.reads_words else None
         return model.features(self._tensors, Inputs(tokens, texts, self._config.training.batch_size))
 
     def answer(self, texts: Sequence[str], vocab: Vocab) -> Floats:

@@ -5,7 +5,8 @@ Integrated gradients need no more of a network (`insight/explanations/gradients.
 Letters: S points of the way, T tokens, E numbers in a word vector, C classes, K classes whose rise is asked for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ class Way:
     """
 
     def __init__(self, settings: NetworkFamily, tensors: Tensors, vectors: Numbers) -> None:
-        self.vectors, self.masked = torch.from_numpy(vectors), settings.masks_padding
+        self.vectors = torch.from_numpy(vectors)
         start = torch.zeros(1, vectors.shape[1], dtype=torch.float64)  # in place of the table, which is not used
         self.network = build_network(settings, start, len(tensors["head.bias"]))
         own = self.network.state_dict().keys() & tensors.keys() - {"embedding.weight"}
@@ -42,21 +43,22 @@ class Way:
 
     def logits(self, points: Numbers) -> NDArray[Any]:
         """The logits at points from 0 (no vectors) to 1 (the text), (S, C)."""
-        with torch.no_grad():
+        with torch.no_grad(), _one_thread():
             return np.concatenate([self._read(self._grown(some)).numpy() for some in self._stretches(points)])
 
     def slopes(self, points: Numbers, classes: Sequence[int]) -> NDArray[Any]:
         """How fast the logits of some classes rise with each token's vector, (S, T, K): gradient times vector."""
-        found = []
-        for some in self._stretches(points):
-            grown = self._grown(some).requires_grad_()
-            logits = self._read(grown)
-            rises = [
-                torch.autograd.grad(logits[:, k].sum(), grown, retain_graph=True)[0].mul(self.vectors).sum(2)
-                for k in classes
-            ]
-            found.append(torch.stack(rises, 2).numpy())
-        return np.concatenate(found)
+        with _one_thread():
+            return np.concatenate([self._slopes(some, classes) for some in self._stretches(points)])
+
+    def _slopes(self, points: Numbers, classes: Sequence[int]) -> NDArray[Any]:
+        grown = self._grown(points).requires_grad_()
+        logits = self._read(grown)
+        rises = [
+            torch.autograd.grad(logits[:, k].sum(), grown, retain_graph=True)[0].mul(self.vectors).sum(2)
+            for k in classes
+        ]
+        return torch.stack(rises, 2).numpy()
 
     def _stretches(self, points: Numbers) -> list[Numbers]:
         most = max(1, _TOKENS // max(1, len(self.vectors)))
@@ -67,7 +69,18 @@ class Way:
 
     def _read(self, grown: Float[Tensor, "S T E"]) -> Float[Tensor, "S C"]:
         rows, steps = grown.shape[:2]
-        lengths = torch.full((rows,), steps) if self.masked else None
+        lengths = torch.full((rows,), steps)  # no text is padded, so it does not matter who reads padding
         index = torch.arange(rows * steps).view(rows, steps)
         network = self.network
         return network.head(network.features(grown.flatten(0, 1), index, lengths))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread of torch: the steps are so small that two threads mostly wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -280,12 +280,19 @@ def _blocks(text: str, ngrams: Ngrams) -> list[_Block]:
 
 
 def weigh_block(
-    keys: NDArray[np.uint32], counts: NDArray[np.int64], index: Index, idf: NDArray[np.floating[Any]]
+    keys: NDArray[np.uint32],
+    counts: NDArray[np.int64],
+    known_keys: NDArray[np.uint32],
+    idf: NDArray[np.floating[Any]],
+    numbers: NDArray[np.int32] | None = None,
 ) -> tuple[NDArray[np.bool_], NDArray[np.integer[Any]], NDArray[np.floating[Any]]]:
-    """Which of the different keys of a block are features; of these, their numbers and their TF-IDF."""
-    places = np.searchsorted(index.keys, keys)
-    known = np.searchsorted(index.keys, keys, "right") > places
-    found = places[known] if index.numbers is None else index.numbers[places[known]]
+    """Which of the different keys of a block are features; of these, their numbers and their TF-IDF.
+
+    The features are `known_keys` and `numbers` of an `Index`.
+    """
+    places = np.searchsorted(known_keys, keys)
+    known = np.searchsorted(known_keys, keys, "right") > places
+    found = places[known] if numbers is None else numbers[places[known]]
     values = idf[found] * (1 + np.log(counts[known])).astype(idf.dtype)
     norm = np.sqrt(np.sum(np.square(values, dtype=np.float64)))
     return known, found, values / idf.dtype.type(norm) if norm > 0 else values
@@ -298,7 +305,7 @@ def _weigh_blocks(
     for blocks in texts:
         parts = []
         for keys, counts in blocks:
-            parts.append(weigh_block(keys, counts, index, idf)[1:])
+            parts.append(weigh_block(keys, counts, index.keys, idf, index.numbers)[1:])
         rows.append([np.concatenate(arrays) for arrays in zip(*parts, strict=True)])
     sizes = np.array([len(found) for found, _ in rows], np.int64)
     into = into or _room(sizes, idf.dtype)

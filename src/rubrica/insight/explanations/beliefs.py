@@ -11,10 +11,14 @@ import numpy as np
 from rubrica.insight.explanations.reading import Reading
 from rubrica.scoring.task import Floats, Task
 
+_ROWS = 1 << 12  # beginnings of a text that are in memory together
+
 
 def beliefs(reading: Reading, task: Task) -> Floats:
     """The probability of each class after the first t tokens, (T + 1, C); the first row is of the empty text."""
     num_tokens, read = len(reading.tokens), reading.limit
-    kept = np.arange(num_tokens) < np.arange(read + 1)[:, None]
-    found = task.probabilities(reading.logits(kept))
-    return np.concatenate([found, np.repeat(found[-1:], num_tokens - read, axis=0)])
+    found = []
+    for first in range(0, read + 1, _ROWS):
+        lengths = np.arange(first, min(first + _ROWS, read + 1))
+        found.append(task.probabilities(reading.logits(np.arange(num_tokens) < lengths[:, None])))
+    return np.concatenate([*found, np.repeat(found[-1][-1:], num_tokens - read, axis=0)])

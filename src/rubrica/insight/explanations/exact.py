@@ -28,7 +28,7 @@ from rubrica.models.family import Family
 from rubrica.models.fasttext import FastText
 from rubrica.models.linear import Linear
 from rubrica.models.storage import take_rows
-from rubrica.text.ngrams import find_runs, index_keys, weigh_block
+from rubrica.text.ngrams import find_runs, weigh_block
 
 Numbers = NDArray[np.float64]
 
@@ -59,12 +59,12 @@ def _sum_of_linear(settings: Linear, part: Part, classes: Sequence[int]) -> Sum:
     signs = np.ones(len(classes))
     if len(tensors["linear.bias"]) == 1:  # the machine of the second class
         signs, machines = np.where(machines == 1, 1.0, -1.0), np.zeros_like(machines)
-    index, idf = index_keys(tensors["linear.keys"]), tensors["linear.idf"]
+    known_keys, idf = tensors["linear.keys"], tensors["linear.idf"]
 
     def added(runs: Sequence[NDArray[np.uint32]]) -> Iterator[Numbers]:
         """What each occurrence of the runs of a block adds, for each length of a run."""
         keys, places, counts = np.unique(np.concatenate(runs), return_inverse=True, return_counts=True)
-        known, found, values = weigh_block(keys, counts, index, idf)
+        known, found, values = weigh_block(keys, counts, known_keys, idf)
         of_key = np.zeros((len(keys), len(classes)))
         of_key[known] = values[:, None] * take_rows(tensors, "linear.weight", found)[:, machines] * signs
         of_key /= counts[:, None]

@@ -21,11 +21,12 @@ import numpy as np
 from rubrica.errors import RubricaError, nearest
 from rubrica.insight.explanations.beliefs import beliefs as find_beliefs
 from rubrica.insight.explanations.deletion import leave_one_out
-from rubrica.insight.explanations.exact import Numbers, Sum, exact_sum
+from rubrica.insight.explanations.exact import Sum, exact_sum
 from rubrica.insight.explanations.gradients import integrated_gradients
 from rubrica.insight.explanations.nearest import Near, nearest_texts, training_texts
 from rubrica.insight.explanations.places import Token
 from rubrica.insight.explanations.reading import Part, Reader
+from rubrica.models.search import as_finite
 from rubrica.predict.classifier import Classifier
 from rubrica.scoring.task import Floats
 from rubrica.text.strings import as_texts
@@ -51,7 +52,7 @@ class Reason(NamedTuple):
     score: float
     probability: float
     base: float
-    shares: Numbers
+    shares: Floats
     rest: float
 
 
@@ -157,7 +158,8 @@ def explain_text(
     (answer,) = task.decide(logits)
     answers = labels or ([answer] if isinstance(answer, str) else answer) or [task.labels[int(logits[0].argmax())]]
     classes = [task.labels.index(label) for label in answers]
-    sums = [_explain_part(part, classes, method) for part in reading.parts]
+    with np.errstate(over="ignore", invalid="ignore"):  # `_reasons` says what it means for the model
+        sums = [_explain_part(part, classes, method) for part in reading.parts]
     probabilities = task.probabilities(logits)[0]
     names = [part.settings.name for part in reading.parts]
     return Explanation(
@@ -198,7 +200,7 @@ def _explain_part(part: Part, classes: Sequence[int], method: Method | None) -> 
 
 def _reasons(labels: Sequence[str], sums: Sequence[Sum], probabilities: Sequence[float]) -> Iterable[Reason]:
     """The sums of all members together, for each label."""
-    score, base, shares = (np.sum([np.asarray(found[i]) for found in sums], axis=0) for i in range(3))
+    score, base, shares = (as_finite(np.sum([found[i] for found in sums], axis=0)) for i in range(3))
     rest = score - base - shares.sum(axis=0)
     for i, (label, probability) in enumerate(zip(labels, probabilities, strict=True)):
         yield Reason(label, float(score[i]), probability, float(base[i]), shares[:, i], float(rest[i]))

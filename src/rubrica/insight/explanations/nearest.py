@@ -77,9 +77,11 @@ def training_texts(artifact: Artifact, data: Any = None, **layout: Any) -> tuple
 
 
 def nearest_texts(
-    artifact: Artifact, texts: Sequence[str], split: str, examples: Examples, k: int = 5
+    artifact: Artifact, texts: Sequence[str], split: str, examples: Examples, k: int = 5, *, at_once: int = _TEXTS
 ) -> list[list[Near]]:
     """The k texts of a split that are nearest to each of some texts, the nearest first; of equal ones the first.
+
+    `at_once` texts of the split are in memory as vectors.
 
     Raises:
         ValueError: If k is below 1.
@@ -90,7 +92,7 @@ def nearest_texts(
     closeness = open_closeness(artifact.config.model, artifact, as_texts(texts, raw=raw))
     best: Floats = np.zeros((len(texts), 0), np.float32)
     rows: NDArray[np.int64] = np.zeros((len(texts), 0), np.int64)
-    for first, some in _stretches(examples.texts):
+    for first, some in _stretches(examples.texts, at_once):
         found = closeness(as_texts(some, first, raw=raw)).T  # (Q, N)
         numbers = np.broadcast_to(np.arange(first, first + found.shape[1]), found.shape)
         best, rows = np.hstack([best, found]), np.hstack([rows, numbers])
@@ -105,12 +107,12 @@ def nearest_texts(
     ]
 
 
-def _stretches(texts: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
+def _stretches(texts: Sequence[str], at_once: int) -> Iterator[tuple[int, Sequence[str]]]:
     """Some texts at a time and the place of the first."""
-    places = range(0, len(texts), _TEXTS)
+    places = range(0, len(texts), at_once)
     with progress_bar("nearest texts", len(places)) as advance:
         for first in places:
-            yield first, texts[first : first + _TEXTS]
+            yield first, texts[first : first + at_once]
             advance("")
 
 
