@@ -26,6 +26,7 @@ from rubrica.insight.explanations.gradients import integrated_gradients
 from rubrica.insight.explanations.nearest import Near, nearest_texts, training_texts
 from rubrica.insight.explanations.places import Token
 from rubrica.insight.explanations.reading import Part, Reader
+from rubrica.notebook import RIGHT, WRONG, bar, card, escaped, table
 from rubrica.models.search import as_finite
 from rubrica.predict.classifier import Classifier
 from rubrica.scoring.task import Floats
@@ -84,6 +85,33 @@ class Explanation:
     def limit(self) -> int:
         """How many of the tokens are read at all."""
         return max(self.reads.values())
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the text with its tokens on colours, and what was believed after each of them."""
+        cards = [self._marked(reason) for reason in self.reasons]
+        if self.beliefs is not None:
+            names = [self.labels[i] for i in self.believed]
+            words = ["(nothing read)", *(self.text[token.start : token.end] for token in self.tokens[: self.limit])]
+            rows = [
+                (escaped(word), *(bar(share, f"{share:.0%}") for share in shares))
+                for word, shares in zip(words, self.beliefs[:, self.believed].tolist(), strict=False)
+            ]
+            cards.append(card("What the model believes after each word", "", table(("", *names), rows)))
+        return "".join(cards)
+
+    def _marked(self, reason: Reason) -> str:
+        """A label, and the tokens that speak for it on one colour and against it on the other."""
+        largest = float(np.abs(reason.shares).max(initial=0)) or 1.0
+        text, end = "", 0
+        for token, share in zip(self.tokens, reason.shares.tolist(), strict=True):
+            color = f"rgba({RIGHT if share > 0 else WRONG},{0.6 * abs(share) / largest:.2f})"
+            word = escaped(self.text[token.start : token.end])
+            text += escaped(self.text[end : token.start])
+            text += f'<span style="background:{color}" title="{share:+.2f}">{word}</span>'
+            end = token.end
+        text += escaped(self.text[end:])
+        about = f"{reason.probability:.1%}, score {reason.score:+.2f}; blue speaks for it, orange against it"
+        return card(reason.label, about, f'<div style="line-height:1.8">{text}</div>')
 
     @property
     def believed(self) -> list[int]:
