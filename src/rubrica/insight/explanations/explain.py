@@ -26,8 +26,8 @@ from rubrica.insight.explanations.gradients import integrated_gradients
 from rubrica.insight.explanations.nearest import Near, nearest_texts, training_texts
 from rubrica.insight.explanations.places import Token
 from rubrica.insight.explanations.reading import Part, Reader
-from rubrica.notebook import RIGHT, WRONG, bar, card, escaped, table
 from rubrica.models.search import as_finite
+from rubrica.notebook import RIGHT, WRONG, bar, card, escaped, table
 from rubrica.predict.classifier import Classifier
 from rubrica.scoring.task import Floats
 from rubrica.text.strings import as_texts
