@@ -66,7 +66,7 @@ def test_a_new_file_is_compared_with_the_training_and_by_its_columns(run, home, 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere"], "is no model folder and no fastText file"),
+        (["nowhere"], "no such file here"),
         (["{home}/model", "nowhere.csv"], "nowhere.csv"),
         (["{home}/model", "{home}", "--slice-column", "colour"], "colour"),
         (["{home}/test.csv", "{home}"], "is no model"),

@@ -7,6 +7,7 @@ import pytest
 
 from rubrica.data.dataset import Dataset, Examples
 from rubrica.errors import DataError
+from rubrica.insight.cleaning.repeated import find_repeated, find_suspects
 from rubrica.insight.cleaning.review import COLUMNS, read_review, sure_edits, write_review
 from rubrica.insight.cleaning.suspects import Suspect
 from rubrica.scoring.tasks import task_of
@@ -143,3 +144,18 @@ def test_a_review_is_never_written_over(review):
 def test_the_sure_ones_go():
     suspects = [suspect(0, 0.51), suspect(1, 0.5), suspect(2, 0.9, "leak", "test"), suspect(2, 0.2)]
     assert sure_edits(suspects) == {"train": {0: None}, "test": {2: None}}
+
+
+def test_a_row_that_is_there_twice_goes_and_so_does_a_leak():
+    texts = [f"a text about number {word} and nothing else" for word in ("one", "two", "three", "four", "five", "six")]
+    train = Examples([*texts, texts[0], texts[1].upper()], ["a", "b"] * 4)
+    data = Dataset(
+        "d", {"train": train, "test": Examples([texts[2], "new words"], ["a", "b"])}, (), "", task_of("ab", lists=False)
+    )
+    found = {suspect.row: suspect.why for suspect in find_repeated(data)}
+    assert found == {3: "leak", 7: "duplicate", 8: "duplicate"}
+    assert all(suspect.suggested is None and suspect.probability == 1 for suspect in find_repeated(data))
+    rows = [suspect.row for suspect in find_suspects(data)]
+    assert len(rows) == len(set(rows))
+    assert found.keys() <= set(rows)
+    assert not {suspect.why for suspect in find_suspects(data, "test")} - {"label"}

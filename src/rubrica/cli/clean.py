@@ -43,9 +43,7 @@ def clean(
     as_json: bool,
     **columns: Any,
 ) -> None:
-    """Find the rows of DATA that harm, write them down to be reviewed, and drop them.
-
-    They are rows whose label is probably wrong, texts that train has twice, and texts of train that another split has.
+    """Find wrong labels and repeated texts in DATA, write them down to be reviewed, and drop them.
 
     The review is a CSV file. Write keep, drop or the right label into its column `decision`, and pass it to --apply:
     the cleaned data has these decisions, and everything else stays as it is. Without --apply, --out leaves out what is
@@ -55,9 +53,8 @@ def clean(
     from rubrica.data.dataset import read_dataset
     from rubrica.data.layout import Layout
     from rubrica.data.rewrite import check_rewritable, rewrite_data
-    from rubrica.insight.cleaning.repeated import find_repeated, one_each
+    from rubrica.insight.cleaning.repeated import find_suspects
     from rubrica.insight.cleaning.review import SURE, check_new, read_review, sure_edits, write_review
-    from rubrica.insight.cleaning.wrong_labels import find_wrong_labels
 
     if reviewed and not out:
         raise click.UsageError("--apply requires --out, a name for the cleaned data")
@@ -76,8 +73,7 @@ def clean(
     if reviewed:
         edits = read_review(reviewed, dataset)
     else:
-        repeated = find_repeated(dataset) if split in (None, "train") and "train" in dataset.splits else []
-        suspects = one_each(repeated, find_wrong_labels(dataset, split=split, seed=seed))
+        suspects = find_suspects(dataset, split, seed)
         edits = sure_edits(suspects)
         expected = sum(suspect.probability for suspect in suspects)
         found |= {"suspects": [suspect._asdict() for suspect in suspects], "expected": round(expected, 1)}

@@ -37,7 +37,7 @@ from rubrica.text.strings import as_texts
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Examples:
     """Texts and what the user wrote as their labels (the integer 3 is "3").
 
@@ -49,6 +49,9 @@ class Examples:
 
     texts: Sequence[str]
     labels: Sequence[Label]
+
+    def __repr__(self) -> str:
+        return f"Examples({len(self.texts):,} texts)"  # not all of them
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,11 @@
 """Rows that train has twice, and rows of train that another split has: suspects of the kinds "duplicate" and "leak"."""
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from rubrica.config.groups import DataSettings
 from rubrica.data.dataset import Dataset
 from rubrica.insight.cleaning.suspects import Suspect
+from rubrica.insight.cleaning.wrong_labels import find_wrong_labels
 from rubrica.insight.data_checks.duplicates import Twins
 from rubrica.insight.data_checks.sample import Sample
 from rubrica.vectors.case import settle_reading
@@ -35,9 +34,10 @@ def find_repeated(dataset: Dataset) -> list[Suspect]:
     return sorted(suspects, key=lambda suspect: (-suspect.probability, suspect.row))
 
 
-def one_each(*suspects: Iterable[Suspect]) -> list[Suspect]:
-    """Each suspected row once, for the first reason that is given, the likeliest first."""
+def find_suspects(dataset: Dataset, split: str | None = None, seed: int = 0) -> list[Suspect]:
+    """All rows that are suspected of harm, each once, the likeliest first; see `find_wrong_labels`."""
+    of_train = "train" in dataset.splits and split in (None, "train")
     found: dict[tuple[str, int], Suspect] = {}
-    for suspect in (suspect for some in suspects for suspect in some):
+    for suspect in (*(find_repeated(dataset) if of_train else ()), *find_wrong_labels(dataset, split=split, seed=seed)):
         found.setdefault((suspect.split, suspect.row), suspect)
     return sorted(found.values(), key=lambda suspect: -suspect.probability)

@@ -64,7 +64,7 @@ def check_noise(sample: Sample, judged: Judged) -> Iterator[Finding]:
         title=f"About {share:.0%} of the labels are wrong: a model is surest of {len(surest):,} texts, and"
         f" {len(wrong):,} of them have another label",
         why="The model learns the wrong labels, too, and the score counts right answers as mistakes.",
-        remedy="rubrica clean DATA --review REVIEW.csv lists the suspected labels, the likeliest first.",
+        remedy="rubrica clean DATA --review REVIEW.csv",
         figures={"share": share, "at_least": low, "texts": len(wrong)},
         rows=tuple(_contradicted(sample, part, judged, place) for place in wrong[:_EXAMPLES].tolist()),
     )

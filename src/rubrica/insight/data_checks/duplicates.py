@@ -121,7 +121,7 @@ def check_duplicates(twins: Twins) -> Iterator[Finding]:
             severity="warning" if share >= _MANY else "note",
             title=f"{len(found):,} texts of train are {what} as an earlier one ({share:.1%})",
             why="The model learns them twice. Where one of them is held out, validation asks for what was shown.",
-            remedy="rubrica clean DATA --out CLEANED leaves one of each.",
+            remedy="rubrica clean DATA --out CLEANED",
             figures={"texts": len(found), "share": share},
             rows=tuple(map(twins.show, found[:_EXAMPLES])),
         )
@@ -134,7 +134,7 @@ def check_duplicates(twins: Twins) -> Iterator[Finding]:
             severity="warning" if share >= _CONFLICTS else "note",
             title=f"{len(differ):,} texts of train have another label than an earlier one that is almost the same",
             why="At least one of the two labels is wrong, or the texts do not say which is right.",
-            remedy="rubrica clean DATA --review REVIEW.csv lists them; decide about each.",
+            remedy="rubrica clean DATA --review REVIEW.csv",
             figures={"texts": len(differ), "share": share},
             rows=tuple(map(twins.show, sorted(differ, key=lambda twin: -twin.alike)[:_EXAMPLES])),
         )
@@ -165,7 +165,7 @@ def check_leaks(twins: Twins) -> Iterator[Finding]:
             severity=severity,
             title=f"{len(here):,} texts of {part.name} are in train ({share:.1%}), {exact:,} of them word for word",
             why=f"The model has seen their labels, so the score on {part.name} is too good.",
-            remedy="rubrica clean DATA --out CLEANED takes them out of train.",
+            remedy="rubrica clean DATA --out CLEANED",
             figures={"split": part.name, "texts": len(here), "share": share, "exact": exact},
             rows=tuple(twins.show(Twin(int(second[pair]), int(first[pair]), float(alike[pair]))) for pair in shown),
         )

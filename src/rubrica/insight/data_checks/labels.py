@@ -39,8 +39,9 @@ def check_balance(sample: Sample) -> Iterator[Finding]:
             kind="imbalance",
             severity="warning",
             title=f"The class {names[order[-1]]!r} has {large:,} texts, {names[order[0]]!r} has {small:,}",
-            why="A model that always gives the large class looks good by accuracy, and the small classes are missed.",
-            remedy="--set training.class_weight=balanced, and judge by macro-F1 instead of accuracy.",
+            why="A model that always gives the large class looks good by accuracy, and the small classes are missed."
+            " Judge by macro-F1 instead.",
+            remedy="rubrica train DATA --out MODEL --set training.class_weight=balanced",
             figures={"largest": large, "smallest": small, "largest_share": large / max(1, int(counts.sum()))},
         )
 

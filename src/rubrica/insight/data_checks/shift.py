@@ -44,7 +44,7 @@ def check_shift(sample: Sample) -> Iterator[Finding]:
             severity="warning" if found.area >= _PLAIN else "note",
             title=f"Texts of {part.name} can be told from texts of train: of two, one of each, the words tell which"
             f" is which in {found.area:.0%} of the cases (half would be chance)",
-            why=f"{part.name} is of another time or source, and a score on a part of train is too hopeful for it."
+            why=f"The split {part.name} is of another time or source: a score on a part of train is too hopeful."
             f" Typical of train: {', '.join(named['train'])}; of {part.name}: {', '.join(named[part.name])}.",
             remedy="Validate on a split that is as far from train as the texts to come, and train on newer texts.",
             figures={"area": found.area, "error": found.error, "words": named},

@@ -62,8 +62,9 @@ def check_lengths(sample: Sample) -> Iterator[Finding]:
         severity="warning" if of_tokens >= 0.1 else "note",  # a tenth of all that could be read
         title=f"{share:.1%} of the texts are longer than {most} tokens: a network never reads {of_tokens:.1%} of"
         " all tokens",
-        why="What tells the classes apart may stand behind the cut. A bag is cut, too; a linear model reads all.",
-        remedy=f"--set data.max_length={needed} reads 99 % of the texts whole, in proportion more slowly.",
+        why="What tells the classes apart may stand behind the cut. A bag is cut, too; a linear model reads all."
+        " The limit below reads 99 % of the texts whole, in proportion more slowly.",
+        remedy=f"rubrica train DATA --out MODEL --set data.max_length={needed}",
         figures={"share": share, "tokens_lost": of_tokens, "longest": int(lengths.max()), "quantile_99": needed},
         rows=_shown(sample.train, np.argsort(-lengths, kind="stable"), "{:,} tokens", lengths),
     )

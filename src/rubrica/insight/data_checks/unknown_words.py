@@ -73,7 +73,7 @@ def _capitals(sample: Sample, share: float, lowered: float, gained: NDArray[np.i
         title=f"The vectors know few words with capitals: {share:.1%} of the tokens are unknown as they are written,"
         f" {lowered:.1%} lower-cased",
         why="Names and the first words of sentences are lost, though the vectors have them.",
-        remedy="--set data.lowercase=auto reads texts as the vectors know more words.",
+        remedy="rubrica train DATA --out MODEL --vectors VECTORS --set data.lowercase=auto",
         figures={"as_written": share, "lowercased": lowered, "words": _most(sample.words, gained)},
     )
 
@@ -97,7 +97,7 @@ def _unspaced(sample: Sample, known: set[str], share: float, counts: NDArray[np.
         title=f"Texts in a script without spaces are read as one word a sentence: {share:.1%} of the tokens are"
         f" unknown, {split:.1%} with each character a token",
         why="A model that never met the sentence knows nothing of it.",
-        remedy="--set data.split_unspaced=true",
+        remedy="rubrica train DATA --out MODEL --vectors VECTORS --set data.split_unspaced=true",
         figures={"whole": share, "split": split},
     )
 
