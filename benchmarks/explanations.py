@@ -1,10 +1,10 @@
 """Whether the tokens that explain an answer are the ones it hangs on: AG News, lenta, five seeds of the deletions.
 
-Claim: without the fifth of its tokens that has the largest shares, the score of the answer falls further than without
-as many tokens drawn at random (mean of five draws), on at least 95 % of test texts. Texts have at least five tokens.
+Claim: a score falls further without the strongest fifth of a text's tokens than without equally many random tokens
+(the mean of five draws), on at least 95 % of test texts. Each text has at least five tokens.
 
 A score is what is explained: the logit of the answer, and of a fastText model the logarithm of its probability. Nothing
-is trained or chosen on these texts. A seed draws the texts, without those of the seeds before, and the tokens.
+is trained or chosen on these texts. Each seed draws new texts, and their random tokens.
 `lid.176.ftz` is fastText's own model of 176 languages, quantised, with hierarchical softmax; it answers which language
 the texts are in.
 

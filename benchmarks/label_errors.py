@@ -1,8 +1,8 @@
 """Planted wrong labels: how many `rubrica clean` finds, beside cleanlab; its time; and what a cleaned file is worth.
 
 Labels of train are made wrong: a tenth of all at random ("flips"), or a fifth of two classes that are alike, each for
-the other ("swaps"). A ranking is judged by the share of the wrong ones among its first rows, of which there are as many
-as wrong ones. Labels that were wrong before count as right, so no ranking can find all.
+the other ("swaps"). With n wrong labels, a ranking is judged by the share
+of them among its first n rows. Labels that were wrong before count as right, so no ranking can find all.
 
 cleanlab gets the same out-of-sample probabilities (its three ways of ranking), and then goes its own road:
 `CleanLearning` with its defaults around scikit-learn's logistic regression on TF-IDF of words and pairs of words, which

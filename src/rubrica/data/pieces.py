@@ -1,6 +1,6 @@
 """Data in pieces that several machines can read: the files of a folder, and of a Parquet file some rows at a time.
 
-A piece is read by the reader of its format, so a text is the same text whoever reads it. A file of another format than
+A piece is read by the reader of its format, so every machine reads the same texts. A file of another format than
 Parquet is one piece, since nobody knows where a row begins without reading the rows before it.
 """
 

@@ -5,8 +5,7 @@ Integrated gradients need no more of a network (`insight/explanations/gradients.
 Letters: S points of the way, T tokens, E numbers in a word vector, C classes, K classes whose rise is asked for.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from torch import Tensor
 from rubrica.models.family import NetworkFamily
 from rubrica.models.storage import Tensors
 from rubrica.networks.networks import build_network
+from rubrica.networks.probe import one_thread
 
 Numbers = NDArray[np.float64]
 _TOKENS = 1 << 14  # that autograd keeps the states of together, some 20 MB for each 64 units
@@ -43,12 +43,12 @@ class Way:
 
     def logits(self, points: Numbers) -> NDArray[Any]:
         """The logits at points from 0 (no vectors) to 1 (the text), (S, C)."""
-        with torch.no_grad(), _one_thread():
+        with torch.no_grad(), one_thread():
             return np.concatenate([self._read(self._grown(some)).numpy() for some in self._stretches(points)])
 
     def slopes(self, points: Numbers, classes: Sequence[int]) -> NDArray[Any]:
         """How fast the logits of some classes rise with each token's vector, (S, T, K): gradient times vector."""
-        with _one_thread():
+        with one_thread():
             return np.concatenate([self._slopes(some, classes) for some in self._stretches(points)])
 
     def _slopes(self, points: Numbers, classes: Sequence[int]) -> NDArray[Any]:
@@ -73,14 +73,3 @@ class Way:
         index = torch.arange(rows * steps).view(rows, steps)
         network = self.network
         return network.head(network.features(grown.flatten(0, 1), index, lengths))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One thread of torch: the steps are so small that two threads mostly wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from rubrica.data.dataset import Dataset, Examples
+from rubrica.insight.data_checks.apart import area as area_under_roc
 from rubrica.insight.findings import Finding
 from rubrica.insight.model_checks.subject import Sample, Subject, train_quietly
 from rubrica.scoring.task import Floats
@@ -77,9 +78,7 @@ def _score_apart(old: Sequence[str], new: Sequence[str]) -> tuple[Floats, Floats
 
 def area(old: Floats, new: Floats) -> tuple[float, float]:
     """How often a new text has the higher score than an old one, ties half, and the standard error."""
-    ordered = np.sort(old)
-    below, upto = np.searchsorted(ordered, new, "left"), np.searchsorted(ordered, new, "right")
-    auc = float((below + upto).mean() / 2 / len(old))
+    auc = area_under_roc(np.concatenate([old, new]), np.arange(len(old) + len(new)) >= len(old))
     q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
     variance = auc * (1 - auc) + (len(new) - 1) * (q1 - auc**2) + (len(old) - 1) * (q2 - auc**2)
     return auc, math.sqrt(max(variance, 0.0) / len(old) / len(new))
