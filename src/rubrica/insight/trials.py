@@ -101,9 +101,9 @@ def _spread(scores: Sequence[float]) -> list[Finding]:
         Finding(
             kind="seed-spread",
             severity="warning",
-            title=f"the same training scores {min(scores):.1f} to {max(scores):.1f} with other seeds",
+            title=f"The same training scores {min(scores):.1f} to {max(scores):.1f} with other seeds",
             why="A score of one training says little then, and a change of a setting cannot be told from chance.",
-            remedy="smaller steps (--lr), more --epochs; compare means of five seeds",
+            remedy="Train with smaller steps (--lr) and more --epochs; compare means of five seeds.",
             figures={"scores": list(scores), "standard_deviation": spread},
         )
     ]

@@ -14,6 +14,7 @@ from rubrica.insight.data_checks.answers import Judged
 from rubrica.insight.data_checks.apart import area
 from rubrica.insight.data_checks.sample import Part, Sample
 from rubrica.insight.findings import Finding, Row, Severity
+from rubrica.insight.pages.intervals import share as share_of
 from rubrica.scoring.task import Rows
 
 _NOTHING = 0.1  # of the way from the share of the largest class to 1; below, the texts say nothing of the labels
@@ -53,8 +54,7 @@ def check_noise(sample: Sample, judged: Judged) -> Iterator[Finding]:
     part, count = sample.train, max(_LEAST, round(_SURE * len(sample.train)))
     surest = np.argsort(-judged.sureness, kind="stable")[:count]
     wrong = surest[~judged.right[surest]]
-    share = len(wrong) / len(surest)
-    low = _wilson_low(len(wrong), len(surest))
+    share, low, _ = share_of(len(wrong), len(surest), _Z)
     if low < _NOISE_SEEN:
         return
     severity: Severity = "warning" if low >= _NOISE else "note"
@@ -155,9 +155,3 @@ def _confused(sample: Sample, judged: Judged, pair: tuple[str, str, float, int])
 def _contradicted(sample: Sample, part: Part, judged: Judged, place: int) -> Row:
     row = part.show(place)
     return row._replace(note=f"labelled {row.note!r}, reads like {sample.task.labels[int(judged.top[place])]!r}")
-
-
-def _wilson_low(count: int, total: int) -> float:
-    """The lower end of Wilson's interval of a share."""
-    share, spread = count / total, _Z**2 / total
-    return float((share + spread / 2 - _Z * np.sqrt(share * (1 - share) / total + spread / (4 * total))) / (1 + spread))

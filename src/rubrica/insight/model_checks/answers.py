@@ -49,8 +49,8 @@ def find_constant(subject: Subject) -> Iterator[Finding]:
         severity="error",
         title=f"{share:.1%} of the answers are {name!r}, which is the label of {there:.1%} of the texts",
         why="The answers hardly depend on the texts.",
-        remedy="train anew with smaller steps (--lr) and the default start (--set model.init=torch); of rare classes, "
-        "--class-weight balanced",
+        remedy="Train anew with smaller steps (--lr) and the default start (--set model.init=torch); of rare classes, "
+        "--class-weight balanced.",
         figures={"share_of_answers": share, "share_of_labels": there, "entropies": [given, wanted]},
         rows=tuple(sample.row(place, f"labelled {sample.labels[place]}") for place in other),
     )
@@ -78,10 +78,10 @@ def find_miscalibrated(subject: Subject) -> Iterator[Finding]:
     yield Finding(
         kind="miscalibrated",
         severity="error" if beyond > 2 * _WORTH else "warning",
-        title=f"the model is {much}: {sure.mean():.1%} in the mean, and {right.mean():.1%} of the answers are right",
+        title=f"The model is {much}: {sure.mean():.1%} in the mean, and {right.mean():.1%} of the answers are right",
         why=f"The probability of an answer is off by {100 * found:.1f} points in the mean; by chance it would be "
         f"{100 * float(np.mean(by_chance)):.1f}. A limit such as --abstain-below lets too much or too little pass.",
-        remedy=f"hold texts out (--set data.validation_fraction=0.1); they would multiply the logits by {weight:.2f}",
+        remedy=f"Hold texts out (--set data.validation_fraction=0.1); they would multiply the logits by {weight:.2f}.",
         figures={
             "error": found,
             "error_by_chance": float(np.mean(by_chance)),

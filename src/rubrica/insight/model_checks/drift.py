@@ -48,10 +48,10 @@ def find_drift(subject: Subject) -> Iterator[Finding]:
     yield Finding(
         kind="drift",
         severity="error" if auc >= _FAR else "warning",
-        title=f"the texts are unlike the training texts: of an old and a new one, {auc:.0%} are told apart",
+        title=f"The texts are unlike the training texts: of an old and a new one, {auc:.0%} are told apart",
         why=f"Words that the new texts have more of: {', '.join(told['new'])}; and less of: {', '.join(told['old'])}. "
         "A model knows what was in its training texts.",
-        remedy="label some hundred of the new texts and train on them too; rubrica train DATA --from MODEL for a bag",
+        remedy="Label some hundred of the new texts and train on them too; of a bag, rubrica train DATA --from MODEL.",
         figures={"auc": auc, "standard_error": error, "words": told} | _shares(subject, train, held),
         rows=tuple(held.row(place, "most unlike the training texts") for place in surest),
     )

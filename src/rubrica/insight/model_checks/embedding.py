@@ -69,7 +69,7 @@ def find_collapsed(subject: Subject) -> Iterator[Finding]:
     yield Finding(
         kind="embedding-collapsed",
         severity="error",
-        title=f"the vectors of the {number} most frequent words are nearly one: {what}",
+        title=f"The vectors of the {number} most frequent words are nearly one: {what}",
         why="The network cannot tell words apart, so it can learn little but the length of a text.",
         remedy="--set model.embedding=random",
         figures={"mean_cosine": cosine, "zero_rows": zeros, "effective_rank": _effective_rank(table)},
@@ -159,7 +159,7 @@ def find_unknown(subject: Subject) -> Iterator[Finding]:
             severity="error" if min(written, lowered) > _MOSTLY_UNKNOWN else "warning",
             title=f"{min(written, lowered):.0%} of the tokens are unknown, whatever their case",
             why="The model reads all of them as one word, and what they say is lost.",
-            remedy="vectors that know the language of the texts (--vectors), or a model of characters (--model linear)",
+            remedy="Give vectors of the texts' language (--vectors), or take a model of characters (--model linear).",
             figures=figures,
             rows=rows,
         )

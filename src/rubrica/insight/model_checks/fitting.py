@@ -37,10 +37,10 @@ def find_learned_nothing(subject: Subject) -> Iterator[Finding]:
     yield Finding(
         kind="learns-nothing",
         severity="error",
-        title=f"the answers hold {max(0.0, share):.1%} of what there is to know about the labels",
+        title=f"The answers hold {max(0.0, share):.1%} of what there is to know about the labels",
         why="A model that had never read a text would do as well: the labels do not go with the texts, or the training "
         "did not work.",
-        remedy="look at the labels (rubrica doctor DATA); then train anew with the defaults: rubrica train DATA",
+        remedy="Look at the labels (rubrica doctor DATA); then train anew with the defaults: rubrica train DATA.",
         figures={"share_known": share, "standard_error": error},
     )
 
@@ -65,7 +65,7 @@ def find_overfitting(subject: Subject) -> Iterator[Finding]:
         title=f"{accuracies[0]:.1%} of the training texts are answered rightly, {accuracies[1]:.1%} of others",
         why=f"Of the {on_train:.2f} nats that the model knows of a training text, {max(0.0, on_held):.2f} hold for "
         "texts that it has not seen: it learned texts by heart.",
-        remedy="fewer --epochs, more texts, or --set training.dropout=0.3 --set training.word_dropout=0.3",
+        remedy="Take fewer --epochs or more texts, or --set training.dropout=0.3 --set training.word_dropout=0.3.",
         figures={"known_of_train": on_train, "known_of_others": on_held, "accuracies": accuracies},
         rows=_surest_mistakes(subject, held),
     )
@@ -88,7 +88,7 @@ def find_underfitting(subject: Subject) -> Iterator[Finding]:
         severity="error" if own < other - 0.2 else "warning",
         title=f"{own:.1%} of the training texts are answered rightly; a linear model gets {other:.1%} of unseen ones",
         why="The model did not learn what is in its own training texts.",
-        remedy="more --epochs or a larger --lr; or take the linear model: --model linear",
+        remedy="Train with more --epochs or a larger --lr; or take the linear model: --model linear.",
         figures={"accuracy_on_train": own, "linear_model_on_others": float(other)},
     )
 
@@ -101,7 +101,7 @@ def find_idle(subject: Subject) -> Iterator[Finding]:
     yield Finding(
         kind="idle-network",
         severity="note",
-        title=f"the {config.model.name} counts {subject.weight:.2g} times; the linear model beside it answers alone",
+        title=f"The {config.model.name} counts {subject.weight:.2g} times; the linear model beside it answers alone",
         why="Held-out texts were answered no better with the network, which makes the model large and slow.",
         remedy="--model linear",
         figures={"weights": weights},

@@ -46,26 +46,26 @@ def find_fading(subject: Subject) -> Iterator[Finding]:
     low, high = min(factors.values(), default=1.0), max(factors.values(), default=1.0)
     if low < _FADES:
         yield _vanishing(
-            f"with each step back only {low:.2g} of the gradient is left",
+            f"With each step back only {low:.2g} of the gradient is left",
             f"Of a word {_STEPS} steps back the state knows {low**_STEPS:.1g} of what it knows of the last word, so "
             "the order of words is not learned.",
             figures,
         )
     elif weights[starved] < _LEFT**2 * weights[longest]:
         yield _vanishing(
-            f"hardly any gradient reaches {starved}: {weights[starved]:.1g} of its length",
+            f"Hardly any gradient reaches {starved}: {weights[starved]:.1g} of its length",
             f"{longest} gets {weights[longest]:.1g} of its own: the layers behind the head do not learn.",
             figures,
         )
     if high > _GROWS:
         yield _exploding(
-            f"with each step back the gradient grows {high:.2f} times",
+            f"With each step back the gradient grows {high:.2f} times",
             "The first words decide the update, and a small change of a word changes everything behind it.",
             figures,
         )
     elif weights[longest] > _LONGEST:
         yield _exploding(
-            f"the gradient of {longest} is {weights[longest]:.2g} times as long as the weights themselves",
+            f"The gradient of {longest} is {weights[longest]:.2g} times as long as the weights themselves",
             "On its way back through the steps it grew: single texts decide the update.",
             figures,
         )
@@ -175,7 +175,7 @@ def find_forgotten(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             kind="forgets-start",
             severity="warning",
-            title=f"the first quarter of a text has {early:.1g} of the weight that its first and last quarters have",
+            title=f"The first quarter of a text has {early:.1g} of the weight that its first and last quarters have",
             why="What stands at the start of a text does not reach the answer.",
             remedy="--set model.pooling=average_max",
             figures=figures,

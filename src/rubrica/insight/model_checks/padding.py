@@ -89,7 +89,7 @@ def _shared_id(subject: Subject) -> Iterator[Finding]:
     yield Finding(
         kind="padding-is-word",
         severity="error" if count else "warning",
-        title=f"padding has the id and the vector of the word {word!r}; {heard}",
+        title=f"Padding has the id and the vector of the word {word!r}; {heard}",
         why="Each padded step says this word once more, and the word itself cannot be told from the end of a text.",
         remedy="--set model.mask_padding=true",
         figures={"word": word, "occurrences": count},

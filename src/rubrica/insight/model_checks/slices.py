@@ -50,9 +50,9 @@ def find_failing_slices(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             kind="slice-fails",
             severity="warning" if outside - inside >= _MUCH_WORSE else "note",
-            title=f"texts {group.name}: {inside:.1%} are answered rightly, {outside:.1%} of the others",
+            title=f"Texts {group.name}: {inside:.1%} are answered rightly, {outside:.1%} of the others",
             why=f"Of {len(groups)} groups that were compared, chance alone would hardly show this one (p {p:.1g}).",
-            remedy="more training texts of this group, or --class-weight balanced for a rare class",
+            remedy="Collect more training texts of this group; of a rare class, --class-weight balanced.",
             figures={"group": group.name, "texts": int(group.inside.sum()), "accuracies": [inside, outside], "p": p},
             rows=tuple(
                 sample.row(place, f"answered {answer}, labelled {sample.labels[place]}")

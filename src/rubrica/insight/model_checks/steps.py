@@ -74,7 +74,7 @@ def _spiked(lr: float, share: float, figures: dict[str, Any]) -> Finding:
     return Finding(
         kind="learning-rate-high",
         severity="error",
-        title=f"in {share:.0%} of the training the loss was above the loss of a constant answer",
+        title=f"In {share:.0%} of the training the loss was above the loss of a constant answer",
         why=f"Steps of {lr:g} undo what the steps before them learned.",
         remedy=f"--lr {lr / 10:.2g} --set training.decay=linear",
         figures=figures,
@@ -98,7 +98,7 @@ def _too_short(gain: float, figures: dict[str, Any]) -> Finding:
         severity=_severity(gain),
         title=f"{REPLAYED} more updates teach {gain:.0%} of what there is to know",
         why="The training ended while it still learned.",
-        remedy="more --epochs; --epochs 0 chooses by the amount of text",
+        remedy="Train with more --epochs; --epochs 0 chooses by the amount of text.",
         figures=figures,
     )
 

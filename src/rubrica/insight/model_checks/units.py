@@ -34,7 +34,7 @@ def find_saturated(subject: Subject) -> Iterator[Finding]:
     yield Finding(
         kind="saturated-units",
         severity="error" if steps[name] > _NEARLY_ALL else "warning",
-        title=f"{_said(name)}: its units are saturated at {steps[name]:.0%} of the words",
+        title=f"The units of {_said(name)} are saturated at {steps[name]:.0%} of the words",
         why="A saturated unit hardly changes whatever it reads, and no gradient passes through it: it does not learn.",
         remedy="--set model.init=torch --lr 0.002",
         figures={"saturated_steps": steps, "saturated_units": units},
@@ -83,7 +83,7 @@ def find_dead(subject: Subject) -> Iterator[Finding]:
         severity="error" if shares[name] > _MANY else "warning",
         title=f"{shares[name]:.0%} of the units of {_said(name)} say the same of every text",
         why="The head learns nothing from a unit that never changes, and the unit itself gets no gradient back.",
-        remedy="train anew with smaller steps (--lr), or with fewer units (--set model.hidden_size=...)",
+        remedy="Train anew with smaller steps (--lr), or with fewer units (--set model.hidden_size=...).",
         figures={"dead_units": shares, "spread": {"least": float(spread.min()), "most": float(spread.max())}},
     )
 

@@ -36,11 +36,11 @@ class Figure(NamedTuple):
     high: float
 
 
-def share(hits: int, count: int) -> Figure:
-    """The share of hits with Wilson's interval; of no texts, 0 and everything."""
+def share(hits: int, count: int, z: float = _NORMAL) -> Figure:
+    """The share of hits with Wilson's interval, z standard deviations to each side; of no texts, 0 and everything."""
     if not count:
         return Figure(0.0, 0.0, 1.0)
-    value, z = hits / count, _NORMAL
+    value = hits / count
     middle = (value + z * z / (2 * count)) / (1 + z * z / count)
     width = z / (1 + z * z / count) * float(np.sqrt(value * (1 - value) / count + z * z / (4 * count * count)))
     return Figure(value, max(0.0, min(value, middle - width)), min(1.0, max(value, middle + width)))
