@@ -169,15 +169,17 @@ def seminar_spread():
 
 
 def ladder():
-    """A rung a row, both ladders side by side: accuracy, and what is won against the rung below."""
+    """A rung a row, both ladders side by side: what the doctor says no more, accuracy, and what is won."""
     rows = load("ladder")["rungs"]
     names = list(dict.fromkeys(row["ladder"] for row in rows))
     heads = " | ".join(f"`{name}`, % | change" for name in names)
-    lines = [f"| rung | what was wrong | {heads} |", "|---|---|" + "--:|--:|" * len(names)]
+    heads = f"| rung | what was wrong | the doctor says no more | {heads} |"
+    lines = [heads, "|---|---|---|" + "--:|--:|" * len(names)]
     for row in rows:
         if row["ladder"] == names[0]:
             sides = [other for other in rows if other["rung"] == row["rung"]]
-            lines.append(f"| {row['rung']} | {row['fault']} | " + " | ".join(map(_climbed, sides)) + " |")
+            mended = ", ".join(f"`{kind}`" for kind in dict.fromkeys(kind for side in sides for kind in side["mended"]))
+            lines.append(f"| {row['rung']} | {row['fault']} | {mended} | " + " | ".join(map(_climbed, sides)) + " |")
     return lines
 
 

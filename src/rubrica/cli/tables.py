@@ -105,10 +105,13 @@ def print_ladder(report: dict[str, Any]) -> None:
                 accuracy = f"{100 * row['accuracy_mean']:.2f}{spread}"
                 change = "" if row["points"] is None else f"{row['points']:+.2f} {row['mark']:2}"
                 seconds = f"{row['train_seconds_median']:.1f}"
-                table.add_row(row["rung"], accuracy, change, _figure(row["p"], ".3f", ""), seconds, row["fault"])
+                mended = f"\n{', '.join(row['mended'])}" if row["mended"] else ""
+                repaired = Text(row["fault"]).append(mended, style="dim")
+                table.add_row(row["rung"], accuracy, change, _figure(row["p"], ".3f", ""), seconds, repaired)
         _print(table)
     _print(
         Text("* p < 0.05, ** p < 0.01 (Welch's t over the seeds): other seeds would hardly undo the change."),
+        Text("Dim: what the doctor said of the rung below, and says no more; rubrica doctor names the same faults."),
         Text("Scored on test: the rungs are fixed beforehand, and nothing is chosen by these figures."),
     )
 

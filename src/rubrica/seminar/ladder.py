@@ -2,6 +2,8 @@
 
 `ladder.toml` lists the rungs: the lowest is the seminar's recipe, the top is what `rubrica train` does by itself. Test
 is scored at the end of each training: the rungs are fixed beforehand, and nothing is chosen by their scores.
+
+The doctor examines the first model of each rung. What it said of the rung below and says no more, the repair mended.
 """
 
 import json
@@ -19,9 +21,12 @@ from rubrica.corpus.corpus import Corpus, build_corpus
 from rubrica.data.dataset import Dataset
 from rubrica.environment import processor, versions
 from rubrica.errors import require
+from rubrica.insight.findings import at_least
+from rubrica.insight.model_doctor import examine_model
 from rubrica.learning.train import prepare_vectors
 from rubrica.learning.training import train_corpus
 from rubrica.models.config import Config, load_recipe, make_config
+from rubrica.predict.classifier import Classifier
 from rubrica.seminar.experiments import check_scorable, write_text
 from rubrica.vectors.word_vectors import Vectors
 
@@ -109,36 +114,45 @@ def _climb_all(dataset: Dataset, vectors: Vectors, seeds: Sequence[int]) -> Iter
     """Measure every rung of both ladders; yields each one's part of the report."""
     corpora: dict[tuple[Any, ...], Corpus] = {}  # keys: how texts are read, how many words have vectors
     for ladder in LADDERS:
-        before: list[float] | None = None
+        before: dict[str, Any] | None = None
         for rung, config in climb(ladder):
             log.info("%s, %s: %s", ladder, rung.name, json.dumps(rung.settings))
             row = _measure(dataset, vectors, config, seeds, corpora, f"{ladder}, {rung.name}")
-            row |= compare(before, row["accuracy"])
+            row |= compare(before and before["accuracy"], row["accuracy"])
+            row["mended"] = [kind for kind in before["doctor"] if kind not in row["doctor"]] if before else []
             yield {"ladder": ladder, "rung": rung.name, "fault": rung.fault, "settings": rung.settings} | row
-            before = row["accuracy"]
+            before = row
 
 
 def _measure(
     dataset: Dataset, vectors: Vectors, config: Config, seeds: Sequence[int], corpora: dict[Any, Corpus], title: str
 ) -> dict[str, Any]:
-    """Accuracy on test and seconds of training for each seed; rungs that read texts alike share a corpus."""
-    accuracy, seconds = [], []
+    """Accuracy on test and seconds of training for each seed, and what the doctor says of the first seed's model.
+
+    Rungs that read texts alike share a corpus.
+    """
+    accuracy, seconds, doctor = [], [], list[str]()
     for seed in seeds:
         start, settings = prepare_vectors(dataset, vectors, config.replace(training={"seed": seed}))
         rule = {"lowercase": settings.data.lowercase, "split_unspaced": settings.data.split_unspaced}
         key = (*rule.values(), 0 if start is None else len(start.words))
         if key not in corpora:  # every seed has the same words, and a corpus says nothing of their vectors
             corpora[key] = build_corpus(dataset, start, make_config(data=rule).data)
-        metrics = train_corpus(corpora[key], start, settings, title=f"{title}, seed {seed}").metrics
+        artifact = train_corpus(corpora[key], start, settings, title=f"{title}, seed {seed}")
+        metrics = artifact.metrics
         if metrics["interrupted"]:
             raise KeyboardInterrupt
         accuracy.append(metrics["test"]["accuracy"])
         seconds.append(metrics["train_seconds"])
+        if seed == seeds[0]:
+            findings = examine_model(Classifier(artifact), dataset, vectors=vectors)
+            doctor = [found.kind for found in at_least(findings, "warning")]
     return {
         "accuracy": accuracy,
         "accuracy_mean": float(np.mean(accuracy)),
         "accuracy_std": float(np.std(accuracy, ddof=1)) if len(seeds) > 1 else None,
         "train_seconds_median": float(np.median(seconds)),
+        "doctor": doctor,
     }
 
 

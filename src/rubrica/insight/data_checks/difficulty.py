@@ -61,9 +61,10 @@ def check_noise(sample: Sample, judged: Judged) -> Iterator[Finding]:
     yield Finding(
         kind="label-noise",
         severity="error" if low >= 0.1 else severity,
-        title=f"About {share:.0%} of the labels are wrong: a model is surest of {len(surest):,} texts, and"
+        title=f"About {share:.0%} of the labels are wrong or doubtful: a model is surest of {len(surest):,} texts, and"
         f" {len(wrong):,} of them have another label",
-        why="The model learns the wrong labels, too, and the score counts right answers as mistakes.",
+        why="The model learns the wrong labels, too, and the score counts right answers as mistakes. Where two classes"
+        " overlap, a label can contradict the model without being wrong.",
         remedy="rubrica clean DATA --review REVIEW.csv",
         figures={"share": share, "at_least": low, "texts": len(wrong)},
         rows=tuple(_contradicted(sample, part, judged, place) for place in wrong[:_EXAMPLES].tolist()),

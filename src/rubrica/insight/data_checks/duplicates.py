@@ -17,7 +17,7 @@ from rubrica.scoring.task import Rows
 _EXAMPLES = 3
 _MANY = 0.02  # of the texts: a model that sees one in fifty twice learns the others less
 _FEW = 0.002  # of the texts: not worth a line
-_LEAKED, _LEAKED_MUCH = 0.001, 0.01  # of the texts of test; what one in a hundred adds to a score can be seen
+_LEAKED, _LEAKED_SOME, _LEAKED_MUCH = 0.001, 0.005, 0.01  # of the texts of test: what they can add to a score, at most
 _CONFLICTS = 0.002  # of the texts
 
 
@@ -119,7 +119,7 @@ def check_duplicates(twins: Twins) -> Iterator[Finding]:
         yield Finding(
             kind=kind,
             severity="warning" if share >= _MANY else "note",
-            title=f"{len(found):,} texts of train are {what} as an earlier one ({share:.1%})",
+            title=f"Texts of train that are {what} as an earlier one: {len(found):,} ({share:.1%})",
             why="The model learns them twice. Where one of them is held out, validation asks for what was shown.",
             remedy="rubrica clean DATA --out CLEANED",
             figures={"texts": len(found), "share": share},
@@ -132,7 +132,7 @@ def check_duplicates(twins: Twins) -> Iterator[Finding]:
         yield Finding(
             kind="conflicting-labels",
             severity="warning" if share >= _CONFLICTS else "note",
-            title=f"{len(differ):,} texts of train have another label than an earlier one that is almost the same",
+            title=f"Texts of train with another label than an earlier one that is almost the same: {len(differ):,}",
             why="At least one of the two labels is wrong, or the texts do not say which is right.",
             remedy="rubrica clean DATA --review REVIEW.csv",
             figures={"texts": len(differ), "share": share},
@@ -158,12 +158,12 @@ def check_leaks(twins: Twins) -> Iterator[Finding]:
         if share < _LEAKED:
             continue
         exact = int((alike[here] == 1).sum())
-        severity: Severity = "error" if share >= _LEAKED_MUCH else "warning"
+        severity: Severity = "warning" if share >= _LEAKED_SOME else "note"
         shown = sorted(here.tolist(), key=lambda pair: -alike[pair])[:_EXAMPLES]
         yield Finding(
             kind="leak",
-            severity=severity,
-            title=f"{len(here):,} texts of {part.name} are in train ({share:.1%}), {exact:,} of them word for word",
+            severity="error" if share >= _LEAKED_MUCH else severity,
+            title=f"Texts of {part.name} that are in train: {len(here):,} ({share:.1%}), word for word {exact:,}",
             why=f"The model has seen their labels, so the score on {part.name} is too good.",
             remedy="rubrica clean DATA --out CLEANED",
             figures={"split": part.name, "texts": len(here), "share": share, "exact": exact},

@@ -47,7 +47,7 @@ def check_giveaways(sample: Sample) -> Iterator[Finding]:
     yield Finding(
         kind="give-away",
         severity=severity,
-        title=f"{len(stamps)} words give the class away and have nothing to do with what else the texts say: {told}",
+        title=f"Words that give the class away and have nothing to do with what else the texts say: {told}",
         why="A model learns the word instead of the subject. Texts of another source do not have it, and are missed.",
         remedy="Take the words out of the texts, in train and in test.",
         figures={"words": [{"word": w, "label": name, "pure": c[0], "spread": c[1]} for w, name, c, _ in stamps[:50]]},

@@ -28,7 +28,7 @@ def check_balance(sample: Sample) -> Iterator[Finding]:
         yield Finding(
             kind="rare-classes",
             severity="warning" if len(rare) * 10 >= len(names) else "note",
-            title=f"{len(rare)} of {len(names)} classes have fewer than {_RARE} texts: {quote_names(rare[:5])}",
+            title=f"Classes with fewer than {_RARE} texts: {len(rare)} of {len(names)}, as {quote_names(rare[:5])}",
             why="A model hardly learns a class from so few texts, and no score of the class can be trusted.",
             remedy="Collect more texts of these classes, or join them with a class that is near.",
             figures={"classes": len(rare), "texts": {name: int(counts[names.index(name)]) for name in rare[:50]}},
@@ -61,7 +61,7 @@ def check_spellings(sample: Sample) -> Iterator[Finding]:
     yield Finding(
         kind="label-spelling",
         severity="error",
-        title=f"{len(alike)} labels are written in more than one way: {shown}",
+        title=f"Labels that are written in more than one way: {shown}",
         why=f"Each spelling is a class of its own; {lost:,} texts teach the model to tell apart what is the same.",
         remedy="Write each label in one way in the data.",
         figures={"classes": alike[:50], "texts": lost},

@@ -39,7 +39,7 @@ def check_empty(sample: Sample) -> Iterator[Finding]:
         yield Finding(
             kind="empty-texts",
             severity="warning" if share >= 0.001 else "note",  # one in a thousand moves no score
-            title=f"{len(places):,} texts of {part.name} hold no word ({share:.2%})",
+            title=f"Texts of {part.name} without a word: {len(places):,} ({share:.2%})",
             why="All of them get the same answer, whatever their labels are.",
             remedy="Remove these rows, or fill in their texts.",
             figures={"texts": len(places), "share": share},
@@ -80,7 +80,7 @@ def check_encoding(sample: Sample) -> Iterator[Finding]:
         yield Finding(
             kind="encoding",
             severity="warning" if share >= 0.002 else "note",  # two in a thousand: the damage of a source, not of a row
-            title=f"{len(places):,} texts of {part.name} were read in a wrong encoding at some time ({share:.2%})",
+            title=f"Texts of {part.name} that were once read in a wrong encoding: {len(places):,} ({share:.2%})",
             why="Damaged words are unknown words: the model cannot know that they are the words it has learned.",
             remedy="Save the file in UTF-8 from its source anew, or read it with --encoding, such as cp1252 or cp1251.",
             figures={"texts": len(places), "share": share},
