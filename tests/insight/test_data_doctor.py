@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from rubrica.config.groups import DataSettings
 from rubrica.data.dataset import Dataset, Examples, read_dataset
 from rubrica.insight.data_checks.apart import area, told_apart
-from rubrica.insight.data_checks.labels import check_spellings
+from rubrica.insight.data_checks.labels import check_spellings, check_splits
 from rubrica.insight.data_checks.more_labels import Curve, forecast
 from rubrica.insight.data_checks.near import similar_pairs
 from rubrica.insight.data_checks.sample import Sample
@@ -26,6 +26,7 @@ from rubrica.vectors.word_vectors import Vectors
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 TEXTS = 800
+SIZES = {"train": 1200, "test": 250}
 MONEY = {"percent", "million", "dollars", "thousand", "profit", "bank"}
 
 
@@ -88,6 +89,23 @@ def check_finding(finding: Finding):
     assert finding.why.endswith(".")
     assert all(row.row >= 1 and "\n" not in row.text for row in finding.rows)
     json.dumps(finding.to_json(), allow_nan=False)
+
+
+def test_a_class_that_test_lacks_is_named_among_many():
+    """The others differ by chance, and all of them together by as much as the one that is gone."""
+    draw = np.random.default_rng(0)
+    shares = np.array([3, *[1] * 19]) / 22
+    labels = {name: [f"class {n:02}" for n in draw.choice(20, size, p=shares)] for name, size in SIZES.items()}
+
+    def kinds(labels):
+        splits = {name: Examples([f"text {i}" for i in range(len(own))], own) for name, own in labels.items()}
+        task = task_of(sorted(set(labels["train"])), lists=False)
+        sample = Sample(Dataset("d", splits, ("text",), "label", task), None, DataSettings(split_unspaced=False))
+        return {finding.kind for finding in check_splits(sample)}
+
+    assert not kinds(labels)
+    labels["test"] = [label for label in labels["test"] if label != "class 00"]
+    assert kinds(labels) == {"label-shift"}
 
 
 def check_words(vectors_of, settings, texts=None):
