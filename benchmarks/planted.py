@@ -6,6 +6,7 @@ A data set is here a dict of splits, each a list of (text, label) or (text, labe
 import random
 import re
 import string
+from collections import Counter
 
 SHOWN = 5  # words that open a text, at least, to be a form
 
@@ -55,12 +56,14 @@ def edited(text, rng):
     return " ".join(words).capitalize() + rng.choice(("", ".", " !", " ..."))
 
 
+def counts_of(data):
+    """How many texts of train have each label."""
+    return Counter(name for _, label in data["train"] for name in labels_of(label))
+
+
 def big_class(data):
     """The most frequent label of train."""
-    counts = {}
-    for _, label in data["train"]:
-        for name in labels_of(label):
-            counts[name] = counts.get(name, 0) + 1
+    counts = counts_of(data)
     return max(sorted(counts), key=counts.get)
 
 
@@ -83,8 +86,9 @@ def other_label(label, names, rng):
 
 
 def imbalance(data, keep, rng):
-    """One class with few texts."""
-    small = min(all_labels(data))
+    """The smallest class with fewer texts."""
+    counts = counts_of(data)
+    small = min(sorted(counts), key=counts.get)
     own = [row for row in data["train"] if small in labels_of(row[1])]
     kept = {id(row) for row in rng.sample(own, max(2, round(keep * len(own))))}
     return data | {"train": [row for row in data["train"] if small not in labels_of(row[1]) or id(row) in kept]}

@@ -20,6 +20,8 @@ from rubrica.insight.data_checks.sample import Sample
 from rubrica.insight.data_checks.scripts import check_scripts
 from rubrica.insight.data_doctor import CHECKS, examine_data
 from rubrica.insight.findings import KINDS, SEVERITIES, Finding, at_least, ordered
+from rubrica.insight.pages.language import read_language
+from rubrica.insight.pages.translation import translate
 from rubrica.scoring.tasks import task_of
 from rubrica.text.tokenizer import tokenize
 from rubrica.vectors.word_vectors import Vectors
@@ -87,6 +89,7 @@ def check_finding(finding: Finding):
     assert finding.title[0].isalnum()
     assert not finding.title.endswith(".")
     assert finding.why.endswith(".")
+    assert translate(finding, read_language("ru"))[1] == "ru", finding.kind
     assert all(row.row >= 1 and "\n" not in row.text for row in finding.rows)
     json.dumps(finding.to_json(), allow_nan=False)
 

@@ -11,6 +11,8 @@ from rubrica.data.dataset import Dataset, Examples, read_dataset
 from rubrica.errors import DataError
 from rubrica.insight.findings import KINDS, SEVERITIES, at_least
 from rubrica.insight.model_doctor import data_of_run, examine_model, make_subject
+from rubrica.insight.pages.language import read_language
+from rubrica.insight.pages.translation import translate
 from rubrica.learning.train import train
 from rubrica.models.config import make_config
 from rubrica.predict.classifier import Classifier
@@ -45,6 +47,7 @@ def kinds(model, data, **more):
         assert finding.title
         assert finding.why.endswith(".")
         assert finding.remedy
+        assert translate(finding, read_language("ru"))[1] == "ru", finding.kind
     return {finding.kind for finding in at_least(found, "warning")}
 
 

@@ -9,6 +9,8 @@ from made_models import learn
 from rubrica.data.dataset import Examples, read_dataset
 from rubrica.insight.findings import at_least
 from rubrica.insight.model_doctor import examine_model
+from rubrica.insight.pages.language import read_language
+from rubrica.insight.pages.translation import translate
 from rubrica.insight.trials import REPAIRS, fitting
 from rubrica.models.config import load_recipe
 from rubrica.text.tokenizer import tokenize
@@ -40,6 +42,7 @@ def test_each_recipe_s_faults_are_named(news, name):
     recipe = load_recipe(f"seminar-{name}")
     model = learn(data, recipe, vectors)
     findings = examine_model(model, data, vectors=vectors)
+    assert {translate(finding, read_language("ru"))[1] for finding in findings} == {"ru"}
     found = {finding.kind for finding in at_least(findings, "warning")}
     expected = OF_ALL if name == "cnn" else OF_ALL | RECURRENT
     if name == "rnn":  # its state is stuck at 1: nothing that is read counts, so no word moves

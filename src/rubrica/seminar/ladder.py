@@ -118,7 +118,7 @@ def _climb_all(dataset: Dataset, vectors: Vectors, seeds: Sequence[int]) -> Iter
         for rung, config in climb(ladder):
             log.info("%s, %s: %s", ladder, rung.name, json.dumps(rung.settings))
             row = _measure(dataset, vectors, config, seeds, corpora, f"{ladder}, {rung.name}")
-            row |= compare(before and before["accuracy"], row["accuracy"])
+            row |= compare(before["accuracy"] if before else None, row["accuracy"])
             row["mended"] = [kind for kind in before["doctor"] if kind not in row["doctor"]] if before else []
             yield {"ladder": ladder, "rung": rung.name, "fault": rung.fault, "settings": rung.settings} | row
             before = row

@@ -184,7 +184,7 @@ def test_the_verdict_on_probabilities_follows_them(verdict):
 
 
 def test_both_languages_have_the_same_sentences_with_the_same_places():
-    tables = [tomllib.loads((speaking._FOLDER / f"{name}.toml").read_text(encoding="utf-8")) for name in LANGUAGES]
+    tables = [tomllib.loads((speaking.FOLDER / f"{name}.toml").read_text(encoding="utf-8")) for name in LANGUAGES]
     assert LANGUAGES == ("en", "ru")
     for table in tables:
         assert table.keys() == tables[0].keys()
@@ -198,7 +198,7 @@ def test_both_languages_have_the_same_sentences_with_the_same_places():
 
 
 def test_every_sentence_is_said_somewhere():
-    folder = speaking._FOLDER.parent
+    folder = speaking.FOLDER.parent
     sources = "".join(
         path.read_text(encoding="utf-8") for path in [*folder.glob("*.py"), *folder.glob("templates/*.j2")]
     )

@@ -1,7 +1,8 @@
 """What the answers to unseen texts say of the labels: whether they follow the texts, how many are wrong, which are one.
 
 Wrong labels are counted where the model is surest. On sound data it is hardly ever wrong on the quarter of the texts
-that it is surest of; where labels are wrong at random, they are wrong there as often as anywhere.
+that it is surest of; where labels are wrong at random, they are wrong there as often as anywhere. Where classes overlap
+it is wrong there, too, but then the label is its second choice.
 
 Letters: N texts, C classes.
 """
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from rubrica.insight.data_checks.answers import Judged
+from rubrica.insight.data_checks.answers import Judged, have
 from rubrica.insight.data_checks.apart import area
 from rubrica.insight.data_checks.sample import Part, Sample
 from rubrica.insight.findings import Finding, Row, Severity
@@ -20,7 +21,8 @@ from rubrica.scoring.task import Rows
 _NOTHING = 0.1  # of the way from the share of the largest class to 1; below, the texts say nothing of the labels
 _EVERYWHERE = 0.98  # of the texts have one label: there is nothing to be right in
 _SURE = 0.25  # of the texts, the surest ones
-_NOISE, _NOISE_SEEN = 0.03, 0.015  # of the surest texts; of careful labels one in a hundred is wrong there
+_NOISE_SEEN = 0.015  # of the surest texts contradict; of careful labels one in a hundred does
+_NOISE, _NOISE_MUCH = 0.02, 0.1  # of the labels are wrong at random, at least; of sound data 0.012
 _SAME = 0.6  # area under the ROC curve of two classes; near ones have 0.9
 _LEAST = 30  # texts of a class
 _CONFUSED = 0.1  # of a class's texts get another class
@@ -44,31 +46,51 @@ def check_signal(sample: Sample, judged: Judged) -> Iterator[Finding]:
         f" {accuracy:.1%}, and the answer {commonest!r} to all texts in {largest:.1%}",
         why="No model can learn what the texts do not hold. Often the labels were shifted or shuffled.",
         remedy="Look at some rows: does a person see the label in the text? Then look at how the file was made.",
-        figures={"accuracy": accuracy, "largest_class": largest},
+        figures={"accuracy": accuracy, "largest_share": largest, "largest_class": commonest},
         rows=tuple(sample.train.show(place) for place in range(min(_EXAMPLES, len(sample.train)))),
     )
 
 
 def check_noise(sample: Sample, judged: Judged) -> Iterator[Finding]:
     """Labels that contradict a model which is sure."""
-    part, count = sample.train, max(_LEAST, round(_SURE * len(sample.train)))
+    count = max(_LEAST, round(_SURE * len(sample.train)))
     surest = np.argsort(-judged.sureness, kind="stable")[:count]
     wrong = surest[~judged.right[surest]]
     share, low, _ = share_of(len(wrong), len(surest), _Z)
     if low < _NOISE_SEEN:
         return
-    severity: Severity = "warning" if low >= _NOISE else "note"
+    far, factor = _far(sample, judged, wrong)
+    at_random = factor * share_of(far, len(surest), _Z).low
+    severity: Severity = "warning" if at_random >= _NOISE or low >= _NOISE_MUCH else "note"
+    what = "wrong" if at_random >= _NOISE else "doubtful"
     yield Finding(
         kind="label-noise",
-        severity="error" if low >= 0.1 else severity,
-        title=f"About {share:.0%} of the labels are wrong or doubtful: a model is surest of {len(surest):,} texts, and"
+        severity="error" if at_random >= _NOISE_MUCH else severity,
+        title=f"About {share:.0%} of the labels are {what}: a model is surest of {len(surest):,} texts, and"
         f" {len(wrong):,} of them have another label",
-        why="The model learns the wrong labels, too, and the score counts right answers as mistakes. Where two classes"
-        " overlap, a label can contradict the model without being wrong.",
+        why="The model learns the wrong labels, too, and the score counts right answers as mistakes."
+        if what == "wrong"
+        else "Most of these labels are the model's second choice: two classes overlap, or people mix them up.",
         remedy="rubrica clean DATA --review REVIEW.csv",
-        figures={"share": share, "at_least": low, "texts": len(wrong)},
-        rows=tuple(_contradicted(sample, part, judged, place) for place in wrong[:_EXAMPLES].tolist()),
+        figures={"share": share, "at_least": low, "at_random_at_least": at_random, "texts": len(wrong)},
+        rows=tuple(_contradicted(sample, sample.train, judged, place) for place in wrong[:_EXAMPLES].tolist()),
     )
+
+
+def _far(sample: Sample, judged: Judged, wrong: Rows) -> tuple[int, float]:
+    """How many of the texts have a label of the less likely half, and how many wrong ones each of them stands for.
+
+    A label that was drawn at random is as often in that half as its size says. A label of a class that overlaps with
+    the right one is the model's second choice. Of two classes there is no half to tell by: each text counts.
+    """
+    classes, half = sample.task.num_classes, sample.task.num_classes // 2
+    if classes < 3:
+        return len(wrong), 1.0
+    order = np.argsort(-judged.scores[wrong], axis=1, kind="stable")
+    likely = np.zeros(len(wrong), bool)
+    for column in range(half + 1):
+        likely |= have(sample.features, order[:, column], wrong)
+    return int((~likely).sum()), (classes - 1) / (classes - 1 - half)
 
 
 def check_same(sample: Sample, judged: Judged) -> Iterator[Finding]:

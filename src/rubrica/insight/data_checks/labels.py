@@ -43,7 +43,13 @@ def check_balance(sample: Sample) -> Iterator[Finding]:
             why="A model that always gives the large class looks good by accuracy, and the small classes are missed."
             " Judge by macro-F1 instead.",
             remedy="rubrica train DATA --out MODEL --set training.class_weight=balanced",
-            figures={"largest": large, "smallest": small, "largest_share": large / max(1, int(counts.sum()))},
+            figures={
+                "largest": large,
+                "smallest": small,
+                "largest_class": names[order[-1]],
+                "smallest_class": names[order[0]],
+                "largest_share": large / max(1, int(counts.sum())),
+            },
         )
 
 
@@ -120,7 +126,7 @@ def _unknown(sample: Sample, part: Part) -> Iterator[Finding]:
         title=f"{share:.1%} of {part.name} have labels that train lacks: {quote_names(part.unknown[:5])}",
         why="No answer to these texts can be right; each counts as a mistake.",
         remedy=f"Add texts with these labels to train, or take them out of {part.name}.",
-        figures={"share": share, "labels": list(part.unknown[:50])},
+        figures={"split": part.name, "share": share, "labels": list(part.unknown[:50])},
         rows=tuple(part.show(place) for place in places[:3]),
     )
 
@@ -148,5 +154,11 @@ def _moved(sample: Sample, part: Part) -> Iterator[Finding]:
         f" {shares[0][most]:.1%} of train and {shares[1][most]:.1%} of {part.name}",
         why=f"A model expects train's shares, and its probabilities are wrong on {part.name}.",
         remedy="Draw both splits from the same source at random; if the shares of the future differ, weight the texts.",
-        figures={"distance": distance, "expected_by_chance": noise},
+        figures={
+            "split": part.name,
+            "distance": distance,
+            "expected_by_chance": noise,
+            "class": name,
+            "shares": [float(side[most]) for side in shares],
+        },
     )

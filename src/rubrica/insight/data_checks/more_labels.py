@@ -124,6 +124,8 @@ def check_more(sample: Sample) -> Iterator[Finding]:
             "sizes": curve.sizes.tolist(),
             "errors": curve.errors.tolist(),
             "forecast_sizes": [size, 2 * size, 10 * size],
+            "gains": gains[1:].tolist(),
+            "gains_spread": spread[1:].tolist(),
             "forecast_errors": told.errors.tolist(),
             "low": told.low.tolist(),
             "high": told.high.tolist(),

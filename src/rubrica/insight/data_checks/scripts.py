@@ -80,7 +80,7 @@ def _finding(part: Part, what: str, usual: str, others: dict[str, int], found: N
         title=f"{share:.1%} of {part.name} are in another {what} than {usual}: {told}",
         why=f"A model learns each {what} from its own texts alone, and vectors mostly know one.",
         remedy=f"Take these texts out, or label enough of each {what} and give vectors that know them all.",
-        figures={"share": share, "usual": usual, "others": others},
+        figures={"split": part.name, "share": share, "usual": usual, "others": others},
         rows=tuple(part.show(place, str(found[place])) for place in places),
     )
 

@@ -47,5 +47,5 @@ def check_shift(sample: Sample) -> Iterator[Finding]:
             why=f"The split {part.name} is of another time or source: a score on a part of train is too hopeful."
             f" Typical of train: {', '.join(named['train'])}; of {part.name}: {', '.join(named[part.name])}.",
             remedy="Validate on a split that is as far from train as the texts to come, and train on newer texts.",
-            figures={"area": found.area, "error": found.error, "words": named},
+            figures={"split": part.name, "area": found.area, "error": found.error, "words": named},
         )

@@ -42,7 +42,7 @@ def check_empty(sample: Sample) -> Iterator[Finding]:
             title=f"Texts of {part.name} without a word: {len(places):,} ({share:.2%})",
             why="All of them get the same answer, whatever their labels are.",
             remedy="Remove these rows, or fill in their texts.",
-            figures={"texts": len(places), "share": share},
+            figures={"split": part.name, "texts": len(places), "share": share},
             rows=_shown(part, places),
         )
 
@@ -83,7 +83,7 @@ def check_encoding(sample: Sample) -> Iterator[Finding]:
             title=f"Texts of {part.name} that were once read in a wrong encoding: {len(places):,} ({share:.2%})",
             why="Damaged words are unknown words: the model cannot know that they are the words it has learned.",
             remedy="Save the file in UTF-8 from its source anew, or read it with --encoding, such as cp1252 or cp1251.",
-            figures={"texts": len(places), "share": share},
+            figures={"split": part.name, "texts": len(places), "share": share},
             rows=_matched(part, places, _DAMAGE),
         )
 

@@ -85,6 +85,8 @@ def find_miscalibrated(subject: Subject) -> Iterator[Finding]:
         figures={
             "error": found,
             "error_by_chance": float(np.mean(by_chance)),
+            "sureness": float(sure.mean()),
+            "right": float(right.mean()),
             "logits_times": weight,
             "losses": [float(part.mean()) for part in losses],
         },

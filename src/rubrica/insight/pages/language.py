@@ -11,8 +11,8 @@ from typing import Any
 
 from rubrica.errors import ConfigError, nearest, require
 
-_FOLDER = Path(__file__).parent / "languages"
-LANGUAGES = tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
+FOLDER = Path(__file__).parent / "languages"
+LANGUAGES = tuple(sorted(path.stem for path in FOLDER.glob("??.toml")))
 
 
 @dataclass(frozen=True)
@@ -81,5 +81,5 @@ def read_language(name: str) -> Language:
         raise ConfigError(f"no page speaks {name!r:.20}; {nearest(name, LANGUAGES)}")
     import tomllib  # late: who wants no page needs none
 
-    tables = tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+    tables = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
     return Language(name, tables["sentences"], tables["words"], tables["marks"])

@@ -25,6 +25,7 @@ from rubrica.insight.pages.measure import NOTHING, Measured, measure
 from rubrica.insight.pages.plots import MOST_LABELS, NAMES, Plot, plots, save_png, to_svg
 from rubrica.insight.pages.template import FOLDER, open_template
 from rubrica.insight.pages.training import curves, making, was_trained_on
+from rubrica.insight.pages.translation import translate
 from rubrica.notebook import printable
 from rubrica.predict.classifier import Classifier
 
@@ -173,7 +174,7 @@ def _render(about: dict[str, Any], findings: Iterable[Finding], drawn: Sequence[
     ]
     html = _template().render(
         **about,
-        findings=sorted_findings,
+        findings=[translate(finding, spoken) for finding in sorted_findings],
         counts=", ".join(counts),
         drawings={plot.name: to_svg(plot) for plot in drawn if _is_inline(plot, about["found"])},
         language=spoken.name,
