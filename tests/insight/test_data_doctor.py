@@ -111,6 +111,24 @@ def test_a_class_that_test_lacks_is_named_among_many():
     assert kinds(labels) == {"label-shift"}
 
 
+def test_a_rare_label_may_follow_from_texts_though_hardly_an_answer_gets_it():
+    """One text in ten is about money, and half of all labels "money" are right: no answer but "other" pays."""
+    draw = np.random.default_rng(0)
+    about = draw.random(1500) < 0.1
+    labels = np.where(draw.random(1500) < np.where(about, 0.5, 0.05), "money", "other").tolist()
+    said = [["the river and the hill", "a bank lends dollars"][int(money)] for money in about]
+    texts = [f"{text} {draw.integers(10**6)} {draw.integers(10**6)}" for text in said]
+
+    def kinds(labels):
+        data = Dataset(
+            "d", {"train": Examples(texts, labels)}, ("text",), "label", task_of(["money", "other"], lists=False)
+        )
+        return {finding.kind for finding in examine_data(data)}
+
+    assert "unrelated-labels" not in kinds(labels)
+    assert "unrelated-labels" in kinds(draw.permutation(labels).tolist())
+
+
 def check_words(vectors_of, settings, texts=None):
     """The kinds of findings about the words of some texts, with vectors of these words."""
     texts = texts or ["The Cup goes to Velford", "a goal for Velford", "The bank raises rates", "rates fall for a bank"]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rubrica.scoring.task import Rows
+from rubrica.scoring.task import Floats, Rows
 
 
 class Apart(NamedTuple):
@@ -70,7 +70,7 @@ def _log_odds(
     return odds
 
 
-def area(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
+def area(scores: Floats, positive: NDArray[np.bool_]) -> float:
     """The area under the ROC curve: how often a positive has the higher score; equal scores count a half."""
     total = int(positive.sum())
     if total in (0, len(positive)):

@@ -22,9 +22,10 @@ def translate(found: Finding, spoken: Language) -> tuple[Finding, str]:
     for title in titles:
         try:
             said = {name: fill(text, (), found.figures) for name, text in {**sentences, "title": title}.items()}
+            remedy = said.get("remedy", found.remedy)
         except LookupError:  # another title has figures that the finding has
             continue
-        return replace(found, title=said["title"], why=said["why"], remedy=said.get("remedy", found.remedy)), spoken.name
+        return replace(found, title=said["title"], why=said["why"], remedy=remedy), spoken.name
     return found, "en"
 
 
