@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 from statistics import median, stdev
 
+from rubrica.insight.findings import KINDS
+
 ROOT = Path(__file__).parents[1]
 PAGES = (
     "README.md", "README.ru.md", "docs/accuracy.md", "docs/artifact.md", "docs/ladder.md", "docs/ladder.ru.md",
@@ -289,11 +291,46 @@ def explanations():
     return lines
 
 
+STRENGTHS = ("weak", "middling", "strong")
+
+
+def doctor_rates():
+    """What the doctor named on the data sets that chose no threshold, and how often it was wrong on sound ones."""
+    data, models = load("doctor"), load("doctor_models")
+    said = [bool(twin["kinds"]) for twin in data["alarms"] if twin["data"] in data["judged_on"]]
+    sides = {
+        f"data: {len({row['kind'] for row in data['rows']})} faults": data["summary"],
+        f"models: {len(models['faults'])} faults": models["judged"],
+    }
+    lines = ["| named, % | " + " | ".join(STRENGTHS) + " | false alarms |", "|---|" + "--:|" * 4]
+    for name, rates in sides.items():
+        figures = [f"{100 * rates[key]:.1f}" for key in (*STRENGTHS, "false_alarms")]
+        lines.append(f"| {name} | " + " | ".join(figures) + " |")
+    lines.append(f"| data: sound samples with any warning | | | | {100 * sum(said) / len(said):.1f} |")
+    return lines
+
+
+def doctor():
+    """A planted fault a row: on how many data sets it is named, by its strength."""
+    data, models = load("doctor"), load("doctor_models")
+    sets = {row["data"] for row in data["rows"]}
+    lines = [f"| named, of {len(sets)} data sets | " + " | ".join(STRENGTHS) + " |", "|---|" + "--:|" * len(STRENGTHS)]
+    for kind in dict.fromkeys(row["kind"] for row in data["rows"]):
+        own = [row for row in data["rows"] if row["kind"] == kind]
+        counts = [sum(row["found"] for row in own if row["strength"] == strength) for strength in STRENGTHS]
+        lines.append(f"| `{kind}`: {KINDS[kind]} | " + " | ".join(map(str, counts)) + " |")
+    for fault, counts in models["faults"].items():
+        lines.append(f"| a training: {fault} | " + " | ".join(str(counts[strength]) for strength in STRENGTHS) + " |")
+    return lines
+
+
 TABLES = {
     "accuracy": accuracy,
     "accuracy_over_time": accuracy_over_time,
     "artifact_size": artifact_size,
     "calibration": calibration,
+    "doctor": doctor,
+    "doctor_rates": doctor_rates,
     "explanations": explanations,
     "first_screen": first_screen,
     "growth": growth,

@@ -1,5 +1,6 @@
 """`rubrica explain`: what it prints for a person and for a program, its page, its errors."""
 
+import html
 import json
 import re
 
@@ -12,6 +13,7 @@ from rubrica.cli.explain import _METHODS
 from rubrica.cli.main import rubrica
 from rubrica.insight.explanations.explain import METHODS, explain
 from rubrica.insight.explanations.show import STEPS, render_page
+from rubrica.notebook import printable
 from rubrica.predict.classifier import Classifier
 
 TEXT = 'Oil <b>&amp; "a" b c</b> \x1b[31m B'
@@ -88,9 +90,7 @@ def test_the_page_needs_nothing_else(both, tmp_path):
     assert "The tokens in italics are not read." not in page  # the linear model reads them
     assert page.count("<article>") == 2
     shown = re.sub(r"<[^>]*>", "", re.findall(r'<p class="text">(.*?)</p>', page, re.DOTALL)[0])
-    import html
-
-    assert html.unescape(shown) == TEXT
+    assert html.unescape(shown) == printable(TEXT)
 
 
 def luminance(color):

@@ -101,5 +101,5 @@ def _write_page(found: "Iterable[Explanation]", model: str, place: Path) -> None
     place = user_path(place)
     page = render_page(found, f"Why {Path(model).name} answers so")
     with written_whole(place) as part:
-        part.write_text(page, encoding="utf-8", errors="replace")
+        part.write_text(page, encoding="utf-8")
     click.echo(f"wrote {place}", err=True)

@@ -1,14 +1,20 @@
 """Every kind of page in a browser: it asks for nothing, fits, works with the keyboard, and axe has no objection."""
 
+from functools import cache
+
 import pytest
 
 from browser import launched
-from made_pages import pages
+from made_models import make
+from made_pages import EVIL, pages
+from rubrica.insight.explanations.explain import explain
+from rubrica.insight.explanations.show import render_page
 from rubrica.insight.pages.page import write_page
 
 Axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe
 
-NAMES = ["one", "one-ru", "several", "ninety", "ninety-several", "findings", "nothing-found", "unscored", "hostile"]
+NAMES = ["one", "one-ru", "several", "ninety", "ninety-several", "findings", "nothing-found", "unscored", "hostile",
+         "explained"]  # fmt: skip
 WIDTHS = [1280, 390]
 
 
@@ -23,12 +29,19 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("pages")
 
 
+@cache
+def explained():
+    """The page of two explanations of a network: of a text with everything that may stand in one, and of a long one."""
+    model, _ = make("gru")
+    return render_page([explain(model, text, beliefs=True) for text in (f"a b {EVIL} c", "a b c d " * 60)], "Why")
+
+
 class Opened:
     """A page in the browser, and what it asked for and complained of."""
 
     def __init__(self, browser, folder, name, width, scheme="light"):
         path = folder / f"{name}.html"
-        path.write_text(pages()[name].html, encoding="utf-8")
+        path.write_text(explained() if name == "explained" else pages()[name].html, encoding="utf-8")
         self.requests, self.complaints = [], []
         self.page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
         self.page.on("request", lambda request: self.requests.append(request.url))
@@ -80,7 +93,7 @@ REACHABLE = """() => [...document.querySelectorAll('a[href], summary, [tabindex=
   .map(each => each.tagName + '#' + each.id + '|' + each.textContent.trim().slice(0, 40))"""
 
 
-@pytest.mark.parametrize("name", ["one", "several", "ninety", "findings"])
+@pytest.mark.parametrize("name", ["one", "several", "ninety", "findings", "explained"])
 def test_tab_reaches_everything_with_a_visible_focus(browser, folder, name):
     with Opened(browser, folder, name, 390) as opened:
         wanted, reached = opened.page.evaluate(REACHABLE), []
@@ -126,6 +139,8 @@ def test_the_summary_opens_with_the_keyboard(browser, folder):
 
 
 def test_strangers_words_run_nothing(browser, folder):
+    with Opened(browser, folder, "explained", 1280) as opened:
+        assert opened.page.evaluate("document.querySelectorAll('script, img, iframe').length") == 0
     with Opened(browser, folder, "hostile", 1280) as opened:
         assert opened.page.evaluate("document.querySelectorAll('script, img, iframe').length") == 0
         assert "{{ 7 * 7 }}" in opened.page.title()

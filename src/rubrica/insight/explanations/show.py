@@ -10,8 +10,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rubrica.errors import require
 from rubrica.insight.explanations.explain import Explanation, Reason
+from rubrica.insight.pages.template import open_template
+from rubrica.notebook import printable
 
 STEPS = 5  # shades of a colour; more cannot be told apart
 _FAINT = 0.05  # of the largest share: weaker tokens are not marked
@@ -70,19 +71,10 @@ def render_page(explanations: Iterable[Explanation], title: str) -> str:
     Raises:
         MissingExtraError: If Jinja2 is not installed.
     """
-    return str(_template().render(title=title, explanations=list(explanations), steps=STEPS))
+    pieces = {"marks": marks, "strongest": strongest, "limits": limits, "signed": "{:+.3f}".format}
+    return printable(_template().render(title=title, explanations=list(explanations), steps=STEPS, **pieces))
 
 
 @cache
 def _template() -> Any:
-    jinja2 = require("jinja2", "report")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {"marks": marks, "strongest": strongest, "limits": limits, "enumerate": enumerate}
-    environment.filters |= {"signed": "{:+.3f}".format, "percent": "{:.1%}".format, "decimals": "{:.3f}".format}
-    return environment.get_template("explanation.html.j2")
+    return open_template(Path(__file__).parent / "templates" / "explanation.html.j2")
