@@ -158,12 +158,13 @@ def check_leaks(twins: Twins) -> Iterator[Finding]:
         if share < _LEAKED:
             continue
         exact = int((alike[here] == 1).sum())
+        told = f"{exact:,} of them word for word"
         severity: Severity = "warning" if share >= _LEAKED_SOME else "note"
         shown = sorted(here.tolist(), key=lambda pair: -alike[pair])[:_EXAMPLES]
         yield Finding(
             kind="leak",
             severity="error" if share >= _LEAKED_MUCH else severity,
-            title=f"Texts of {part.name} that are in train: {len(here):,} ({share:.1%}), word for word {exact:,}",
+            title=f"Texts of {part.name} that are in train: {len(here):,} ({share:.1%}), {told}",
             why=f"The model has seen their labels, so the score on {part.name} is too good.",
             remedy="rubrica clean DATA --out CLEANED",
             figures={"split": part.name, "texts": len(here), "share": share, "exact": exact},

@@ -26,10 +26,11 @@ def check_balance(sample: Sample) -> Iterator[Finding]:
     order = np.argsort(counts, kind="stable")
     rare = [names[label] for label in order.tolist() if counts[label] < _RARE]
     if rare and len(rare) < len(names):
+        told = f"{len(rare)} of {len(names)}, such as {quote_names(rare[:5])}"
         yield Finding(
             kind="rare-classes",
             severity="warning" if len(rare) * 10 >= len(names) else "note",
-            title=f"Classes with fewer than {_RARE} texts: {len(rare)} of {len(names)}, as {quote_names(rare[:5])}",
+            title=f"Classes with fewer than {_RARE} texts: {told}",
             why="A model hardly learns a class from so few texts, and no score of the class can be trusted.",
             remedy="Collect more texts of these classes, or join them with a class that is near.",
             figures={"classes": len(rare), "texts": {name: int(counts[names.index(name)]) for name in rare[:50]}},
