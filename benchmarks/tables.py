@@ -291,6 +291,18 @@ def explanations():
     return lines
 
 
+def seminar_faults():
+    """An experiment a row: what the doctor says of it, and what the three gravest faults cost."""
+    said = {}
+    for row in load("seminar_faults")["rows"]:
+        cells = said.setdefault(row["experiment"], {"error": [], "warning": [], "cost": []})
+        cells[row["severity"]].append(f"`{row['kind']}`")
+        if row["cost"]:
+            cells["cost"].append(f"`{row['kind']}` {row['cost']['points']:.1f} ± {row['cost']['spread']:.1f}")
+    rows = [f"| `{name}` | " + " | ".join(map(", ".join, cells.values())) + " |" for name, cells in said.items()]
+    return ["| | the doctor's errors | warnings | cost, points |", "|---|---|---|---|", *rows]
+
+
 STRENGTHS = ("weak", "middling", "strong")
 
 
@@ -338,6 +350,7 @@ TABLES = {
     "large": large,
     "ray_scoring": ray_scoring,
     "seminar": seminar,
+    "seminar_faults": seminar_faults,
     "seminar_spread": seminar_spread,
     "seminar_step": seminar_step,
     "speed": speed,
