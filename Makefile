@@ -53,7 +53,7 @@ test-numpy: $(VENV)/.fasttext
 	echo "Oil prices climb" | build/base/bin/rubrica predict tests/data/artifact-v1
 
 slow: $(VENV)/.fasttext ray
-	$(BIN)/python -m pytest -n auto -m slow
+	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
 	RUBRICA_KERNELS=numpy $(BIN)/python -m pytest -n auto
 	native/sanitize.sh 1
 

@@ -3,17 +3,17 @@
 Usage: python benchmarks/doctor_models.py [DATA ...]
 
 Each fault is planted at three strengths: the weak one hardly harms, the strong one ruins the model. Thresholds of the
-checks were chosen on trec6 and ag_news; lenta, reuters and sms_spam judge them. A text is drawn from train alone.
+checks were chosen on trec6 and ag_news; lenta, reuters and sms_spam judge them. Texts are the sound samples of
+`doctor.py`, drawn from train alone.
 """
 
 import contextlib
 import logging
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 from unittest.mock import patch
 
@@ -21,7 +21,8 @@ import numpy as np
 import torch
 
 import results
-from rubrica.data.dataset import Dataset, Examples, read_dataset
+from doctor import CHOSEN_ON, JUDGED_ON, STRENGTHS, as_dataset, sound
+from rubrica.data.dataset import Dataset, Examples
 from rubrica.insight.model_doctor import examine_model
 from rubrica.learning import network as training
 from rubrica.learning.train import train_dataset
@@ -30,12 +31,7 @@ from rubrica.predict.classifier import Classifier
 from rubrica.text.tokenizer import tokenize
 from rubrica.vectors.word_vectors import Vectors
 
-FOLDER = Path(__file__).parents[2] / "shared" / "data"
-CHOSEN, JUDGED = ("trec6", "ag_news"), ("lenta_headlines_ru", "reuters21578", "sms_spam")
-STRENGTHS = ("weak", "middling", "strong")
-TRAIN, HELD = 1200, 500  # texts
-MORE = {"lenta_headlines_ru": 6000, "reuters21578": 4000}
-"""Texts to train on where there are many classes: of 1,200 no training on them is sound."""
+TRAIN, HELD, CLASSES = 1200, 500, 6  # texts, and classes: of more classes, no training on so few texts is sound
 GRAVE = ("warning", "error")
 
 BASE = make_config(
@@ -53,24 +49,22 @@ class Trained(NamedTuple):
 
 
 def read(name, seed=0):
-    """Some texts of train as train and test; labels without texts in the new train are left out."""
-    whole = read_dataset(FOLDER / name / "train.csv")
-    train = whole.splits["train"]
-    order = np.random.default_rng(seed).permutation(len(train.texts)).tolist()
-    count = MORE.get(name, TRAIN)
-    sides = {"train": order[:count], "test": order[count : count + HELD]}
-    known = {part for i in sides["train"] for part in as_parts(train.labels[i])}
-    sides["test"] = [i for i in sides["test"] if set(as_parts(train.labels[i])) <= known]
-    splits = {
-        side: Examples([train.texts[i] for i in places], [train.labels[i] for i in places])
-        for side, places in sides.items()
+    """A part of a sound sample of the data doctor's bench: its most frequent classes."""
+    splits = sound(name, seed)
+    counts = Counter(part for _, label in splits["train"] for part in as_parts(label))
+    common = {label for label, _ in counts.most_common(CLASSES)}
+    kept = {
+        side: [(text, shown) for text, label in rows if (shown := of_these(label, common))]
+        for side, rows in splits.items()
     }
-    return replace(whole, name=name, splits=splits, task=with_labels(whole.task, known))
+    return replace(as_dataset({"train": kept["train"][:TRAIN], "test": kept["test"][:HELD]}), name=name)
 
 
-def with_labels(task, known):
-    """The task with the labels that are known alone."""
-    return replace(task, labels=tuple(label for label in task.labels if label in known))
+def of_these(label, common):
+    """The labels of a text that are among some; nothing where none is."""
+    if isinstance(label, str):
+        return label if label in common else None
+    return tuple(part for part in label if part in common)
 
 
 def as_parts(label):
@@ -248,15 +242,11 @@ def too_sure(data, strength):
 
 
 def drifted(data, strength):
-    """Of lenta, headlines of later months; else a share of the new texts is of another source."""
+    """A share of the new texts is of another source."""
     share = (0.15, 0.4, 0.9)[strength]
     other = read("ag_news" if data.name != "ag_news" else "sms_spam").splits["train"].texts
-    if data.name.startswith("lenta"):
-        later = read_dataset(FOLDER / data.name / "test.csv").splits["train"].texts
-        other = [later[i] for i in np.random.default_rng(0).permutation(len(later))[:HELD].tolist()]
-        share = (0.5, 0.8, 1.0)[strength]
     draw = np.random.default_rng(0)
-    shown = with_texts(data, lambda i, text: other[i] if draw.random() < share else text, "test")
+    shown = with_texts(data, lambda i, text: other[i % len(other)] if draw.random() < share else text, "test")
     return learn(data, shown=shown)
 
 
@@ -293,7 +283,7 @@ PLANTS = {
     "learned by heart": plant(by_heart, "overfitting"),
     "labels shuffled": plant(shuffled, "learns-nothing", "overfitting"),
     "logits too large": plant(too_sure, "miscalibrated"),
-    "texts of another source or time": plant(drifted, "drift"),
+    "texts of another source": plant(drifted, "drift"),
     "absent words move": plant(dense, "absent-words-move"),
 }
 
@@ -358,7 +348,7 @@ def show(row):
 
 def main():
     logging.getLogger("rubrica").setLevel(logging.ERROR)
-    names = sys.argv[1:] or [*CHOSEN, *JUDGED]
+    names = sys.argv[1:] or [*CHOSEN_ON, *JUDGED_ON]
     rows = []
     for name in names:
         for row in run(name):
@@ -372,10 +362,10 @@ def main():
     print(f"{'fault':34}{''.join(f'{s:>10}' for s in STRENGTHS)}   of {len(names)} data sets", file=sys.stderr)
     for fault, counts in by_fault.items():
         print(f"{fault:34}{''.join(f'{counts[s]:10}' for s in STRENGTHS)}", file=sys.stderr)
-    sides = {"chosen": CHOSEN, "judged": JUDGED}
+    sides = {"chosen": CHOSEN_ON, "judged": JUDGED_ON}
     result = {side: rates([row for row in rows if row["data"] in members]) for side, members in sides.items()}
     print(result, file=sys.stderr)
-    if names == [*CHOSEN, *JUDGED]:
+    if names == [*CHOSEN_ON, *JUDGED_ON]:
         results.write_result("doctor_models", {**result, "faults": by_fault, "rows": rows})
 
 
