@@ -307,18 +307,17 @@ STRENGTHS = ("weak", "middling", "strong")
 
 
 def doctor_rates():
-    """What the doctor named on the data sets that chose no threshold, and how often it was wrong on sound ones."""
+    """What the doctor names on the data sets that chose no threshold, and how many sound samples it warns of."""
     data, models = load("doctor"), load("doctor_models")
     said = [bool(twin["kinds"]) for twin in data["alarms"] if twin["data"] in data["judged_on"]]
+    kinds = {row["kind"] for row in data["rows"]}
     sides = {
-        f"data: {len({row['kind'] for row in data['rows']})} faults": data["summary"],
-        f"models: {len(models['faults'])} faults": models["judged"],
+        f"data, {len(kinds)} faults": data["summary"] | {"alarms": sum(said) / len(said)},
+        f"trainings, {len(models['faults'])} faults": models["judged"] | {"alarms": models["judged"]["false_alarms"]},
     }
-    lines = ["| named, % | " + " | ".join(STRENGTHS) + " | false alarms |", "|---|" + "--:|" * 4]
+    lines = ["| named, % | " + " | ".join(STRENGTHS) + " | sound ones with a warning, % |", "|---|" + "--:|" * 4]
     for name, rates in sides.items():
-        figures = [f"{100 * rates[key]:.1f}" for key in (*STRENGTHS, "false_alarms")]
-        lines.append(f"| {name} | " + " | ".join(figures) + " |")
-    lines.append(f"| data: sound samples with any warning | | | | {100 * sum(said) / len(said):.1f} |")
+        lines.append(f"| {name} | " + " | ".join(f"{100 * rates[key]:.1f}" for key in (*STRENGTHS, "alarms")) + " |")
     return lines
 
 

@@ -16,6 +16,7 @@ from rubrica.insight.pages.translation import translate
 from rubrica.learning.train import train
 from rubrica.models.config import make_config
 from rubrica.predict.classifier import Classifier
+from rubrica.scoring.tasks import task_of
 from settings import changed
 
 SMALL = ["model.hidden_size=16", "model.with_linear=false", "model.bidirectional=false", "training.adversarial=0"]
@@ -66,6 +67,19 @@ def test_nothing_grave_is_said_of_a_sound_model(sound, news):
 def test_an_answer_that_is_always_the_same_is_named(sound, news):
     lifted = with_tensors(sound, head__bias=lambda bias: bias + np.array([50, 0, 0, 0], np.float32))
     assert {"constant-answer", "learns-nothing"} <= kinds(lifted, news)
+
+
+def test_a_label_that_is_in_every_answer_is_named(tiny_news):
+    def several(part):
+        return replace(part, labels=[(label,) for label in part.labels])
+
+    splits = {name: several(part) for name, part in tiny_news.splits.items()}
+    data = replace(tiny_news, splits=splits, task=task_of(tiny_news.task.labels, lists=True))
+    model = learn(data, changed(make_config(), [*SMALL, "training.storage=float32"]))
+    assert "constant-answer" not in kinds(model, data)
+    lifted = with_tensors(model, head__bias=lambda bias: bias + np.array([50] + [0] * (len(bias) - 1), np.float32))
+    (found,) = [finding for finding in examine_model(lifted, data) if finding.kind == "constant-answer"]
+    assert found.title.startswith(f"100.0% of the answers hold {data.task.labels[0]!r}")
 
 
 def test_logits_that_are_too_large_are_named_with_the_number_that_mends_them(sound, news):

@@ -32,28 +32,33 @@ _SHOWN = 3
 
 
 def find_constant(subject: Subject) -> Iterator[Finding]:
-    """Nearly the same answer to every text."""
-    sample = subject.seen
+    """Nearly the same answer to every text, or nearly the same label in every answer."""
+    sample, task = subject.seen, subject.model.task
     if len(sample) < 20:
         return
-    answers = subject.model.task.decide(sample.logits)
-    given, wanted = _entropy(answers), _entropy(sample.labels)
-    if given >= _SAME * wanted:
-        return
-    ((answer, count),) = Counter(map(_key, answers)).most_common(1)
-    share, there = count / len(answers), sum(_key(label) == answer for label in sample.labels) / len(answers)
-    other = [place for place, label in enumerate(sample.labels) if _key(label) != answer][:_SHOWN]
-    name = ", ".join(answer) or "no label"
-    yield Finding(
-        kind="constant-answer",
-        severity="error",
-        title=f"{share:.1%} of the answers are {name!r}, which is the label of {there:.1%} of the texts",
-        why="The answers hardly depend on the texts.",
-        remedy="Train anew with smaller steps (--lr) and the default start (--set model.init=torch); of rare classes, "
-        "--class-weight balanced.",
-        figures={"share_of_answers": share, "share_of_labels": there, "entropies": [given, wanted]},
-        rows=tuple(sample.row(place, f"labelled {sample.labels[place]}") for place in other),
-    )
+    views = [("are", [_key(answer) for answer in task.decide(sample.logits)], [_key(label) for label in sample.labels])]
+    if not task.has_confusion:  # one label may be in all answers, whatever stands beside it
+        counts = Counter(label for answer in views[0][1] for label in answer)
+        for label, _ in counts.most_common(1):
+            views.append(("hold", _only(label, views[0][1]), _only(label, views[0][2])))
+    for what, answers, labels in views:
+        ((answer, count),) = Counter(answers).most_common(1)
+        given, wanted = _entropy(answers), _entropy(labels)
+        if given < _SAME * wanted and (answer or what == "are"):
+            share, there = count / len(answers), labels.count(answer) / len(answers)
+            other = [place for place, label in enumerate(labels) if label != answer][:_SHOWN]
+            yield Finding(
+                kind="constant-answer",
+                severity="error",
+                title=f"{share:.1%} of the answers {what} {', '.join(answer) or 'no label'!r}, which is the label of"
+                f" {there:.1%} of the texts",
+                why="The answers hardly depend on the texts.",
+                remedy="Train anew with smaller steps (--lr) and the default start (--set model.init=torch); of rare"
+                " classes, --class-weight balanced.",
+                figures={"share_of_answers": share, "share_of_labels": there, "entropies": [given, wanted]},
+                rows=tuple(sample.row(place, f"labelled {sample.labels[place]}") for place in other),
+            )
+            return
 
 
 def find_miscalibrated(subject: Subject) -> Iterator[Finding]:
@@ -115,7 +120,12 @@ def _key(label: Any) -> tuple[str, ...]:
     return (label,) if isinstance(label, str) else tuple(sorted(label))
 
 
-def _entropy(labels: Iterable[Any]) -> float:
-    counts = np.array(list(Counter(map(_key, labels)).values()), np.float64)
+def _only(label: str, answers: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """The answers without all other labels."""
+    return [(label,) if label in answer else () for answer in answers]
+
+
+def _entropy(answers: Iterable[tuple[str, ...]]) -> float:
+    counts = np.array(list(Counter(answers).values()), np.float64)
     shares = counts / counts.sum()
     return float(-(shares * np.log(shares)).sum())
