@@ -1,6 +1,7 @@
 """The command `rubrica serve`."""
 
 import os
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,8 +60,6 @@ def serve(
     and of the Open Inference Protocol. SIGTERM ends the server when it has answered what it accepted; SIGHUP opens the
     models anew.
     """
-    for module in ("uvicorn", "httptools", "prometheus_client"):
-        require(module, "serve")
     from rubrica.serve.limits import Limits
     from rubrica.serve.logs import Style, log_now
     from rubrica.serve.workers import listen, run_workers
@@ -69,7 +68,7 @@ def serve(
         raise click.UsageError("--workers needs a system that can fork; leave it out")
     bounds = Limits(**{_FIELDS.get(name, name): value for name, value in limits.items()})
     style = Style(log_format == "json", quiet=bool(context.find_root().params.get("quiet")))
-    key = _read_key(api_key_file)
+    paths, key = _named_paths(models), _read_key(api_key_file)
     sockets = listen(host, port, workers)
     port = sockets[0].getsockname()[1]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -79,15 +78,15 @@ def serve(
         if key is None and host not in _HERE:
             log_now(style, "open", "warning", problem="whoever reaches the address may ask; give --api-key-file")
 
-    work = partial(_work, models, bounds, style, key)
+    work = partial(_work, paths, bounds, style, key)
     if workers == 1:
         work(sockets[0], ready)
-    else:
-        context.exit(run_workers(work, sockets, partial(log_now, style), ready))
+    elif run_workers(work, sockets, partial(log_now, style), ready):
+        sys.exit(1)
 
 
 def _work(
-    models: tuple[str, ...],
+    models: dict[str, Path],
     limits: "Limits",
     style: "Style",
     key: str | None,
@@ -95,15 +94,13 @@ def _work(
     ready: "Callable[[], None]",
 ) -> None:
     """Open the models and answer in this process."""
+    for module in ("uvicorn", "httptools", "prometheus_client"):
+        require(module, "serve")
     from rubrica.serve.logs import Log
-    from rubrica.serve.models import named_paths, open_models
+    from rubrica.serve.models import open_models
     from rubrica.serve.server import serve as answer
 
-    try:
-        paths = named_paths(models)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
-    found = open_models(paths, limits.abstain_below)
+    found = open_models(models, limits.abstain_below)
     log = Log(style)
     try:
         answer(found, limits, listener, log, key, ready)
@@ -122,3 +119,18 @@ def _read_key(file: Path | None) -> str | None:
     if key is not None and not (key.isascii() and key.isprintable() and key.strip()):
         raise ConfigError("the key is empty, or has characters that no header can have; give ASCII letters and digits")
     return key
+
+
+def _named_paths(arguments: tuple[str, ...]) -> dict[str, Path]:
+    """The name and the path of each MODEL or NAME=PATH."""
+    found: dict[str, Path] = {}
+    for argument in arguments:
+        name, equals, path = argument.partition("=")
+        if not equals or Path(argument).exists():
+            name, path = Path(argument).resolve().name, argument
+        if not name or "/" in name:
+            raise click.UsageError(f"{argument} has no name for the model; give NAME=PATH")
+        if name in found:
+            raise click.UsageError(f"two models are called {name}; give NAME=PATH")
+        found[name] = Path(path)
+    return found

@@ -48,11 +48,11 @@ class App:
     def __init__(self, service: Service, key: str | None) -> None:
         self.service, self.in_flight = service, 0
         self._wanted = None if key is None else b"Bearer " + key.encode()
-        shapes = request_shapes(service.limits)
+        shapes = request_shapes(service.limits, list(service.models))
         self._decoders = {name: msgspec.json.Decoder(shape) for name, shape in shapes._asdict().items()}
         routes = [f"{route.method} {route.path}" for route in ROUTES]
         service.about = _encode(About("rubrica", __version__, list(service.models), routes))
-        service.document = document(service.limits)
+        service.document = document(service.limits, list(service.models))
         self._ids, self._prefix = itertools.count(1), os.urandom(6).hex()
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:

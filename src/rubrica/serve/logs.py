@@ -3,6 +3,7 @@
 A thread writes the lines. So a reader of stderr that is slow, or stands still, does not stop the server.
 """
 
+import contextlib
 import os
 import threading
 from collections import deque
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 _EVERY = 0.2  # seconds between two writes; one call for each line would take as long as an answer
+_WHOLE = 4096  # bytes that a pipe takes whole; more might be mixed with those of another worker
 _MOST = 50_000  # lines that wait to be written; more are dropped, and counted
 
 
@@ -76,12 +78,20 @@ def log_now(style: Style, event: str, level: str = "info", **fields: Any) -> Non
 
 def _write_out(style: Style, lines: Sequence[dict[str, Any]]) -> None:
     encode = msgspec.json.encode if style.as_json else _as_text
-    data = b"".join(encode(_told(line)) + b"\n" for line in lines)
-    try:
-        while data:
-            data = data[os.write(2, data) :]
-    except OSError:  # nobody reads stderr any more
-        return
+    with contextlib.suppress(OSError):  # nobody reads stderr any more
+        part = b""
+        for line in lines:
+            data = encode(_told(line)) + b"\n"
+            if len(part) + len(data) > _WHOLE:
+                _write_all(part)
+                part = b""
+            part += data
+        _write_all(part)
+
+
+def _write_all(data: bytes) -> None:
+    while data:
+        data = data[os.write(2, data) :]
 
 
 def _told(line: dict[str, Any]) -> dict[str, Any]:

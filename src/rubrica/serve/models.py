@@ -48,25 +48,6 @@ Models = dict[str, Model]
 """The models by name, in the order of the command line. A reload puts another model in a place."""
 
 
-def named_paths(arguments: Sequence[str]) -> dict[str, Path]:
-    """The name and the path of each MODEL or NAME=PATH.
-
-    Raises:
-        ValueError: If a name is empty, has a slash in it or is given twice.
-    """
-    found: dict[str, Path] = {}
-    for argument in arguments:
-        name, equals, path = argument.partition("=")
-        if not equals or Path(argument).exists():
-            name, path = Path(argument).resolve().name, argument
-        if not name or "/" in name:
-            raise ValueError(f"{argument!r} has no name for the model; give NAME=PATH")
-        if name in found:
-            raise ValueError(f"two models are called {name!r}; give NAME=PATH")
-        found[name] = Path(path)
-    return found
-
-
 def open_one(name: str, path: Path, abstain_below: float | None) -> Model:
     """Open a model and let it answer once, so that the first request need not wait for what is loaded late.
 

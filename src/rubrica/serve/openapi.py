@@ -1,6 +1,7 @@
 """The document at /openapi.json, made of the table of routes and the shapes. It loads nothing from anywhere."""
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -29,9 +30,9 @@ _FAULTS = {
 _WITHOUT_BODY = (400, 401, 404, 405, 408, 431, 500, 503)
 
 
-def document(limits: Limits) -> bytes:
-    """The document as JSON."""
-    bodies = request_shapes(limits)
+def document(limits: Limits, names: Sequence[str]) -> bytes:
+    """The document of a server with these limits and models, as JSON."""
+    bodies = request_shapes(limits, names)
     types = [ErrorAnswer, *(route.answer for route in ROUTES if route.answer), *bodies]
     schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     by_type = {repr(kind): schema for kind, schema in zip(types, schemas, strict=True)}
@@ -40,7 +41,7 @@ def document(limits: Limits) -> bytes:
     for route in ROUTES:
         answer = by_type[repr(route.answer)] if route.answer else None
         body = by_type[repr(getattr(bodies, route.body))] if route.body else None
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, answer, body, error)
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, answer, body, error, names)
     whole = {
         "openapi": "3.1.0",
         "info": {"title": "rubrica serve", "version": __version__},
@@ -53,7 +54,7 @@ def document(limits: Limits) -> bytes:
     return msgspec.json.encode(whole)
 
 
-def _operation(route: Route, answer: Any, body: Any, error: dict[str, Any]) -> dict[str, Any]:
+def _operation(route: Route, answer: Any, body: Any, error: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
     content = {"application/json": {"schema": answer}} if answer else {CONTENT_TYPE: {"schema": {"type": "string"}}}
     responses = {"200": {"description": "The answer.", "content": content}}
     for status in _FAULTS if body else _WITHOUT_BODY:
@@ -66,7 +67,7 @@ def _operation(route: Route, answer: Any, body: Any, error: dict[str, Any]) -> d
     if not route.always:
         operation["security"] = [{}, {"key": []}]
     if "{name}" in route.path:
-        schema = {"type": "string", "minLength": 1, "maxLength": 256}
+        schema = {"type": "string", "enum": list(names)}
         operation["parameters"] = [{"name": "name", "in": "path", "required": True, "schema": schema}]
     if body:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}

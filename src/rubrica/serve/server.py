@@ -9,7 +9,6 @@ import contextlib
 import gc
 import signal
 import socket
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,7 +26,6 @@ from rubrica.serve.service import Service
 _KEEP_ALIVE = 30  # seconds that a connection may rest between two requests
 _FAREWELL = 0.25  # seconds in which clients that go on asking are told to close, before connections are cut
 _LOOK = 0.1  # seconds between two looks for slow clients
-_SWITCH = 0.0005  # seconds after which Python lets the other thread run; its 5 ms are longer than most answers take
 
 
 class _Server(uvicorn.Server):
@@ -87,7 +85,6 @@ def serve(
         batches.close()
         service.slow.shutdown(wait=False, cancel_futures=True)
 
-    sys.setswitchinterval(_SWITCH)
     gc.collect()
     gc.freeze()  # the models stay; looking through them for garbage would hold answers up
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:

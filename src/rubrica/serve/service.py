@@ -65,13 +65,9 @@ class Service:
         """The model that a request names; where there is one alone, it need not.
 
         Raises:
-            Refused: If it names none of ours, or none of several.
+            Refused: If it names none of ours.
         """
         if name is None:
-            if len(self.models) > 1:
-                raise Refused(
-                    422, "model_required", "several models answer here; name one as model. GET /v2 lists them"
-                )
             name = next(iter(self.models))
         model = self.models.get(name)
         if model is None:

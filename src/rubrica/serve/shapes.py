@@ -5,6 +5,7 @@ Inference Protocol (https://github.com/kserve/open-inference-protocol). The same
 and describe both in /openapi.json.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 
 from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
@@ -161,12 +162,14 @@ class Requests(NamedTuple):
     explain: type[Struct]
 
 
-def request_shapes(limits: Limits) -> Requests:
-    """The shapes of requests, with the limits of a server in them."""
+def request_shapes(limits: Limits, names: Sequence[str]) -> Requests:
+    """The shapes of requests to a server with these limits and models; with one model alone, they need not name it."""
     longest = None if limits.cut else limits.chars
     text: Any = Annotated[str, Meta(max_length=longest)] if longest else str
     many: Any = Annotated[list[text], Meta(max_length=limits.texts)]
-    model: Any = ("model", Name | None, None)
+    # An unknown name has its own answer, so only the document lists the names.
+    name: Any = Annotated[Name, Meta(extra_json_schema={"enum": list(names)})]
+    model: list[Any] = [("model", name)] if len(names) > 1 else [("model", name | None, None)]
     output = defstruct("InferOutput", [("name", Literal["label", "probabilities"]), ("parameters", dict[str, Any], {})])
     tensor = defstruct(
         "InferInput",
@@ -180,14 +183,14 @@ def request_shapes(limits: Limits) -> Requests:
         forbid_unknown_fields=True,
     )
     shapes: dict[str, list[Any]] = {
-        "PredictRequest": [("inputs", text | many), ("parameters", Parameters | None, None), model],
-        "ClassifyRequest": [("input", text | many), model],
+        "PredictRequest": [("inputs", text | many), *model, ("parameters", Parameters | None, None)],
+        "ClassifyRequest": [("input", text | many), *model],
         "InferRequest": [
             ("inputs", Annotated[list[tensor], Meta(min_length=1, max_length=1)]),  # type: ignore[valid-type]
             ("id", Name | None, None),
             ("parameters", dict[str, Any], {}),
             ("outputs", Annotated[list[output], Meta(max_length=2)], []),  # type: ignore[valid-type]
         ],
-        "ExplainRequest": [("inputs", text), ("parameters", ExplainParameters | None, None), model],
+        "ExplainRequest": [("inputs", text), *model, ("parameters", ExplainParameters | None, None)],
     }
     return Requests(*(defstruct(name, fields, forbid_unknown_fields=True) for name, fields in shapes.items()))

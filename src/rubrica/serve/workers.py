@@ -5,15 +5,17 @@ sockets belong to the first process, so connections that wait outlast a worker t
 model: it passes the signals on, and a new worker reads the models as they are then.
 """
 
+import contextlib
 import os
 import signal
 import socket
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 from rubrica.errors import RubricaError
 
@@ -57,7 +59,7 @@ def _bound(family: int, address: object, *, shared: bool) -> socket.socket:
 def run_workers(
     work: Work, sockets: Sequence[socket.socket], say: Callable[..., None], ready: Callable[[], None]
 ) -> int:
-    """Serve in a process for each socket until a signal ends them; returns the exit code.
+    """Serve in a process for each socket until a signal ends them; returns whether one failed.
 
     Args:
         work: What each one does.
@@ -65,40 +67,45 @@ def run_workers(
         say: Called with an event and its fields, for the log.
         ready: Called when all take requests.
     """
-    with tempfile.TemporaryDirectory(prefix="rubrica-serve-") as folder:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        workers: dict[int, socket.socket] = {}
-        ending = False
+    workers: dict[int, socket.socket] = {}
+    ending = failed = False
 
-        def pass_on(number: int, _: object) -> None:
-            nonlocal ending
-            ending = ending or number != getattr(signal, "SIGHUP", None)
-            for process in list(workers):
+    def pass_on(number: int, _: object) -> None:
+        nonlocal ending
+        ending = ending or number != getattr(signal, "SIGHUP", None)
+        for process in list(workers):
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(process, number)
 
+    def start(place: socket.socket) -> bool:
+        process, began = _start(work, place)
+        if began:
+            workers[process] = place
+            if ending:  # a signal came in the meantime
+                os.kill(process, signal.SIGTERM)
+        return began
+
+    with tempfile.TemporaryDirectory(prefix="rubrica-serve-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         for number in _SIGNALS:
             signal.signal(number, pass_on)
-        for place in sockets:
-            process, began = _start(work, place)
-            if not began:  # it has said why
-                os.kill(os.getpid(), signal.SIGTERM)
-                return _wait_for_all(workers, os.waitpid(process, 0)[1])
-            workers[process] = place
-        ready()
-        worst = 0
+        if all(map(start, sockets)):
+            ready()
+        else:  # the worker has said why
+            failed = True
+            pass_on(signal.SIGTERM, None)
         while workers:
             process, status = os.wait()
-            place = workers.pop(process)
+            place, code = workers.pop(process), os.waitstatus_to_exitcode(status)
             _forget(folder, process)
-            worst = max(worst, abs(os.waitstatus_to_exitcode(status)) if ending else 0)
-            if not ending:
-                say("worker_died", "error", worker=process, status=os.waitstatus_to_exitcode(status))
+            if ending:
+                failed = failed or code > 0
+                continue
+            say("worker_died", "error", worker=process, status=code)
+            time.sleep(_PAUSE)
+            while not ending and not start(place):
                 time.sleep(_PAUSE)
-                process, _ = _start(work, place)
-                workers[process] = place
-                if ending:  # a signal came while it was being started
-                    os.kill(process, signal.SIGTERM)
-        return min(worst, 1)
+    return failed
 
 
 def _start(work: Work, place: socket.socket) -> tuple[int, bool]:
@@ -107,31 +114,35 @@ def _start(work: Work, place: socket.socket) -> tuple[int, bool]:
     process = os.fork()
     if not process:
         os.close(reader)
-        code = 1
-        try:
-            for number in _SIGNALS:
-                signal.signal(number, signal.SIG_DFL)
-            work(place, partial(_say_ready, writer))
-            code = 0
-        except RubricaError as error:
-            sys.stderr.write(f"error: {error}\n")
-        finally:
-            sys.stderr.flush()
-            os._exit(code)  # what the first process has to clean up is not ours
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        _work_and_end(work, place, writer)
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
-        return process, pipe.read(1) == b"1"
+        began = pipe.read(1) == b"1"
+    if not began:
+        os.waitpid(process, 0)
+    return process, began
+
+
+def _work_and_end(work: Work, place: socket.socket, pipe: int) -> NoReturn:
+    """What a worker does. It does not return: what the first process has to clean up is not the worker's."""
+    code = 1
+    try:
+        work(place, lambda: _say_ready(pipe))
+        code = 0
+    except RubricaError as error:
+        sys.stderr.write(f"error: {error}\n")
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _say_ready(pipe: int) -> None:
     os.write(pipe, b"1")
-
-
-def _wait_for_all(workers: dict[int, socket.socket], status: int) -> int:
-    """End after a worker that could not start."""
-    for process in workers:
-        os.waitpid(process, 0)
-    return os.waitstatus_to_exitcode(status) or 1
+    os.close(pipe)
 
 
 def _forget(folder: str, process: int) -> None:
