@@ -26,6 +26,7 @@ def run(body, **bounds):
     async def main():
         sizes = []
         batches = Batches(bounds.get("most", 100), bounds.get("deadline", 10), sizes.append)
+        batches.start()
         try:
             await body(batches)
         finally:

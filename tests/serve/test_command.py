@@ -9,7 +9,7 @@ from made_fasttext import made_fasttext
 from rubrica import load
 from rubrica.artifact.fasttext_file import write_fasttext
 from rubrica.serve.logs import Style, log_now
-from serving import ONE, ask, predict, serving
+from serving import ONE, SEVERAL, ask, predict, serving
 
 
 def run(*arguments):
@@ -28,6 +28,8 @@ def run(*arguments):
         ([ONE, "--port", 70000], 2, "Error: Invalid value for '--port': "),
         ([ONE, "--host", "192.0.2.1"], 1, "error: cannot listen at 192.0.2.1 port 8000: "),
         ([ONE, "--api-key-file", "no-such-file"], 1, "error: no-such-file: no key can be read (No such file"),
+        ([ONE, "--queue", 9], 2, "Error: --queue is below --max-texts"),
+        ([SEVERAL, "--abstain-below", 0.5], 1, f"error: {SEVERAL}: --abstain-below: this model may give"),
         ([ONE, "--abstain-below", 2], 2, "Error: Invalid value for '--abstain-below': "),
     ],
 )

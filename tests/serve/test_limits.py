@@ -5,10 +5,11 @@ import gzip
 import json
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from serving import ONE, ask, head, predict, send_raw, serving
+from serving import ONE, SEVERAL, ask, head, predict, send_raw, serving
 
 
 def refusal(server, *request):
@@ -86,6 +87,44 @@ def test_a_client_that_drips_is_dropped(strict):
                 answer = client.recv(100)
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert time.monotonic() - began < 3
+
+
+def test_a_client_that_takes_no_answer_is_dropped(tmp_path):
+    body = json.dumps({"inputs": ["a b c"] * 256, "parameters": {"top_k": 3}}).encode()
+    request = head(len(body)) + body
+    with serving(ONE, "--client-timeout", "0.5s", folder=tmp_path) as server:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as client:
+            began = time.monotonic()
+            with pytest.raises((ConnectionError, TimeoutError)):
+                _send_for_ever(client, request)
+            assert time.monotonic() - began < 5
+        assert ask(server, "GET", "/healthz")[0] == 200
+
+
+def _send_for_ever(client, request):
+    while True:
+        client.sendall(request)
+
+
+def test_a_full_queue_is_refused_and_says_when_to_come_back(tmp_path):
+    texts = ["the cup goal " * 150] * 40
+    with serving(SEVERAL, "--queue", 40, "--max-texts", 40, folder=tmp_path) as server:
+        with ThreadPoolExecutor(16) as clients:
+            answers = list(clients.map(lambda _: ask(server, "POST", "/predict", {"inputs": texts}), range(64)))
+        refused = [headers["retry-after"] for status, headers, _ in answers if status == 503]
+        assert {status for status, _, _ in answers} == {200, 503}
+        assert set(refused) == {"1"}
+        assert len(predict(server, texts)) == 40
+
+
+def test_a_late_answer_is_given_up(tmp_path):
+    texts = ["the cup goal " * 1500] * 256
+    limits = ["--deadline", "0.05s", "--max-body", 10**7, "--queue", 10**5]
+    with serving(SEVERAL, *limits, folder=tmp_path) as server:
+        with ThreadPoolExecutor(4) as clients:
+            answers = list(clients.map(lambda _: ask(server, "POST", "/predict", {"inputs": texts}), range(8)))
+        late = [answer["error"]["code"] for status, _, answer in answers if status != 200]
+        assert set(late) == {"deadline_exceeded"}
 
 
 def test_an_endless_head_is_refused(strict):

@@ -67,6 +67,8 @@ def serve(
     if workers > 1 and not hasattr(os, "fork"):
         raise click.UsageError("--workers needs a system that can fork; leave it out")
     bounds = Limits(**{_FIELDS.get(name, name): value for name, value in limits.items()})
+    if bounds.queue < bounds.texts:
+        raise click.UsageError("--queue is below --max-texts, so the largest request would always be refused")
     style = Style(log_format == "json", quiet=bool(context.find_root().params.get("quiet")))
     paths, key = _named_paths(models), _read_key(api_key_file)
     sockets = listen(host, port, workers)

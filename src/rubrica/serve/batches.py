@@ -51,10 +51,14 @@ class Batches:
         self._at_work: list[Asked] = []
         self._scheduled = False
         self._work: queue.SimpleQueue[tuple[Answer, list[Asked]] | None] = queue.SimpleQueue()
+        self._loop: asyncio.AbstractEventLoop
+        self._clock: asyncio.TimerHandle
+
+    def start(self) -> None:
+        """Begin to answer in the loop that runs."""
         self._loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._serve, name="rubrica-answers", daemon=True)
-        self._thread.start()
         self._clock = self._loop.call_later(_LOOK, self._give_up_late)
+        threading.Thread(target=self._serve, name="rubrica-answers", daemon=True).start()
 
     def close(self) -> None:
         """End the thread."""

@@ -49,25 +49,20 @@ def serve(
         key: What clients must send; None where anyone may ask.
         ready: Called when requests are taken.
     """
-    app: Any = None
-
-    async def to_app(scope: Any, receive: Any, send: Any) -> None:
-        await app(scope, receive, send)
-
+    metrics = Metrics()
+    batches = Batches(limits.queue, limits.deadline, metrics.batches.observe)
+    service = Service(models, limits, metrics, log, batches)
+    app = App(service, key)
     config = uvicorn.Config(
-        to_app, http=connections_of(limits), ws="none", lifespan="off", log_config=None, log_level="critical",
-        access_log=False, server_header=False, date_header=False, proxy_headers=False,
+        app, interface="asgi3", http=connections_of(limits), ws="none", lifespan="off", log_config=None,
+        log_level="critical", access_log=False, server_header=False, date_header=False, proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE, timeout_graceful_shutdown=1,
     )  # fmt: skip
     server = _Server(config)
 
     async def main() -> None:
-        nonlocal app
         loop = asyncio.get_running_loop()
-        metrics = Metrics()
-        batches = Batches(limits.queue, limits.deadline, metrics.batches.observe)
-        service = Service(models, limits, metrics, log, batches)
-        app = App(service, key)
+        batches.start()
         for model in models.values():
             metrics.tell_model(model)
         tasks = [loop.create_task(_drop_late(server)), loop.create_task(_say_ready(server, ready))]
