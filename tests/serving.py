@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -82,17 +83,23 @@ def predict(server, texts, **more):
 
 
 def send_raw(server, data, seconds=_PATIENCE):
-    """All that the server answers to some bytes until it hangs up or this many seconds are over; and the seconds."""
+    """The first answer to some bytes, less where the server hangs up or the time is over; and how long it took."""
     began = time.monotonic()
     with socket.create_connection(("127.0.0.1", server.port), timeout=seconds) as client:
         client.sendall(data)
         found = b""
         try:
-            while part := client.recv(1 << 16):
+            while not _is_whole(found) and (part := client.recv(1 << 16)):
                 found += part
         except (TimeoutError, ConnectionResetError):
             pass
     return found, time.monotonic() - began
+
+
+def _is_whole(answer):
+    start, end, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", start)
+    return bool(end and length) and len(body) >= int(length[1])
 
 
 def head(length, path="/predict", more=""):

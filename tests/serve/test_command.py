@@ -53,18 +53,20 @@ def test_an_empty_key_is_refused(tmp_path):
     assert run(ONE, "--api-key-file", key)[0] == 2
 
 
-@pytest.mark.parametrize("loss", ["softmax", "hs", "ova"])
-def test_a_file_of_fasttext_answers(tmp_path, loss):
-    path = tmp_path / "words.bin"
-    write_fasttext(*made_fasttext(labels=4, loss=loss), path)
-    texts, model = ["w0 w1", "w2 w2 w0", "unknown", ""], load(path)
-    with serving(path, folder=tmp_path) as server:
-        for k in (None, 2):
-            rows = predict(server, texts, parameters={"top_k": k})
-            found = [[pair["label"] for pair in row] for row in rows]
-            wanted = model.predict(texts, k=k)
-            assert found == [answer if isinstance(answer, list) else [answer] for answer in wanted]
-        assert ask(server, "GET", "/v2/models/words.bin")[2]["labels"] == model.labels
+def test_files_of_fasttext_answer(tmp_path):
+    texts, paths = ["w0 w1", "w2 w2 w0", "unknown", ""], {}
+    for loss in ("softmax", "hs", "ova"):
+        paths[loss] = tmp_path / f"{loss}.bin"
+        write_fasttext(*made_fasttext(labels=4, loss=loss), paths[loss])
+    with serving(*paths.values(), folder=tmp_path) as server:
+        for path in paths.values():
+            model = load(path)
+            for k in (None, 2):
+                rows = predict(server, texts, model=path.name, parameters={"top_k": k})
+                found = [[pair["label"] for pair in row] for row in rows]
+                wanted = model.predict(texts, k=k)
+                assert found == [answer if isinstance(answer, list) else [answer] for answer in wanted]
+            assert ask(server, "GET", f"/v2/models/{path.name}")[2]["labels"] == model.labels
 
 
 def test_the_log_has_lines_of_text_too(capfd):

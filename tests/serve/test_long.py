@@ -54,7 +54,7 @@ def test_malformed_requests_never_fail_or_hang(tmp_path):
             longest = max(longest, seconds)
         slowest.append(longest)
 
-    with serving(f"one={ONE}", f"several={SEVERAL}", "--client-timeout", "1s", folder=tmp_path) as server:
+    with serving(f"one={ONE}", f"several={SEVERAL}", "--client-timeout", "0.3s", folder=tmp_path) as server:
         threads = [threading.Thread(target=send, args=[seed]) for seed in range(_CLIENTS)]
         for thread in threads:
             thread.start()
