@@ -75,6 +75,11 @@ def test_slow_clients_are_dropped(strict):
         assert seconds < 2
 
 
+def test_what_never_reached_a_route_is_counted(strict):
+    send_raw(strict, b"no HTTP\r\n\r\n")
+    assert 'rubrica_requests_total{route="other",status="400"} ' in ask(strict, "GET", "/metrics")[2]
+
+
 def test_a_client_that_drips_is_dropped(strict):
     began = time.monotonic()
     with socket.create_connection(("127.0.0.1", strict.port), timeout=5) as client:

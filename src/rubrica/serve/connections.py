@@ -5,6 +5,7 @@ takes its answer.
 """
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -25,12 +26,13 @@ class Connection(HttpToolsProtocol):
 
     Args:
         limits: How patient it is.
+        tell: Is told what is refused here, before the application sees it.
         uvicorn: What uvicorn gives to each connection.
     """
 
-    def __init__(self, limits: Limits, **uvicorn: Any) -> None:
+    def __init__(self, limits: Limits, tell: Callable[[Refused], None], **uvicorn: Any) -> None:
         super().__init__(**uvicorn)
-        self.limits = limits
+        self.limits, self.tell = limits, tell
         self.send_by = self.take_by = math.inf
         """Until when the client must have sent its request, and taken its answer, on the loop's clock."""
         self._head = 0
@@ -98,6 +100,7 @@ class Connection(HttpToolsProtocol):
         """Say what is wrong and hang up; in the middle of an answer, just hang up."""
         if self.transport.is_closing():
             return
+        self.tell(refusal)
         if self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
             self.transport.abort()
             return
@@ -108,6 +111,6 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
 
 
-def connections_of(limits: Limits) -> Any:
+def connections_of(limits: Limits, tell: Callable[[Refused], None]) -> Any:
     """What makes a connection, for uvicorn."""
-    return partial(Connection, limits)
+    return partial(Connection, limits, tell)

@@ -54,10 +54,20 @@ def serve(
     service = Service(models, limits, metrics, log, batches)
     app = App(service, key)
     config = uvicorn.Config(
-        app, interface="asgi3", http=connections_of(limits), ws="none", lifespan="off", log_config=None,
-        log_level="critical", access_log=False, server_header=False, date_header=False, proxy_headers=False,
-        timeout_keep_alive=_KEEP_ALIVE, timeout_graceful_shutdown=1,
-    )  # fmt: skip
+        app,
+        interface="asgi3",
+        http=connections_of(limits, service.tell_refused),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=1,
+    )
     server = _Server(config)
 
     async def main() -> None:

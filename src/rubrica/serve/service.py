@@ -94,6 +94,11 @@ class Service:
         key = (model, kind) if model.scores_alone else object()
         return self.batches.ask(key, answer, texts)
 
+    def tell_refused(self, refusal: Refused) -> None:
+        """Count and log a request that was refused before its route was known."""
+        self.metrics.requests.labels("other", str(refusal.status)).inc()
+        self.log("refused", status=refusal.status, code=refusal.code)
+
     def reload(self) -> None:
         """Open all models anew, in the thread of what takes long."""
         for name, fault in reload_models(self.models, self.limits.abstain_below):
