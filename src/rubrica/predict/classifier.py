@@ -66,13 +66,16 @@ class Classifier:
             TypeError: If the texts are one string, a table of several columns, or hold something else than texts.
             ValueError: If k is below 1, or given with `abstain_below`; see `Task.check_abstaining`.
         """
-        self.task.check_abstaining(abstain_below)
-        if k is not None and (index(k) < 1 or abstain_below is not None):
-            raise ValueError(f"k is {k}, expected at least 1" if k < 1 else "give k or abstain_below, one of the two")
+        self._check(k, abstain_below)
         answers: list[Any] = []
         for strings in self._stretches(texts, self._texts_at_a_time(_AT_A_TIME)):
             answers += self._name(strings, abstain_below) if k is None else self._rank(strings, k)
         return answers
+
+    def _check(self, k: int | None, abstain_below: float | None) -> None:
+        self.task.check_abstaining(abstain_below)
+        if k is not None and (index(k) < 1 or abstain_below is not None):
+            raise ValueError(f"k is {k}, expected at least 1" if k < 1 else "give k or abstain_below, one of the two")
 
     def _name(self, texts: Sequence[str], abstain_below: float | None) -> list[Any]:
         """The answer to each text."""
@@ -80,6 +83,53 @@ class Classifier:
             return self.task.decide(self._answer(texts), abstain_below)
         best, highest = self._find(texts)
         return self.task.name_answers(best, None if abstain_below is None else highest >= abstain_below)
+
+    def scored(
+        self, texts: Any, *, k: int | None = None, abstain_below: float | None = None
+    ) -> list[list[tuple[str | None, float]]]:
+        """The labels that `predict` gives to each text, each with its probability.
+
+        Args:
+            texts: As in `predict`.
+            k: As in `predict`.
+            abstain_below: As in `predict`; a text without an answer has None and the highest probability.
+
+        Raises:
+            TypeError: As in `predict`.
+            ValueError: As in `predict`.
+        """
+        self._check(k, abstain_below)
+        found: list[list[tuple[str | None, float]]] = []
+        for strings in self._stretches(texts, self._texts_at_a_time(_AT_A_TIME)):
+            if self._ensemble.search is not None:
+                best = self._ensemble.search.best(self._inputs(strings), k or 1)
+                places, scores = np.asarray(best.classes, np.int64), np.exp(best.log_probabilities)
+            else:
+                logits = self._answer(strings)
+                scores = self.task.probabilities(logits)
+                if k is None:
+                    found += self._with_scores(self.task.decide(logits, abstain_below), scores)
+                    continue
+                places = np.argsort(-logits, axis=1, kind="stable")[:, :k]
+                scores = np.take_along_axis(scores, places, axis=1)
+            sure = None if abstain_below is None else scores >= abstain_below
+            names = self.task.name_answers(places.ravel(), None if sure is None else sure.ravel())
+            pairs = list(zip(names, scores.ravel().tolist(), strict=True))
+            found += [pairs[first : first + scores.shape[1]] for first in range(0, len(pairs), scores.shape[1])]
+        return found
+
+    def _with_scores(self, answers: Sequence[Any], scores: Floats) -> list[list[tuple[str | None, float]]]:
+        """Answers with the probability of each label, from the probabilities (N, C)."""
+        column, rows = self._columns, []
+        for answer, row in zip(answers, scores, strict=True):
+            names = answer if isinstance(answer, list) else [answer]
+            rows.append([(name, float(row.max() if name is None else row[column[name]])) for name in names])
+        return rows
+
+    @cached_property
+    def _columns(self) -> dict[str, int]:
+        """The column of each label."""
+        return {label: place for place, label in enumerate(self.task.labels)}
 
     def _rank(self, texts: Sequence[str], k: int) -> list[list[str]]:
         """The k most probable labels of each text."""

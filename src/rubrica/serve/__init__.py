@@ -1,0 +1,1 @@
+"""`rubrica serve`: models that answer over HTTP, without torch."""
