@@ -55,14 +55,13 @@ function buildTree(counts) {
 const softplus = (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
 
 export const bag = {
-  keys: {
+  rules: {
     embedding_dim: [16, 1, 65536], word_ngrams: [2, 1, 16], num_buckets: [1 << 18, 1, 1 << 26], min_n: [3, 1, 16],
-    max_n: [0, 0, 16], loss: ["softmax", "hs"],
+    max_n: [0, 0, 16], loss: ["softmax", "hs"], embedding: null, extend_vectors: null, embedding_std: null,
   },
-  carried: ["embedding", "extend_vectors", "embedding_std"],
-  reads: "words",
+  types: { "head.counts": "U32" },
 
-  layout(settings, { words, classes }) {
+  shapes(settings, { words, classes }) {
     const rows = settings.loss === "hs" ? classes - 1 : classes, width = settings.embedding_dim;
     return {
       "embedding.weight": [words, width], "ngrams.weight": [bucketsOf(settings), width],

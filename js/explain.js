@@ -49,7 +49,7 @@ function lowerCase({ text, starts, ends }) {
 
 /** The text as a member reads it, with its spans [[start, end]] and how much of it is read. */
 function readFor(member, model, written) {
-  if (member.family.isRaw) {
+  if (member.isRaw) {
     const spans = [...written.matchAll(/[^ \n\r\t\v\f\0]+/g)].map(({ 0: token, index }) => [index, index + token.length]);
     const places = Array.from(written, ({ length }) => length), starts = [], ends = [];
     places.reduce((at, size) => {
@@ -59,7 +59,7 @@ function readFor(member, model, written) {
     const end = spans.find((span) => written.slice(...span) === "</s>");
     return { text: written, starts, ends, spans, limit: end ? end[1] : written.length };
   }
-  const isText = member.family.reads === "text", composed = compose(written);
+  const isText = member.readsText, composed = compose(written);
   const own = (isText ? member.lowercase : model.data.lowercase) ? lowerCase(composed) : composed;
   const flat = findTokens(own.text, !isText && model.data.split_unspaced);
   const spans = Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i], flat[2 * i + 1]]);
@@ -105,7 +105,7 @@ function readParts(model, written) {
   const reads = model.members.map((member) => readFor(member, model, written)), classes = model.labels.length;
   return model.members.map((member, m) => {
     const own = reads[m], spans = m ? spansOf(own, reads[0]) : own.spans;
-    const isText = member.family.reads === "text", tokens = isText ? null : model.encode(own.text);
+    const isText = member.readsText, tokens = isText ? null : model.encode(own.text);
     const count = isText ? spans.filter(([start]) => start < own.limit).length : tokens.ids.length;
     const without = (kept) => {
       let text = "", last = 0;
@@ -158,7 +158,7 @@ function toTokens({ own, spans }, shares) {
 function sharesOf(part, label) {
   const { member, own, spans, count, tokens, score } = part;
   if (member.exact) {
-    const shares = member.exact(tokens ?? (member.family.isRaw ? own.text : own.text), label);
+    const shares = member.exact(tokens ?? own.text, label);
     return toTokens(part, shares);
   }
   const whole = score(() => true)[label];

@@ -120,20 +120,23 @@ function check(settings, tensors, hashes) {
 }
 
 export const fasttext = {
-  keys: {
+  rules: {
     loss: ["softmax", "hs", "ns", "ova"], kind: ["supervised"], embedding_dim: [100, 1, 65536], min_n: [0, 0, 1000],
     max_n: [0, 0, 1000], word_ngrams: [1, 0, 1000], num_buckets: MANY, label_prefix: "__label__", pruned: false,
     input_dsub: MANY, output_dsub: MANY, input_norms: false, output_norms: false, num_words: MANY, num_labels: MANY,
     num_rows: MANY, num_pruned: MANY, num_bytes: [0, 0, 2 ** 32],
+    window: null, negatives: null, min_count: null, sampling: null, file_epochs: null, lr_update_rate: null,
+    num_tokens: null, version: null,
   },
-  carried: [
-    "window", "negatives", "min_count", "sampling", "file_epochs", "lr_update_rate", "num_tokens", "version",
-  ],
-  reads: "text",
+  types: {
+    "dictionary.bytes": "U8", "dictionary.ends": "I64", "dictionary.counts": "I64", "prune.buckets": "I32",
+    "prune.rows": "I32", "input.codes": "U8", "input.norm_codes": "U8", "output.codes": "U8", "output.norm_codes": "U8",
+  },
+  readsText: true,
   isRaw: true,
   isScore: true,
 
-  layout(settings, { classes }) {
+  shapes(settings, { classes }) {
     const { num_words, num_labels, num_pruned, embedding_dim: width } = settings, entries = num_words + num_labels;
     const found = {
       "dictionary.bytes": [settings.num_bytes], "dictionary.ends": [entries], "dictionary.counts": [entries],

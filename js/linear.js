@@ -1,44 +1,44 @@
 // A linear model on n-grams of words and of characters: src/rubrica/text/ngrams.py and models/linear.py.
 import { MIX, keyOf, upperHalf } from "./hash.js";
-import { findTokens, firstCharacters } from "./text.js";
 import { openTable, toFloat32 } from "./tables.js";
+import { findTokens, firstCharacters } from "./text.js";
 
 const MAX_TOKENS = 1 << 16, MAX_CHARACTERS = 1 << 20; // the rest of a text is not read
 const MARK = 0x110000; // stands before and behind a token
-
-const seed = (high, low) => [high | 0, low | 0];
+const seed = (...halves) => halves.map((half) => half | 0);
 const WORD_SEED = seed(0xd6e8feb8, 0x6659fd93), RUN_SEED = seed(0xa0761d64, 0x78bd642f);
 const CHAR_SEED = seed(0xe7037ed1, 0xa0b428db);
 
 const grown = (array, size) => (array.length < size ? new array.constructor(2 * size) : array);
 
-/** What finds the n-grams of texts; their places in the arrays are valid until the next text. */
-export function runFinder(settings, lowercase) {
-  let codes = new Int32Array(0), highs = codes, lows = codes, starts = codes, owners = codes;
-  let keys = new Uint32Array(0);
-  const { word_ngrams: longest, char_ngrams: characters } = settings;
+/** What finds the n-grams of texts. Its arrays are used again for the next text. */
+function openFinder(longest, characters) {
+  let codes = new Int32Array(64), starts = codes.slice(), highs = codes.slice(), lows = codes.slice();
+  let keys = new Uint32Array(64), owners = codes.slice(), found = 0;
 
-  /** The characters of all tokens, each between two marks; returns how many tokens there are. */
+  function add(owner, high, low) {
+    owners[found] = owner;
+    keys[found++] = keyOf(high, low);
+  }
+
+  /** The characters of all tokens, each token between two marks. */
   function spell(text, spans) {
     const count = spans.length / 2;
     codes = grown(codes, text.length + 2 * count);
-    starts = grown(starts, count + 1);
+    [starts, highs, lows] = [starts, highs, lows].map((array) => grown(array, count + 1));
     let place = 0;
     for (let token = 0; token < count; token++) {
-      starts[token] = place;
       codes[place++] = MARK;
       for (let i = spans[2 * token], code = 0; i < spans[2 * token + 1]; i += code > 0xffff ? 2 : 1) {
         codes[place++] = code = text.codePointAt(i);
       }
       codes[place++] = MARK;
+      starts[token + 1] = place;
     }
-    starts[count] = place;
     return count;
   }
 
   function addWords(count) {
-    highs = grown(highs, count);
-    lows = grown(lows, count);
     for (let token = 0; token < count; token++) {
       let [high, low] = WORD_SEED;
       for (let i = starts[token] + 1; i < starts[token + 1] - 1; i++) {
@@ -49,56 +49,49 @@ export function runFinder(settings, lowercase) {
       highs[token] = high;
       lows[token] = low ^ high;
     }
-    let found = 0;
     for (let token = 0; token < count; token++) {
       let [high, low] = RUN_SEED;
-      for (let last = token; last < Math.min(count, token + longest); last++) {
-        high ^= highs[last];
+      for (let last = token; last < count && last < token + longest; last++) {
         low ^= lows[last];
-        high = upperHalf(high, low, MIX);
+        high = upperHalf(high ^ highs[last], low, MIX);
         low = Math.imul(low, MIX.low);
-        owners[found] = token;
-        keys[found++] = keyOf(high, low);
+        add(token, high, low);
       }
     }
-    return found;
   }
 
-  function addCharacters(count, found) {
+  function addCharacters(count) {
     for (let token = 0; token < count; token++) {
       const end = starts[token + 1];
       for (let first = starts[token]; first < end - 1; first++) {
         let [high, low] = CHAR_SEED;
-        for (let last = first, stop = Math.min(end, first + characters); last < stop; last++) {
+        const stop = Math.min(end, first + characters);
+        for (let last = first; last < stop; last++) {
           low ^= codes[last];
           high = upperHalf(high, low, MIX);
           low = Math.imul(low, MIX.low);
-          if (last === first) continue;
-          owners[found] = token;
-          keys[found++] = keyOf(high, low);
+          if (last > first) add(token, high, low);
         }
       }
     }
-    return found;
   }
 
-  /** Of runs 0 to words - 1 of words and words to all - 1 of characters: the keys, and the first token of each. */
+  /** The keys of the runs of words, then of characters, and the first token of each run. */
   return (text) => {
-    const read = firstCharacters(text, MAX_CHARACTERS);
-    const lower = lowercase ? read.toLowerCase() : read;
-    const count = spell(lower, findTokens(lower, false, MAX_TOKENS));
-    const most = count * longest + (characters > 1 ? starts[count] * characters : 0);
+    const count = spell(text, findTokens(text, false, MAX_TOKENS)), most = longest * count + characters * starts[count];
     keys = grown(keys, most);
     owners = grown(owners, most);
-    const words = addWords(count);
-    return { count, words, all: characters > 1 ? addCharacters(count, words) : words, keys, owners };
+    found = 0;
+    addWords(count);
+    const words = found;
+    if (characters > 1) addCharacters(count);
+    return { count, words, all: found, keys, owners };
   };
 }
 
-/** Where a key stands in the model's keys, which are sorted: the first bits choose a bucket of about one key. */
-function indexKeys(keys) {
-  const shift = Math.clz32(Math.max(1, keys.length - 1));
-  const starts = new Int32Array((1 << (32 - shift)) + 1);
+/** Where a key stands in the model's sorted keys, or -1: its first bits choose a bucket of about one key. */
+function openIndex(keys) {
+  const shift = Math.clz32(Math.max(1, keys.length - 1)), starts = new Int32Array(2 ** (32 - shift) + 1);
   for (const key of keys) starts[(key >>> shift) + 1]++;
   for (let i = 1; i < starts.length; i++) starts[i] += starts[i - 1];
   return (key) => {
@@ -108,74 +101,69 @@ function indexKeys(keys) {
       if (keys[middle] < key) low = middle + 1;
       else high = middle;
     }
-    return low < keys.length && keys[low] === key ? low : -1;
+    return keys[low] === key ? low : -1;
   };
 }
 
 export const linear = {
-  keys: { word_ngrams: [2, 1, 16], char_ngrams: [5, 0, 16], keep_case: false },
-  carried: ["class_information", "cost"],
-  reads: "text",
+  rules: { word_ngrams: [2, 1, 16], char_ngrams: [5, 0, 16], keep_case: false, class_information: null, cost: null },
+  types: { "linear.keys": "U32" },
+  readsText: true,
 
-  layout: (settings, { machines, features }) => ({
+  shapes: (_, { machines, features }) => ({
     "linear.keys": [features], "linear.idf": [features], "linear.weight": [features, machines], "linear.bias": [machines],
   }),
 
-  open(settings, tensors, { lowercase, classes }) {
-    const keys = tensors["linear.keys"].data, idf = toFloat32(tensors["linear.idf"]);
-    const bias = toFloat32(tensors["linear.bias"]), machines = bias.length;
-    const lowers = lowercase !== false && !settings.keep_case;
-    const findRuns = runFinder(settings, lowers), find = indexKeys(keys);
-    const addRow = openTable(tensors, "linear.weight", machines);
-    const counts = new Uint32Array(keys.length), met = new Int32Array(keys.length);
+  open(settings, tensors, { lowercase: lowers, classes, machines }) {
+    const keys = tensors["linear.keys"].data, idf = toFloat32(tensors["linear.idf"]), bias = toFloat32(tensors["linear.bias"]);
+    const findRuns = openFinder(settings.word_ngrams, settings.char_ngrams), find = openIndex(keys);
+    const addRow = openTable(tensors, "linear.weight", machines), found = new Float64Array(machines);
+    const counts = new Uint32Array(keys.length), met = new Int32Array(keys.length), lowercase = lowers && !settings.keep_case;
+    const prepare = (text) => {
+      const read = firstCharacters(text, MAX_CHARACTERS);
+      return lowercase ? read.toLowerCase() : read;
+    };
+    const signOf = (label) => (machines < classes && label === 0 ? -1 : 1); // the machine is the second class's
+    const machineOf = (label) => (machines < classes ? 0 : label);
+    const valueOf = (feature) => (counts[feature] > 1 ? idf[feature] * (1 + Math.log(counts[feature])) : idf[feature]);
 
-    /** Calls each(feature, value, count) for the features of a block of runs. */
+    /** Calls each(feature, value) for the features of a block of runs; `counts` says how often a feature occurs. */
     function weigh(runs, from, to, each) {
       let size = 0, squares = 0;
       for (let i = from; i < to; i++) {
         const feature = find(runs.keys[i]);
         if (feature >= 0 && counts[feature]++ === 0) met[size++] = feature;
       }
-      const valueOf = (feature) => {
-        const count = counts[feature];
-        return count === 1 ? idf[feature] : idf[feature] * (1 + Math.log(count));
-      };
       for (let i = 0; i < size; i++) squares += valueOf(met[i]) ** 2;
       const norm = Math.sqrt(squares) || 1;
       for (let i = 0; i < size; i++) {
-        each(met[i], valueOf(met[i]) / norm, counts[met[i]]);
+        each(met[i], valueOf(met[i]) / norm);
         counts[met[i]] = 0;
       }
     }
 
-    const spread = (found, into) => {
-      if (machines === classes) for (let c = 0; c < classes; c++) into[c] += found[c];
-      else into.forEach((_, c) => (into[c] += c ? found[0] : -found[0])); // the machine of the second class
-    };
-
     return {
-      lowercase: lowers, maxTokens: MAX_TOKENS, maxCharacters: MAX_CHARACTERS,
+      lowercase, maxTokens: MAX_TOKENS, maxCharacters: MAX_CHARACTERS,
       score(text, into) {
-        const runs = findRuns(text), found = Float64Array.from(bias);
-        const add = (feature, value) => addRow(feature, value, found);
+        const runs = findRuns(prepare(text)), add = (feature, value) => addRow(feature, value, found);
+        found.set(bias);
         weigh(runs, 0, runs.words, add);
         weigh(runs, runs.words, runs.all, add);
-        spread(found, into);
+        for (let c = 0; c < classes; c++) into[c] += signOf(c) * found[machineOf(c)];
       },
-      /** What each of its tokens adds to the logit of a class. */
+      /** What each token adds to the logit of a label; a run of words is shared equally among its words. */
       exact(text, label) {
-        const runs = findRuns(text), shares = new Float64Array(runs.count);
-        const sign = machines === classes || label ? 1 : -1, machine = machines === classes ? label : 0;
+        const runs = findRuns(prepare(text)), shares = new Float64Array(runs.count);
         for (const [from, to] of [[0, runs.words], [runs.words, runs.all]]) {
-          const amounts = new Map(), row = new Float64Array(machines);
-          weigh(runs, from, to, (feature, value, count) => {
-            row.fill(0);
-            addRow(feature, value, row);
-            amounts.set(keys[feature], (sign * row[machine]) / count);
+          const amounts = new Map();
+          weigh(runs, from, to, (feature, value) => {
+            found.fill(0);
+            addRow(feature, value, found);
+            amounts.set(keys[feature], (signOf(label) * found[machineOf(label)]) / counts[feature]);
           });
           for (let i = from, length = 1; i < to; i++) {
-            // The runs of words that start at a token stand together, the shortest first.
-            length = from === 0 && i > 0 && runs.owners[i] === runs.owners[i - 1] ? length + 1 : 1;
+            // The runs of words from a token on stand together, the shortest first.
+            length = to === runs.words && i > 0 && runs.owners[i] === runs.owners[i - 1] ? length + 1 : 1;
             const amount = (amounts.get(runs.keys[i]) ?? 0) / length;
             for (let reach = 0; reach < length; reach++) shares[runs.owners[i] + reach] += amount;
           }

@@ -16,9 +16,9 @@ export async function load(source) {
 
 function openModel(folder) {
   const { members, labels, thresholds, data, index, unknown } = folder;
-  const readsWords = members.some(({ family }) => family.reads === "words");
-  const isMasked = members.every((member) => member.isMasked);
-  const isRaw = members[0].family.isRaw, isScore = members[0].family.isScore;
+  const readsWords = !members.every((member) => member.readsText);
+  const isMasked = members[0].settings.mask_padding !== false;
+  const isRaw = members[0].isRaw, isScore = members[0].isScore;
 
   /** The ids of the tokens of a text, which is lower-cased already, and the words. */
   function encode(text) {
@@ -38,7 +38,7 @@ function openModel(folder) {
       // Where padding is read as words, a text has as many as the longest of its batch.
       const batch = isMasked ? [] : tokens.slice(first, first + folder.batchSize);
       const steps = batch.reduce((most, { ids }) => Math.max(most, ids.length), 1);
-      for (const { family, score } of members) score(family.reads === "words" ? tokens[i] : text, into, steps);
+      for (const { readsText, score } of members) score(readsText ? text : tokens[i], into, steps);
       return asFinite(into);
     });
   }
