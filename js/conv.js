@@ -19,35 +19,28 @@ function convolve(x, width, [weight, bias], places, starts) {
   return found;
 }
 
-export const convolutional = network({
-  rules: { pooling: ["average_max", "max", "average"], kernel_sizes: [] },
-  parts: ({ kernel_sizes: sizes }) => sizes.length || 1,
-  shapes({ kernel_sizes: sizes }, E, H) {
-    const found = {};
-    range(sizes.length || BLOCKS).forEach((i) => {
-      found[`convs.${i}.weight`] = [H, sizes.length || !i ? E : H, sizes[i] ?? PLACES];
-      found[`convs.${i}.bias`] = [H];
-      if (!sizes.length) for (const name of NORM) found[`norms.${i}.${name}`] = [H];
-    });
-    return found;
-  },
-  open({ pooling, kernel_sizes: sizes, embedding_dim: E, hidden_size: H }, part, addVector) {
-    const filters = range(sizes.length || BLOCKS).map((i) => [part(`convs.${i}.weight`), part(`convs.${i}.bias`)]);
-    const norms = sizes.length ? [] : filters.map((_, i) => NORM.map((name) => part(`norms.${i}.${name}`)));
-    return (ids, into) => {
-      let x = new Float64Array(ids.length * E), T = ids.length;
-      ids.forEach((id, t) => addVector(id, 1, x.subarray(t * E, (t + 1) * E)));
-      // Kim's: a window at each place where a whole one fits, and one where none does.
-      sizes.reduce((left, size, i) =>
-        pool(pooling, convolve(x, E, filters[i], size, range(T && Math.max(T - size + 1, 1))).map(relu), H, left), into);
-      norms.forEach(([weight, bias, mean, variance], block) => {
-        T = (T + 1) >> 1;
-        x = convolve(x, block ? H : E, filters[block], PLACES, range(T).map((t) => 2 * t - 1)).map((sum, place) => {
-          const i = place % H;
-          return relu(((sum - mean[i]) / Math.sqrt(variance[i] + EPSILON)) * weight[i] + bias[i]);
-        });
+const rules = { pooling: ["average_max", "max", "average"], kernel_sizes: [[]] };
+
+export const family = network(rules, "", ({ kernel_sizes: sizes }) => sizes.length || 1, (settings, tensors, addVector) => {
+  const { pooling, kernel_sizes: sizes, embedding_dim: E, hidden_size: H } = settings;
+  const filters = range(sizes.length || BLOCKS).map((i) => {
+    const width = sizes.length || i === 0 ? E : H;
+    return [tensors.floats(`convs.${i}.weight`, H, width, sizes[i] ?? PLACES), tensors.floats(`convs.${i}.bias`, H)];
+  });
+  const norms = sizes.length ? [] : filters.map((_, i) => NORM.map((name) => tensors.floats(`norms.${i}.${name}`, H)));
+  return (ids, into) => {
+    let x = new Float64Array(ids.length * E), T = ids.length;
+    ids.forEach((id, t) => addVector(id, 1, x.subarray(t * E, (t + 1) * E)));
+    // Kim's: a window at each place where a whole one fits, and one where none does.
+    sizes.reduce((left, size, i) =>
+      pool(pooling, convolve(x, E, filters[i], size, range(T && Math.max(T - size + 1, 1))).map(relu), H, left), into);
+    norms.forEach(([weight, bias, mean, variance], block) => {
+      T = (T + 1) >> 1;
+      x = convolve(x, block ? H : E, filters[block], PLACES, range(T).map((t) => 2 * t - 1)).map((sum, place) => {
+        const i = place % H;
+        return relu(((sum - mean[i]) / Math.sqrt(variance[i] + EPSILON)) * weight[i] + bias[i]);
       });
-      if (!sizes.length) pool(pooling, x, H, into);
-    };
-  },
+    });
+    if (!sizes.length) pool(pooling, x, H, into);
+  };
 });

@@ -1,7 +1,6 @@
 // Why a model answers what it answers: src/rubrica/insight/explanations. A token's share is exact where a logit is a sum
 // over n-grams, else it is what the logit loses without the token.
-import { splitLine } from "./fasttext.js";
-import { findTokens, firstCharacters, toBytes } from "./text.js";
+import { findTokens } from "./text.js";
 
 /** Whether Unicode puts a character behind the one before it: it then changes places with a mark of class 240. */
 const isMark = (character) => {
@@ -64,7 +63,7 @@ function readFor(member, model, written) {
   const flat = findTokens(own.text, !isText && model.data.split_unspaced);
   const spans = Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i], flat[2 * i + 1]]);
   const behind = spans[member.maxTokens]?.[0] ?? Infinity;
-  const limit = isText ? Math.min(behind, firstCharacters(own.text, member.maxCharacters).length) : Infinity;
+  const limit = isText ? Math.min(behind, member.maxCharacters) : Infinity;
   return { ...own, spans, limit };
 }
 

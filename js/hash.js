@@ -1,10 +1,7 @@
-// The hashes of n-grams. One of 64 bits is two whole numbers of 32 here; its products are put together from products of
-// 16 bits, since a number of JavaScript holds 53.
-
-const pair = (high, low) => ({ high: high | 0, low: low | 0 });
-
-export const MIX = pair(0x9e3779b9, 0x7f4a7c15); // a step: hash = (hash ^ item) * MIX
-const LAST = pair(0xff51afd7, 0xed558ccd);
+// The hashes of n-grams. A whole number of 64 bits is two of 32 here, and products are put together from products of 16
+// bits, since a number of JavaScript holds 53.
+export const MIX = { high: 0x9e3779b9 | 0, low: 0x7f4a7c15 }; // a step is (hash ^ item) * MIX
+const LAST = { high: 0xff51afd7 | 0, low: 0xed558ccd | 0 };
 
 /** The upper half of (high, low) times a constant, modulo 2^64; the lower half is Math.imul(low, by.low). */
 export function upperHalf(high, low, by) {
@@ -15,24 +12,29 @@ export function upperHalf(high, low, by) {
   return (carried + Math.imul(high, by.low) + Math.imul(low, by.high)) | 0;
 }
 
-/** The key of a linear model's n-gram, from its hash. */
+/** The key of a linear model's n-gram. */
 export const keyOf = (high, low) => upperHalf(high, low ^ high, LAST) >>> 0;
 
-export const HASH_START = 2166136261 | 0;
+const START = 2166136261 | 0;
 
-/** A step of FNV-1a with the byte's sign spread over the upper bits, as in fastText. */
-export const hashByte = (hash, byte) => Math.imul(hash ^ ((byte << 24) >> 24), 16777619);
+/** FNV-1a with the byte's sign spread over the upper bits, as in fastText. */
+const hashByte = (hash, byte) => Math.imul(hash ^ ((byte << 24) >> 24), 16777619);
 
-/** Calls each(hash) for every run of minN to maxN characters of a word, whose bytes have "<" and ">" around them. */
+export function hashOf(bytes) {
+  let hash = START;
+  for (let i = 0; i < bytes.length; i++) hash = hashByte(hash, bytes.charCodeAt(i));
+  return hash;
+}
+
+/** Calls each(hash) for every run of minN to maxN characters of "<word>", by its start, then by its length. */
 export function eachRun(word, minN, maxN, each) {
-  const continues = (place) => (word[place] & 0xc0) === 0x80;
-  for (let first = 0; first < word.length; first++) {
+  const bytes = `<${word}>`, size = bytes.length, continues = (place) => (bytes.charCodeAt(place) & 0xc0) === 0x80;
+  for (let first = 0; first < size; first++) {
     if (continues(first)) continue;
-    let hash = HASH_START, last = first;
-    for (let n = 1; last < word.length && n <= maxN; n++) {
-      hash = hashByte(hash, word[last++]);
-      while (last < word.length && continues(last)) hash = hashByte(hash, word[last++]);
-      if (n >= minN && !(n === 1 && (first === 0 || last === word.length))) each(hash >>> 0);
+    for (let hash = START, last = first, n = 1; last < size && n <= maxN; n++) {
+      do hash = hashByte(hash, bytes.charCodeAt(last++));
+      while (continues(last));
+      if (n >= minN && !(n === 1 && (first === 0 || last === size))) each(hash >>> 0);
     }
   }
 }

@@ -1,13 +1,19 @@
 // A linear model on n-grams of words and of characters: src/rubrica/text/ngrams.py and models/linear.py.
 import { MIX, keyOf, upperHalf } from "./hash.js";
-import { openTable, toFloat32 } from "./tables.js";
-import { findTokens, firstCharacters } from "./text.js";
+import { findTokens } from "./text.js";
 
 const MAX_TOKENS = 1 << 16, MAX_CHARACTERS = 1 << 20; // the rest of a text is not read
 const MARK = 0x110000; // stands before and behind a token
 const seed = (...halves) => halves.map((half) => half | 0);
 const WORD_SEED = seed(0xd6e8feb8, 0x6659fd93), RUN_SEED = seed(0xa0761d64, 0x78bd642f);
 const CHAR_SEED = seed(0xe7037ed1, 0xa0b428db);
+
+/** The first `count` characters. */
+function firstCharacters(text, count) {
+  let end = text.length > count ? 0 : text.length;
+  for (let i = 0; i < count && end < text.length; i++) end += text.codePointAt(end) > 0xffff ? 2 : 1;
+  return text.slice(0, end);
+}
 
 const grown = (array, size) => (array.length < size ? new array.constructor(2 * size) : array);
 
@@ -105,19 +111,16 @@ function openIndex(keys) {
   };
 }
 
-export const linear = {
-  rules: { word_ngrams: [2, 1, 16], char_ngrams: [5, 0, 16], keep_case: false, class_information: null, cost: null },
-  types: { "linear.keys": "U32" },
+export const family = {
+  rules: { word_ngrams: 2, char_ngrams: 5, keep_case: false },
+  carried: "class_information cost",
   readsText: true,
 
-  shapes: (_, { machines, features }) => ({
-    "linear.keys": [features], "linear.idf": [features], "linear.weight": [features, machines], "linear.bias": [machines],
-  }),
-
   open(settings, tensors, { lowercase: lowers, classes, machines }) {
-    const keys = tensors["linear.keys"].data, idf = toFloat32(tensors["linear.idf"]), bias = toFloat32(tensors["linear.bias"]);
+    const size = tensors.rowsOf("linear.keys"), keys = tensors.whole("U32", "linear.keys", size);
+    const idf = tensors.floats("linear.idf", size), bias = tensors.floats("linear.bias", machines);
     const findRuns = openFinder(settings.word_ngrams, settings.char_ngrams), find = openIndex(keys);
-    const addRow = openTable(tensors, "linear.weight", machines), found = new Float64Array(machines);
+    const addRow = tensors.table("linear.weight", size, machines), found = new Float64Array(machines);
     const counts = new Uint32Array(keys.length), met = new Int32Array(keys.length), lowercase = lowers && !settings.keep_case;
     const prepare = (text) => {
       const read = firstCharacters(text, MAX_CHARACTERS);

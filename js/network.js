@@ -1,6 +1,5 @@
 // What networks have in common: the vectors of a text's tokens become states, which are pooled over time, and a linear
 // layer makes logits of that. Letters: T tokens, E numbers in a word vector, H hidden units or filters.
-import { openTable, toFloat32 } from "./tables.js";
 
 /** into[i] += row i of weight (rows, width) times x. */
 export function addProduct(weight, x, into, rows, width = x.length) {
@@ -35,26 +34,19 @@ export function pool(pooling, states, H, into, u) {
   return into.subarray(isBoth ? 2 * H : H);
 }
 
-/** A family of networks: `shapes` has the tensors between the words and the head, `parts` how many poolings there are. */
-export const network = ({ rules, shapes, parts, open }) => ({
-  rules: {
-    embedding_dim: [50, 1, 65536], hidden_size: [64, 1, 65536], mask_padding: true, with_linear: true, embedding: null,
-    extend_vectors: null, embedding_std: null, ...rules,
-  },
-  shapes(settings, { words, classes }) {
-    const { embedding_dim: E, hidden_size: H, pooling } = settings;
-    const features = parts(settings) * (pooling === "average_max" ? 2 * H : H);
-    const head = { "head.weight": [classes, features], "head.bias": [classes] };
-    return { "embedding.weight": [words, E], ...shapes(settings, E, H), ...head };
-  },
-  open(settings, tensors, { classes }) {
-    const numbers = Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, () => toFloat32(tensor)]));
-    const read = open(settings, (name) => numbers[name]?.(), openTable(tensors, "embedding.weight", settings.embedding_dim));
-    const weight = toFloat32(tensors["head.weight"]), bias = toFloat32(tensors["head.bias"]);
+/** A family of networks: open(settings, tensors, addVector) makes what reads ids, and there are so many poolings. */
+export const network = (rules, carried, countPoolings, open) => ({
+  rules: { embedding_dim: 50, hidden_size: 64, mask_padding: true, with_linear: true, ...rules },
+  carried: `embedding extend_vectors embedding_std ${carried}`,
+  open(settings, tensors, { words, classes }) {
+    const { hidden_size: H, embedding_dim: E, pooling } = settings;
+    const width = countPoolings(settings) * (pooling === "average_max" ? 2 * H : H);
+    const weight = tensors.floats("head.weight", classes, width), bias = tensors.floats("head.bias", classes);
+    const read = open(settings, tensors, tensors.table("embedding.weight", words, E));
     return {
       /** Where padding is read as words, a text has `steps` of them. */
       score({ ids }, into, steps) {
-        const features = new Float64Array(weight.length / classes);
+        const features = new Float64Array(width);
         read(settings.mask_padding ? ids : Array.from({ length: steps }, (_, t) => ids[t] ?? 0), features);
         addProduct(weight, features, into, classes);
         for (let c = 0; c < classes; c++) into[c] += bias[c];

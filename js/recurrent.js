@@ -13,8 +13,8 @@ const ways = ({ bidirectional }) => (bidirectional ? ["l0", "l0_reverse"] : ["l0
  * The memory holds W x + b of the latest words; the weights by columns; the biases; a word's vector; the state; its
  * gates. The state's bias is in the words' too, but for the last gate of a gru, which is multiplied first.
  */
-function openCell({ name, embedding_dim: E, hidden_size: H }, part, addVector) {
-  const G = GATES[name] * H, isMinimal = name === "mingru", own = name === "gru" ? 2 * H : G;
+function openCell({ name, embedding_dim: E, hidden_size: H }, tensors, way, addVector) {
+  const G = GATES[name] * H, part = (key, ...shape) => tensors.floats(`cell.${key}_${way}`, ...shape), isMinimal = name === "mingru", own = name === "gru" ? 2 * H : G;
   const ofWords = KNOWN_WORDS * G, ofStates = ofWords + E * G, bias = ofStates + H * G, stateBias = bias + G;
   const vector = stateBias + G, state = vector + E, gates = state + H + SLACK;
   const { memory, product, squash } = openKernels(gates + G + SLACK);
@@ -22,11 +22,11 @@ function openCell({ name, embedding_dim: E, hidden_size: H }, part, addVector) {
   const byColumns = (weight, at, width) => {
     for (let i = 0; i < weight.length; i++) memory[at + (i % width) * G + Math.floor(i / width)] = weight[i];
   };
-  byColumns(part("weight_ih"), ofWords, E);
-  memory.set(part("bias_ih"), bias);
+  byColumns(part("weight_ih", G, E), ofWords, E);
+  memory.set(part("bias_ih", G), bias);
   if (!isMinimal) {
-    byColumns(part("weight_hh"), ofStates, H);
-    memory.set(part("bias_hh"), stateBias);
+    byColumns(part("weight_hh", G, H), ofStates, H);
+    memory.set(part("bias_hh", G), stateBias);
     for (let i = 0; i < own; i++) memory[bias + i] += memory[stateBias + i];
   }
   const steps = {
@@ -82,22 +82,12 @@ function openCell({ name, embedding_dim: E, hidden_size: H }, part, addVector) {
   };
 }
 
-export const recurrent = network({
-  rules: { pooling: ["average_max", "last", "max", "average", "attention"], bidirectional: true, init: null },
-  parts: (settings) => ways(settings).length,
-  shapes(settings, E, H) {
-    const all = ways(settings), G = GATES[settings.name] * H, found = {};
-    for (const way of all) {
-      Object.assign(found, { [`cell.weight_ih_${way}`]: [G, E], [`cell.bias_ih_${way}`]: [G] });
-      if (settings.name === "mingru") continue;
-      Object.assign(found, { [`cell.weight_hh_${way}`]: [G, H], [`cell.bias_hh_${way}`]: [G] });
-    }
-    return settings.pooling === "attention" ? { ...found, "attention.weight": [all.length, H] } : found;
-  },
-  open(settings, part, addVector) {
-    const H = settings.hidden_size, u = part("attention.weight");
-    const cells = ways(settings).map((way) => openCell(settings, (name) => part(`cell.${name}_${way}`), addVector));
-    return (ids, into) => cells.reduce((left, read, i) =>
-      pool(settings.pooling, read(ids, i === 1), H, left, u?.subarray(i * H, (i + 1) * H)), into);
-  },
+const rules = { pooling: ["average_max", "last", "max", "average", "attention"], bidirectional: true };
+
+export const family = network(rules, "init", (settings) => ways(settings).length, (settings, tensors, addVector) => {
+  const all = ways(settings), { pooling, hidden_size: H } = settings;
+  const u = pooling === "attention" ? tensors.floats("attention.weight", all.length, H) : null;
+  const cells = all.map((way) => openCell(settings, tensors, way, addVector));
+  return (ids, into) => cells.reduce((left, read, i) =>
+    pool(pooling, read(ids, i === 1), H, left, u?.subarray(i * H, (i + 1) * H)), into);
 });

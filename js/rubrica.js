@@ -18,7 +18,7 @@ function openModel(folder) {
   const { members, labels, thresholds, data, index, unknown } = folder;
   const readsWords = !members.every((member) => member.readsText);
   const isMasked = members[0].settings.mask_padding !== false;
-  const isRaw = members[0].isRaw, isScore = members[0].isScore;
+  const { isRaw, isScore } = members[0]; // fastText reads a text as it is written, and its scores need not add up to 1
 
   /** The ids of the tokens of a text, which is lower-cased already, and the words. */
   function encode(text) {
@@ -45,7 +45,7 @@ function openModel(folder) {
 
   function probabilitiesOf(scores) {
     if (thresholds) return Float32Array.from(scores, (x) => 1 / (1 + Math.exp(-x)));
-    if (isScore) return Float32Array.from(scores, Math.exp); // fastText's scores need not add up to 1
+    if (isScore) return Float32Array.from(scores, Math.exp);
     const top = scores.reduce((a, b) => Math.max(a, b)), raised = scores.map((x) => Math.exp(x - top));
     const sum = raised.reduce((a, b) => a + b);
     return Float32Array.from(raised, (x) => x / sum);
