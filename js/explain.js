@@ -11,60 +11,46 @@ const joins = (before, character) =>
   (before + character).normalize("NFC") !== before.normalize("NFC") + character.normalize("NFC");
 
 /** A text in composed form, and where the written character of each of its units starts and ends. */
-function compose(text) {
-  const isComposed = text === text.normalize("NFC"), pieces = [];
+function compose(text, isRaw) {
+  const isComposed = isRaw || text === text.normalize("NFC"), pieces = [], starts = [], ends = [];
   for (const character of text) {
-    const last = pieces.length - 1;
-    if (!isComposed && pieces.length && (isMark(character) || joins(pieces[last], character))) pieces[last] += character;
-    else pieces.push(character);
+    const before = pieces.at(-1), isPart = !isComposed && before && (isMark(character) || joins(before, character));
+    pieces.push(isPart ? pieces.pop() + character : character);
   }
-  const starts = [], ends = [];
-  let place = 0;
-  const put = (count, size) => {
-    for (let i = 0; i < count; i++) starts.push(place), ends.push(place + size);
-    place += size;
-  };
-  const composed = pieces.map((written) => {
-    const piece = written.normalize("NFC");
-    if (piece !== written) put(piece.length, written.length);
-    else for (const { length } of written) put(length, length);
-    return piece;
-  });
-  return { text: composed.join(""), starts, ends };
+  let place = 0, composed = "";
+  for (const written of pieces) {
+    const piece = isComposed ? written : written.normalize("NFC");
+    for (const part of piece === written ? written : [written]) {
+      for (let i = piece === written ? part.length : piece.length; i > 0; i--) starts.push(place), ends.push(place + part.length);
+      place += part.length;
+    }
+    composed += piece;
+  }
+  return { text: composed, starts, ends };
 }
 
 function lowerCase({ text, starts, ends }) {
-  const found = { text: text.toLowerCase(), starts: [], ends: [] };
+  const places = [];
   let place = 0;
   for (const character of text) {
-    for (let i = character.toLowerCase().length; i > 0; i--) {
-      found.starts.push(starts[place]);
-      found.ends.push(ends[place]);
-    }
+    places.push(...Array(character.toLowerCase().length).fill(place));
     place += character.length;
   }
-  return found;
+  return { text: text.toLowerCase(), starts: places.map((i) => starts[i]), ends: places.map((i) => ends[i]) };
 }
 
-/** The text as a member reads it, with its spans [[start, end]] and how much of it is read. */
+/** The text as a member reads it, with the spans of its tokens [[start, end]] and how much of it is read. */
 function readFor(member, model, written) {
-  if (member.isRaw) {
-    const spans = [...written.matchAll(/[^ \n\r\t\v\f\0]+/g)].map(({ 0: token, index }) => [index, index + token.length]);
-    const places = Array.from(written, ({ length }) => length), starts = [], ends = [];
-    places.reduce((at, size) => {
-      for (let i = 0; i < size; i++) starts.push(at), ends.push(at + size);
-      return at + size;
-    }, 0);
-    const end = spans.find((span) => written.slice(...span) === "</s>");
-    return { text: written, starts, ends, spans, limit: end ? end[1] : written.length };
+  const { isRaw, readsText } = member, composed = compose(written, isRaw);
+  const own = !isRaw && (readsText ? member.lowercase : model.data.lowercase) ? lowerCase(composed) : composed;
+  if (isRaw) {
+    const spans = Array.from(written.matchAll(/[^ \t-\r\0]+/g), ({ 0: { length }, index }) => [index, index + length]);
+    const end = spans.find((span) => written.slice(...span) === "</s>"); // of fastText's line
+    return { ...own, spans, limit: end?.[1] ?? Infinity };
   }
-  const isText = member.readsText, composed = compose(written);
-  const own = (isText ? member.lowercase : model.data.lowercase) ? lowerCase(composed) : composed;
-  const flat = findTokens(own.text, !isText && model.data.split_unspaced);
-  const spans = Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i], flat[2 * i + 1]]);
-  const behind = spans[member.maxTokens]?.[0] ?? Infinity;
-  const limit = isText ? Math.min(behind, member.maxCharacters) : Infinity;
-  return { ...own, spans, limit };
+  const flat = findTokens(own.text, !readsText && model.data.split_unspaced);
+  const spans = Array.from({ length: flat.length / 2 }, (_, i) => flat.slice(2 * i, 2 * i + 2));
+  return { ...own, spans, limit: Math.min(spans[member.maxTokens]?.[0] ?? Infinity, member.maxCharacters ?? Infinity) };
 }
 
 /** The first place in rising numbers where one is at least `value`, or with `above` larger. */
@@ -78,77 +64,61 @@ function search(numbers, value, above = false) {
   return low;
 }
 
-/** Where the tokens of another reading of the same text stand in this one. */
-function spansOf(own, other) {
+/** Tokens from the places that two functions find for a span; they follow each other without overlap. */
+function follow(spans, startOf, endOf) {
   let last = 0;
-  return other.spans.map(([first, behind]) => {
-    const start = Math.max(last, search(own.ends, other.starts[first], true));
-    last = Math.max(start, search(own.starts, other.ends[behind - 1]));
+  return spans.map(([first, behind]) => {
+    const start = Math.max(last, startOf(first));
+    last = Math.max(start, endOf(behind - 1));
     return [start, last];
   });
 }
+
+/** Where the tokens of another reading of the same text stand in this one. */
+const spansOf = (own, other) =>
+  follow(other.spans, (first) => search(own.ends, other.starts[first], true), (last) => search(own.starts, other.ends[last]));
 
 /** Where the tokens that the first member reads stand in the text as it is written: [[start, end]]. */
 export function findPlaces(model, written) {
-  const read = readFor(model.members[0], model, written);
-  let last = 0;
-  return read.spans.map(([first, behind]) => {
-    const start = Math.max(last, read.starts[first]);
-    last = Math.max(start, read.ends[behind - 1]);
-    return [start, last];
-  });
+  const { spans, starts, ends } = readFor(model.members[0], model, written);
+  return follow(spans, (first) => starts[first], (last) => ends[last]);
 }
 
-/** The members with the text as each reads it: score(kept) adds its logits of the text with the tokens that are kept. */
+/** The members with the text as each reads it; score(isKept) finds its logits of the text with some of its tokens. */
 function readParts(model, written) {
-  const reads = model.members.map((member) => readFor(member, model, written)), classes = model.labels.length;
+  const first = readFor(model.members[0], model, written);
   return model.members.map((member, m) => {
-    const own = reads[m], spans = m ? spansOf(own, reads[0]) : own.spans;
-    const isText = member.readsText, tokens = isText ? null : model.encode(own.text);
-    const count = isText ? spans.filter(([start]) => start < own.limit).length : tokens.ids.length;
-    const without = (kept) => {
-      let text = "", last = 0;
-      spans.slice(0, count).forEach(([start, end], i) => {
-        text += own.text.slice(last, start) + (kept(i) ? own.text.slice(start, end) : " ");
-        last = end;
-      });
-      return text;
-    };
-    const chosen = (list, kept) => list.filter((_, i) => kept(i));
-    const score = (kept) => {
-      const into = new Float64Array(classes);
-      if (isText) member.score(without(kept), into);
-      else {
-        const ids = chosen(tokens.ids, kept);
-        member.score({ ids, words: chosen(tokens.words, kept) }, into, Math.max(1, ids.length));
-      }
+    const own = m ? readFor(member, model, written) : first, spans = m ? spansOf(own, first) : own.spans;
+    const tokens = member.readsText ? null : model.encode(own.text);
+    const count = tokens ? tokens.ids.length : spans.filter(([start]) => start < own.limit).length;
+    const without = (isKept) => spans.slice(0, count).map(([start, end], i) =>
+      own.text.slice(i ? spans[i - 1][1] : 0, start) + (isKept(i) ? own.text.slice(start, end) : " ")).join("");
+    const score = (isKept) => {
+      const into = new Float64Array(model.labels.length), [ids, words] = tokens
+        ? [tokens.ids, tokens.words].map((list) => list.filter((_, i) => isKept(i))) : [];
+      member.score(tokens ? { ids, words } : without(isKept), into, Math.max(1, ids?.length));
       return into;
     };
     return { member, own, spans, count, tokens, score };
   });
 }
 
+const addUp = (rows) => rows[0].map((_, i) => rows.reduce((sum, row) => sum + row[i], 0));
+
 /** The logits after the first 0, 1, 2, ... tokens. */
 export function logitsOfBeginnings(model, written) {
-  const parts = readParts(model, written), count = parts[0].spans.length, rows = [];
-  const limit = Math.max(...parts.map((part) => part.count));
-  for (let read = 0; read <= count; read++) {
-    if (read > limit) {
-      rows.push(rows[limit]);
-      continue;
-    }
-    const scores = parts.map((part) => part.score((i) => i < read));
-    rows.push(scores[0].map((_, c) => scores.reduce((sum, found) => sum + found[c], 0)));
+  const parts = readParts(model, written), limit = Math.max(...parts.map(({ count }) => count)), rows = [];
+  for (let read = 0; read <= parts[0].spans.length; read++) {
+    rows.push(read > limit ? rows[limit] : addUp(parts.map(({ score }) => score((i) => i < read))));
   }
   return rows;
 }
 
 /** A member's shares of its own tokens as shares of the model's tokens, see `_to_tokens` in exact.py. */
 function toTokens({ own, spans }, shares) {
-  const found = new Float64Array(spans.length), starts = spans.map(([start]) => start), ends = spans.map(([, end]) => end);
+  const found = new Float64Array(spans.length), [starts, ends] = [0, 1].map((side) => spans.map((span) => span[side]));
   own.spans.slice(0, shares.length).forEach(([start, end], i) => {
-    const first = Math.min(search(ends, start, true), found.length - 1);
-    const last = Math.max(search(starts, end), first + 1);
+    const first = Math.min(search(ends, start, true), found.length - 1), last = Math.max(search(starts, end), first + 1);
     for (let token = first; token < last; token++) found[token] += shares[i] / (last - first);
   });
   return found;
@@ -156,16 +126,10 @@ function toTokens({ own, spans }, shares) {
 
 function sharesOf(part, label) {
   const { member, own, spans, count, tokens, score } = part;
-  if (member.exact) {
-    const shares = member.exact(tokens ?? own.text, label);
-    return toTokens(part, shares);
-  }
+  if (member.exact) return toTokens(part, member.exact(tokens ?? own.text, label));
   const whole = score(() => true)[label];
   return Float64Array.from(spans, (_, token) => (token < count ? whole - score((i) => i !== token)[label] : 0));
 }
 
 /** What each token of the text adds to the logit of a label. */
-export function findShares(model, written, label) {
-  const all = readParts(model, written).map((part) => sharesOf(part, label));
-  return all[0].map((_, token) => all.reduce((sum, shares) => sum + shares[token], 0));
-}
+export const findShares = (model, written, label) => addUp(readParts(model, written).map((part) => sharesOf(part, label)));

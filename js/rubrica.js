@@ -15,7 +15,7 @@ export async function load(source) {
 }
 
 function openModel(folder) {
-  const { members, labels, thresholds, data, index, unknown } = folder;
+  const { members, labels, thresholds, data, index, unknown, batchSize } = folder;
   const readsWords = !members.every((member) => member.readsText);
   const isMasked = members[0].settings.mask_padding !== false;
   const { isRaw, isScore } = members[0]; // fastText reads a text as it is written, and its scores need not add up to 1
@@ -34,9 +34,9 @@ function openModel(folder) {
     const read = texts.map((text) => (isRaw ? text : text.normalize("NFC")));
     const tokens = read.map((text) => readsWords && encode(data.lowercase ? text.toLowerCase() : text));
     return read.map((text, i) => {
-      const into = new Float64Array(labels.length), first = i - (i % folder.batchSize);
+      const into = new Float64Array(labels.length), first = i - (i % batchSize);
       // Where padding is read as words, a text has as many as the longest of its batch.
-      const batch = isMasked ? [] : tokens.slice(first, first + folder.batchSize);
+      const batch = isMasked ? [] : tokens.slice(first, first + batchSize);
       const steps = batch.reduce((most, { ids }) => Math.max(most, ids.length), 1);
       for (const { readsText, score } of members) score(readsText ? text : tokens[i], into, steps);
       return asFinite(into);
