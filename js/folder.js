@@ -109,6 +109,7 @@ export async function openFolder(files) {
     await checkManifest(files);
     const config = await readConfig(files["config.json"]), tensors = openTensors(files["model.safetensors"]);
     const words = fromBytes(files["vocab.txt"]).split("\n").slice(0, -1), { data, labels, thresholds } = config;
+    check(config.unknown in words, `unknown_id is ${config.unknown} of ${words.length} words`);
     const machines = labels.length === 2 && !thresholds ? 1 : labels.length; // of two classes the second has one
     const sizes = { words: words.length, classes: labels.length, machines, lowercase: data.lowercase };
     const members = config.members.map((member) => ({ ...member, ...member.open(member.settings, tensors, sizes) }));

@@ -1,11 +1,11 @@
 // The inner loops of a recurrent network on one block of memory: WebAssembly where it is allowed, else JavaScript. The
-// bytes are what `wat2wasm kernels.wat` makes. All places and strides are in numbers of four bytes.
-const BYTES = "AGFzbQEAAAABEQJgB39/f39/f38AYAN/f30AAgwBAAZtZW1vcnkCAAEDAwIAAQcUAgdwcm9kdWN0AAAGc3F1YXNoAAEK3gMC5QECA38FeyAAIAFBAnRqIQkDQCAE/QAEACELIAT9AAQQIQwgBP0ABCAhDSAE/QAEMCEOIAAhByACIQgDQCAH/QkCACEKIAsgCiAI/QAEAP3mAf3kASELIAwgCiAI/QAEEP3mAf3kASEMIA0gCiAI/QAEIP3mAf3kASENIA4gCiAI/QAEMP3mAf3kASEOIAggA2ohCCAHQQRqIgcgCUkNAAsgBSAL/QsEACAFIAz9CwQQIAUgDf0LBCAgBSAO/QsEMCAEQcAAaiEEIAVBwABqIQUgAkHAAGohAiAGQRBrIgZBAEoNAAsL9AEBA3sgAkM7qri/lP0TIQUDQCAFIAD9AAQA/eYBIQMgA0MAAPxC/RP96AFDAAD8wv0T/ekBIQMgA/1qIQQgAyAE/eUBIQMgAEMAAIA/IAKT/RMgAv0TQwAAgD/9EyAE/fgBQf8A/RH9rgFBF/2rAUMAAIA//RMgA0MYcjE//RMgA0Pw/XU+/RMgA0NHWGM9/RMgA0NblR08/RMgA0P/w646/RMgA0OJhCE5/RP95gH95AH95gH95AH95gH95AH95gH95AH95gH95AH95gH95AH95gH95AH95wH95AH9CwQAIABBEGohACABQQRrIgFBAEoNAAsL";
+// bytes are what `wat2wasm kernels.wat` makes. Places are counted in numbers of four bytes.
+const BYTES = "AGFzbQEAAAABEQJgB39/f39/f38AYAN/f30AAgwBAAZtZW1vcnkCAAEDAwIAAQcUAgdwcm9kdWN0AAAGc3F1YXNoAAEK5gQC7QICA38JeyAAIAFBAnRqIQkDQCAE/QAEACELIAT9AAQQIQwgBP0ABCAhDSAE/QAEMCEOIAT9AARAIQ8gBP0ABFAhECAE/QAEYCERIAT9AARwIRIgACEHIAIhCANAIAf9CQIAIQogCyAKIAj9AAQA/eYB/eQBIQsgDCAKIAj9AAQQ/eYB/eQBIQwgDSAKIAj9AAQg/eYB/eQBIQ0gDiAKIAj9AAQw/eYB/eQBIQ4gDyAKIAj9AARA/eYB/eQBIQ8gECAKIAj9AARQ/eYB/eQBIRAgESAKIAj9AARg/eYB/eQBIREgEiAKIAj9AARw/eYB/eQBIRIgCCADaiEIIAdBBGoiByAJSQ0ACyAFIAv9CwQAIAUgDP0LBBAgBSAN/QsEICAFIA79CwQwIAUgD/0LBEAgBSAQ/QsEUCAFIBH9CwRgIAUgEv0LBHAgBEGAAWohBCAFQYABaiEFIAJBgAFqIQIgBkEgayIGQQBKDQALC/QBAQN7IAJDO6q4v5T9EyEFA0AgBSAA/QAEAP3mASEDIANDAAD8Qv0T/egBQwAA/ML9E/3pASEDIAP9aiEEIAMgBP3lASEDIABDAACAPyACk/0TIAL9E0MAAIA//RMgBP34AUH/AP0R/a4BQRf9qwFDAACAP/0TIANDGHIxP/0TIAND8P11Pv0TIANDR1hjPf0TIANDW5UdPP0TIAND/8OuOv0TIANDiYQhOf0T/eYB/eQB/eYB/eQB/eYB/eQB/eYB/eQB/eYB/eQB/eYB/eQB/eYB/eQB/ecB/eQB/QsEACAAQRBqIQAgAUEEayIBQQBKDQALCw==";
 
 /** How many numbers the kernels may write behind those that are asked for. */
-export const SLACK = 16;
+export const SLACK = 32;
 
-/** Memory for `count` numbers of float32, and the two loops on it. */
+/** Memory for `count` numbers, and two loops on it. */
 export function openKernels(count) {
   try {
     const memory = new WebAssembly.Memory({ initial: (count >> 14) + 1 });
@@ -21,7 +21,7 @@ export function openKernels(count) {
   }
 }
 
-export const plainKernels = (memory) => ({
+const plainKernels = (memory) => ({
   memory,
   /** out = init + x times w (k, stride), n numbers. */
   product(x, k, w, stride, init, out, n) {

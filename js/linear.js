@@ -97,17 +97,13 @@ function openFinder(longest, characters) {
 
 /** Where a key stands in the model's sorted keys, or -1: its first bits choose a bucket of about one key. */
 function openIndex(keys) {
-  const shift = Math.clz32(Math.max(1, keys.length - 1)), starts = new Int32Array(2 ** (32 - shift) + 1);
+  const shift = Math.min(31, Math.clz32(keys.length) + 1), starts = new Int32Array(2 ** (32 - shift) + 1);
   for (const key of keys) starts[(key >>> shift) + 1]++;
   for (let i = 1; i < starts.length; i++) starts[i] += starts[i - 1];
   return (key) => {
-    let low = starts[key >>> shift], high = starts[(key >>> shift) + 1];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (keys[middle] < key) low = middle + 1;
-      else high = middle;
-    }
-    return keys[low] === key ? low : -1;
+    const bucket = key >>> shift;
+    for (let i = starts[bucket], end = starts[bucket + 1]; i < end; i++) if (keys[i] === key) return i;
+    return -1;
   };
 }
 
@@ -122,12 +118,11 @@ export const family = {
     const findRuns = openFinder(settings.word_ngrams, settings.char_ngrams), find = openIndex(keys);
     const addRow = tensors.table("linear.weight", size, machines), found = new Float64Array(machines);
     const counts = new Uint32Array(keys.length), met = new Int32Array(keys.length), lowercase = lowers && !settings.keep_case;
-    const prepare = (text) => {
+    const runsOf = (text) => {
       const read = firstCharacters(text, MAX_CHARACTERS);
-      return lowercase ? read.toLowerCase() : read;
+      return findRuns(lowercase ? read.toLowerCase() : read);
     };
-    const signOf = (label) => (machines < classes && label === 0 ? -1 : 1); // the machine is the second class's
-    const machineOf = (label) => (machines < classes ? 0 : label);
+    const logitOf = (c) => (machines === classes ? found[c] : c ? found[0] : -found[0]); // one machine: the second class's
     const valueOf = (feature) => (counts[feature] > 1 ? idf[feature] * (1 + Math.log(counts[feature])) : idf[feature]);
 
     /** Calls each(feature, value) for the features of a block of runs; `counts` says how often a feature occurs. */
@@ -148,21 +143,21 @@ export const family = {
     return {
       lowercase, maxTokens: MAX_TOKENS, maxCharacters: MAX_CHARACTERS,
       score(text, into) {
-        const runs = findRuns(prepare(text)), add = (feature, value) => addRow(feature, value, found);
+        const runs = runsOf(text), add = (feature, value) => addRow(feature, value, found);
         found.set(bias);
         weigh(runs, 0, runs.words, add);
         weigh(runs, runs.words, runs.all, add);
-        for (let c = 0; c < classes; c++) into[c] += signOf(c) * found[machineOf(c)];
+        for (let c = 0; c < classes; c++) into[c] += logitOf(c);
       },
       /** What each token adds to the logit of a label; a run of words is shared equally among its words. */
       exact(text, label) {
-        const runs = findRuns(prepare(text)), shares = new Float64Array(runs.count);
+        const runs = runsOf(text), shares = new Float64Array(runs.count);
         for (const [from, to] of [[0, runs.words], [runs.words, runs.all]]) {
           const amounts = new Map();
           weigh(runs, from, to, (feature, value) => {
             found.fill(0);
             addRow(feature, value, found);
-            amounts.set(keys[feature], (signOf(label) * found[machineOf(label)]) / counts[feature]);
+            amounts.set(keys[feature], logitOf(label) / counts[feature]);
           });
           for (let i = from, length = 1; i < to; i++) {
             // The runs of words from a token on stand together, the shortest first.

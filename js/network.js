@@ -4,7 +4,9 @@
 /** into[i] += row i of weight (rows, width) times x. */
 export function addProduct(weight, x, into, rows, width = x.length) {
   for (let i = 0, place = 0; i < rows; i++) {
-    for (let j = 0; j < width; j++) into[i] += weight[place++] * x[j];
+    let sum = 0;
+    for (let j = 0; j < width; j++) sum += weight[place++] * x[j];
+    into[i] += sum;
   }
 }
 
@@ -12,23 +14,20 @@ export function addProduct(weight, x, into, rows, width = x.length) {
 export function pool(pooling, states, H, into, u) {
   const T = states.length / H, isBoth = pooling === "average_max", maxima = into.subarray(isBoth ? H : 0);
   if (T && pooling === "last") into.set(states.subarray((T - 1) * H));
+  else if (T && pooling !== "max") {
+    const scores = new Float64Array(T);
+    if (u) addProduct(states, u, scores, T, H);
+    const top = scores.reduce((a, b) => Math.max(a, b)), shares = scores.map((score) => Math.exp(score - top));
+    const total = shares.reduce((a, b) => a + b);
+    for (let t = 0, place = 0; t < T; t++) {
+      const share = shares[t] / total;
+      for (let i = 0; i < H; i++) into[i] += share * states[place++];
+    }
+  }
   if (T && pooling.endsWith("max")) {
     maxima.set(states.subarray(0, H));
     for (let t = 1, place = H; t < T; t++) {
       for (let i = 0; i < H; i++, place++) if (states[place] > maxima[i]) maxima[i] = states[place];
-    }
-  }
-  if (pooling.startsWith("a") && T) {
-    const shares = new Float64Array(T).fill(1);
-    if (u) {
-      const scores = new Float64Array(T);
-      addProduct(states, u, scores, T, H);
-      const top = Math.max(...scores);
-      scores.forEach((score, t) => (shares[t] = Math.exp(score - top)));
-    }
-    const total = shares.reduce((a, b) => a + b);
-    for (let t = 0, place = 0; t < T; t++) {
-      for (let i = 0; i < H; i++) into[i] += (shares[t] / total) * states[place++];
     }
   }
   return into.subarray(isBoth ? 2 * H : H);

@@ -16,8 +16,7 @@ export async function load(source) {
 
 function openModel(folder) {
   const { members, labels, thresholds, data, index, unknown, batchSize } = folder;
-  const readsWords = !members.every((member) => member.readsText);
-  const isMasked = members[0].settings.mask_padding !== false;
+  const isMasked = members[0].settings.mask_padding !== false, readsWords = !members[0].readsText;
   const { isRaw, isScore } = members[0]; // fastText reads a text as it is written, and its scores need not add up to 1
 
   /** The ids of the tokens of a text, which is lower-cased already, and the words. */
@@ -33,14 +32,18 @@ function openModel(folder) {
   function logits(texts) {
     const read = texts.map((text) => (isRaw ? text : text.normalize("NFC")));
     const tokens = read.map((text) => readsWords && encode(data.lowercase ? text.toLowerCase() : text));
-    return read.map((text, i) => {
-      const into = new Float64Array(labels.length), first = i - (i % batchSize);
-      // Where padding is read as words, a text has as many as the longest of its batch.
-      const batch = isMasked ? [] : tokens.slice(first, first + batchSize);
-      const steps = batch.reduce((most, { ids }) => Math.max(most, ids.length), 1);
-      for (const { readsText, score } of members) score(readsText ? text : tokens[i], into, steps);
-      return asFinite(into);
-    });
+    const found = texts.map(() => new Float64Array(labels.length));
+    // One member after the other: each has its own tables in the processor's cache.
+    for (const { readsText, score } of members) {
+      found.forEach((into, i) => score(readsText ? read[i] : tokens[i], into, isMasked ? 0 : longest(tokens, i)));
+    }
+    return found.map(asFinite);
+  }
+
+  /** Where padding is read as words, a text has as many as the longest of its batch. */
+  function longest(tokens, i) {
+    const first = i - (i % batchSize), batch = tokens.slice(first, first + batchSize);
+    return batch.reduce((most, { ids }) => Math.max(most, ids.length), 1);
   }
 
   function probabilitiesOf(scores) {
@@ -60,34 +63,28 @@ function openModel(folder) {
   const inner = { ...folder, encode };
   return {
     labels: [...labels],
-    thresholds: thresholds && [...thresholds],
     predict(texts, { top_k: most } = {}) {
-      if (most !== undefined && !(Number.isInteger(most) && most > 0)) throw new RubricaError(`top_k is ${most}; give 1 or more`);
+      if (most !== undefined && !(most > 0)) throw new RubricaError(`top_k is ${most}; give 1 or more`);
       return logits(asTexts(texts)).map((scores) => answer(scores, most));
     },
     probabilities: (texts) => logits(asTexts(texts)).map(probabilitiesOf),
-    tokens: (text) => findPlaces(inner, asText(text)),
-    beliefs: (text) => logitsOfBeginnings(inner, asText(text)).map((scores) => probabilitiesOf(asFinite(scores))),
+    tokens: (text) => findPlaces(inner, ...asTexts([text])),
+    beliefs: (text) => logitsOfBeginnings(inner, ...asTexts([text])).map(asFinite).map(probabilitiesOf),
     shares(text, label) {
-      const place = labels.indexOf(label);
-      if (place < 0) throw new RubricaError(`the model does not know the label ${JSON.stringify(label)}`);
-      const found = asFinite(findShares(inner, asText(text), place));
-      return findPlaces(inner, text).map((span, i) => [...span, found[i]]);
+      const places = this.tokens(text), c = labels.indexOf(label);
+      if (c < 0) throw new RubricaError(`the model does not know the label ${label}; it knows ${labels.slice(0, 20)}`);
+      const found = asFinite(findShares(inner, text, c));
+      return places.map((span, i) => [...span, found[i]]);
     },
   };
 }
 
 function asFinite(numbers) {
-  if (numbers.every(Number.isFinite)) return numbers;
+  if (numbers.every((number) => Number.isFinite(Math.fround(number)))) return numbers;
   throw new RubricaError("the model's answers are not finite: its weights are too large; train and save it anew");
 }
 
-function asText(text) {
-  if (typeof text === "string") return text;
-  throw new RubricaError(`${text} is no text; give a string`);
-}
-
 function asTexts(texts) {
-  if (Array.isArray(texts)) return texts.map(asText);
-  throw new RubricaError("give an array of strings");
+  if (Array.isArray(texts) && texts.every((text) => typeof text === "string")) return texts;
+  throw new RubricaError("a text is no string; give an array of strings");
 }

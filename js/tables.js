@@ -23,7 +23,7 @@ export function openTensors(bytes) {
     const { dtype, shape: found, data_offsets: [start, end] } = header[name] ?? { data_offsets: [] };
     const Type = TYPES[dtype], length = shape.reduce((a, b) => a * b, 1);
     const fits = types.includes(dtype) && `${found}` === `${shape}` && end - start === length * Type.BYTES_PER_ELEMENT;
-    if (!fits) throw new RubricaError(`tensor ${name} is ${dtype} ${found}, expected ${types[0]} ${shape}`);
+    if (!fits || !(start >= 0 && 8 + size + end <= bytes.length)) throw new RubricaError(`tensor ${name} is ${dtype} ${found}, expected ${types[0]} ${shape}`);
     const place = bytes.byteOffset + 8 + size + start, isAligned = place % Type.BYTES_PER_ELEMENT === 0;
     const buffer = isAligned ? bytes.buffer : bytes.buffer.slice(place, place + end - start); // not written by Rubrica
     const data = new Type(buffer, isAligned ? place : 0, length);
@@ -42,20 +42,15 @@ export function openTensors(bytes) {
     whole: (type, name, ...shape) => take(name, shape, [type]).data,
     /** A function add(row, factor, into) that adds a row, times the factor, to `into`. */
     table(name, rows, width) {
-      const isPacked = header[name]?.dtype === "U8", stored = isPacked ? (width + 1) >> 1 : width; // two numbers in a byte
-      const { dtype, data } = take(name, [rows, stored], ["F32", "BF16", "I8", "U8"]);
+      const isPacked = header[name]?.dtype === "U8", bytes = (width + 1) >> 1; // int4: two numbers in a byte
+      const { dtype, data } = take(name, [rows, isPacked ? bytes : width], ["F32", "BF16", "I8", "U8"]);
       const scale = dtype === "I8" || isPacked ? floats(name.replace(".weight", ".scale"), rows) : null;
-      const read = dtype === "BF16" ? fromBfloat16 : (found) => found;
-      if (isPacked) {
-        return (row, factor, into) => {
-          for (let j = 0; j < width; j++) {
-            into[j] += factor * scale[row] * (((data[row * stored + (j >> 1)] >> (4 * (j & 1))) & 15) - 8);
-          }
-        };
-      }
+      const stride = isPacked ? 2 * bytes : width, read = {
+        U8: (place) => ((data[place >> 1] >> (4 * (place & 1))) & 15) - 8, BF16: (place) => fromBfloat16(data[place]),
+      }[dtype] ?? ((place) => data[place]);
       return (row, factor, into) => {
         const by = scale ? factor * scale[row] : factor;
-        for (let j = 0, place = row * width; j < width; j++, place++) into[j] += by * read(data[place]);
+        for (let j = 0, place = row * stride; j < width; j++, place++) into[j] += by * read(place);
       };
     },
   };

@@ -1,9 +1,13 @@
 """Models trained on a few texts of the built-in corpus, and texts to ask them about."""
 
+import logging
+import sys
+
 import pytest
 
 from made_models import learn
 from made_texts import made_texts
+from rubrica.cli import main as cli
 from rubrica.data.dataset import Dataset, Examples
 from rubrica.data.mini_news import build_mini_news
 from rubrica.models.config import make_config
@@ -32,7 +36,10 @@ def several(news):
     """The same with several labels a text: the long texts have one more."""
 
     def doubled(examples):
-        lists = [(label, "long") if len(text) > 150 else (label,) for text, label in zip(examples.texts, examples.labels, strict=True)]
+        lists = [
+            (label, "long") if len(text) > 150 else (label,)
+            for text, label in zip(examples.texts, examples.labels, strict=True)
+        ]
         return Examples(examples.texts, lists)
 
     splits = {name: doubled(examples) for name, examples in news.splits.items()}
@@ -52,3 +59,21 @@ def models(news, several):
 def texts(news):
     """Texts of the corpus, and 300 that meet the corners of Unicode."""
     return [*news.splits["test"].texts, *made_texts(300)]
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command in this process: exit code, stdout, stderr."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["rubrica", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        logging.getLogger("rubrica").handlers.clear()
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call

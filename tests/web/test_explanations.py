@@ -1,4 +1,4 @@
-"""The shares and beliefs of rubrica.js are those of `rubrica.explain`; places are in the units of JavaScript's strings."""
+"""The shares and beliefs of rubrica.js are those of `rubrica.explain`; its places are in UTF-16 units."""
 
 from itertools import accumulate
 
@@ -20,7 +20,9 @@ MADE = {
 }
 
 
-@pytest.mark.parametrize("name", [*MADE, "linear", "words", "bag", "gru and linear", "several, gru and linear", "small"])
+@pytest.mark.parametrize(
+    "name", [*MADE, "linear", "words", "bag", "gru and linear", "several, gru and linear", "small"]
+)
 def test_shares_and_beliefs(name, models, texts, tmp_path):
     (MADE[name]() if name in MADE else models[name]).save(tmp_path / "model")
     model, few = load(tmp_path / "model"), [*texts[:2], *texts[30:52], "w0 w1 __label__0 w2"]
