@@ -1,18 +1,17 @@
 """Texts a second of rubrica.js on one thread of Node, and how long a model takes to load; Python's own speed beside it.
 
-The texts are AG News's test texts, each once a round; Python labels them on one thread (RUBRICA_THREADS=1). Each round
+The texts are AG News's test texts, each once a round; Python labels them on one thread too. Each round
 loads the model anew. The first round warms up and is dropped; the figures are medians. The answers must be Python's.
 
 Expected before measuring, on one core of the machine of the README's figures. A text has 240 characters: some 900
-n-grams, each two hashes of 8 ns and a row that is seldom in a cache, and what is left is small: linear 45 us, so 20
-thousand. The default reads 45 tokens from both ends, 90 steps of 12,300 products at 4 a cycle, 110 us, and as much again
-for sigmoids, sums, pooling and the linear model: 200 us, so 5 thousand. A folder of 2 MB loads in 0.1 s.
+n-grams, each two hashes of 8 ns and a row that is seldom in a cache, and what is left is small: linear 45 us, so
+20 thousand. The default reads 45 tokens from both ends, 90 steps of 12,300 products at 4 a cycle, 110 us, and as much
+again for sigmoids, sums, pooling and the linear model: 200 us, so 5 thousand. A folder of 2 MB loads in 0.1 s.
 
-    python benchmarks/js.py ../shared/data/ag_news
+    RUBRICA_THREADS=1 python benchmarks/js.py ../shared/data/ag_news
 """
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -21,15 +20,13 @@ import time
 from pathlib import Path
 from statistics import median
 
-os.environ["RUBRICA_THREADS"] = "1"
-
-from results import write_result  # noqa: E402
-from rubrica import load  # noqa: E402
-from rubrica.artifact.folder import save_artifact  # noqa: E402
-from rubrica.data.dataset import read_dataset  # noqa: E402
-from rubrica.export.shrink import folder_sizes, shrink  # noqa: E402
-from rubrica.learning.train import train_dataset  # noqa: E402
-from rubrica.models.config import make_config  # noqa: E402
+from results import write_result
+from rubrica import load
+from rubrica.artifact.folder import save_artifact
+from rubrica.data.dataset import read_dataset
+from rubrica.export.shrink import folder_sizes, shrink
+from rubrica.learning.train import train_dataset
+from rubrica.models.config import make_config
 
 ROUNDS = 5
 SCRIPT = Path(__file__).with_name("js.mjs")
