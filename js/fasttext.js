@@ -1,9 +1,8 @@
 // A fastText model: src/rubrica/kernels/fasttext_rules.py and fasttext_twin.py. A text is bytes, and sums are of float32 in
 // fastText's own order, so that a score is fastText's.
-import { RubricaError } from "./errors.js";
 import { eachRun, hashOf, upperHalf } from "./hash.js";
 import { shareOut } from "./sums.js";
-import { toBytes } from "./text.js";
+import { RubricaError, toBytes } from "./text.js";
 
 const END = "</s>", CENTROIDS = 256, RUN_FACTOR = { high: 0, low: 116049371 };
 const { fround } = Math;

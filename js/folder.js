@@ -1,8 +1,7 @@
 // The model folder of docs/artifact.md: read, and checked against its manifest. What this file does not know is an error,
 // since it could change the answers.
-import { RubricaError } from "./errors.js";
 import { openTensors } from "./tables.js";
-import { fromBytes } from "./text.js";
+import { RubricaError, fromBytes } from "./text.js";
 
 const FORMAT = 4, FILES = ["manifest.json", "config.json", "vocab.txt", "model.safetensors"];
 const KEYS = "rubrica_format problem_type id2label label2id unknown_id vectors storage thresholds data model beside training";

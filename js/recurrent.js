@@ -3,19 +3,17 @@ import { SLACK, openKernels } from "./kernels.js";
 import { network, pool } from "./network.js";
 
 const GATES = { rnn: 1, gru: 3, lstm: 4, mingru: 2 };
-const KNOWN_WORDS = 1 << 13; // words whose gates are remembered: 6 MB for each direction of a gru of 64 units
+const REMEMBERED = 1 << 21; // numbers of the latest words' gates that are kept for each direction: 8 MB
 
 const ways = ({ bidirectional }) => (bidirectional ? ["l0", "l0_reverse"] : ["l0"]);
 
 /**
- * A function read(ids, isReverse) that finds the states (T, H) in the order of reading.
- *
- * The memory holds W x + b of the latest words; the weights by columns; the biases; a word's vector; the state; its
- * gates. The state's bias is in the words' too, but for the last gate of a gru, which is multiplied first.
+ * A function read(ids, isReverse) that finds the states (T, H) in the order of reading. Its memory holds W x + b of the
+ * latest words, with the state's bias in b but where a gru multiplies it first; the weights by columns; the rest.
  */
 function openCell({ name, embedding_dim: E, hidden_size: H }, tensors, way, addVector) {
-  const G = GATES[name] * H, part = (key, ...shape) => tensors.floats(`cell.${key}_${way}`, ...shape), isMinimal = name === "mingru", own = name === "gru" ? 2 * H : G;
-  const ofWords = KNOWN_WORDS * G, ofStates = ofWords + E * G, bias = ofStates + H * G, stateBias = bias + G;
+  const G = GATES[name] * H, most = Math.ceil(REMEMBERED / G), part = (key, ...shape) => tensors.floats(`cell.${key}_${way}`, ...shape), isMinimal = name === "mingru", own = name === "gru" ? 2 * H : G;
+  const ofWords = most * G, ofStates = ofWords + E * G, bias = ofStates + H * G, stateBias = bias + G;
   const vector = stateBias + G, state = vector + E, gates = state + H + SLACK;
   const { memory, product, squash } = openKernels(gates + G + SLACK);
   const h = memory.subarray(state, state + H), a = memory.subarray(gates, gates + G), c = new Float32Array(H);
@@ -61,7 +59,7 @@ function openCell({ name, embedding_dim: E, hidden_size: H }, tensors, way, addV
   function placeOf(id) {
     let place = known.get(id);
     if (place !== undefined) return place;
-    if (known.size === KNOWN_WORDS) known.clear();
+    if (known.size === most) known.clear();
     known.set(id, (place = known.size * G));
     addVector(id, 1, memory.subarray(vector, vector + E).fill(0));
     product(vector, E, ofWords, G, bias, gates, G);

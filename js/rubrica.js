@@ -2,10 +2,9 @@
 //
 //     const model = await load("news-model");
 //     model.predict(["Oil prices climb"]);  // [[{ label: "Business", score: 0.94 }]]
-import { RubricaError } from "./errors.js";
 import { findPlaces, findShares, logitsOfBeginnings } from "./explain.js";
 import { openFolder, readFiles } from "./folder.js";
-import { findTokens } from "./text.js";
+import { RubricaError, findTokens } from "./text.js";
 
 export { RubricaError };
 

@@ -1,6 +1,6 @@
 // The tensors of model.safetensors (https://github.com/huggingface/safetensors#format). A table of many rows stays as it is
 // stored (src/rubrica/models/storage.py), and a row is expanded where it is used.
-import { RubricaError } from "./errors.js";
+import { RubricaError } from "./text.js";
 
 const TYPES = {
   F32: Float32Array, BF16: Uint16Array, U32: Uint32Array, I32: Int32Array, I64: BigInt64Array, I8: Int8Array, U8: Uint8Array,

@@ -1,6 +1,11 @@
 // Text to tokens as src/rubrica/text/tokenizer.py does it: runs of word characters, and runs of anything else that is not
 // white space. Python's \w is letters, numbers and "_"; its \s is listed here, since JavaScript's differs. A character
 // that is newer than the browser's Unicode is punctuation, as it is to an older Python. Places are in UTF-16 units.
+/** A folder that cannot be read, or an argument that the model cannot take. */
+export class RubricaError extends Error {
+  name = "RubricaError";
+}
+
 const WORD = 1, SPACE = 2, OTHER = 3, ALONE = 4; // ALONE is added to one of the others
 const IS_WORD = /[\p{L}\p{N}_]/u;
 const IS_SPACE = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/;

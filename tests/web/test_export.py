@@ -1,7 +1,11 @@
 """`rubrica export --web` writes the model beside rubrica.js, from a checkout and from an installed package."""
 
+import json
+import re
+
 import pytest
 
+import rubrica
 from made_fasttext import FASTTEXT, made_fasttext
 from made_models import make
 from nodes import FOLDER, ask
@@ -62,3 +66,16 @@ def test_what_cannot_be_written(tmp_path, monkeypatch):
     with pytest.raises(RubricaError, match="lacks the files of rubrica"):
         export_web(DATA / "artifact-v4", tmp_path / "web")
     assert not (tmp_path / "web").exists()
+
+
+def test_the_npm_package():
+    js = FOLDER.parents[1] / "js"
+    package = json.loads((js / "package.json").read_text())
+    assert package["version"] == rubrica.__version__
+    assert package["type"] == "module"
+    assert "dependencies" not in package
+    described = re.findall(
+        r"^  (\w+)[(:]", (js / package["types"]).read_text().partition("interface Model")[2], re.MULTILINE
+    )
+    given = (js / package["main"]).read_text().partition("  return {\n    labels")[2].partition("\n  };\n")[0]
+    assert described == ["labels", *re.findall(r"^    (\w+)[(:]", given, re.MULTILINE)]

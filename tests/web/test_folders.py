@@ -120,7 +120,7 @@ def test_damaged_bytes_end_in_an_error_or_an_answer(tmp_path):
     assert any("error" in answer for answer in found)
 
 
-ALL = {"rubrica.js", "folder.js", "tables.js", "text.js", "explain.js", "errors.js"}
+ALL = {"rubrica.js", "folder.js", "tables.js", "text.js", "explain.js"}
 OF_FAMILY = {
     "a bag": {"bag.js", "hash.js", "sums.js"},
     "fastText": {"fasttext.js", "hash.js", "sums.js"},
