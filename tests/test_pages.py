@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from nodes import node
 from ragged import needs_native
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -14,6 +15,7 @@ DATA = ["data.md", "data.ru.md"]
 FASTTEXT = ["from-fasttext.md", "from-fasttext.ru.md"]
 CLEAN = ["clean.md", "clean.ru.md"]
 EXPLAIN = ["explain.md", "explain.ru.md"]
+BROWSER = ["browser.md", "browser.ru.md"]
 BIN = Path(sys.executable).parent
 _BLOCK = re.compile(r"(?:^`([^`\n]+)`:\n\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -30,20 +32,25 @@ def commands(block):
         yield command, shown
 
 
-@pytest.mark.parametrize("page", DATA + EXPLAIN + [pytest.param(page, marks=needs_native) for page in FASTTEXT + CLEAN])
+@pytest.mark.parametrize(
+    "page", DATA + EXPLAIN + BROWSER + [pytest.param(page, marks=needs_native) for page in FASTTEXT + CLEAN]
+)
 def test_every_example_does_what_the_page_shows(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names, ran = {}, 0
+    path = f"{BIN}:{Path(node()).parent}:$PATH" if page in BROWSER else f"{BIN}:$PATH"
     for name, language, content in blocks(page):
         if name:
             Path(name).write_text(content, encoding="utf-8")
         elif language == "python":
             exec(content, names)
+        elif language == "html":
+            assert page in BROWSER  # tests/web/test_browser.py opens pages
         else:
             assert language == "console"
             for command, shown in commands(content):
                 done = subprocess.run(
-                    f"export PATH={BIN}:$PATH; {{ {command}; }} 2>&1",
+                    f"export PATH={path}; {{ {command}; }} 2>&1",
                     shell=True, executable="/bin/bash", capture_output=True, text=True, encoding="utf-8",
                 )  # fmt: skip
                 assert done.stdout == shown, command
@@ -51,7 +58,9 @@ def test_every_example_does_what_the_page_shows(page, tmp_path, monkeypatch):
     assert ran > 5
 
 
-@pytest.mark.parametrize("pages", [DATA, FASTTEXT, CLEAN, EXPLAIN], ids=["data", "fasttext", "clean", "explain"])
+@pytest.mark.parametrize(
+    "pages", [DATA, FASTTEXT, CLEAN, EXPLAIN, BROWSER], ids=["data", "fasttext", "clean", "explain", "browser"]
+)
 def test_the_twin_has_the_same_examples(pages):
     english, russian = (
         [(name, language, re.sub(r"#.*", "", content)) for name, language, content in blocks(page)] for page in pages

@@ -16,19 +16,32 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model")
-@click.option("--out", required=True, help="New folder; with --onnx a new file, NAME.onnx.")
+@click.option("--out", help="New folder; with --onnx a new file, NAME.onnx.")
+@click.option("--web", metavar="DIR", help="Write a new folder for a web host: the model and rubrica.js.")
 @click.option("--onnx", is_flag=True, help="Write an ONNX graph; onnxruntime checks its answers first.")
 @click.option("--int8", is_flag=True, help="Store the word table with one byte per number.")
 @click.option("--bf16", is_flag=True, help="Store all weights with two bytes per number.")
 @click.option("--data", help="Texts with labels, to measure the accuracy before and after.")
 @data_options
-def export(model: str, out: str, onnx: bool, int8: bool, bf16: bool, data: str | None, **columns: Any) -> None:
-    """Write MODEL as an ONNX file, or as a folder with smaller weights; print sizes and accuracies."""
-    if not (onnx or int8 or bf16) or (int8 and bf16):
-        raise click.UsageError("give --onnx, --int8 or --bf16; --onnx goes together with one of the others")
+def export(
+    model: str, out: str | None, web: str | None, onnx: bool, int8: bool, bf16: bool, data: str | None, **columns: Any
+) -> None:
+    """Write MODEL as an ONNX file, for the web, or as a folder with smaller weights; print sizes and accuracies."""
+    if not (onnx or int8 or bf16 or web) or (int8 and bf16):
+        raise click.UsageError("give --onnx, --web, --int8 or --bf16; the first two go together with one of the others")
+    storage: Storage | None = "int8" if int8 else "bfloat16" if bf16 else None
+    if web is not None:
+        if onnx or out or data:
+            raise click.UsageError("--web DIR takes no --onnx, --out or --data")
+        from rubrica.cli.tables import print_web
+        from rubrica.export.browser import export_web
+
+        print_web(export_web(model, web, storage), web)
+        return
+    if out is None:
+        raise click.UsageError("give --out, a new folder; with --onnx a new file, NAME.onnx")
     from rubrica.export.shrink import store
 
-    storage: Storage | None = "int8" if int8 else "bfloat16" if bf16 else None
     _export(model, out, data, lambda artifact: store(artifact, storage or artifact.storage), onnx=onnx, **columns)
 
 

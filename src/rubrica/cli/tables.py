@@ -170,6 +170,13 @@ def print_export(report: dict[str, Any]) -> None:
         _say("onnxruntime", f"answers are {figures}; see docs/artifact.md")
 
 
+def print_web(report: dict[str, Any], folder: str) -> None:
+    """What `rubrica export --web` wrote: bytes of each file, and how to look at it."""
+    for name, size in report["bytes"].items():
+        _say(name, f"{size:,} bytes")
+    _say("to try it", f"python -m http.server -d {folder}")
+
+
 def print_convert(report: dict[str, Any]) -> None:
     """What `rubrica convert` did: bytes of each file, and how far the answers agree."""
     _print_sizes(report["bytes"])
