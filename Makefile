@@ -6,9 +6,10 @@ BIN := $(VENV)/bin
 # What opens the pages of the tests.
 BROWSER = $(firstword $(foreach name,chromium google-chrome chrome,$(shell command -v $(name) 2>/dev/null)))
 
-# The rooms that have a numpy twin, and the doors to them; other tests ask the same rooms, and those of time budgets ask
-# how fast the machine is. `make slow` runs them all.
-NUMPY_TESTS := --ignore=tests/learning/test_budget.py \
+# The rooms that have a numpy twin, and the doors to them. What asks about disks, killed processes and time asks the same
+# rooms, with the core. `make slow` runs all.
+NUMPY_TESTS := $(addprefix --ignore=tests/,artifact/test_mutations.py learning/test_budget.py \
+  learning/test_checkpoint_kills.py learning/test_checkpoint_mutations.py learning/test_together.py) \
   tests/artifact tests/kernels tests/learning tests/models tests/predict tests/text \
   tests/cli/test_fasttext.py tests/networks/test_networks.py tests/test_estimator.py tests/test_fasttext_autotune.py \
   tests/test_fasttext_module.py tests/vectors/test_subwords.py
