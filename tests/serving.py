@@ -48,12 +48,12 @@ def events(server, name=None):
     return [line for line in lines if name in (None, line["event"])]
 
 
-def wait_for(server, name, count=1):
-    """The latest event of a name, when there are `count` of them."""
+def wait_for(server, name, count=1, *, alone=False):
+    """The latest event of a name, when there are `count` of them; `alone`, after the first process has gone, too."""
     for _ in range(_PATIENCE * 50):
         if len(found := events(server, name)) >= count:
             return found[-1]
-        if server.process.poll() is not None:
+        if server.process.poll() is not None and not alone:
             break
         time.sleep(0.02)
     raise AssertionError(f"no {name}: {server.log.read_text(encoding='utf-8')[-2000:]}")

@@ -72,3 +72,17 @@ def test_metrics_of_workers_add_up_and_a_dead_one_is_replaced(tmp_path):
                 predict(server, "the cup goal")
                 done += 1
         assert line.replace("60.0", "80.0") in ask(server, "GET", "/metrics")[2]
+
+
+def test_workers_end_with_the_first_process_even_if_it_is_killed(tmp_path):
+    with serving(ONE, "--workers", 2, folder=tmp_path) as server:
+        server.process.kill()
+        wait_for(server, "ended", 2, alone=True)
+        refused = False
+        while not refused:  # a worker that has ended may not have left yet
+            try:
+                predict(server, "a")
+            except ConnectionRefusedError:
+                refused = True
+            except (ConnectionError, http.client.HTTPException):
+                time.sleep(0.01)

@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -58,7 +59,7 @@ def _bound(family: int, address: object, *, shared: bool) -> socket.socket:
 
 def run_workers(
     work: Work, sockets: Sequence[socket.socket], say: Callable[..., None], ready: Callable[[], None]
-) -> int:
+) -> bool:
     """Serve in a process for each socket until a signal ends them; returns whether one failed.
 
     Args:
@@ -69,16 +70,23 @@ def run_workers(
     """
     workers: dict[int, socket.socket] = {}
     ending = failed = False
+    lifeline = os.pipe()
 
     def pass_on(number: int, _: object) -> None:
         nonlocal ending
         ending = ending or number != getattr(signal, "SIGHUP", None)
+        if ending:
+            for one in sockets:  # else connections would wait here for workers that have ended
+                one.close()
         for process in list(workers):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, number)
 
     def start(place: socket.socket) -> bool:
-        process, began = _start(work, place)
+        if ending:
+            return False
+        others = [one for one in sockets if one is not place]
+        process, began = _start(work, place, others, lifeline)
         if began:
             workers[process] = place
             if ending:  # a signal came in the meantime
@@ -91,7 +99,7 @@ def run_workers(
             signal.signal(number, pass_on)
         if all(map(start, sockets)):
             ready()
-        else:  # the worker has said why
+        elif not ending:  # the worker has said why
             failed = True
             pass_on(signal.SIGTERM, None)
         while workers:
@@ -108,7 +116,9 @@ def run_workers(
     return failed
 
 
-def _start(work: Work, place: socket.socket) -> tuple[int, bool]:
+def _start(
+    work: Work, place: socket.socket, others: Sequence[socket.socket], lifeline: tuple[int, int]
+) -> tuple[int, bool]:
     """Start a worker and wait until it takes requests; returns its number, and whether it does."""
     reader, writer = os.pipe()
     process = os.fork()
@@ -116,6 +126,10 @@ def _start(work: Work, place: socket.socket) -> tuple[int, bool]:
         os.close(reader)
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_DFL)
+        for one in others:
+            one.close()
+        os.close(lifeline[1])
+        threading.Thread(target=_end_with_the_first, args=[lifeline[0]], daemon=True).start()
         _work_and_end(work, place, writer)
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
@@ -138,6 +152,12 @@ def _work_and_end(work: Work, place: socket.socket, pipe: int) -> NoReturn:
     finally:
         sys.stderr.flush()
         os._exit(code)
+
+
+def _end_with_the_first(lifeline: int) -> None:
+    """End this worker when the first process has gone, even if it was killed: nothing comes through its pipe before."""
+    os.read(lifeline, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _say_ready(pipe: int) -> None:
