@@ -25,11 +25,12 @@ const plainKernels = (memory) => ({
   memory,
   /** out = init + x times w (k, stride), n numbers. */
   product(x, k, w, stride, init, out, n) {
-    for (let j = 0; j < n; j++) {
-      let sum = memory[init + j];
-      for (let i = 0, at = w + j; i < k; i++, at += stride) sum += memory[x + i] * memory[at];
-      memory[out + j] = sum;
+    const sums = Float64Array.from(memory.subarray(init, init + n));
+    for (let i = 0; i < k; i++, w += stride) {
+      const by = memory[x + i];
+      for (let j = 0; j < n; j++) sums[j] += by * memory[w + j];
     }
+    memory.set(sums, out);
   },
   /** The sigmoid of n numbers where a is 1, the hyperbolic tangent where it is 2. */
   squash(x, n, a) {

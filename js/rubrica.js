@@ -1,7 +1,7 @@
 // Opens a model folder of Rubrica and answers as Python does, in a browser, in a worker or in Node.
 //
 //     const model = await load("news-model");
-//     model.predict(["Oil prices climb"]);  // [[{ label: "Business", score: 0.94 }]]
+//     model.predict(["Oil prices climb"]);  // [[{ label: "Business", score: 0.76 }]]
 import { findPlaces, findShares, logitsOfBeginnings } from "./explain.js";
 import { openFolder, readFiles } from "./folder.js";
 import { RubricaError, findTokens } from "./text.js";
