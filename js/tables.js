@@ -27,7 +27,7 @@ export function openTensors(bytes) {
     const place = bytes.byteOffset + 8 + size + start, isAligned = place % Type.BYTES_PER_ELEMENT === 0;
     const buffer = isAligned ? bytes.buffer : bytes.buffer.slice(place, place + end - start); // not written by Rubrica
     const data = new Type(buffer, isAligned ? place : 0, length);
-    if (!data.every(isFinite[dtype] ?? (() => true))) throw new RubricaError(`tensor ${name} holds a number that is not finite`);
+    if (isFinite[dtype] && !data.every(isFinite[dtype])) throw new RubricaError(`tensor ${name} holds a number that is not finite`);
     return { dtype, data };
   }
 
