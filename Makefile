@@ -26,7 +26,7 @@ help:
 	@echo "make slow        the long proofs: fastText's grid on 20,000 lines, every place of every whole number, kills and"
 	@echo "                 damaged files, Ray, all tests without the native core, all cases of make sanitize"
 	@echo "make ray         the tests of predict --ray and train --ray; installs Ray"
-	@echo "make sanitize    the native core under the address and undefined-behaviour sanitizers (GCC), a fifth of the cases"
+	@echo "make sanitize    the native core under the address and undefined-behaviour sanitizers (GCC), a tenth of the cases"
 	@echo "make fuzz        atheris looks for inputs that break a reader, SECONDS=600 for each of READERS"
 	@echo "make check       ruff and mypy"
 	@echo "make rooms       draw docs/rooms.svg from the imports"
@@ -62,7 +62,7 @@ ray: $(VENV)/.ray
 	$(BIN)/python -m pytest -m ray
 
 sanitize: $(VENV)/.fasttext
-	native/sanitize.sh 0.2
+	native/sanitize.sh 0.1
 
 fuzz: $(VENV)/.fuzz
 	for reader in $(READERS); do $(BIN)/python tests/fuzz/run.py $$reader $(SECONDS) || exit; done

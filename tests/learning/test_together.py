@@ -103,7 +103,7 @@ def read(folder, name, number):
     return tensors, *json.loads((folder / f"{name}-{number}.json").read_text())
 
 
-@pytest.mark.parametrize("kernels", ["native", "numpy"])
+@pytest.mark.parametrize("kernels", ["native", pytest.param("numpy", marks=pytest.mark.slow)])
 def test_two_processes_learn_what_one_learns(tmp_path, data, kernels):
     if kernels == "native" and native.library() is None:
         pytest.skip("no native core")
