@@ -56,8 +56,8 @@ def serve(
 ) -> None:
     """Answer over HTTP with each MODEL: a model folder, a fastText file, or NAME=PATH.
 
-    POST /predict takes {"inputs": "a text"} or a list of texts. GET / lists the other routes, among them those of vLLM
-    and of the Open Inference Protocol. SIGTERM ends the server when it has answered what it accepted; SIGHUP opens the
+    POST /predict takes {"inputs": "a text"} or a list of texts. GET / lists all routes; vLLM and the Open Inference
+    Protocol have theirs. SIGTERM ends the server when it has answered what it accepted; SIGHUP opens the
     models anew.
     """
     from rubrica.serve.limits import Limits
@@ -78,7 +78,7 @@ def serve(
     def ready() -> None:
         log_now(style, "ready", address=address, workers=workers)
         if key is None and host not in _HERE:
-            log_now(style, "open", "warning", problem="whoever reaches the address may ask; give --api-key-file")
+            log_now(style, "open", "warning", problem="anybody who reaches this address can ask; give --api-key-file")
 
     work = partial(_work, paths, bounds, style, key)
     if workers == 1:

@@ -3,8 +3,7 @@
     DIR/rubrica.js, ...   the library (js/ of the repository)
     DIR/model/            the model folder
 
-The build copies js/ into the package. In a checkout, which is what an editable install uses, the files are read from
-where they are written.
+The build copies js/ into the package. A checkout and an editable install read js/ itself.
 """
 
 from dataclasses import replace

@@ -101,17 +101,11 @@ class Classifier:
         self._check(k, abstain_below)
         found: list[list[tuple[str | None, float]]] = []
         for strings in self._stretches(texts, self._texts_at_a_time(_AT_A_TIME)):
-            if self._ensemble.search is not None:
-                best = self._ensemble.search.best(self._inputs(strings), k or 1)
-                places, scores = np.asarray(best.classes, np.int64), np.exp(best.log_probabilities)
-            else:
+            if k is None and self._ensemble.search is None:
                 logits = self._answer(strings)
-                scores = self.task.probabilities(logits)
-                if k is None:
-                    found += self._with_scores(self.task.decide(logits, abstain_below), scores)
-                    continue
-                places = np.argsort(-logits, axis=1, kind="stable")[:, :k]
-                scores = np.take_along_axis(scores, places, axis=1)
+                found += self._with_scores(self.task.decide(logits, abstain_below), self.task.probabilities(logits))
+                continue
+            places, scores = self._best(strings, k or 1)
             sure = None if abstain_below is None else scores >= abstain_below
             names = self.task.name_answers(places.ravel(), None if sure is None else sure.ravel())
             pairs = list(zip(names, scores.ravel().tolist(), strict=True))
@@ -133,17 +127,21 @@ class Classifier:
 
     def _rank(self, texts: Sequence[str], k: int) -> list[list[str]]:
         """The k most probable labels of each text."""
-        if self._ensemble.search is None:
-            best = np.argsort(-self._answer(texts), axis=1, kind="stable")[:, :k].tolist()
-        else:
-            best = self._ensemble.search.best(self._inputs(texts), k).classes.tolist()
-        return [[self.task.labels[place] for place in row] for row in best]
+        return [[self.task.labels[place] for place in row] for row in self._best(texts, k)[0].tolist()]
 
-    def _find(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], Floats]:
+    def _best(self, texts: Sequence[str], k: int) -> tuple[NDArray[np.integer[Any]], Floats]:
+        """The k most probable classes of each text and their probabilities, (N, k)."""
+        if self._ensemble.search is not None:
+            best = self._ensemble.search.best(self._inputs(texts), k)
+            return best.classes, np.exp(best.log_probabilities)
+        logits = self._answer(texts)
+        places = np.argsort(-logits, axis=1, kind="stable")[:, :k]
+        return places, np.take_along_axis(self.task.probabilities(logits), places, axis=1)
+
+    def _find(self, texts: Sequence[str]) -> tuple[NDArray[np.integer[Any]], Floats]:
         """The most probable class of each text and its probability, where a tree finds them."""
-        assert self._ensemble.search is not None
-        best = self._ensemble.search.best(self._inputs(texts), 1)
-        return best.classes[:, 0], np.exp(best.log_probabilities[:, 0])
+        places, scores = self._best(texts, 1)
+        return places[:, 0], scores[:, 0]
 
     def _inputs(self, texts: Sequence[str]) -> Inputs:
         return self._ensemble.inputs(texts, self._ensemble.read(texts, self.artifact.vocab))
