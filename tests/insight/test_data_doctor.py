@@ -129,6 +129,23 @@ def test_a_rare_label_may_follow_from_texts_though_hardly_an_answer_gets_it():
     assert "unrelated-labels" in kinds(draw.permutation(labels).tolist())
 
 
+@pytest.mark.parametrize("at_random", [True, False])
+def test_classes_that_overlap_are_told_from_wrong_labels(at_random):
+    """Six subjects; one label in twelve is another one: any other, or the one that a part of the text is about."""
+    draw, names = np.random.default_rng(1), [f"class {number}" for number in range(6)]
+    subjects, texts, labels = draw.integers(6, size=3000), [], []
+    for subject in subjects.tolist():
+        about = [subject] * 6 + [subject ^ 1] * 3 + draw.integers(6, size=3).tolist()
+        texts.append(" ".join(f"word{one}x{draw.integers(30)}" for one in about))
+        other = (subject + int(draw.integers(1, 6))) % 6 if at_random else subject ^ 1
+        labels.append(names[other if draw.random() < 1 / 12 else subject])
+    data = Dataset("d", {"train": Examples(texts, labels)}, ("text",), "label", task_of(names, lists=False))
+    (found,) = [finding for finding in examine_data(data) if finding.kind == "label-noise"]
+    assert found.figures["share"] == pytest.approx(1 / 12, abs=0.03)
+    assert found.severity == ("warning" if at_random else "note")
+    assert ("wrong" in found.title, "doubtful" in found.title) == (at_random, not at_random)
+
+
 def check_words(vectors_of, settings, texts=None):
     """The kinds of findings about the words of some texts, with vectors of these words."""
     texts = texts or ["The Cup goes to Velford", "a goal for Velford", "The bank raises rates", "rates fall for a bank"]
