@@ -113,7 +113,7 @@ class BuildLibraries(build_ext):
 
 
 class WithScripts(build_py):
-    """The files of js/, which `rubrica export --web` copies, become data of the package; a checkout has them anyway."""
+    """The files of js/, which a browser reads, become data of the package; a checkout has them anyway."""
 
     def run(self) -> None:  # noqa: D102
         super().run()
@@ -126,8 +126,8 @@ class WithScripts(build_py):
         return super().get_outputs(include_bytecode) + built
 
     def _scripts(self) -> list[tuple[Path, Path]]:
-        folder = Path(self.build_lib, "rubrica", "export", "js")
-        return [(path, folder / path.name) for path in sorted(Path("js").glob("*.js"))]
+        folder = Path(self.build_lib, "rubrica", "export")
+        return [(path, folder / path) for path in sorted([*Path("js").glob("*.js"), *Path("js/page").iterdir()])]
 
 
 class PlatformWheel(bdist_wheel):

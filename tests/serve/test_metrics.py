@@ -47,7 +47,7 @@ def test_the_counters_add_up(tmp_path):
 def test_drift_is_how_far_the_shares_of_the_labels_are_from_those_of_the_training():
     classifier = load(ONE)
     shares = np.array([0.5, 0.3, 0.2])
-    metrics, model = Metrics(), Model("news", ONE, classifier, shares)
+    metrics, model = Metrics(), Model("news", ONE, classifier, shares, 1)
     first, second, third = classifier.labels
     metrics.tell_answers(model, [[first]] * 100)
     assert b"rubrica_label_drift{" not in metrics.page()  # too few to say

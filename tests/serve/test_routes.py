@@ -96,7 +96,6 @@ def test_explain_gives_what_explain_gives(server, models):
 def test_the_other_routes(server):
     assert ask(server, "GET", "/healthz")[2] == {"live": True}
     assert ask(server, "GET", "/readyz")[2] == {"ready": True}
-    assert "POST /predict" in ask(server, "GET", "/")[2]["routes"]
     document = ask(server, "GET", "/openapi.json")[2]
     assert "http" not in json.dumps(document["paths"]).replace("no HTTP", "")  # nothing is loaded from elsewhere
     assert ask(server, "GET", "/docs")[0] == 404

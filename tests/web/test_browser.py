@@ -3,7 +3,7 @@
 import json
 import threading
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from browser import launched
 from rubrica import load
 from rubrica.cli.main import rubrica as command
+from static import Quiet
 
 PAGE = "<!doctype html><meta charset=utf-8><title>A model</title>"
 ASK = """async ({ path, texts }) => {
@@ -39,13 +40,6 @@ onmessage = async ({ data: { path, texts } }) => {
   postMessage(model.probabilities(texts).map((row) => [...row]));
 };
 """
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".js": "text/javascript"}  # Windows may say otherwise
-
-    def log_message(self, *arguments):
-        pass
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from nodes import FOLDER, ask
 from rubrica import load
 from rubrica.artifact.fasttext_file import write_fasttext
 from rubrica.errors import ArtifactError, RubricaError
-from rubrica.export import browser
+from rubrica.export import page
 from rubrica.export.browser import export_web
 
 DATA = FOLDER.parent / "data"
@@ -24,7 +24,8 @@ def test_the_command(run, tmp_path):
     assert "model/config.json" in out
     assert f"python -m http.server -d {tmp_path / 'web'}" in " ".join(out.split())
     scripts = {path.name for path in (tmp_path / "web").glob("*.js")}
-    assert scripts == {path.name for path in (FOLDER.parents[1] / "js").glob("*.js")}
+    js = FOLDER.parents[1] / "js"
+    assert scripts == {path.name for path in [*js.glob("*.js"), *js.glob("page/*.js")]}
     assert load(tmp_path / "web" / "model").artifact.storage == "bfloat16"
 
 
@@ -37,7 +38,7 @@ def test_flags_that_do_not_go_together(run, tmp_path, flags):
 
 @pytest.mark.parametrize("version", [1, 2, 3, 4])
 def test_older_folders_are_written_anew(version, tmp_path):
-    export_web(DATA / f"artifact-v{version}", tmp_path / "web")
+    export_web({"model": DATA / f"artifact-v{version}"}, tmp_path / "web")
     texts = ["Cup final", "Oil prices climb", ""]
     (found,) = ask([{"folder": str(tmp_path / "web" / "model"), "texts": texts}])
     for row, expected in zip(
@@ -48,7 +49,7 @@ def test_older_folders_are_written_anew(version, tmp_path):
 
 def test_a_fasttext_file(tmp_path):
     write_fasttext(*made_fasttext(**FASTTEXT["softmax.bin"]), tmp_path / "model.bin")
-    export_web(tmp_path / "model.bin", tmp_path / "web")
+    export_web({"model": tmp_path / "model.bin"}, tmp_path / "web")
     (found,) = ask([{"folder": str(tmp_path / "web" / "model"), "texts": ["w0 w1"]}])
     expected = load(tmp_path / "model.bin").predict_proba(["w0 w1"])[0].tolist()
     assert found["probabilities"][0] == pytest.approx(expected, abs=1e-5)
@@ -57,14 +58,14 @@ def test_a_fasttext_file(tmp_path):
 def test_what_cannot_be_written(tmp_path, monkeypatch):
     make("drnn")[0].save(tmp_path / "drnn")
     with pytest.raises(RubricaError, match="reads no drnn model"):
-        export_web(tmp_path / "drnn", tmp_path / "web")
+        export_web({"model": tmp_path / "drnn"}, tmp_path / "web")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     with pytest.raises(ArtifactError, match="not empty"):
-        export_web(DATA / "artifact-v4", tmp_path / "full")
-    monkeypatch.setattr(browser, "_BUILT", tmp_path / "drnn")  # a folder without scripts
+        export_web({"model": DATA / "artifact-v4"}, tmp_path / "full")
+    monkeypatch.setattr(page, "_BUILT", tmp_path / "drnn")  # a folder without scripts
     with pytest.raises(RubricaError, match="lacks the files of rubrica"):
-        export_web(DATA / "artifact-v4", tmp_path / "web")
+        export_web({"model": DATA / "artifact-v4"}, tmp_path / "web")
     assert not (tmp_path / "web").exists()
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rubrica.cli.data import data_options, faults_of, read_split, texts_in
+from rubrica.cli.page import named_paths, page_options, read_examples
 from rubrica.cli.units import parse_size
 from rubrica.errors import RubricaError
 
@@ -15,18 +16,31 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL")
 @click.option("--out", help="New folder; with --onnx a new file, NAME.onnx.")
-@click.option("--web", metavar="DIR", help="Write a new folder for a web host: the model and rubrica.js.")
+@click.option("--web", metavar="DIR", help="Write a new folder for a web host: a page, rubrica.js and the MODELs.")
 @click.option("--onnx", is_flag=True, help="Write an ONNX graph; onnxruntime checks its answers first.")
 @click.option("--int8", is_flag=True, help="Store the word table with one byte per number.")
 @click.option("--bf16", is_flag=True, help="Store all weights with two bytes per number.")
 @click.option("--data", help="Texts with labels, to measure the accuracy before and after.")
+@page_options
 @data_options
 def export(
-    model: str, out: str | None, web: str | None, onnx: bool, int8: bool, bf16: bool, data: str | None, **columns: Any
+    models: tuple[str, ...],
+    out: str | None,
+    web: str | None,
+    onnx: bool,
+    int8: bool,
+    bf16: bool,
+    data: str | None,
+    examples: str | None,
+    report: Path | None,
+    **columns: Any,
 ) -> None:
-    """Write MODEL as an ONNX file, for the web, or as a folder with smaller weights; print sizes and accuracies."""
+    """Write MODEL as an ONNX file, for the web, or as a folder with smaller weights; print sizes and accuracies.
+
+    --web takes several, each a MODEL or NAME=MODEL: the page shows two of them side by side.
+    """
     if not (onnx or int8 or bf16 or web) or (int8 and bf16):
         raise click.UsageError("give --onnx, --web, --int8 or --bf16; the first two go together with one of the others")
     storage: Storage | None = "int8" if int8 else "bfloat16" if bf16 else None
@@ -36,13 +50,16 @@ def export(
         from rubrica.cli.tables import print_web
         from rubrica.export.browser import export_web
 
-        print_web(export_web(model, web, storage), web)
+        texts = read_examples(examples)
+        print_web(export_web(named_paths(models), web, storage, examples=texts, report=report), web)
         return
+    if len(models) > 1 or examples or report:
+        raise click.UsageError("several MODELs, --examples and --report go together with --web DIR")
     if out is None:
         raise click.UsageError("give --out, a new folder; with --onnx a new file, NAME.onnx")
     from rubrica.export.shrink import store
 
-    _export(model, out, data, lambda artifact: store(artifact, storage or artifact.storage), onnx=onnx, **columns)
+    _export(models[0], out, data, lambda artifact: store(artifact, storage or artifact.storage), onnx=onnx, **columns)
 
 
 @click.command()

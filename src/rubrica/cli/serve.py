@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rubrica.cli.page import named_paths, page_options, read_examples
 from rubrica.cli.units import parse_seconds
 from rubrica.errors import ConfigError, RubricaError, require
 
@@ -42,6 +43,7 @@ _HERE = ("127.0.0.1", "::1", "localhost")
 @click.option("--connections", type=click.IntRange(1, 100_000), default=1000, help="Connections of a worker at once.")
 @click.option("--api-key-file", type=Path, help=f"File with the key that clients must send.  [default: {_KEY}]")
 @click.option("--log", "log_format", type=click.Choice(["json", "text"]), default="json", help="Form of the log.")
+@page_options
 @click.pass_context
 def serve(
     context: click.Context,
@@ -52,14 +54,17 @@ def serve(
     workers: int,
     api_key_file: Path | None,
     log_format: str,
+    examples: str | None,
+    report: Path | None,
     **limits: Any,
 ) -> None:
     """Answer over HTTP with each MODEL: a model folder, a fastText file, or NAME=PATH.
 
-    POST /predict takes {"inputs": "a text"} or a list of texts. GET / lists all routes; vLLM and the Open Inference
-    Protocol have theirs. SIGTERM ends the server when it has answered what it accepted; SIGHUP opens the
-    models anew.
+    Open its address in a browser: the page there shows what the models read. POST /predict takes {"inputs": "a text"}
+    or a list of texts; vLLM and the Open Inference Protocol have routes of their own, and GET /openapi.json lists all.
+    SIGTERM ends the server when it has answered what it accepted; SIGHUP opens the models anew.
     """
+    from rubrica.export.browser import read_report
     from rubrica.serve.limits import Limits
     from rubrica.serve.logs import Style, log_now
     from rubrica.serve.workers import listen, run_workers
@@ -70,7 +75,8 @@ def serve(
     if bounds.queue < bounds.texts:
         raise click.UsageError("--queue is below --max-texts, so the largest request would always be refused")
     style = Style(log_format == "json", quiet=bool(context.find_root().params.get("quiet")))
-    paths, key = _named_paths(models), _read_key(api_key_file)
+    paths, key = named_paths(models), _read_key(api_key_file)
+    page = read_examples(examples), read_report(report) if report else None
     sockets = listen(host, port, workers)
     port = sockets[0].getsockname()[1]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -80,7 +86,7 @@ def serve(
         if key is None and host not in _HERE:
             log_now(style, "open", "warning", problem="anybody who reaches this address can ask; give --api-key-file")
 
-    work = partial(_work, paths, bounds, style, key)
+    work = partial(_work, paths, bounds, style, key, page)
     if workers == 1:
         work(sockets[0], ready)
     elif run_workers(work, sockets, partial(log_now, style), ready):
@@ -92,6 +98,7 @@ def _work(
     limits: "Limits",
     style: "Style",
     key: str | None,
+    page: tuple[tuple[str, ...], bytes | None],
     listener: "socket.socket",
     ready: "Callable[[], None]",
 ) -> None:
@@ -100,12 +107,13 @@ def _work(
         require(module, "serve")
     from rubrica.serve.logs import Log
     from rubrica.serve.models import open_models
+    from rubrica.serve.page import Page
     from rubrica.serve.server import serve as answer
 
     found = open_models(models, limits.abstain_below)
     log = Log(style)
     try:
-        answer(found, limits, listener, log, key, ready)
+        answer(found, limits, listener, log, key, Page(*page), ready)
     finally:
         log.close()
 
@@ -121,18 +129,3 @@ def _read_key(file: Path | None) -> str | None:
     if key is not None and not (key.isascii() and key.isprintable() and key.strip()):
         raise ConfigError("the key is empty, or has characters that no header can have; give ASCII letters and digits")
     return key
-
-
-def _named_paths(arguments: tuple[str, ...]) -> dict[str, Path]:
-    """The name and the path of each MODEL or NAME=PATH."""
-    found: dict[str, Path] = {}
-    for argument in arguments:
-        name, equals, path = argument.partition("=")
-        if not equals or Path(argument).exists():
-            name, path = Path(argument).resolve().name, argument
-        if not name or "/" in name:
-            raise click.UsageError(f"{argument} has no name for the model; give NAME=PATH")
-        if name in found:
-            raise click.UsageError(f"two models are called {name}; give NAME=PATH")
-        found[name] = Path(path)
-    return found

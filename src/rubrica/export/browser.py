@@ -1,62 +1,89 @@
-"""A model as a folder for the web: its files, and rubrica.js, which answers in a browser. Any static host serves it.
+"""Models as a folder for the web: a page, rubrica.js, which answers in it, and the models. Any static host serves it.
 
-    DIR/rubrica.js, ...   the library (js/ of the repository)
-    DIR/model/            the model folder
-
-The build copies js/ into the package. A checkout and an editable install read js/ itself.
+DIR/index.html, ...    the page (js/page/ of the repository), and page.json, which tells it the models
+DIR/rubrica.js, ...    the library (js/)
+DIR/model/             the model folder; further ones are model-2/, model-3/, ...
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rubrica.artifact.fasttext_model import open_model
-from rubrica.artifact.folder import check_writable, write_files
+from rubrica.artifact.folder import Artifact, check_writable, write_files
 from rubrica.config.groups import Storage
 from rubrica.errors import ArtifactError, RubricaError
+from rubrica.export.page import about_model, page_json, web_files
 from rubrica.export.shrink import folder_sizes, store
 from rubrica.files import written_whole
 
-_BUILT, _WRITTEN = Path(__file__).parent / "js", Path(__file__).parents[3] / "js"
+_AT_ONCE = 256  # texts of a file, between two looks at the page
 
 
-def web_files() -> list[Path]:
-    """The files of rubrica.js.
-
-    Raises:
-        RubricaError: If the installation lacks them.
-    """
-    found = sorted((_BUILT if _BUILT.is_dir() else _WRITTEN).glob("*.js"))
-    if not found:
-        raise RubricaError("this installation lacks the files of rubrica.js; install Rubrica again")
-    return found
-
-
-def export_web(model: str | Path, out: str | Path, storage: Storage | None = None) -> dict[str, Any]:
-    """Write a model folder, of today's format, beside rubrica.js.
+def export_web(
+    models: Mapping[str, str | Path],
+    out: str | Path,
+    storage: Storage | None = None,
+    *,
+    examples: Sequence[str] = (),
+    report: Path | None = None,
+) -> dict[str, Any]:
+    """Write model folders, of today's format, beside rubrica.js and a page that asks them.
 
     Args:
-        model: A model folder, or a supervised model in fastText's own file.
+        models: By name, a model folder or a supervised model in fastText's own file.
         out: A new folder.
-        storage: What the tables of the model are rounded to; else they stay as they are.
+        storage: What the tables of the models are rounded to; else they stay as they are.
+        examples: Texts that the page offers to try.
+        report: A page of `rubrica evaluate --report`, which this page links.
 
     Returns:
-        Bytes of the library and of each file of the model.
+        Bytes of the page, of the library and of each file of the models.
 
     Raises:
-        ArtifactError: If the model cannot be read, or the folder cannot be written.
-        RubricaError: If rubrica.js does not read models of this family.
+        ArtifactError: If a model or the report cannot be read, or the folder cannot be written.
+        RubricaError: If rubrica.js does not read models of a family.
     """
-    out, artifact, scripts = check_writable(out), open_model(model), web_files()
+    out, files = check_writable(out), {"page": web_files("page"), "rubrica.js": web_files()}
+    artifacts = {name: _for_the_web(open_model(path), storage) for name, path in models.items()}
+    told = read_report(report) if report else None
+    folders = [f"model-{number}" if number > 1 else "model" for number in range(1, len(artifacts) + 1)]
+    sizes = {name: sum(path.stat().st_size for path in paths) for name, paths in files.items()}
+    with written_whole(out, ArtifactError) as part:
+        part.mkdir()
+        for path in [*files["page"], *files["rubrica.js"]]:
+            (part / path.name).write_bytes(path.read_bytes())
+        about = []
+        for folder, (name, artifact) in zip(folders, artifacts.items(), strict=True):
+            write_files(artifact, part / folder)
+            own = folder_sizes(part / folder)
+            sizes |= {f"{folder}/{file}": size for file, size in own.items()}
+            about.append(about_model(name, artifact, sum(own.values())) | {"folder": folder})
+        if told is not None:
+            (part / "report.html").write_bytes(told)
+        (part / "page.json").write_bytes(
+            page_json(about, examples, "report.html" if told is not None else None, _AT_ONCE)
+        )
+    return {"bytes": sizes}
+
+
+def _for_the_web(artifact: Artifact, storage: Storage | None) -> Artifact:
     if not artifact.config.model.in_browser:
         raise RubricaError(f"rubrica.js reads no {artifact.config.model.name} model; export it with --onnx instead")
     # "auto" is for a training; the web reads the rule that the vocabulary was made with.
     rule = {"lowercase": artifact.vocab.lowercase, "split_unspaced": artifact.vocab.split_unspaced}
     artifact = replace(artifact, config=artifact.config.replace(data=rule))
-    with written_whole(out, ArtifactError) as part:
-        part.mkdir()
-        for script in scripts:
-            (part / script.name).write_bytes(script.read_bytes())
-        write_files(store(artifact, storage or artifact.storage), part / "model")
-    sizes = {f"model/{name}": size for name, size in folder_sizes(out / "model").items()}
-    return {"bytes": {"rubrica.js": sum(script.stat().st_size for script in scripts), **sizes}}
+    return store(artifact, storage or artifact.storage)
+
+
+def read_report(path: Path) -> bytes:
+    """The bytes of a report.
+
+    Raises:
+        ArtifactError: If it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(path, f"the report cannot be read ({error.strerror})") from None

@@ -13,25 +13,22 @@ from typing import Any
 
 import msgspec
 
-from rubrica import __version__
 from rubrica.serve.bodies import GoneError, Receive, check_type, decode, read_body
 from rubrica.serve.limits import Refused, draining
-from rubrica.serve.metrics import CONTENT_TYPE
 from rubrica.serve.openapi import document
-from rubrica.serve.routes import ROUTES, find_route
+from rubrica.serve.page import Header, Whole
+from rubrica.serve.routes import find_route
 from rubrica.serve.service import Request, Service
-from rubrica.serve.shapes import About, request_shapes
+from rubrica.serve.shapes import request_shapes
 
 Send = Callable[[Any], Awaitable[None]]
-Header = tuple[bytes, bytes]
 
 _READ = {
     b"x-request-id", b"traceparent", b"content-type", b"content-encoding", b"content-length", b"authorization",
 }  # fmt: skip
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _TRACE = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context, version 00
-_JSON = (b"content-type", b"application/json")
-_PLAIN = (b"content-type", CONTENT_TYPE.encode())
+_JSON: tuple[Header, ...] = ((b"content-type", b"application/json"),)
 _GONE = 499  # what others log for a client that hung up
 
 _encode = msgspec.json.encode
@@ -46,12 +43,10 @@ class App:
     """
 
     def __init__(self, service: Service, key: str | None) -> None:
-        self.service, self.in_flight = service, 0
+        self.service, self.in_flight, service.locked = service, 0, key is not None
         self._wanted = None if key is None else b"Bearer " + key.encode()
         shapes = request_shapes(service.limits, list(service.models))
         self._decoders = {name: msgspec.json.Decoder(shape) for name, shape in shapes._asdict().items()}
-        routes = [f"{route.method} {route.path}" for route in ROUTES]
-        service.about = _encode(About("rubrica", __version__, list(service.models), routes))
         service.document = document(service.limits, list(service.models))
         self._ids, self._prefix = itertools.count(1), os.urandom(6).hex()
 
@@ -60,28 +55,27 @@ class App:
         began = perf_counter()
         headers = {name: value for name, value in scope["headers"] if name in _READ}
         sent = headers.get(b"x-request-id", b"")
-        request = Request(sent.decode() if _ID.fullmatch(sent) else f"{self._prefix}-{next(self._ids)}")
+        request = Request(sent.decode() if _ID.fullmatch(sent) else f"{self._prefix}-{next(self._ids)}", scope["path"])
         more: tuple[Header, ...] = ()
         path, self.in_flight = "other", self.in_flight + 1
         try:
             route, request.name = find_route(scope["method"], scope["path"])
             path = route.path
             answer = await self._answer(route, request, headers, receive)
-            status = 200
+            status, kind = 200, answer.headers if type(answer) is Whole else _JSON
         except Refused as refusal:
-            answer, status, more = refusal.to_json(), refusal.status, refusal.headers
+            answer, status, kind, more = refusal.to_json(), refusal.status, _JSON, refusal.headers
         except GoneError:
             self._tell(request, scope["method"], path, _GONE, began, headers)
             return
         except Exception as error:
             fault = Refused(500, "internal", "the server failed; its log says more under this request's X-Request-Id")
-            answer, status = fault.to_json(), 500
+            answer, status, kind = fault.to_json(), 500, _JSON
             self.service.log("failed", "error", id=request.id, error=type(error).__name__, problem=_place(error))
         finally:
             self.in_flight -= 1
-        body = answer if type(answer) is bytes else _encode(answer)
-        kind = _PLAIN if path == "/metrics" and status == 200 else _JSON
-        start = [kind, (b"content-length", b"%d" % len(body)), (b"x-request-id", request.id.encode()), *more]
+        body = answer.body if type(answer) is Whole else answer if type(answer) is bytes else _encode(answer)
+        start = [*kind, (b"content-length", b"%d" % len(body)), (b"x-request-id", request.id.encode()), *more]
         if request.cut:
             start.append((b"x-rubrica-cut", b"%d" % request.cut))
         if b"traceparent" in headers and _TRACE.fullmatch(headers[b"traceparent"]):

@@ -21,12 +21,14 @@ class Model:
         path: The folder or file that it is opened from, again on SIGHUP.
         classifier: What answers.
         shares: The share of each label among the labels of the training, (C,); None where the model does not say.
+        size: Bytes of its files.
     """
 
     name: str
     path: Path
     classifier: Classifier
     shares: NDArray[np.float64] | None
+    size: int
 
     @property
     def labels(self) -> list[str]:
@@ -59,7 +61,8 @@ def open_one(name: str, path: Path, abstain_below: float | None) -> Model:
         classifier.scored([""], abstain_below=abstain_below)
     except ValueError as error:
         raise RubricaError(f"{path}: --abstain-below: {error}") from None
-    return Model(name, path, classifier, training_shares(classifier.artifact.metrics, classifier.labels))
+    size = sum(file.stat().st_size for file in (path.iterdir() if path.is_dir() else [path]))
+    return Model(name, path, classifier, training_shares(classifier.artifact.metrics, classifier.labels), size)
 
 
 def open_models(paths: Mapping[str, Path], abstain_below: float | None) -> Models:

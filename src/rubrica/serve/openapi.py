@@ -8,7 +8,6 @@ import msgspec
 
 from rubrica import __version__
 from rubrica.serve.limits import Limits
-from rubrica.serve.metrics import CONTENT_TYPE
 from rubrica.serve.routes import ROUTES, Route
 from rubrica.serve.shapes import ErrorAnswer, request_shapes
 
@@ -55,7 +54,7 @@ def document(limits: Limits, names: Sequence[str]) -> bytes:
 
 
 def _operation(route: Route, answer: Any, body: Any, error: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    content = {"application/json": {"schema": answer}} if answer else {CONTENT_TYPE: {"schema": {"type": "string"}}}
+    content = {"application/json": {"schema": answer}} if answer else {route.kind: {"schema": {"type": "string"}}}
     responses = {"200": {"description": "The answer.", "content": content}}
     for status in _FAULTS if body else _WITHOUT_BODY:
         responses[str(status)] = {"description": _FAULTS[status], "content": error}

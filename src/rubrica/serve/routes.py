@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 from rubrica.serve import service, shapes
 from rubrica.serve.limits import Refused
+from rubrica.serve.metrics import CONTENT_TYPE
+from rubrica.serve.page import page_files
 
 Handler = Callable[[service.Service, service.Request, Any], Awaitable[Any]]
 
@@ -20,7 +22,8 @@ class Route(NamedTuple):
         handler: What answers.
         answer: The shape of the answer; None of one that has another form.
         body: The field of `shapes.Requests` that its body has; None without a body.
-        always: It needs no key and answers while the server shuts down: whoever asks wants to know just this.
+        kind: The media type of the answer.
+        always: It needs no key and answers while the server shuts down.
     """
 
     method: str
@@ -28,6 +31,7 @@ class Route(NamedTuple):
     handler: Handler
     answer: Any = None
     body: str | None = None
+    kind: str = "application/json"
     always: bool = False
 
 
@@ -41,11 +45,13 @@ ROUTES = (
     Route("GET", "/v2/models/{name}", service.model_metadata, shapes.ModelMetadata),
     Route("GET", "/v2/models/{name}/ready", service.model_ready, shapes.ModelReady),
     Route("POST", "/v2/models/{name}/infer", service.infer, shapes.InferAnswer, "infer"),
-    Route("GET", "/", service.about, shapes.About),
+    Route("GET", "/page.json", service.page_json, dict[str, Any]),
+    Route("GET", "/report.html", service.report, kind="text/html"),
     Route("GET", "/healthz", service.is_alive, shapes.Live, always=True),
     Route("GET", "/readyz", service.is_ready, shapes.Ready, always=True),
-    Route("GET", "/metrics", service.metrics),
+    Route("GET", "/metrics", service.metrics, kind=CONTENT_TYPE),
     Route("GET", "/openapi.json", service.openapi, dict[str, Any]),
+    Route("GET", "/", service.page_file, kind="text/html", always=True),
 )
 _BY_PATH: dict[str, dict[str, Route]] = {}
 for _route in ROUTES:
@@ -62,8 +68,10 @@ def find_route(method: str, path: str) -> tuple[Route, str | None]:
     if found is None and path.startswith(_MODELS):
         name, slash, rest = path.removeprefix(_MODELS).partition("/")
         found = _BY_PATH.get(f"{_MODELS}{{name}}{slash}{rest}") if name else None
+    if found is None and path in page_files():
+        found = _BY_PATH["/"]
     if found is None:
-        raise Refused(404, "not_found", "there is no such path; GET / lists the paths")
+        raise Refused(404, "not_found", "there is no such path; GET /openapi.json lists the paths")
     if (route := found.get(method)) is None:
         allowed = ", ".join(found)
         raise Refused(405, "method_not_allowed", f"this path takes {allowed}", (b"allow", allowed.encode()))

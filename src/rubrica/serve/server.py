@@ -21,6 +21,7 @@ from rubrica.serve.limits import Limits
 from rubrica.serve.logs import Log
 from rubrica.serve.metrics import Metrics
 from rubrica.serve.models import Models
+from rubrica.serve.page import Page
 from rubrica.serve.service import Service
 
 _KEEP_ALIVE = 30  # seconds that a connection may rest between two requests
@@ -37,7 +38,13 @@ class _Server(uvicorn.Server):
 
 
 def serve(
-    models: Models, limits: Limits, listener: socket.socket, log: Log, key: str | None, ready: Callable[[], None]
+    models: Models,
+    limits: Limits,
+    listener: socket.socket,
+    log: Log,
+    key: str | None,
+    page: Page,
+    ready: Callable[[], None],
 ) -> None:
     """Answer at a listening socket until a signal ends it.
 
@@ -47,11 +54,12 @@ def serve(
         listener: Where requests come from.
         log: Where events go.
         key: What clients must send; None where anyone may ask.
+        page: What the page at / shows beside the models.
         ready: Called when requests are taken.
     """
     metrics = Metrics()
     batches = Batches(limits.queue, limits.deadline, metrics.batches.observe)
-    service = Service(models, limits, metrics, log, batches)
+    service = Service(models, limits, metrics, log, batches, page)
     app = App(service, key)
     config = uvicorn.Config(
         app,

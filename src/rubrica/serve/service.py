@@ -17,8 +17,9 @@ from rubrica.serve import shapes
 from rubrica.serve.batches import Batches, too_late
 from rubrica.serve.limits import Limits, Refused, overloaded
 from rubrica.serve.logs import Log
-from rubrica.serve.metrics import Metrics
+from rubrica.serve.metrics import CONTENT_TYPE, Metrics
 from rubrica.serve.models import Model, Models, reload_models
+from rubrica.serve.page import Page, Whole, html, page_files, to_json
 
 _EXPLAINING = 16  # explanations that wait; each may take as long as a thousand answers
 _EXTENSIONS: list[str] = []  # of the Open Inference Protocol
@@ -34,9 +35,11 @@ class Request:
         texts: How many texts it has.
         cut: How many of them were cut.
         model: The name of the model that answers it.
+        path: The path that it asks for.
     """
 
     id: str
+    path: str
     name: str | None = None
     texts: int | None = None
     cut: int = 0
@@ -52,8 +55,9 @@ class Service:
     metrics: Metrics
     log: Log
     batches: Batches
-    about: bytes = b""
-    """What / answers."""
+    page: Page
+    locked: bool = False
+    """Whether clients must send a key."""
     document: bytes = b""
     """What /openapi.json answers."""
     draining: bool = False
@@ -207,9 +211,21 @@ def _explained(model: Model, text: str, asked: shapes.ExplainParameters) -> dict
     return explain_text(reader, text, labels=asked.labels, method=asked.method, beliefs=asked.beliefs).to_json()
 
 
-async def about(service: Service, request: Request, body: Any) -> bytes:
-    """Say what answers here."""
-    return service.about
+async def page_file(service: Service, request: Request, body: Any) -> Whole:
+    """Show a page that says what the models read; its files come by the same way."""
+    return page_files()[request.path]
+
+
+async def page_json(service: Service, request: Request, body: Any) -> bytes:
+    """Tell the page who answers."""
+    return to_json(service.page, service.models, service.limits, locked=service.locked)
+
+
+async def report(service: Service, request: Request, body: Any) -> Whole:
+    """Show the report that the page links."""
+    if service.page.report is None:
+        raise Refused(404, "not_found", "this server has no report; --report FILE.html gives it one")
+    return html(service.page.report)
 
 
 async def is_alive(service: Service, request: Request, body: Any) -> Any:
@@ -224,10 +240,11 @@ async def is_ready(service: Service, request: Request, body: Any) -> Any:
     return shapes.Ready(ready=True)
 
 
-async def metrics(service: Service, request: Request, body: Any) -> bytes:
+async def metrics(service: Service, request: Request, body: Any) -> Whole:
     """Tell the counters to Prometheus."""
     service.metrics.queue.set(service.batches.waiting)
-    return await asyncio.get_running_loop().run_in_executor(service.slow, service.metrics.page)
+    page = await asyncio.get_running_loop().run_in_executor(service.slow, service.metrics.page)
+    return Whole(page, ((b"content-type", CONTENT_TYPE.encode()),))
 
 
 async def server_metadata(service: Service, request: Request, body: Any) -> Any:

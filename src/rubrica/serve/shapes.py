@@ -131,15 +131,6 @@ class Ready(Struct):
     ready: bool
 
 
-class About(Struct):
-    """What the server is, and where to go on."""
-
-    name: str
-    version: str
-    models: list[str]
-    routes: list[str]
-
-
 class ErrorText(Struct):
     """A word for programs and a sentence for people."""
 
