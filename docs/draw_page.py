@@ -14,9 +14,9 @@ from rubrica.export.browser import export_web
 
 OUT = Path(__file__).parent / "page.png"
 EXAMPLES = (
-    "Oil prices climb as the central bank warns of slower growth",
+    "Oil prices climb again",
     "Champions lose the cup final after a late penalty",
-    "New telescope finds water on a distant planet",
+    "New telescope finds water",
 )
 TEXT = "Champions of the software cup: a telescope club wins the final"
 BROWSERS = ("chromium", "google-chrome", "chrome")
@@ -31,13 +31,13 @@ def draw(address: str) -> None:
     with sync_playwright() as driver:
         path = next(filter(None, map(which, BROWSERS)), None)
         browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": 1200, "height": 1000}, locale="en")
+        page = browser.new_page(viewport={"width": 1200, "height": 1240}, locale="en")
         page.goto(address)
         page.fill("#text", TEXT)
         page.wait_for_selector(".beliefs")
         page.mouse.click(5, 5)  # no field has the focus
         page.wait_for_timeout(500)
-        page.screenshot(path=OUT, clip={"x": 40, "y": 20, "width": 1120, "height": 980})
+        page.screenshot(path=OUT, clip={"x": 40, "y": 20, "width": 1120, "height": 1175})
         browser.close()
 
 

@@ -15,12 +15,13 @@ CHILD = """
 import logging, sys
 import rubrica.learning.bag, rubrica.learning.linear
 logging.basicConfig(level=logging.INFO, format="%(message)s")
-rubrica.learning.bag._BATCHES = 5
-rubrica.learning.linear._SLICE = 256
 from rubrica.errors import RubricaError
 from rubrica.learning.train import train
 from rubrica.models.config import Config, make_config
 family, out, *settings = sys.argv[1:]
+rubrica.learning.linear._SLICE = 256
+if family == "bag":  # beside a network its many epochs would take longer than the network
+    rubrica.learning.bag._BATCHES = 5
 training = dict(setting.split("=") for setting in settings)
 config = make_config(model={"name": family}, training={name: int(value) for name, value in training.items()})
 try:
@@ -121,7 +122,7 @@ def test_a_disk_fails_at_every_step_of_writing(code, stays, disk, tmp_path):
 def kill_at_random(family, tmp_path, kills):
     """Kill a training again and again after a random time, until it is done."""
     tmp_path.mkdir()
-    given = (family, "epochs=3")
+    given = (family, "epochs=3", "batch_size=256")  # of a network some seventy updates, with a checkpoint at each
     whole, out = tmp_path / "whole", tmp_path / "out"
     assert child(whole, *given).returncode == 0
     drawn, command = random.Random(family), [sys.executable, "-c", CHILD, family, str(out), *given[1:]]
@@ -140,4 +141,4 @@ def kill_at_random(family, tmp_path, kills):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_process_is_killed_at_random_moments(family, tmp_path):
     for turn in range(3):
-        kill_at_random(family, tmp_path / str(turn), 5)
+        kill_at_random(family, tmp_path / str(turn), 8)

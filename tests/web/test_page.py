@@ -37,7 +37,8 @@ def folders(models, tmp_path_factory):
     models["gru and linear"].save(folder / "news")
     models["several, linear"].save(folder / "several")
     (folder / "examples.csv").write_text("text\n" + "".join(f'"{text}"\n' for text in EXAMPLES), encoding="utf-8")
-    (folder / "report.html").write_text("<!DOCTYPE html><html lang=en><link rel=icon href=data:,><title>A report</title>Scores", encoding="utf-8")
+    report = "<!DOCTYPE html><html lang=en><link rel=icon href=data:,><title>A report</title>Scores"
+    (folder / "report.html").write_text(report, encoding="utf-8")
     return folder
 
 
