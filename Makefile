@@ -48,10 +48,11 @@ test: $(VENV)/.fasttext $(VENV)/.browser $(VENV)/.node
 
 test-numpy: $(VENV)/.fasttext
 	RUBRICA_KERNELS=numpy $(BIN)/python -m pytest -n auto $(NUMPY_TESTS)
-	rm -rf build/base && $(PYTHON) -m venv build/base
+	rm -rf build/base build/web && $(PYTHON) -m venv build/base
 	CC=/no/compiler CXX=/no/compiler build/base/bin/pip install --quiet .
 	build/base/bin/rubrica info --env --json | grep "no native core"
 	echo "Oil prices climb" | build/base/bin/rubrica predict tests/data/artifact-v1
+	build/base/bin/rubrica export tests/data/artifact-v4 --web build/web | tail -1 && test -f build/web/index.html
 
 slow: $(VENV)/.fasttext ray
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow

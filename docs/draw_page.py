@@ -31,13 +31,13 @@ def draw(address: str) -> None:
     with sync_playwright() as driver:
         path = next(filter(None, map(which, BROWSERS)), None)
         browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": 1200, "height": 1240}, locale="en")
+        page = browser.new_page(viewport={"width": 1200, "height": 1280}, locale="en")
         page.goto(address)
         page.fill("#text", TEXT)
         page.wait_for_selector(".beliefs")
         page.mouse.click(5, 5)  # no field has the focus
         page.wait_for_timeout(500)
-        page.screenshot(path=OUT, clip={"x": 40, "y": 20, "width": 1120, "height": 1175})
+        page.screenshot(path=OUT, clip={"x": 40, "y": 20, "width": 1120, "height": 1205})
         browser.close()
 
 

@@ -61,21 +61,7 @@ def serve(
     batches = Batches(limits.queue, limits.deadline, metrics.batches.observe)
     service = Service(models, limits, metrics, log, batches, page)
     app = App(service, key)
-    config = uvicorn.Config(
-        app,
-        interface="asgi3",
-        http=connections_of(limits, service.tell_refused),
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        log_level="critical",
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=_KEEP_ALIVE,
-        timeout_graceful_shutdown=1,
-    )
+    config = _config(app, service)
     server = _Server(config)
 
     async def main() -> None:
@@ -103,6 +89,24 @@ def serve(
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(main())
     log("ended")
+
+
+def _config(app: App, service: Service) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        interface="asgi3",
+        http=connections_of(service.limits, service.tell_refused),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=1,
+    )
 
 
 def _on_signals(end: Callable[[], Any], reload: Callable[[], Any]) -> None:
