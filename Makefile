@@ -106,7 +106,7 @@ $(VENV)/.node: $(VENV)/.dev
 	touch $@
 
 $(VENV)/.ray: $(VENV)/.dev
-	$(BIN)/pip install --quiet --no-compile -c constraints.txt -e '.[ray]'
+	$(BIN)/pip install --quiet --no-compile -c constraints.txt -e '.[ray]' 'ray[serve]'
 	touch $@
 
 # Not a part of .[dev]: atheris is built for few platforms.
