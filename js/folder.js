@@ -9,7 +9,7 @@ const DATA = { lowercase: true, split_unspaced: false, max_length: 128 };
 /** The module of each family; a page loads those of its model. */
 const FAMILIES = {
   bag: "bag", linear: "linear", fasttext: "fasttext", cnn: "conv", rnn: "recurrent", gru: "recurrent", lstm: "recurrent",
-  mingru: "recurrent",
+  mingru: "recurrent", drnn: "disconnected",
 };
 
 function check(holds, problem) {

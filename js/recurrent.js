@@ -11,7 +11,7 @@ const ways = ({ bidirectional }) => (bidirectional ? ["l0", "l0_reverse"] : ["l0
  * A function read(ids, isReverse) that finds the states (T, H) in the order of reading. Its memory holds W x + b of the
  * latest words, with the state's bias in b but where a gru multiplies it first; the weights by columns; the rest.
  */
-function openCell({ name, embedding_dim: E, hidden_size: H }, tensors, way, addVector) {
+export function openCell({ name, embedding_dim: E, hidden_size: H }, tensors, way, addVector) {
   const G = GATES[name] * H, most = Math.ceil(REMEMBERED / G), part = (key, ...shape) => tensors.floats(`cell.${key}_${way}`, ...shape), isMinimal = name === "mingru", own = name === "gru" ? 2 * H : G;
   const ofWords = most * G, ofStates = ofWords + E * G, bias = ofStates + H * G, stateBias = bias + G;
   const vector = stateBias + G, state = vector + E, gates = state + H + SLACK;

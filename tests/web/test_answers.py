@@ -35,7 +35,7 @@ def check(models, texts, folder, *arguments):
         assert all(len(row) == 2 for row in found["ranks"])
 
 
-@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "drnn"])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_networks_with_each_pooling_and_direction(name, texts, tmp_path):
     check([make(*case)[0] for case in CASES if case[0] == name], texts, tmp_path)
 

@@ -7,7 +7,6 @@ import pytest
 
 import rubrica
 from made_fasttext import FASTTEXT, made_fasttext
-from made_models import make
 from nodes import FOLDER, ask
 from rubrica import load
 from rubrica.artifact.fasttext_file import write_fasttext
@@ -56,14 +55,11 @@ def test_a_fasttext_file(tmp_path):
 
 
 def test_what_cannot_be_written(tmp_path, monkeypatch):
-    make("drnn")[0].save(tmp_path / "drnn")
-    with pytest.raises(RubricaError, match="reads no drnn model"):
-        export_web({"model": tmp_path / "drnn"}, tmp_path / "web")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     with pytest.raises(ArtifactError, match="not empty"):
         export_web({"model": DATA / "artifact-v4"}, tmp_path / "full")
-    monkeypatch.setattr(page, "_BUILT", tmp_path / "drnn")  # a folder without scripts
+    monkeypatch.setattr(page, "_BUILT", tmp_path / "full")  # a folder without scripts
     with pytest.raises(RubricaError, match="lacks the files of rubrica"):
         export_web({"model": DATA / "artifact-v4"}, tmp_path / "web")
     assert not (tmp_path / "web").exists()
@@ -80,3 +76,25 @@ def test_the_npm_package():
     )
     given = (js / package["main"]).read_text().partition("  return {\n    labels")[2].partition("\n  };\n")[0]
     assert described == ["labels", *re.findall(r"^    (\w+)[(:]", given, re.MULTILINE)]
+
+
+def loaded(folder, name, found=None):
+    """The scripts that a script imports, itself among them."""
+    found = {name} if found is None else found | {name}
+    for other in re.findall(r'from "./(\w+\.js)"', (folder / name).read_text()):
+        found |= loaded(folder, other, found) if other not in found else set()
+    return found
+
+
+def test_a_page_loads_less_than_forty_kilobytes_of_script(tmp_path):
+    export_web({"model": DATA / "artifact-v4"}, tmp_path / "web")
+    families = set(
+        re.findall(
+            r'\w+: "(\w+)"', (tmp_path / "web" / "folder.js").read_text().partition("FAMILIES")[2].partition("}")[0]
+        )
+    )
+    assert len(families) == 6
+    shared = loaded(tmp_path / "web", "rubrica.js")
+    for family in families:
+        scripts = shared | loaded(tmp_path / "web", f"{family}.js") | loaded(tmp_path / "web", "linear.js")
+        assert sum((tmp_path / "web" / name).stat().st_size for name in scripts) < 40_000, family

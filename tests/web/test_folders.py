@@ -4,17 +4,15 @@ import json
 import shutil
 
 import numpy as np
-import pytest
 
 from made_fasttext import FASTTEXT, made_fasttext
 from made_models import make_bag, random_artifact, resign
-from nodes import FOLDER, ask
+from nodes import ask
 from rubrica.artifact.fasttext_model import to_artifact
 from rubrica.artifact.folder import save_artifact
 from rubrica.artifact.tensor_file import map_tensors, write_tensors
 
 WEIGHTS = "model.safetensors"
-MOST = 43_000  # bytes; a third of it where the host compresses
 
 
 def set_config(section, key, value):
@@ -118,19 +116,3 @@ def test_damaged_bytes_end_in_an_error_or_an_answer(tmp_path):
         assert answer.get("error", "RubricaError: ").startswith("RubricaError: "), answer
         assert all(None not in row for row in answer.get("probabilities", []))  # JSON's NaN
     assert any("error" in answer for answer in found)
-
-
-ALL = {"rubrica.js", "folder.js", "tables.js", "text.js", "explain.js"}
-OF_FAMILY = {
-    "a bag": {"bag.js", "hash.js", "sums.js"},
-    "fastText": {"fasttext.js", "hash.js", "sums.js"},
-    "a convolution and a linear model": {"conv.js", "network.js", "linear.js", "hash.js"},
-    "the default": {"recurrent.js", "network.js", "kernels.js", "linear.js", "hash.js"},
-}
-
-
-@pytest.mark.parametrize("family", OF_FAMILY)
-def test_how_many_bytes_of_script_a_page_loads(family):
-    sizes = {path.name: path.stat().st_size for path in (FOLDER.parents[1] / "js").glob("*.js")}
-    assert set().union(ALL, *OF_FAMILY.values()) == set(sizes)
-    assert sum(sizes[name] for name in ALL | OF_FAMILY[family]) < MOST

@@ -25,7 +25,6 @@ class Disconnected(NetworkFamily, frozen=True, kw_only=True):
     """A network of windows that a GRU reads."""
 
     unfit: ClassVar[tuple[str, ...]] = ("attention",)
-    in_browser: ClassVar[bool] = False
 
     window: Annotated[int, Meta(ge=1, le=1024)] = 15
     """K, the words that a state knows: those up to its own."""

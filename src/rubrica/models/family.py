@@ -104,8 +104,6 @@ class Family(Settings, frozen=True, kw_only=True):
     """The tensors that are multiplied by the member's weight in the sum of logits."""
     can_continue: ClassVar[bool] = False
     """Whether a training can go on from a trained model."""
-    in_browser: ClassVar[bool] = True
-    """Whether rubrica.js reads it."""
     is_baseline: ClassVar[bool] = False
     """Whether it is so simple that no baseline is trained beside it."""
 
