@@ -119,7 +119,7 @@ async def predict(service: Service, request: Request, body: Any) -> Any:
     model = service.find(request, body.model)
     k = body.parameters.top_k if body.parameters else None
     if k is not None:
-        k = min(k, model.classifier.task.num_classes)
+        k = int(min(k, model.classifier.task.num_classes))
     texts = service.texts(request, body.inputs)
     return await service.ask(model, k, partial(_scored, service, model, k), texts)
 

@@ -20,7 +20,7 @@ Name = Annotated[str, Meta(max_length=256)]
 class Parameters(Struct, forbid_unknown_fields=True):
     """How many labels `/predict` gives: the K most probable ones; without `top_k` the answer alone."""
 
-    top_k: Annotated[int, Meta(ge=1)] | None = None
+    top_k: Annotated[float, Meta(ge=1, multiple_of=1)] | None = None  # in JSON 2.0 is a whole number, too
 
 
 class ExplainParameters(Struct, forbid_unknown_fields=True):
