@@ -160,8 +160,9 @@ def test_findings_come_gravest_first_with_cost_remedy_and_rows():
     assert "1 error, 1 warning, 1 note" in text
     assert text.index("An error:") < text.index("What to do rubrica clean") < text.index("A note:")
     assert "Costs 7.4 ± 0.9 points: Oil prices climb." in text
-    assert "<code>data.lowercase = true</code>" in pages()["findings"].html
-    assert "<code>Do it.</code>" not in pages()["findings"].html
+    html = pages()["findings"].html
+    assert "<code><span>data.lowercase</span> <span>=</span> <span>true</span></code>" in html
+    assert "<code><span>Do" not in html
     assert "train, row 12" in text
     assert "ничего дурного" in words(pages()["nothing-found"])
 
