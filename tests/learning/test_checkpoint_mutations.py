@@ -1,5 +1,6 @@
 """A checkpoint changed on purpose, its hashes made right again: the training goes on to a model, or it is refused."""
 
+import gc
 import random
 import resource
 import shutil
@@ -21,6 +22,15 @@ def stopped(tmp_path_factory):
     """A run of each kind of training that was killed at its third checkpoint: families and folders."""
     place = tmp_path_factory.mktemp("stopped")
     return {family: stopped_run(family, place) for family in FAMILIES}
+
+
+@pytest.fixture(autouse=True)
+def _own_heap():
+    """What the tests before left in this process is not looked through: that alone can take a second."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def goes_on_with(family, out, place, content, *, note, signed=True):
