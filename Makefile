@@ -44,7 +44,7 @@ demo: $(VENV)/.demo
 	@echo "Open demo/seminar/report.html in a browser."
 
 test: $(VENV)/.fasttext $(VENV)/.browser $(VENV)/.node
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-numpy: $(VENV)/.fasttext
 	RUBRICA_KERNELS=numpy $(BIN)/python -m pytest -n auto $(NUMPY_TESTS)
@@ -56,7 +56,7 @@ test-numpy: $(VENV)/.fasttext
 
 slow: $(VENV)/.fasttext ray
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
-	RUBRICA_KERNELS=numpy $(BIN)/python -m pytest -n auto
+	RUBRICA_KERNELS=numpy $(BIN)/python -m pytest -n auto --ignore tests/test_notebooks.py  # a quarter of an hour each
 	native/sanitize.sh 1
 
 ray: $(VENV)/.ray

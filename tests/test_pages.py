@@ -32,6 +32,11 @@ def commands(block):
         yield command, shown
 
 
+def rounded(text):
+    """Processors differ in the last digits, and so do the kernels."""
+    return re.sub(r"\d+\.\d{5,}", lambda number: f"{float(number[0]):.4f}", text)
+
+
 @pytest.mark.parametrize(
     "page", DATA + EXPLAIN + BROWSER + [pytest.param(page, marks=needs_native) for page in FASTTEXT + CLEAN]
 )
@@ -53,7 +58,7 @@ def test_every_example_does_what_the_page_shows(page, tmp_path, monkeypatch):
                     f"export PATH={path}; {{ {command}; }} 2>&1",
                     shell=True, executable="/bin/bash", capture_output=True, text=True, encoding="utf-8",
                 )  # fmt: skip
-                assert done.stdout == shown, command
+                assert rounded(done.stdout) == rounded(shown), command
                 ran += 1
     assert ran > 5
 
