@@ -118,6 +118,8 @@ def start(*command):
 
     process = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL)
     while not is_reachable(f"http://127.0.0.1:{command[-1]}", 0.5):
+        if process.poll() is not None:
+            sys.exit(f"{command[0]} ended with {process.returncode}")
         time.sleep(0.05)
     return process
 
