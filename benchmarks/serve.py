@@ -177,7 +177,6 @@ def main():
             one_text = [json.dumps({"inputs": text}).encode() for text in texts]
             single = run_beside(ports, one_text, CONNECTIONS, seconds, folder)
             many = [json.dumps({"inputs": batch}).encode() for batch in batches]
-            ports.pop("rubrica serve --workers 2")
             large = run_beside(ports, many, 4, seconds, folder)
         finally:
             for process in processes:
@@ -190,7 +189,9 @@ def main():
         "batches_of_256": {name: summary(rows, MANY) for name, rows in large.items()},
         "in_process": {"per_second": median(alone), "least": min(alone), "most": max(alone)},
         "times_plain": summary(single["rubrica serve"])["per_second"] / summary(single["plain FastAPI"])["per_second"],
-        "share_of_in_process": summary(large["rubrica serve"], MANY)["per_second"] / median(alone),
+        "share_of_in_process": {
+            name: summary(rows, MANY)["per_second"] / median(alone) for name, rows in large.items()
+        },
     }
     write_result("serve", result)
 

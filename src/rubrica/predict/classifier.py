@@ -114,11 +114,12 @@ class Classifier:
 
     def _with_scores(self, answers: Sequence[Any], scores: Floats) -> list[list[tuple[str | None, float]]]:
         """Answers with the probability of each label, from the probabilities (N, C)."""
-        column, rows = self._columns, []
-        for answer, row in zip(answers, scores, strict=True):
-            names = answer if isinstance(answer, list) else [answer]
-            rows.append([(name, float(row.max() if name is None else row[column[name]])) for name in names])
-        return rows
+        if not any(isinstance(answer, list) for answer in answers[:1]):  # the answer to a text is its best label
+            return [[pair] for pair in zip(answers, scores.max(axis=1).tolist(), strict=True)]
+        column = self._columns
+        return [
+            [(name, float(row[column[name]])) for name in names] for names, row in zip(answers, scores, strict=True)
+        ]
 
     @cached_property
     def _columns(self) -> dict[str, int]:
