@@ -1,6 +1,7 @@
 """A checkpoint changed on purpose, its hashes made right again: the training goes on to a model, or it is refused."""
 
 import gc
+import logging
 import random
 import resource
 import shutil
@@ -26,10 +27,16 @@ def stopped(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _own_heap():
-    """What the tests before left in this process is not looked through: that alone can take a second."""
+    """The bounds are those of the trainings.
+
+    What the tests before left in this process is not looked through by the collector, which alone can take a second; and
+    pytest does not keep the warnings of ten thousand trainings, which alone take 50 MB.
+    """
     gc.collect()
     gc.freeze()
+    logging.disable()
     yield
+    logging.disable(logging.NOTSET)
     gc.unfreeze()
 
 
