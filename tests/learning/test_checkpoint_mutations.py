@@ -29,7 +29,7 @@ def stopped(tmp_path_factory):
 def _own_heap():
     """The bounds are those of the trainings.
 
-    What the tests before left in this process is not looked through by the collector, which alone can take a second; and
+    The collector does not look through what the tests before left, which alone can take a second; and
     pytest does not keep the warnings of ten thousand trainings, which alone take 50 MB.
     """
     gc.collect()
