@@ -9,6 +9,7 @@ import pytest
 
 from nodes import node
 from ragged import needs_native
+from rubrica.kernels import native
 
 DOCS = Path(__file__).parents[1] / "docs"
 DATA = ["data.md", "data.ru.md"]
@@ -32,8 +33,10 @@ def commands(block):
         yield command, shown
 
 
-def rounded(text):
-    """Processors differ in the last digits, and so do the kernels."""
+def alike(text):
+    """What a page prints; without the core, whose last digits the pages show, in 4 digits."""
+    if native.library() is not None:
+        return text
     return re.sub(r"\d+\.\d{5,}", lambda number: f"{float(number[0]):.4f}", text)
 
 
@@ -58,7 +61,7 @@ def test_every_example_does_what_the_page_shows(page, tmp_path, monkeypatch):
                     f"export PATH={path}; {{ {command}; }} 2>&1",
                     shell=True, executable="/bin/bash", capture_output=True, text=True, encoding="utf-8",
                 )  # fmt: skip
-                assert rounded(done.stdout) == rounded(shown), command
+                assert alike(done.stdout) == alike(shown), command
                 ran += 1
     assert ran > 5
 

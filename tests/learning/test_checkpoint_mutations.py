@@ -27,7 +27,7 @@ def stopped(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _own_heap():
-    """The bounds are those of the trainings.
+    """A training alone is measured, not the process of the tests.
 
     The collector does not look through what the tests before left, which alone can take a second; and
     pytest does not keep the warnings of ten thousand trainings, which alone take 50 MB.

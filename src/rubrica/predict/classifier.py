@@ -114,7 +114,7 @@ class Classifier:
 
     def _with_scores(self, answers: Sequence[Any], scores: Floats) -> list[list[tuple[str | None, float]]]:
         """Answers with the probability of each label, from the probabilities (N, C)."""
-        if not any(isinstance(answer, list) for answer in answers[:1]):  # the answer to a text is its best label
+        if answers and not isinstance(answers[0], list):  # the answer to a text is its best label
             return [[pair] for pair in zip(answers, scores.max(axis=1).tolist(), strict=True)]
         column = self._columns
         return [
