@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from made_models import OF_EACH_KIND, learn
 from rubrica.data.dataset import Dataset, Examples, read_dataset
 from rubrica.errors import DataError
 from rubrica.insight.findings import KINDS, SEVERITIES, at_least
+from rubrica.insight.model_checks.fitting import find_overfitting
 from rubrica.insight.model_doctor import data_of_run, examine_model, make_subject
 from rubrica.insight.pages.language import read_language
 from rubrica.insight.pages.translation import translate
@@ -114,6 +116,35 @@ def test_shuffled_labels_teach_nothing(news):
     labels = [str(label) for label in np.random.default_rng(0).permutation(train_split.labels)]
     data = replace(news, splits=news.splits | {"train": replace(train_split, labels=labels)})
     assert "learns-nothing" in kinds(learn(data, changed(make_config(), SMALL)), data)
+
+
+def test_a_loss_that_falls_slowly_is_no_loss_that_jumps(sound, news):
+    def named(losses):
+        history = [{"step": i, "loss": loss} for i, loss in enumerate(losses)]
+        return kinds(Classifier(replace(sound.artifact, history=history)), news)
+
+    slow = [9 - 0.2 * i for i in range(30)]  # far above a constant answer, whose loss is 1.39
+    assert "learning-rate-high" not in named(slow)
+    assert "learning-rate-high" in named([*slow, 1.0, *slow])
+
+
+def test_learning_by_heart_is_grave_where_a_linear_model_answers_more(sound, news):
+    def answered(sample, share):
+        rows, places = np.arange(len(sample)), np.asarray(sample.targets).copy()
+        places[int(share * len(places)) :] += 1
+        logits = np.zeros(sample.logits.shape)
+        logits[rows, places % logits.shape[1]] = 3
+        return replace(sample, logits=logits)
+
+    def severity(linear):
+        seen = replace(subject)
+        seen.__dict__["baseline"] = SimpleNamespace(logits=lambda texts: answered(seen.held, linear).logits)
+        (found,) = find_overfitting(seen)
+        return found.severity
+
+    subject = make_subject(sound, news)
+    subject = replace(subject, train=answered(subject.train, 1.0), held=answered(subject.held, 0.7))
+    assert [severity(linear) for linear in (0.6, 0.7, 0.9)] == ["note", "note", "warning"]
 
 
 def test_texts_of_another_kind_are_told_apart_with_the_words_that_tell(sound, news):

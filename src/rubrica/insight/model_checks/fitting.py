@@ -20,6 +20,7 @@ _HOLDS = 0.5  # of what is known of training texts; a sound model keeps two thir
 _HARDLY = 0.25
 _NOTHING = 0.05  # of the entropy of the labels
 _IDLE = 0.05  # of its own logits
+_SURE = 1.0  # standard errors
 _SHOWN = 3
 
 
@@ -61,7 +62,7 @@ def find_overfitting(subject: Subject) -> Iterator[Finding]:
     share = on_held / on_train
     yield Finding(
         kind="overfitting",
-        severity="error" if share < _HARDLY else "warning",
+        severity="error" if share < _HARDLY else "warning" if _behind(subject, held) else "note",
         title=f"{accuracies[0]:.1%} of the training texts are answered rightly, {accuracies[1]:.1%} of others",
         why=f"Of the {on_train:.2f} nats that the model knows of a training text, {max(0.0, on_held):.2f} hold for "
         "texts that it has not seen: it learned texts by heart.",
@@ -69,6 +70,15 @@ def find_overfitting(subject: Subject) -> Iterator[Finding]:
         figures={"known_of_train": on_train, "known_of_others": on_held, "accuracies": accuracies},
         rows=_surest_mistakes(subject, held),
     )
+
+
+def _behind(subject: Subject, held: Sample) -> bool:
+    """Whether a linear model of the same texts answers more of the unseen ones: learning by heart has a cost."""
+    if subject.baseline is None:
+        return False
+    task = subject.model.task
+    more = exact(task, subject.baseline.logits(held.texts), held) * 1.0 - exact(task, held.logits, held)
+    return bool(more.mean() > _SURE * _error(more))
 
 
 def find_underfitting(subject: Subject) -> Iterator[Finding]:

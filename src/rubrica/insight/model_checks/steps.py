@@ -9,6 +9,7 @@ from rubrica.config.groups import AdamTraining
 from rubrica.insight.findings import Finding
 from rubrica.insight.model_checks.fitting import constant_losses
 from rubrica.insight.model_checks.subject import REPLAYED, Subject
+from rubrica.scoring.task import Floats
 
 _GAIN, _MUCH = 0.05, 0.2  # of the loss of a constant answer: more than another seed changes; a training that failed
 _OF_LOSS = 0.1  # of the loss itself, at least
@@ -35,8 +36,6 @@ def find_steps(subject: Subject) -> Iterator[Finding]:
     if not gains:
         return
     best = max(gains, key=gains.__getitem__)
-    difference = start - losses[best]
-    error = float(difference.std() / np.sqrt(len(difference)))
     figures = {
         "loss": float(start.mean()),
         "constant_loss": there,
@@ -44,8 +43,9 @@ def find_steps(subject: Subject) -> Iterator[Finding]:
     }
     spikes = _spikes(subject)
     figures["records_above_constant"] = spikes
-    worth = gains[best] > _GAIN and difference.mean() > max(_SURE * error, _OF_LOSS * start.mean())
-    if worth and best < 1 and gains[best] > gains.get(1.0, 0.0) + _GAIN / 2:
+    worth = gains[best] > _GAIN and _lower(losses[best], start, by=_OF_LOSS * start.mean())
+    same = losses.get(1.0, start)  # steps of the training's own size; where they end in no number, no steps
+    if worth and best < 1 and _lower(losses[best], same, by=_GAIN / 2 * there):
         yield _too_large(training.lr, best, gains[best], figures)
     elif spikes > 0.2:
         yield _spiked(training.lr, spikes, figures)
@@ -53,6 +53,12 @@ def find_steps(subject: Subject) -> Iterator[Finding]:
         yield _too_small(training.lr, best, gains[best], figures)
     elif worth:
         yield _too_short(gains[best], figures)
+
+
+def _lower(losses: Floats, others: Floats, *, by: float) -> bool:
+    """Whether losses of the same texts are lower, by so much in the mean and beyond chance."""
+    difference = others - losses
+    return bool(difference.mean() > max(by, _SURE * difference.std() / np.sqrt(len(difference))))
 
 
 def _severity(gain: float) -> Any:
@@ -104,12 +110,16 @@ def _too_short(gain: float, figures: dict[str, Any]) -> Finding:
 
 
 def _spikes(subject: Subject) -> float:
-    """The share of the recorded training losses, behind the first tenth, that are above a constant answer's loss."""
+    """The share of recorded training losses, behind the first tenth, above a constant answer's and above one before.
+
+    A network that has hardly begun is above a constant answer, too, but its losses fall.
+    """
     sample = subject.train or subject.seen
     constant = float(constant_losses(subject.model.task, sample.targets).mean())
-    lines = [float(line["loss"]) for line in subject.model.artifact.history if "loss" in line]
-    later = lines[1 + len(lines) // 10 :]
-    return float(np.mean([loss > _ABOVE * constant for loss in later])) if later else 0.0
+    lines = np.array([line["loss"] for line in subject.model.artifact.history if "loss" in line], dtype=float)
+    later = 1 + len(lines) // 10
+    reached = np.maximum(np.minimum.accumulate(lines), constant)
+    return float((lines[later:] > _ABOVE * reached[later - 1 : -1]).mean()) if len(lines) > later else 0.0
 
 
 def find_absent(subject: Subject) -> Iterator[Finding]:
