@@ -72,6 +72,27 @@ KINDS: dict[str, str] = {
 _SHOWN = 300  # characters of an example
 
 
+class Phrase(str):
+    """A few words about something of the data; another language has a pattern of its own for the same values.
+
+    Args:
+        pattern: The words in English, with a place for each value in braces.
+        values: Names, numbers and other phrases.
+    """
+
+    pattern: str
+    values: tuple[Any, ...]
+
+    def __new__(cls, pattern: str, *values: Any) -> "Phrase":
+        """Fill the values in."""
+        phrase = super().__new__(cls, pattern.format(*values))
+        phrase.pattern, phrase.values = pattern, values
+        return phrase
+
+    def __getnewargs__(self) -> tuple[Any, ...]:  # what a copy is made of
+        return self.pattern, *self.values
+
+
 class Row(NamedTuple):
     """A text that shows a finding.
 
@@ -79,7 +100,7 @@ class Row(NamedTuple):
         split: Its split.
         row: Its number in the split, counted from 1 as a person counts rows; the header of a file is none.
         text: Its text, long ones cut.
-        note: What there is to say of it: its label, its twin, the part that matters.
+        note: What there is to say of it: its label, its twin, the part that matters; a `Phrase`, or a name.
     """
 
     split: str
@@ -94,7 +115,7 @@ class Cost(NamedTuple):
     Args:
         points: Percent points of the main score that are lost with the fault.
         spread: Half of the 95 % interval of `points`.
-        trial: What was tried, in a few words.
+        trial: What was tried, in a few words; a `Phrase`.
     """
 
     points: float

@@ -18,7 +18,7 @@ from rubrica.config.schema import flat
 from rubrica.data.dataset import Dataset, Examples
 from rubrica.data.stored_texts import take_texts
 from rubrica.errors import ConfigError, RubricaError
-from rubrica.insight.findings import SEVERITIES, Cost, Finding
+from rubrica.insight.findings import SEVERITIES, Cost, Finding, Phrase
 from rubrica.models.config import Config
 from rubrica.progress import progress_bar
 from rubrica.scoring.report import main_score
@@ -183,5 +183,6 @@ def _cost(before: Sequence[float], after: Sequence[float], data: Dataset, tables
     groups = [np.array(before), np.array(after)]
     spread = _T95 * math.sqrt(sum(float(group.var(ddof=1)) / len(group) for group in groups))
     what = ", ".join(f"{name}={str(value).lower()}" for name, value in flat(tables).items())
-    sizes = f"{len(data.splits['train'].texts):,} texts of train, {len(data.splits['validation'].texts):,} others"
-    return Cost(float(groups[1].mean() - groups[0].mean()), spread, f"{what}; {len(after)} seeds each, {sizes}")
+    sizes = [len(data.splits[side].texts) for side in ("train", "validation")]
+    trial = Phrase("{}; {} seeds each, {:,} texts of train, {:,} others", what, len(after), *sizes)
+    return Cost(float(groups[1].mean() - groups[0].mean()), spread, trial)

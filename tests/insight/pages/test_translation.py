@@ -1,8 +1,11 @@
 """Findings speak each language of the pages: every kind has its sentences, and figures are written as usual there."""
 
+import ast
 import tomllib
+from pathlib import Path
 
-from rubrica.insight.findings import KINDS, Finding
+import rubrica.insight
+from rubrica.insight.findings import KINDS, Cost, Finding, Phrase, Row
 from rubrica.insight.pages.language import FOLDER, LANGUAGES, read_language
 from rubrica.insight.pages.translation import translate
 
@@ -19,6 +22,36 @@ def test_every_kind_of_fault_has_its_sentences():
         assert sentences.keys() == KINDS.keys()
         for kind, said in sentences.items():
             assert {"title", "why"} <= said.keys() <= {"title", "why", "remedy"}, kind
+
+
+def test_every_phrase_of_the_checks_has_its_words():
+    trees = [ast.parse(path.read_text()) for path in Path(rubrica.insight.__file__).parent.rglob("*.py")]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    patterns = {call.args[0].value for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Phrase"}
+    assert len(patterns) > 10
+    for language in set(LANGUAGES) - {"en"}:
+        phrases = tomllib.loads((FOLDER / f"phrases.{language}.toml").read_text(encoding="utf-8"))
+        assert phrases.keys() == patterns
+
+
+def test_what_is_said_of_a_row_and_of_a_trial_is_said_in_russian():
+    twin = Phrase("{:.0%} of row {} of {}, “{}”", 0.875, 1, "train", "The {cup}")
+    rows = (
+        Row("test", 3, "x", Phrase("{}; labelled {} here, {} there", twin, "Sport", "Opera")),
+        Row("test", 4, "y", "Sport"),
+        Row("test", 5, "z", Phrase("{:,} tokens", 1234)),
+    )
+    tried = Cost(1.5, 0.5, Phrase("how much too good the score is"))
+    found = Finding(kind="leak", severity="error", title="T", why="W.", remedy="R.", rows=rows, cost=tried,
+                    figures={"split": "test", "texts": 1, "share": 0.5, "exact": 0})  # fmt: skip
+    said, language = translate(found, RUSSIAN)
+    assert language == "ru"
+    assert [row.note for row in said.rows] == [
+        "88\u00a0% строки 1 части train, «The {cup}»; здесь метка «Sport», там «Opera»", "Sport", "слов: 1\u00a0234",
+    ]  # fmt: skip
+    assert said.cost == Cost(1.5, 0.5, "на столько завышена оценка")
+    assert found.rows[0].note == "88% of row 1 of train, “The {cup}”; labelled Sport here, Opera there"
+    assert found.to_json()["rows"][2]["note"] == "1,234 tokens"
 
 
 def test_numbers_and_names_are_written_as_in_russian():

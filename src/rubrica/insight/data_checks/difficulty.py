@@ -14,7 +14,7 @@ import numpy as np
 from rubrica.insight.data_checks.answers import Judged, have
 from rubrica.insight.data_checks.apart import area
 from rubrica.insight.data_checks.sample import Part, Sample
-from rubrica.insight.findings import Finding, Row, Severity
+from rubrica.insight.findings import Finding, Phrase, Row, Severity
 from rubrica.insight.pages.intervals import share as share_of
 from rubrica.scoring.task import Rows
 
@@ -182,4 +182,5 @@ def _confused(sample: Sample, judged: Judged, pair: tuple[str, str, float, int])
 
 def _contradicted(sample: Sample, part: Part, judged: Judged, place: int) -> Row:
     row = part.show(place)
-    return row._replace(note=f"labelled {row.note!r}, reads like {sample.task.labels[int(judged.top[place])]!r}")
+    like = sample.task.labels[int(judged.top[place])]
+    return row._replace(note=Phrase("labelled {}, reads like {}", row.note, like))

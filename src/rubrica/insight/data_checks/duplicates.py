@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rubrica.data.labels import as_list
 from rubrica.insight.data_checks.near import Pairs, similar_pairs
 from rubrica.insight.data_checks.sample import Part, Sample
-from rubrica.insight.findings import Finding, Row, Severity, shorten
+from rubrica.insight.findings import Finding, Phrase, Row, Severity, shorten
 from rubrica.scoring.task import Rows
 
 _EXAMPLES = 3
@@ -90,12 +90,16 @@ class Twins:
         """A twin as evidence."""
         part, place = self.where(twin.place)
         other, original = self.where(twin.original)
-        same = "the same as" if twin.alike == 1 else f"{twin.alike:.0%} of"
         labels = ", ".join(as_list(part.labels[place])), ", ".join(as_list(other.labels[original]))
-        note = f"{same} row {int(other.rows[original]) + 1} of {other.name}"
-        if twin.alike < 1:
-            note += f", {shorten(other.texts[original], 80)!r}"
-        return part.show(place, note + (f"; {labels[0]!r} here, {labels[1]!r} there" if labels[0] != labels[1] else ""))
+        row = int(other.rows[original]) + 1
+        if twin.alike == 1:
+            note = Phrase("the same as row {} of {}", row, other.name)
+        else:
+            start = shorten(other.texts[original], 80)
+            note = Phrase("{:.0%} of row {} of {}, “{}”", twin.alike, row, other.name, start)
+        if labels[0] != labels[1]:
+            note = Phrase("{}; labelled {} here, {} there", note, *labels)
+        return part.show(place, note)
 
 
 def _equal_pairs(keys: Rows, filled: NDArray[np.bool_]) -> Rows:

@@ -10,7 +10,7 @@ import numpy as np
 from rubrica.data.labels import as_list
 from rubrica.errors import quote_names
 from rubrica.insight.data_checks.sample import Part, Sample
-from rubrica.insight.findings import Finding, Row
+from rubrica.insight.findings import Finding, Phrase, Row
 
 _RARE = 20  # texts of a class; with fewer, each text held out moves its score by 5 points or more
 _UNEVEN = 10.0  # texts of the largest class for each text of the smallest; a note at less, where none is needed
@@ -106,7 +106,7 @@ def _one_slip(first: str, second: str) -> bool:
 
 def _show_first(part: Part, name: str) -> Row:
     place = next(place for place, label in enumerate(part.labels) if name in as_list(label))
-    return part.show(place, f"labelled {name!r}")
+    return part.show(place, Phrase("labelled {}", name))
 
 
 def check_splits(sample: Sample) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from rubrica.insight.data_checks.sample import Part, Sample
-from rubrica.insight.findings import Finding, Row, Severity
+from rubrica.insight.findings import Finding, Phrase, Row, Severity
 from rubrica.scoring.task import Rows
 
 _EXAMPLES = 3
@@ -66,7 +66,7 @@ def check_lengths(sample: Sample) -> Iterator[Finding]:
         " The limit below reads 99 % of the texts whole, in proportion more slowly.",
         remedy=f"rubrica train DATA --out MODEL --set data.max_length={needed}",
         figures={"share": share, "tokens_lost": of_tokens, "longest": int(lengths.max()), "quantile_99": needed},
-        rows=_shown(sample.train, np.argsort(-lengths, kind="stable"), "{:,} tokens", lengths),
+        rows=_shown(sample.train, np.argsort(-lengths, kind="stable"), lengths),
     )
 
 
@@ -172,8 +172,8 @@ def _matched(part: Part, places: Rows, pattern: re.Pattern[str]) -> tuple[Row, .
     return tuple(found)
 
 
-def _shown(part: Part, places: Rows, note: str = "", values: Rows | None = None) -> tuple[Row, ...]:
+def _shown(part: Part, places: Rows, lengths: Rows | None = None) -> tuple[Row, ...]:
     return tuple(
-        part.show(place, note.format(int(values[place])) if values is not None else "")
+        part.show(place, "" if lengths is None else Phrase("{:,} tokens", int(lengths[place])))
         for place in places[:_EXAMPLES].tolist()
     )

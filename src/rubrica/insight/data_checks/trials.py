@@ -18,7 +18,7 @@ from rubrica.insight.data_checks.answers import have
 from rubrica.insight.data_checks.duplicates import Twins
 from rubrica.insight.data_checks.sample import Part, Sample
 from rubrica.insight.data_checks.texts import ADDRESS, TAG
-from rubrica.insight.findings import Cost, Finding
+from rubrica.insight.findings import Cost, Finding, Phrase
 from rubrica.learning.crossval import Features
 from rubrica.progress import progress_bar
 from rubrica.scoring.task import Rows
@@ -41,7 +41,7 @@ def with_costs(sample: Sample, twins: Twins, findings: Sequence[Finding]) -> lis
     return [replace(finding, cost=costs.get(id(finding))) for finding in findings]
 
 
-def _difference(better: Rights, worse: Rights, trial: str) -> Cost:
+def _difference(better: Rights, worse: Rights, trial: Phrase) -> Cost:
     gained = better.astype(float) - worse
     return Cost(100 * float(gained.mean()), 100 * _Z * float(gained.std() / np.sqrt(max(1, len(gained)))), trial)
 
@@ -67,7 +67,7 @@ def _cut(sample: Sample, twins: Twins, finding: Finding) -> Cost:
         [" ".join([sample.words[word] for word in part.ids[first : min(end, first + limit)]]) for first, end in ends]
         for limit in (len(part.ids), most)
     )
-    trial = f"a linear model on whole texts, and on their first {most} tokens"
+    trial = Phrase("a linear model on whole texts, and on their first {} tokens", most)
     return _difference(_unseen(sample, places, whole), _unseen(sample, places, cut), trial)
 
 
@@ -76,7 +76,7 @@ def _plain(sample: Sample, twins: Twins, finding: Finding) -> Cost:
     places = _places(sample.train)
     texts = [sample.train.texts[place] for place in places.tolist()]
     plain = [re.sub(ADDRESS, " ", re.sub(TAG, " ", html.unescape(html.unescape(text)))) for text in texts]
-    trial = "a linear model on texts without markup, and on texts with it"
+    trial = Phrase("a linear model on texts without markup, and on texts with it")
     return _difference(_unseen(sample, places, plain), _unseen(sample, places, texts), trial)
 
 
@@ -94,7 +94,8 @@ def _stamped(sample: Sample, twins: Twins, finding: Finding) -> Cost:
         fitted, held = both.fit(np.flatnonzero(folds != fold)), np.flatnonzero(folds == fold)
         for side, rows in enumerate((held, held + count)):
             right[side, held] = have(both, both.logits(fitted, rows).argmax(axis=1), rows)
-    return _difference(right[0], right[1], "a linear model that learned with the words, on texts with and without them")
+    trial = Phrase("a linear model that learned with the words, on texts with and without them")
+    return _difference(right[0], right[1], trial)
 
 
 def _repeated(sample: Sample, twins: Twins, finding: Finding) -> Cost:
@@ -107,7 +108,7 @@ def _repeated(sample: Sample, twins: Twins, finding: Finding) -> Cost:
             groups[twin.place] = groups[twin.original]
     apart = _unseen(sample, places, texts, np.arange(len(places)))
     together = _unseen(sample, places, texts, groups[places])
-    return _difference(apart, together, "how much too good a score on held-out texts is")
+    return _difference(apart, together, Phrase("how much too good a score on held-out texts is"))
 
 
 def _leaked(sample: Sample, twins: Twins, finding: Finding) -> Cost:
@@ -126,7 +127,8 @@ def _leaked(sample: Sample, twins: Twins, finding: Finding) -> Cost:
     right = have(features, features.logits(fitted, rows).argmax(axis=1), rows).astype(float)
     new = right[~known] if not known.all() else right
     spread = _Z * np.sqrt(new.var() / len(new)) * known.mean()
-    return Cost(100 * float(right.mean() - new.mean()), 100 * float(spread), "how much too good the score is")
+    trial = Phrase("how much too good the score is")
+    return Cost(100 * float(right.mean() - new.mean()), 100 * float(spread), trial)
 
 
 TRIALS: dict[str, Callable[[Sample, Twins, Finding], Cost]] = {

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rubrica.insight.findings import Finding
+from rubrica.insight.findings import Finding, Phrase
 from rubrica.insight.model_checks.fitting import exact
 from rubrica.insight.model_checks.subject import Subject
 from rubrica.scoring.calibration import fit_weights
@@ -56,7 +56,7 @@ def find_constant(subject: Subject) -> Iterator[Finding]:
                 remedy="Train anew with smaller steps (--lr) and the default start (--set model.init=torch); of rare"
                 " classes, --class-weight balanced.",
                 figures={"share_of_answers": share, "share_of_labels": there, "entropies": [given, wanted]},
-                rows=tuple(sample.row(place, f"labelled {sample.labels[place]}") for place in other),
+                rows=tuple(sample.row(place, Phrase("labelled {}", sample.labels[place])) for place in other),
             )
             return
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from rubrica.data.dataset import Dataset, Examples
 from rubrica.insight.data_checks.apart import area as area_under_roc
-from rubrica.insight.findings import Finding
+from rubrica.insight.findings import Finding, Phrase
 from rubrica.insight.model_checks.subject import Sample, Subject, train_quietly
 from rubrica.scoring.task import Floats
 from rubrica.scoring.tasks import task_of
@@ -53,7 +53,7 @@ def find_drift(subject: Subject) -> Iterator[Finding]:
         "A model knows what was in its training texts.",
         remedy="Label some hundred of the new texts and train on them too; of a bag, rubrica train DATA --from MODEL.",
         figures={"auc": auc, "standard_error": error, "words": told} | _shares(subject, train, held),
-        rows=tuple(held.row(place, "most unlike the training texts") for place in surest),
+        rows=tuple(held.row(place, Phrase("most unlike the training texts")) for place in surest),
     )
 
 

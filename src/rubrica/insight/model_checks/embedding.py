@@ -10,7 +10,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from rubrica.insight.findings import Finding, Row
+from rubrica.insight.findings import Finding, Phrase, Row
 from rubrica.insight.model_checks.subject import Subject
 from rubrica.models.storage import take_rows
 from rubrica.scoring.task import Floats, Rows
@@ -173,4 +173,4 @@ def _most_unknown(subject: Subject, tokens: list[list[str]], lost: Counter[str])
     """The texts with the largest share of unknown words."""
     shares = [sum(word in lost for word in words) / max(1, len(words)) for words in tokens]
     places = np.argsort(-np.array(shares), kind="stable")[:_SHOWN].tolist()
-    return tuple(subject.seen.row(place, f"{shares[place]:.0%} unknown") for place in places if shares[place])
+    return tuple(subject.seen.row(place, Phrase("{:.0%} unknown", shares[place])) for place in places if shares[place])

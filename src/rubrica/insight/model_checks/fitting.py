@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from rubrica.insight.findings import Finding, Row
+from rubrica.insight.findings import Finding, Phrase, Row
 from rubrica.insight.model_checks.subject import Sample, Subject
 from rubrica.scoring.calibration import fit_weights
 from rubrica.scoring.task import Floats, Targets, Task
@@ -149,6 +149,6 @@ def _surest_mistakes(subject: Subject, sample: Sample) -> tuple[Row, ...]:
     places = wrong[np.argsort(-sure, kind="stable")[:_SHOWN]]
     answers = task.decide(sample.logits[places])
     return tuple(
-        sample.row(place, f"answered {answer}, labelled {sample.labels[place]}")
+        sample.row(place, Phrase("answered {}, labelled {}", answer, sample.labels[place]))
         for place, answer in zip(places.tolist(), answers, strict=True)
     )

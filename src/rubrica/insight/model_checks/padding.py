@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rubrica.insight.findings import Finding
+from rubrica.insight.findings import Finding, Phrase
 from rubrica.insight.model_checks.subject import Subject
 from rubrica.models.family import Inputs
 from rubrica.text.tokenizer import is_token
@@ -56,7 +56,9 @@ def find_padding(subject: Subject) -> Iterator[Finding]:
             "probability_moved": float(moved.mean()),
             "share_of_padding": padded,
         },
-        rows=tuple(sample.row(i, f"in a batch {answers[0][i]}, alone {answers[1][i]}") for i in places.tolist()),
+        rows=tuple(
+            sample.row(i, Phrase("in a batch {}, alone {}", answers[0][i], answers[1][i])) for i in places.tolist()
+        ),
     )
     yield from _shared_id(subject)
 

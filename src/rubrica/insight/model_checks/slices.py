@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rubrica.insight.findings import Finding
+from rubrica.insight.findings import Finding, Phrase
 from rubrica.insight.model_checks.fitting import exact
 from rubrica.insight.model_checks.subject import Sample, Subject
 
@@ -58,7 +58,7 @@ def find_failing_slices(subject: Subject) -> Iterator[Finding]:
             remedy="Collect more training texts of this group; of a rare class, --class-weight balanced.",
             figures={"group": group.name, "texts": int(group.inside.sum()), "accuracies": [inside, outside], "p": p},
             rows=tuple(
-                sample.row(place, f"answered {answer}, labelled {sample.labels[place]}")
+                sample.row(place, Phrase("answered {}, labelled {}", answer, sample.labels[place]))
                 for place, answer in zip(wrong, answers, strict=True)
             ),
         )

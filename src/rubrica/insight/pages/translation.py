@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from rubrica.insight.findings import Finding
+from rubrica.insight.findings import Finding, Phrase
 from rubrica.insight.pages.language import FOLDER, Language
 
 _NAMED = 5  # of a list
@@ -14,26 +14,37 @@ _NAMED = 5  # of a list
 
 def translate(found: Finding, spoken: Language) -> tuple[Finding, str]:
     """A finding in a language, and the code of the language that it now speaks; a command stays a command."""
-    sentences = _sentences(spoken.name).get(found.kind)
+    sentences = _sentences("findings", spoken.name).get(found.kind)
     if sentences is None:
         return found, "en"
     titles = [sentences["title"]] if isinstance(sentences["title"], str) else sentences["title"]
     fill = _Figures(spoken).vformat
+    rows = tuple(row._replace(note=_say(row.note, spoken)) for row in found.rows)
+    cost = found.cost and found.cost._replace(trial=_say(found.cost.trial, spoken))
     for title in titles:
         try:
             said = {name: fill(text, (), found.figures) for name, text in {**sentences, "title": title}.items()}
             remedy = said.get("remedy", found.remedy)
         except LookupError:  # another title has figures that the finding has
             continue
-        return replace(found, title=said["title"], why=said["why"], remedy=remedy), spoken.name
+        return replace(found, title=said["title"], why=said["why"], remedy=remedy, rows=rows, cost=cost), spoken.name
     return found, "en"
 
 
+def _say(words: str, spoken: Language) -> str:
+    """A phrase in a language; a name as it is."""
+    if not isinstance(words, Phrase):
+        return words
+    pattern = _sentences("phrases", spoken.name).get(words.pattern, words.pattern)
+    values = [_say(value, spoken) if isinstance(value, str) else value for value in words.values]
+    return _Figures(spoken).vformat(pattern, values, {})
+
+
 @cache
-def _sentences(language: str) -> dict[str, dict[str, Any]]:
+def _sentences(what: str, language: str) -> dict[str, Any]:
     import tomllib  # late: who wants no page needs none
 
-    path = FOLDER / f"findings.{language}.toml"
+    path = FOLDER / f"{what}.{language}.toml"
     return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
