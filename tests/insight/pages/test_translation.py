@@ -35,9 +35,9 @@ def test_every_phrase_of_the_checks_has_its_words():
 
 
 def test_what_is_said_of_a_row_and_of_a_trial_is_said_in_russian():
-    twin = Phrase("{:.0%} of row {} of {}, “{}”", 0.875, 1, "train", "The {cup}")
+    twin = Phrase("{:.0%} of row {} of {}, {!r}", 0.875, 1, "train", "The {cup}")
     rows = (
-        Row("test", 3, "x", Phrase("{}; labelled {} here, {} there", twin, "Sport", "Opera")),
+        Row("test", 3, "x", Phrase("{}; {!r} here, {!r} there", twin, "Sport", "Opera")),
         Row("test", 4, "y", "Sport"),
         Row("test", 5, "z", Phrase("{:,} tokens", 1234)),
     )
@@ -50,7 +50,7 @@ def test_what_is_said_of_a_row_and_of_a_trial_is_said_in_russian():
         "88\u00a0% строки 1 части train, «The {cup}»; здесь метка «Sport», там «Opera»", "Sport", "слов: 1\u00a0234",
     ]  # fmt: skip
     assert said.cost == Cost(1.5, 0.5, "на столько завышена оценка")
-    assert found.rows[0].note == "88% of row 1 of train, “The {cup}”; labelled Sport here, Opera there"
+    assert found.rows[0].note == "88% of row 1 of train, 'The {cup}'; 'Sport' here, 'Opera' there"
     assert found.to_json()["rows"][2]["note"] == "1,234 tokens"
 
 

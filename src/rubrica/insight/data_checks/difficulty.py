@@ -183,4 +183,4 @@ def _confused(sample: Sample, judged: Judged, pair: tuple[str, str, float, int])
 def _contradicted(sample: Sample, part: Part, judged: Judged, place: int) -> Row:
     row = part.show(place)
     like = sample.task.labels[int(judged.top[place])]
-    return row._replace(note=Phrase("labelled {}, reads like {}", row.note, like))
+    return row._replace(note=Phrase("labelled {!r}, reads like {!r}", row.note, like))

@@ -96,9 +96,9 @@ class Twins:
             note = Phrase("the same as row {} of {}", row, other.name)
         else:
             start = shorten(other.texts[original], 80)
-            note = Phrase("{:.0%} of row {} of {}, “{}”", twin.alike, row, other.name, start)
+            note = Phrase("{:.0%} of row {} of {}, {!r}", twin.alike, row, other.name, start)
         if labels[0] != labels[1]:
-            note = Phrase("{}; labelled {} here, {} there", note, *labels)
+            note = Phrase("{}; {!r} here, {!r} there", note, *labels)
         return part.show(place, note)
 
 

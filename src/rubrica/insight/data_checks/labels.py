@@ -106,7 +106,7 @@ def _one_slip(first: str, second: str) -> bool:
 
 def _show_first(part: Part, name: str) -> Row:
     place = next(place for place, label in enumerate(part.labels) if name in as_list(label))
-    return part.show(place, Phrase("labelled {}", name))
+    return part.show(place, Phrase("labelled {!r}", name))
 
 
 def check_splits(sample: Sample) -> Iterator[Finding]:
