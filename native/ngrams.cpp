@@ -6,19 +6,11 @@
 // Letters: N texts.
 #include <cmath>
 
+#include "ngrams.h"
 #include "simd.h"
-#include "tokens.h"
 
 namespace rubrica {
 namespace {
-
-constexpr uint64_t kWordSeed = 0xD6E8FEB86659FD93u, kRunSeed = 0xA0761D6478BD642Fu, kCharSeed = 0xE7037ED1A0B428DBu;
-constexpr uint64_t kLast = 0xFF51AFD7ED558CCDu;
-constexpr uint32_t kMark = 0x110000;  // stands before and behind a token; no character has this code point
-
-inline uint64_t step(uint64_t hash, uint64_t next) { return (hash ^ next) * kMix; }
-inline uint64_t fold(uint64_t hash) { return hash ^ hash >> 32; }
-inline uint32_t key_of(uint64_t hash) { return static_cast<uint32_t>((fold(hash) * kLast) >> 32); }
 
 // Different keys in the order in which they were met, with how often.
 class Tally {
@@ -58,15 +50,6 @@ class Tally {
   uint32_t used_ = 0;
 };
 
-// What all functions know of their texts; text i is bytes [starts[i], ends[i]) of `data`.
-struct Texts {
-  int lowercase, word_ngrams, char_ngrams;
-  int64_t max_tokens, count;
-  const uint8_t* data;
-  const int64_t *starts, *ends;
-  Unicode unicode;
-};
-
 // Reads a text and counts its features, one block after the other.
 class Reader {
  public:
@@ -103,12 +86,8 @@ class Reader {
     ends_.assign(1, 0);
     const uint8_t* limit = texts_.data + texts_.ends[texts_.count - 1];
     const auto take = [&](const Token& token) {
-      uint8_t bytes[kShort];  // those of a short token may be the text's, with capitals; its key is what it is
-      const uint8_t* p = token.bytes;
-      if (token.size <= kShort) {
-        for (uint32_t k = 0; k < kShort; k++) bytes[k] = static_cast<uint8_t>(token.key >> (8 * k));
-        p = bytes;
-      }
+      uint8_t bytes[kShort];
+      const uint8_t* p = bytes_of(token, bytes);
       const uint8_t* end = p + token.size;
       uint64_t hash = kWordSeed;
       codes_.push_back(kMark);
@@ -238,34 +217,6 @@ class Documents {
   std::vector<Table> tables_;
   size_t most_;
   bool dropped_ = false;
-};
-
-// Sorted keys; those that begin with the bits b stand at [starts[b], starts[b + 1]).
-struct Index {
-  const uint32_t* keys;
-  const int32_t* starts;
-  int shift;
-  const int32_t* numbers;  // of the feature at each place; null: the place itself
-
-  int64_t find(uint32_t key) const {
-    const int32_t* range = starts + (static_cast<uint64_t>(key) >> shift);
-    for (int32_t place = range[0]; place < range[1]; place++)
-      if (keys[place] == key) return numbers ? numbers[place] : place;
-    return -1;
-  }
-};
-
-// 1 + ln(count), as numpy rounds it.
-class Damped {
- public:
-  Damped() {
-    for (int count = 1; count < 64; count++) small_[count] = of(count);
-  }
-  float operator()(uint32_t count) const { return count < 64 ? small_[count] : of(count); }
-
- private:
-  static float of(uint32_t count) { return static_cast<float>(1 + std::log(static_cast<double>(count))); }
-  float small_[64] = {};
 };
 
 }  // namespace

@@ -57,6 +57,11 @@ SIGNATURES = {
     "linear_features": f"threads lowercase word_ngrams char_ngrams max_tokens {_TEXTS} shift keys:uint32"
     " key_starts:int32[(1<<32-shift)+1] numbers:int32? idf:float32 places:int64[N] &sizes:int32[N] &indices:uint32"
     " &values:float32",
+    "linear_words_start": "",
+    "linear_words_end": "handle",
+    "linear_answers": f"handle threads lowercase word_ngrams char_ngrams max_tokens {_TEXTS} F groups C shift"
+    " keys:uint32[F] key_starts:int32[(1<<32-shift)+1] numbers:int32[F] idf:float32[F] rows:float32[F*4*groups]"
+    " bias:float32[C] &scores:float32[N*C]",
     "index_words": "V words:uint8 starts:int64[V] ends:int64[V] num_slots &slots:uint8[16*num_slots]",
     "encode": f"threads lowercase max_length unknown_id {_TEXTS} num_slots slots:uint8[16*num_slots] words:uint8"
     " word_starts:int64 &ids:int32 &offsets:int64[N+1]",

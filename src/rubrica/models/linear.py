@@ -24,6 +24,7 @@ from rubrica.kernels.linear import Entries, scores
 from rubrica.kernels.rows import distinct
 from rubrica.models.family import Facts, Family, Floats, GraphInputs, Inputs, Scorer, Shapes, Sizes
 from rubrica.models.graph import Graph, look_up
+from rubrica.models.linear_answers import LinearAnswers, fits
 from rubrica.models.storage import Tensors, take_rows
 from rubrica.text.ngrams import (
     CHARACTERS,
@@ -63,6 +64,14 @@ class LinearPart:
     def index(self) -> Index:
         """The keys, ready to be looked up."""
         return index_keys(self.tensors["linear.keys"])
+
+    @cached_property
+    def quick(self) -> LinearAnswers | None:
+        """The part ready to answer without a list of features; None where that is not to be had."""
+        idf, bias = self.tensors["linear.idf"], self.tensors["linear.bias"]
+        if not fits(len(idf), len(bias)):
+            return None
+        return LinearAnswers(self.ngrams, self.index, idf, take_rows(self.tensors, "linear.weight"), bias)
 
     def answer(self, inputs: Inputs) -> Floats:
         """The `Scorer` of a linear model."""
@@ -145,6 +154,8 @@ class Linear(Family, frozen=True, kw_only=True):
 
 def logits(part: LinearPart, texts: Sequence[str]) -> Floats:
     """The signed distance of each text from each class's plane, (N, C); above 1 means sure."""
+    if part.quick is not None:
+        return both_signs(part.quick(texts))
     tensors, threads = part.tensors, native.num_threads()
     found = np.empty((len(texts), len(tensors["linear.bias"])), np.float32)
     for first, stretch in _stretches(texts):

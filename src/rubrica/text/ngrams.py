@@ -120,7 +120,7 @@ class DocumentCounter:
             if len(self._counter) > self.most:
                 self._drop()
             return sizes
-        data, starts, ends, _ = prepare(_beginnings(texts), self.ngrams.lowercase)
+        data, starts, ends, _ = prepare(beginnings(texts), self.ngrams.lowercase)
         self.has_dropped = bool(call("documents_add",
             self._handle, *self.ngrams, MAX_TOKENS, len(texts), data, starts, ends,
             *unicode_tables(data), sizes,
@@ -187,7 +187,7 @@ def features(
     """
     if native.library() is None:
         return _weigh_blocks([_blocks(text, ngrams) for text in texts], index, idf, into)
-    data, starts, ends, _ = prepare(_beginnings(texts), ngrams.lowercase)
+    data, starts, ends, _ = prepare(beginnings(texts), ngrams.lowercase)
     if into is None:  # a token of L characters has at most char_ngrams * L runs inside it
         into = _room((ends - starts) * (ngrams.word_ngrams + (ngrams.char_ngrams if ngrams.char_ngrams > 1 else 0)))
     call("linear_features",
@@ -220,8 +220,8 @@ def weigh_counts(counts: Counts, index: Index, idf: NDArray[np.floating[Any]]) -
     return _weigh_blocks(rows, index, idf)
 
 
-def _beginnings(texts: Sequence[str]) -> Sequence[str]:
-    """The texts; of a very long one what is read of it."""
+def beginnings(texts: Sequence[str]) -> Sequence[str]:
+    """The texts; of a very long one, what is read of it."""
     sizes = texts.sizes if isinstance(texts, PackedTexts) else map(len, texts)
     return [text[:MAX_CHARACTERS] for text in texts] if max(sizes, default=0) > MAX_CHARACTERS else texts
 
