@@ -1,4 +1,7 @@
-"""Every example of three pages is run: its files are written, its commands print what it shows, its Python runs."""
+"""Every example of the pages is run: its files are written, its commands print what it shows, its Python runs.
+
+The Russian twins have the very same examples, which a test says, so the English pages alone are run.
+"""
 
 import re
 import subprocess
@@ -12,11 +15,7 @@ from ragged import needs_native
 from rubrica.kernels import native
 
 DOCS = Path(__file__).parents[1] / "docs"
-DATA = ["data.md", "data.ru.md"]
-FASTTEXT = ["from-fasttext.md", "from-fasttext.ru.md"]
-CLEAN = ["clean.md", "clean.ru.md"]
-EXPLAIN = ["explain.md", "explain.ru.md"]
-BROWSER = ["browser.md", "browser.ru.md"]
+PAGES = ["data", "explain", "browser", "from-fasttext", "clean"]
 BIN = Path(sys.executable).parent
 _BLOCK = re.compile(r"(?:^`([^`\n]+)`:\n\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -40,20 +39,18 @@ def alike(text):
     return re.sub(r"\d+\.\d{5,}", lambda number: f"{float(number[0]):.4f}", text)
 
 
-@pytest.mark.parametrize(
-    "page", DATA + EXPLAIN + BROWSER + [pytest.param(page, marks=needs_native) for page in FASTTEXT + CLEAN]
-)
+@pytest.mark.parametrize("page", [*PAGES[:3], *(pytest.param(page, marks=needs_native) for page in PAGES[3:])])
 def test_every_example_does_what_the_page_shows(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names, ran = {}, 0
-    path = f"{BIN}:{Path(node()).parent}:$PATH" if page in BROWSER else f"{BIN}:$PATH"
-    for name, language, content in blocks(page):
+    path = f"{BIN}:{Path(node()).parent}:$PATH" if page == "browser" else f"{BIN}:$PATH"
+    for name, language, content in blocks(f"{page}.md"):
         if name:
             Path(name).write_text(content, encoding="utf-8")
         elif language == "python":
             exec(content, names)
         elif language == "html":
-            assert page in BROWSER  # tests/web/test_browser.py opens pages
+            assert page == "browser"  # tests/web/test_browser.py opens pages
         else:
             assert language == "console"
             for command, shown in commands(content):
@@ -66,17 +63,16 @@ def test_every_example_does_what_the_page_shows(page, tmp_path, monkeypatch):
     assert ran > 5
 
 
-@pytest.mark.parametrize(
-    "pages", [DATA, FASTTEXT, CLEAN, EXPLAIN, BROWSER], ids=["data", "fasttext", "clean", "explain", "browser"]
-)
-def test_the_twin_has_the_same_examples(pages):
+@pytest.mark.parametrize("page", PAGES)
+def test_the_twin_has_the_same_examples(page):
     english, russian = (
-        [(name, language, re.sub(r"#.*", "", content)) for name, language, content in blocks(page)] for page in pages
+        [(name, language, re.sub(r"#.*", "", content)) for name, language, content in blocks(twin)]
+        for twin in (f"{page}.md", f"{page}.ru.md")
     )
     assert english == russian
 
 
-@pytest.mark.parametrize("page", DATA)
+@pytest.mark.parametrize("page", ["data.md", "data.ru.md"])
 def test_the_page_has_every_flag_and_every_suffix(page):
     from rubrica.cli.main import rubrica
     from rubrica.data.files import FORMATS

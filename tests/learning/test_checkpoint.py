@@ -76,13 +76,14 @@ def assert_same(found, expected):
 
 
 def check_some(monkeypatch, news, tmp_path, config, numbers=None, **more):
-    """Kill a training at some of its checkpoints, of all stages, and go on."""
+    """Kill a training at some of its checkpoints, by default the first and the middle of each stage, and go on."""
     with monkeypatch.context() as patch:
         written = kill_at(patch, 0)
         expected = run(news, tmp_path / "whole", config, **more)
     assert len(written) > 3
     assert not folder_of(tmp_path / "whole").exists()
-    for number in numbers or range(1, len(written) + 1, 1 + len(written) // 8):
+    middles = [written.index(stage) + 1 + written.count(stage) // 2 for stage in sorted(set(written))]
+    for number in numbers or [1, *middles]:
         out = tmp_path / str(number)
         with monkeypatch.context() as patch:
             kill_at(patch, number)
