@@ -4,7 +4,7 @@ import { openTensors } from "./tables.js";
 import { RubricaError, fromBytes } from "./text.js";
 
 const FORMAT = 4, FILES = ["manifest.json", "config.json", "vocab.txt", "model.safetensors"];
-const KEYS = "rubrica_format problem_type id2label label2id unknown_id vectors storage thresholds data model beside training";
+const KEYS = "rubrica_format problem_type id2label label2id unknown_id vectors storage thresholds sure data model beside training";
 const DATA = { lowercase: true, split_unspaced: false, max_length: 128 };
 /** The module of each family; a page loads those of its model. */
 const FAMILIES = {

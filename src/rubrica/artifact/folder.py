@@ -22,7 +22,7 @@ import json
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -65,6 +65,7 @@ class _ConfigFile(msgspec.Struct, kw_only=True):
     model: dict[str, Any]
     training: dict[str, Any]
     beside: dict[str, Any] = {}
+    sure: Annotated[float, msgspec.Meta(ge=0)] | None = None
 
 
 class _ClassScore(msgspec.Struct):
@@ -99,6 +100,9 @@ class Artifact:
         metrics: The scores, for `metrics.json` and the model card.
         history: Lines for `metrics.jsonl`.
         vectors: Where the word vectors came from, for the card.
+        storage: What the tables are rounded to.
+        sure: Where the linear model's best label is this far above its second, `predict` does not ask the network
+            beside it; None where it always does.
     """
 
     config: Config
@@ -109,6 +113,7 @@ class Artifact:
     history: list[dict[str, float]] = field(default_factory=list)
     vectors: str | None = None
     storage: Storage = "float32"
+    sure: float | None = None
 
     @property
     def num_words(self) -> int:
@@ -140,6 +145,7 @@ class Artifact:
             "vectors": self.vectors,
             "parameters": sum(map(math.prod, shapes.values())),
             "storage": self.storage,
+            "sure": self.sure,
             "model_bytes": sum(_BYTES[dtype] * math.prod(shape) for dtype, shape in layout),
             "metrics": self.metrics,
             "config": self.config.to_dict(),
@@ -227,7 +233,8 @@ def load_artifact(folder: Path | str) -> Artifact:
         lines = _read_text(folder / "metrics.jsonl").splitlines()
         history = [_decode(folder / "metrics.jsonl", line, dict[str, int | float]) for line in lines]
         path = folder / "model.safetensors"
-        artifact = Artifact(config, task, vocab, map_tensors(path), metrics, history, values.vectors, values.storage)
+        tensors = map_tensors(path)
+        artifact = Artifact(config, task, vocab, tensors, metrics, history, values.vectors, values.storage, values.sure)
         return replace(artifact, tensors=_check_tensors(artifact, path))
     except OSError as error:
         problem = f"cannot be read ({error.strerror or error}); check the disk and who may read the folder"
@@ -245,6 +252,7 @@ def _config_json(artifact: Artifact) -> dict[str, Any]:
         "vectors": artifact.vectors,
         "storage": artifact.storage,
         "thresholds": artifact.task.thresholds,
+        **({} if artifact.sure is None else {"sure": artifact.sure}),
         **artifact.config.to_dict(),
     }
 
@@ -269,6 +277,8 @@ def _read_config(path: Path) -> tuple[Config, Task, _ConfigFile]:
         config = make_config(**{section: getattr(values, section) for section in SECTIONS})
         scored = config.model.logits_are_scores
         task = read_task(values.problem_type, labels, values.thresholds, scored=scored)
+        if values.sure is not None and not (config.beside and task.has_confusion and math.isfinite(values.sure)):
+            raise ValueError(f"sure is {values.sure}, which a network with a linear model beside it has, for one label")
     except ConfigError as error:
         raise ArtifactError(path, str(error)) from None
     except ValueError as error:  # msgspec's is one

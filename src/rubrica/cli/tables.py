@@ -210,6 +210,8 @@ def print_info(facts: dict[str, Any], remark: str) -> None:
         _say("words", f"{facts['words']:,} (vectors: {facts['vectors'] or 'none'})")
     if facts["features"]:
         _say("features", f"{facts['features']:,} n-grams of words and characters")
+    if facts["sure"] is not None:
+        _say("sure", f"from a margin of {facts['sure']:.2f} on, the linear model names a label without the network")
     for split in ("validation", "test"):
         if scores := facts["metrics"].get(split):
             _say(split, f"{headline(scores)}, {scores['texts']:,} texts")

@@ -49,7 +49,7 @@ def keep_words(artifact: Artifact, count: int) -> Artifact:
     special = (rows == PAD_ID) | (rows == artifact.vocab.unknown_id)
     kept = np.sort(np.concatenate([rows[special], rows[~special]])[:count])
     tables = [_WORD_TABLE, scale_name(_WORD_TABLE)]
-    return replace(_take(artifact, tables, kept), vocab=artifact.vocab.take(kept))
+    return replace(_take(artifact, tables, kept), vocab=artifact.vocab.take(kept), sure=None)
 
 
 def keep_features(artifact: Artifact, count: int) -> Artifact:
@@ -57,7 +57,7 @@ def keep_features(artifact: Artifact, count: int) -> Artifact:
     weights = take_rows(artifact.tensors, "linear.weight", np.arange(len(artifact.tensors["linear.keys"])))
     kept = np.sort(np.argsort(-np.abs(weights).max(axis=1), kind="stable")[:count])
     tables = [name for name in artifact.tensors if name.startswith("linear.") and name != "linear.bias"]
-    return _take(artifact, tables, kept)
+    return replace(_take(artifact, tables, kept), sure=None)  # another linear model has other margins
 
 
 def _take(artifact: Artifact, tables: list[str], rows: NDArray[np.int64]) -> Artifact:

@@ -5,7 +5,7 @@ Letters: N texts, C classes.
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -25,8 +25,10 @@ from rubrica.learning.members import Fitted, join, train_members
 from rubrica.learning.result import build_artifact, with_all_words
 from rubrica.models.config import Config
 from rubrica.models.families import BASELINE
+from rubrica.models.family import NetworkFamily
 from rubrica.scoring.calibration import DECISIONS, fit_weights
 from rubrica.scoring.report import Report, main_score
+from rubrica.scoring.sureness import find_sure
 from rubrica.scoring.task import Floats, Rows, Tally, Targets, Task
 from rubrica.text.batching import iter_rows
 from rubrica.vectors.word_vectors import Vectors
@@ -82,7 +84,7 @@ def train_corpus(
         job = replace(job, judge=lambda trained: score(trained, corpus.task, held.split, held.rows, job.config))
     began = time.perf_counter()
     fitted = train_members(job)
-    job, weights = fitted.job, calibrate(fitted, held)
+    job, (weights, sure) = fitted.job, calibrate(fitted, held)
     model, task, reports = join(fitted, weights), job.task, dict[str, Report]()
     if len(held.rows):
         task = task.tuned(iter_scored(model, task, held.split, held.rows, job.config))
@@ -101,7 +103,7 @@ def train_corpus(
     if len(rows) > len(job.rows):
         metrics["refitted"] = True
     metrics |= {name: report.to_json() for name, report in reports.items()}
-    return build_artifact(model, job, task, metrics)
+    return replace(build_artifact(model, job, task, metrics), sure=sure)
 
 
 def prepare(corpus: Corpus, vectors: Vectors | None, config: Config) -> tuple[Corpus, Config]:
@@ -172,10 +174,10 @@ def balanced_weights(task: Task, targets: Targets, rows: Rows) -> Floats:
     return weights
 
 
-def calibrate(fitted: Fitted, held: HeldOut) -> tuple[float, ...]:
-    """The weights of the members that make the held-out texts most likely."""
+def calibrate(fitted: Fitted, held: HeldOut) -> tuple[tuple[float, ...], float | None]:
+    """The weights of the members that make the held-out texts most likely, and `Artifact.sure`."""
     if not len(held.rows):
-        return _UNCALIBRATED if len(fitted.members) > 1 else (1.0,)
+        return _UNCALIBRATED if len(fitted.members) > 1 else (1.0,), None
     most, first = min(_CALIBRATED, max(1, _LOGITS // fitted.job.task.num_classes)), fitted.members[0]
     if first.search is not None:
         most = _CALIBRATED
@@ -185,9 +187,20 @@ def calibrate(fitted: Fitted, held: HeldOut) -> tuple[float, ...]:
     targets = held.split.targets[judged]
     if first.search is not None:
         found = first.search.margins(token_inputs(held.split, judged), targets)
-        return tuple(fit_weights(DECISIONS, [found], np.ones(found.shape), counts).tolist())
+        return tuple(fit_weights(DECISIONS, [found], np.ones(found.shape), counts).tolist()), None
     logits = [member.logits(held.split, judged) for member in fitted.members]
-    return tuple(fit_weights(fitted.job.task, logits, targets, counts).tolist())
+    weights = fit_weights(fitted.job.task, logits, targets, counts).tolist()
+    return tuple(weights), _sure(fitted, [weight * part for weight, part in zip(weights, logits, strict=True)])
+
+
+def _sure(fitted: Fitted, parts: Sequence[Floats]) -> float | None:
+    """The `Artifact.sure` of members whose weighted logits are `parts`, (N, C) each."""
+    config = fitted.job.config
+    if len(parts) == 1 or not isinstance(config.model, NetworkFamily) or not config.model.masks_padding:
+        return None  # a network that reads padding answers a text by the texts beside it
+    if not fitted.job.task.has_confusion:  # each label would need a margin of its own
+        return None
+    return find_sure(parts[1], parts[0] + parts[1])
 
 
 def limit_refit(job: Job, took: float) -> Job:

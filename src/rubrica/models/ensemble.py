@@ -64,6 +64,14 @@ class Ensemble:
         tokens = self.read(texts, vocab) if model.reads_words else None
         return model.features(self._tensors, Inputs(tokens, texts, self._config.training.batch_size))
 
+    def quick(self, texts: Sequence[str]) -> Floats:
+        """The logits (N, C) by the linear model that stands beside a network."""
+        return self._scorers[1](self.inputs(texts, None))
+
+    def slow(self, texts: Sequence[str], vocab: Vocab) -> Floats:
+        """The logits (N, C) by the network that a linear model stands beside."""
+        return self._scorers[0](self.inputs(texts, self.read(texts, vocab)))
+
     def answer(self, texts: Sequence[str], vocab: Vocab) -> Floats:
         """`logits` of texts that are not numbered yet."""
         return self.logits(texts, self.read(texts, vocab))

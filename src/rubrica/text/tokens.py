@@ -82,6 +82,14 @@ class PackedTexts(Sequence[str]):
         return is_normalized("NFC", whole) and not bool((data[places] >> 6 == 0b10).any())
 
 
+def take_some(texts: Sequence[str], rows: NDArray[np.int64]) -> Sequence[str]:
+    """The texts of some rows in ascending order; those of a column are not copied."""
+    if isinstance(texts, PackedTexts):
+        data, starts, ends = texts.packed
+        return PackedTexts(Packed(data, starts[rows], ends[rows]))
+    return [texts[row] for row in rows.tolist()]
+
+
 class WordIndex(NamedTuple):
     """Where each of V words stands: the words, and a hash table of the native core."""
 
