@@ -6,7 +6,7 @@ import pytest
 from rubrica.scoring.sureness import find_sure, margins
 
 
-def held_out(count, seed=0, weight=1.0, classes=4):
+def held_out(count, seed=0, weight=0.4, classes=4):
     """Logits of a fast member, and of all members: each adds noise to the truth."""
     draw = np.random.default_rng(seed)
     truth = np.eye(classes)[draw.integers(0, classes, count)]
@@ -32,14 +32,27 @@ def test_above_it_hardly_any_label_of_other_texts_changes(seed):
 
 def test_there_is_none_where_too_little_is_known_or_nothing_gained():
     fast, whole = held_out(2000)
-    assert find_sure(fast[:900], whole[:900]) is None
-    assert find_sure(fast, fast + 1e-3 * whole) is None  # too few labels change to say how rare they become
+    assert find_sure(fast[:199], whole[:199]) is None
     assert find_sure(*held_out(2000, weight=30.0)) is None  # the others say it all
 
 
 def test_members_that_count_for_nothing_are_never_asked():
     fast, _ = held_out(100)
     assert find_sure(fast, fast.copy()) == 0.0
+    assert find_sure(fast[:0], fast[:0]) == 0.0
+
+
+def test_members_that_hardly_count_are_hardly_asked():
+    fast, whole = held_out(2000)
+    sure = find_sure(fast, fast + 1e-3 * whole)
+    assert 0 < sure < 0.01
+    assert find_sure(fast, 2 * fast) == margins(fast).min()  # they agree
+
+
+def test_a_model_of_many_texts_says_the_same_as_one_of_few():
+    many, few = find_sure(*held_out(50_000)), [find_sure(*held_out(500, seed)) for seed in range(1, 9)]
+    assert max(few) - min(few) < 0.4 * many
+    assert np.median(few) == pytest.approx(many, rel=0.1)
 
 
 def test_two_classes_are_as_good_as_many():
