@@ -6,8 +6,8 @@
 #include <windows.h>
 #endif
 
-// Raised when a function's arguments change, so that a stale library is refused instead of called.
-RUBRICA_API int rubrica_version() { return 8; }
+// Raised when a function is new or takes other arguments, so that a stale library is refused instead of called.
+RUBRICA_API int rubrica_version() { return 9; }
 
 // The highest x86-64 level (2, 3, 4) of this processor; 0 elsewhere.
 RUBRICA_API int rubrica_cpu_level() {

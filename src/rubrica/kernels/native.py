@@ -13,7 +13,7 @@ from pathlib import Path
 from rubrica.errors import ConfigError
 from rubrica.kernels.signatures import MAX_THREADS
 
-VERSION = 8  # equals `rubrica_version()` in native/cpu.cpp
+VERSION = 9  # equals `rubrica_version()` in native/cpu.cpp
 _PRODUCTS_PER_THREAD = 5_000_000  # in less time another thread would hardly begin
 FOLDER = Path(__file__).parent
 CHOICES = ("native", "numpy")
