@@ -16,6 +16,8 @@ from rubrica.kernels import native
 from rubrica.kernels.fasttext import Engine
 from rubrica.text.tokens import pack
 
+pytestmark = pytest.mark.usefixtures("own_heap")
+
 fasttext = pytest.importorskip("fasttext", reason="fastText is not installed")
 
 KINDS = {

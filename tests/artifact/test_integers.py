@@ -12,6 +12,8 @@ from rubrica.artifact.fasttext_file import write_fasttext
 from rubrica.artifact.folder import save_artifact
 from rubrica.vectors.subwords import read_subwords
 
+pytestmark = pytest.mark.usefixtures("own_heap")
+
 LINES = ["w0 w1 goal", "", "__label__0 w2 w2 w2"]
 NORMS = {"norms.ftz": {"dsub": 2, "output": True, "norms": True, "embedding_dim": 3, "loss": "hs"}}
 

@@ -13,6 +13,8 @@ from made_models import OF_EACH_KIND, make_bag, random_artifact, resign
 from rubrica.artifact.folder import FILES, save_artifact
 from rubrica.models.storage import store_tensors
 
+pytestmark = pytest.mark.usefixtures("own_heap")
+
 MORE_BYTES = 50 << 20
 MOST_SECONDS = 1.0  # of the processor; a folder takes some milliseconds
 

@@ -17,6 +17,8 @@ from made_files import TINY, csv_bytes, jsonl_bytes, parquet_bytes
 from mutants import survives
 from rubrica.data.large_files import USUAL
 
+pytestmark = pytest.mark.usefixtures("own_heap")
+
 ROWS = [("a fine film", "good"), ('two "lost" hours,\nall lost', "bad"), ("фильм", "good"), ("", "bad")] * 3
 
 

@@ -1,7 +1,5 @@
 """A checkpoint changed on purpose, its hashes made right again: the training goes on to a model, or it is refused."""
 
-import gc
-import logging
 import random
 import resource
 import shutil
@@ -14,6 +12,8 @@ from integers import with_numbers, with_tensor_numbers
 from made_checkpoints import FAMILIES, goes_on, resign, stopped_run
 from rubrica.learning.checkpoint import folder_of
 
+pytestmark = pytest.mark.usefixtures("own_heap")
+
 MORE_BYTES = 50 << 20
 MOST_SECONDS = 1.0  # of the processor; a training takes some 30 ms
 
@@ -23,21 +23,6 @@ def stopped(tmp_path_factory):
     """A run of each kind of training that was killed at its third checkpoint: families and folders."""
     place = tmp_path_factory.mktemp("stopped")
     return {family: stopped_run(family, place) for family in FAMILIES}
-
-
-@pytest.fixture(autouse=True)
-def _own_heap():
-    """A training alone is measured, not the process of the tests.
-
-    The collector does not look through what the tests before left, which alone can take a second; and
-    pytest does not keep the warnings of ten thousand trainings, which alone take 50 MB.
-    """
-    gc.collect()
-    gc.freeze()
-    logging.disable()
-    yield
-    logging.disable(logging.NOTSET)
-    gc.unfreeze()
 
 
 def goes_on_with(family, out, place, content, *, note, signed=True):

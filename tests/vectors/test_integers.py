@@ -13,6 +13,8 @@ from integers import STRANGE, with_gzip_numbers, with_numbers, with_tensor_numbe
 from rubrica.vectors.stored import _read_cached, _write_cached, read_vectors, save_vectors
 from rubrica.vectors.word_vectors import Vectors
 
+pytestmark = pytest.mark.usefixtures("own_heap")
+
 WORDS = ["the", "cup", "Ωmega"]
 
 

@@ -11,6 +11,8 @@ from mutants import survives
 from rubrica.vectors.stored import _read_cached, _write_cached, read_vectors, save_vectors
 from rubrica.vectors.word_vectors import Vectors
 
+pytestmark = pytest.mark.usefixtures("own_heap")
+
 WORDS = ["the", "cup", "Ωmega", "ё", "oil", "unk"]
 
 
