@@ -213,6 +213,9 @@ void forward_group(const Problem& p, const Group& group, const float* projected,
       x[i] = projected + p.word(group.texts[i], t) * width;
       h[i] = i < going_on ? next + i * HP : nowhere;
       if (p.attends() && i >= going_on) h[i] = attention.ends ? attention.ends + group.texts[i] * HP : nowhere + i * HP;
+      if (i >= going_on) continue;
+      const float* soon = projected + p.word(group.texts[i], t + 1) * width;  // seldom in a cache
+      for (ptrdiff_t k = 0; k < width; k += 64 / sizeof(float)) __builtin_prefetch(soon + k);
     }
     const Step step{t, t ? p.H : 0, HP, before, x.data(), h.data(), c,
                     kept ? kept + group.start[t] * kKept[CELL] * HP : nullptr, pooled};
