@@ -19,14 +19,15 @@ function check(holds, problem) {
 /** The bytes of the files by name, from a folder of Node, an address, or the files themselves. */
 export async function readFiles(source) {
   const read = typeof source === "string" || source instanceof URL ? readerAt(String(source)) : readerOf(source);
-  const found = await Promise.all(FILES.map(async (name) => {
+  const found = await Promise.allSettled(FILES.map(async (name) => {
     try {
       return [name, await read(name)];
     } catch (error) {
       throw new RubricaError(`${name} cannot be read: ${error.message}`);
     }
   }));
-  return Object.fromEntries(found);
+  for (const { reason } of found) if (reason) throw reason; // of several the first by name, not by chance
+  return Object.fromEntries(found.map(({ value }) => value));
 }
 
 function readerAt(place) {
