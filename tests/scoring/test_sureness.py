@@ -42,11 +42,9 @@ def test_members_that_count_for_nothing_are_never_asked():
     assert find_sure(fast[:0], fast[:0]) == 0.0
 
 
-def test_members_that_hardly_count_are_hardly_asked():
-    fast, whole = held_out(2000)
-    sure = find_sure(fast, fast + 1e-3 * whole)
-    assert 0 < sure < 0.01
-    assert find_sure(fast, 2 * fast) == margins(fast).min()  # they agree
+def test_where_no_label_changes_nothing_shows_how_rare_a_change_is():
+    fast, _ = held_out(2000)
+    assert find_sure(fast, 2 * fast) is None
 
 
 def test_a_model_of_many_texts_says_the_same_as_one_of_few():

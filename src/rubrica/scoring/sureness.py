@@ -14,7 +14,7 @@ from rubrica.scoring.metrics import sigmoid
 from rubrica.scoring.task import Floats
 
 _AIM = 5e-5  # of all texts have another label where the fast member is sure; where the line is crooked, up to 2e-4
-_LEAST = 200  # held-out texts; fewer say too little of the noise
+_LEAST_TEXTS, _LEAST_CHANGED = 200, 5  # held-out texts, and changed labels among them; fewer do not show the noise
 _WORTH = 0.1  # of the texts must be sure, else there is nothing to gain
 
 
@@ -33,9 +33,10 @@ def find_sure(fast: Floats, whole: Floats) -> float | None:
     """
     if np.array_equal(fast, whole):  # the others count for nothing
         return 0.0
-    if len(fast) < _LEAST:
+    rows, label = np.arange(len(fast)), fast.argmax(axis=1)
+    if len(fast) < _LEAST_TEXTS or np.sum(label != whole.argmax(axis=1)) < _LEAST_CHANGED:
         return None
-    margin, rows, label = margins(fast).astype(np.float64), np.arange(len(fast)), fast.argmax(axis=1)
+    margin = margins(fast).astype(np.float64)
     others = whole.astype(np.float64)
     others[rows, label] = -np.inf
     taken = margin - (whole[rows, label] - others.max(axis=1))
