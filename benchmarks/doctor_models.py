@@ -363,7 +363,7 @@ def main():
 
 
 def summary(rows):
-    """The rates of the data sets that chose the thresholds and of those that judge them, and each fault's hits."""
+    """How many faults were found: shares of the data sets that choose and that judge, and a count of each fault."""
     planted = [row for row in rows if row["fault"]]
     by_fault = {
         fault: {

@@ -67,7 +67,7 @@ void add_rows(const T* table, int64_t groups, const std::vector<uint32_t>& rows,
 struct Word {
   uint64_t key, hash;  // as a token; of its characters
   double squares;
-  uint32_t size, place;    // of its bytes, where those of a long word are
+  uint32_t size, place;    // how many bytes it has; where a long word's bytes are kept
   uint32_t first, count;   // its features
   int32_t own;             // the feature that is the word itself; -1: none
   uint32_t turn, times;    // the last text that it was in, and how often

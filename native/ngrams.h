@@ -35,7 +35,7 @@ struct Texts {
   Unicode unicode;
 };
 
-// Sorted keys; those that begin with the bits b stand at [starts[b], starts[b + 1]).
+// Sorted keys. The keys whose first bits are b stand at [starts[b], starts[b + 1]).
 struct Index {
   const uint32_t* keys;
   const int32_t* starts;

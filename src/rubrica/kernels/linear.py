@@ -17,8 +17,10 @@ from rubrica.kernels import native
 from rubrica.kernels.border import call
 from rubrica.kernels.runs import Floats
 
+TEXTS_PER_THREAD = 64
+"""Fewer are not worth a thread."""
+
 _STILL = 1e-7  # slopes below it are rounding
-_TEXTS_PER_THREAD = 64  # fewer are not worth a thread
 
 
 class Entries(NamedTuple):
@@ -99,7 +101,7 @@ def scores(entries: Entries, weight: Floats, bias: Floats, threads: int = 1) -> 
         return found
     found = np.empty((count, columns), np.float32)
     call("linear_scores",
-        max(1, min(threads, count // _TEXTS_PER_THREAD)), count, columns,
+        max(1, min(threads, count // TEXTS_PER_THREAD)), count, columns,
         *entries, np.ascontiguousarray(weight), bias, found,
     )  # fmt: skip
     return found

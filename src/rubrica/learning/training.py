@@ -25,7 +25,6 @@ from rubrica.learning.members import Fitted, join, train_members
 from rubrica.learning.result import build_artifact, with_all_words
 from rubrica.models.config import Config
 from rubrica.models.families import BASELINE
-from rubrica.models.family import NetworkFamily
 from rubrica.scoring.calibration import DECISIONS, fit_weights
 from rubrica.scoring.report import Report, main_score
 from rubrica.scoring.sureness import find_sure
@@ -195,8 +194,7 @@ def calibrate(fitted: Fitted, held: HeldOut) -> tuple[tuple[float, ...], float |
 
 def _sure(fitted: Fitted, parts: Sequence[Floats]) -> float | None:
     """The `Artifact.sure` of members whose weighted logits are `parts`, (N, C) each."""
-    config = fitted.job.config
-    if len(parts) == 1 or not isinstance(config.model, NetworkFamily) or not config.model.masks_padding:
+    if len(parts) == 1 or not fitted.job.config.model.masks_padding:
         return None  # a network that reads padding answers a text by the texts beside it
     if not fitted.job.task.has_confusion:  # each label would need a margin of its own
         return None

@@ -68,10 +68,12 @@ class LinearPart:
     @cached_property
     def quick(self) -> LinearAnswers | None:
         """The part ready to answer without a list of features; None where that is not to be had."""
-        idf, bias = self.tensors["linear.idf"], self.tensors["linear.bias"]
-        if not fits(len(idf), len(bias)):
+        if not fits(len(self.tensors["linear.idf"]), len(self.tensors["linear.bias"])):
             return None
-        return LinearAnswers(self.ngrams, self.index, idf, take_rows(self.tensors, "linear.weight"), bias)
+        return LinearAnswers(self.ngrams, self.index, self.tensors)
+
+    def __reduce__(self) -> Any:  # a copy is made of what was given, and keeps words of its own
+        return LinearPart, (self.ngrams, self.tensors)
 
     def answer(self, inputs: Inputs) -> Floats:
         """The `Scorer` of a linear model."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from rubrica.kernels import native
 from rubrica.kernels.border import bind, call
-from rubrica.kernels.linear import Entries
+from rubrica.kernels.linear import TEXTS_PER_THREAD, Entries
 from rubrica.text.tokenizer import tokenize
 from rubrica.text.tokens import PackedTexts, prepare, unicode_tables
 
@@ -26,7 +26,6 @@ MAX_TOKENS = 1 << 16  # the rest of a text is not read; these are the first half
 MAX_CHARACTERS = 1 << 20  # a second limit, since one token may be as long as the file; 16 characters for each token
 _MOST_KEYS = 3 << 23  # of some million texts; twice as many slots of 8 bytes, and one table once more while it shrinks
 _TOLD = 1 << 10  # counts that are told apart where the rarest keys are dropped
-_TEXTS_PER_THREAD = 64  # fewer are not worth a thread
 _MARK = 0x110000  # stands before and behind a token; no character has this code point
 _MIX, _LAST = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xFF51AFD7ED558CCD)
 _WORD_SEED, _RUN_SEED = np.uint64(0xD6E8FEB86659FD93), np.uint64(0xA0761D6478BD642F)
@@ -191,7 +190,7 @@ def features(
     if into is None:  # a token of L characters has at most char_ngrams * L runs inside it
         into = _room((ends - starts) * (ngrams.word_ngrams + (ngrams.char_ngrams if ngrams.char_ngrams > 1 else 0)))
     call("linear_features",
-        max(1, min(threads, len(texts) // _TEXTS_PER_THREAD)), *ngrams, MAX_TOKENS, len(texts),
+        max(1, min(threads, len(texts) // TEXTS_PER_THREAD)), *ngrams, MAX_TOKENS, len(texts),
         data, starts, ends, *unicode_tables(data), index.shift,
         index.keys, index.starts, index.numbers, idf, *into,
     )  # fmt: skip

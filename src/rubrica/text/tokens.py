@@ -83,7 +83,7 @@ class PackedTexts(Sequence[str]):
 
 
 def take_some(texts: Sequence[str], rows: NDArray[np.int64]) -> Sequence[str]:
-    """The texts of some rows in ascending order; those of a column are not copied."""
+    """The texts of some rows, which are in ascending order; the texts of an Arrow column are not copied."""
     if isinstance(texts, PackedTexts):
         data, starts, ends = texts.packed
         return PackedTexts(Packed(data, starts[rows], ends[rows]))
