@@ -12,6 +12,7 @@ from rubrica.data.dataset import Dataset, Examples, read_dataset
 from rubrica.errors import DataError
 from rubrica.insight.findings import KINDS, SEVERITIES, at_least
 from rubrica.insight.model_checks.fitting import find_overfitting
+from rubrica.insight.model_checks.steps import _lower
 from rubrica.insight.model_doctor import data_of_run, examine_model, make_subject
 from rubrica.insight.pages.language import read_language
 from rubrica.insight.pages.translation import translate
@@ -126,6 +127,14 @@ def test_a_loss_that_falls_slowly_is_no_loss_that_jumps(sound, news):
     slow = [9 - 0.2 * i for i in range(30)]  # far above a constant answer, whose loss is 1.39
     assert "learning-rate-high" not in named(slow)
     assert "learning-rate-high" in named([*slow, 1.0, *slow])
+
+
+def test_a_step_is_better_where_its_losses_are_lower_beyond_chance():
+    draw, others = np.random.default_rng(0), np.full(200, 1.0)
+    noisy, clear = (others - 0.05 + spread * draw.normal(size=200) for spread in (0.5, 0.05))
+    assert not _lower(noisy, others, by=0.01)
+    assert _lower(clear, others, by=0.01)
+    assert not _lower(clear, others, by=0.1)
 
 
 def test_learning_by_heart_is_grave_where_a_linear_model_answers_more(sound, news):
