@@ -7,6 +7,7 @@ the processes learn what one process would, but for rounding.
 Letters: B texts of a process, F features of a text.
 """
 
+import atexit
 import os
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -60,6 +61,13 @@ def join_team() -> None:
         raise RubricaError(
             f"process {number} of {count} cannot meet the others ({reason}); start all with torchrun"
         ) from None
+    atexit.register(_part)
+
+
+def _part() -> None:
+    """End the threads of Gloo before Python ends: one that outlives it now and then aborts the process."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def add_up(numbers: Tensor) -> None:
