@@ -10,6 +10,8 @@ from rubrica.learning.deadline import NEVER, Deadline
 from rubrica.learning.job import Job
 from rubrica.learning.members import join, train_member, train_members
 from rubrica.models.config import make_config
+from rubrica.models.ensemble import weigh
+from rubrica.scoring.calibration import Weights
 from settings import changed
 
 SETTINGS = ["model.hidden_size=8", "training.storage=float32"]
@@ -83,10 +85,22 @@ def test_a_model_is_the_weighted_sum_of_its_members(tiny_news):
     split, rows = job.split, np.arange(1, 160, 2)  # texts that no member has learned
     parts = [member.logits(split, rows) for member in fitted.members]
     assert min(np.ptp(part) for part in parts) > 0.1
-    for weights in [(1.0, 1.0), (0.7, 2.5), (0.0, 1.5)]:
+    by_class = np.arange(1, 1 + parts[1].shape[1], dtype=np.float32)
+    plain = [Weights(weights) for weights in [(1.0, 1.0), (0.7, 2.5), (0.0, 1.5)]]
+    for weights in [*plain, Weights((0.7, by_class), -by_class)]:
         model = join(fitted, weights)
-        expected = sum(weight * part for weight, part in zip(weights, parts, strict=True))
+        expected = sum(weight * part for weight, part in zip(weights.members, parts, strict=True))
+        if weights.offset is not None:
+            expected = expected + weights.offset
+        np.testing.assert_allclose(sum(weights.apply(parts)), expected, rtol=1e-5, atol=1e-5)
         np.testing.assert_allclose(model.logits(split, rows), expected, rtol=1e-5, atol=1e-5)
         assert set(model.tensors) == {name for member in fitted.members for name in member.tensors}
         assert model.history.train_seconds == sum(member.history.train_seconds for member in fitted.members)
         assert not model.history.interrupted
+
+
+def test_two_classes_share_a_machine():
+    tensors = {"linear.weight": np.array([[1.0], [-2.0]], np.float32), "linear.bias": np.array([0.25], np.float32)}
+    found = weigh(make_config(model={"name": "linear"}), [tensors], Weights((2.0,), np.array([-0.5, 0.5], np.float32)))
+    np.testing.assert_array_equal(found["linear.weight"], [[2], [-4]])
+    np.testing.assert_array_equal(found["linear.bias"], [1.0])  # of the second class; of the first it is -1

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from rubrica.scoring.calibration import fit_weights
+from rubrica.scoring.calibration import fit_by_class, fit_weights, rarity
 from rubrica.scoring.tasks import task_of
 
 ONE = task_of("abc", lists=False)
@@ -90,3 +90,46 @@ def test_all_right_is_not_infinitely_sure(several):
 def test_parts_that_say_nothing():
     targets = np.array([0, 1, 2])
     assert np.isfinite(fit_weights(ONE, [np.zeros((3, 3)), np.zeros((3, 3))], targets)).all()
+
+
+def test_a_shift_may_be_negative_and_the_weights_are_still_the_minimum():
+    parts, targets = parts_and_targets(several=True, texts=60, parts=1)
+    shifted, one = parts[0] + np.float32(2), np.ones_like(parts[0])
+    found = fit_weights(task_for(targets, 3), [shifted], targets, None, [one])
+    best = minimize(loss, [1, 0], args=([shifted, one], targets, np.ones(60)), bounds=[(0, None), (None, None)])
+    assert found[1] < -0.1
+    assert loss(found, [shifted, one], targets, np.ones(60)) <= best.fun + 1e-7
+
+
+def test_classes_that_are_about_alike_count_alike():
+    assert rarity(np.array([18_900, 19_100, 18_800])) is None
+    assert rarity(np.array([7, 7, 8])) is None
+    rare = rarity(np.array([0, 10, 90]))
+    np.testing.assert_allclose(rare, [1, 0.5, 0.1])
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_linear_model_counts_more_where_a_class_is_rare(several):
+    """The margins of the third class are a fifth of what they should be, and too low."""
+    parts, targets = parts_and_targets(several, texts=4000, parts=2)
+    truth, rare = parts[1] * 4, np.array([0, 0, 1], np.float32)
+    linear = truth * (1 - 0.8 * rare) - rare
+    task = task_for(targets, 3)
+    network, machines = (weights := fit_by_class(task, [parts[0], linear], rare, targets)).members
+    assert machines[0] == machines[1]
+    assert machines[2] / machines[0] == pytest.approx(5, rel=0.05)
+    assert weights.offset[2] == pytest.approx(machines[2], rel=0.05)
+    np.testing.assert_array_equal(weights.offset[:2], 0)
+    right = fit_weights(task, [parts[0], truth], targets)
+    np.testing.assert_allclose([network, machines[0]], right, rtol=0.05)
+    whole = sum(weights.apply([parts[0], linear]))
+    np.testing.assert_allclose(whole, right[0] * parts[0] + right[1] * truth, atol=0.3)
+
+
+def test_the_one_machine_of_two_classes_is_shifted():
+    draw = np.random.default_rng(0)
+    score = draw.normal(size=4000).astype(np.float32)
+    targets = (draw.random(4000) < 1 / (1 + np.exp(-4 * score - 3))).astype(np.int64)  # the logits are (-d, d)
+    weights = fit_by_class(task_for(targets, 2), [np.stack([-score, score], 1)], np.zeros(2, np.float32), targets)
+    assert weights.members[0] == pytest.approx(2, rel=0.1)
+    np.testing.assert_allclose(weights.offset, [-1.5, 1.5], rtol=0.1)

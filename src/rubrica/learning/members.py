@@ -1,6 +1,5 @@
 """The members of a model, a network and the linear model beside it: each is trained alone, then they are added."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -20,6 +19,7 @@ from rubrica.learning.linear import train_linear
 from rubrica.models.config import Config
 from rubrica.models.ensemble import Ensemble, weigh
 from rubrica.models.storage import store_tensors
+from rubrica.scoring.calibration import Weights
 from rubrica.scoring.task import Floats, Rows
 
 _STOPPED = 0.9  # of the time left: updates that take longer than on trial end here, ...
@@ -119,7 +119,7 @@ def _try(job: Job, config: Config, rows: Rows) -> float:
     return tried.history.train_seconds
 
 
-def join(fitted: Fitted, weights: Sequence[float]) -> Trained:
+def join(fitted: Fitted, weights: Weights) -> Trained:
     """One model whose logits are the weighted sum of its members' logits.
 
     Its tensors are float32; its logits are those of the tables as they will be stored.

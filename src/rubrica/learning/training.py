@@ -25,7 +25,7 @@ from rubrica.learning.members import Fitted, join, train_members
 from rubrica.learning.result import build_artifact, with_all_words
 from rubrica.models.config import Config
 from rubrica.models.families import BASELINE
-from rubrica.scoring.calibration import DECISIONS, fit_weights
+from rubrica.scoring.calibration import DECISIONS, Weights, fit_by_class, fit_weights, rarity
 from rubrica.scoring.report import Report, main_score
 from rubrica.scoring.sureness import find_sure
 from rubrica.scoring.task import Floats, Rows, Tally, Targets, Task
@@ -34,7 +34,9 @@ from rubrica.vectors.word_vectors import Vectors
 
 log = logging.getLogger(__name__)
 
-_UNCALIBRATED = (0.6, 1.5)  # weights of a network and of a linear model that no text was held out for: as is common
+_UNCALIBRATED = Weights(
+    (0.6, 1.5)
+)  # weights of a network and of a linear model that no text was held out for: as is common
 _MOST_HELD = 2000  # texts held out of train at the most: enough to weigh members and to judge epochs
 _SPARE = 0.7  # of the time that is left: training anew, on some texts more, has to take less than this
 _NEGLIGIBLE = 0.05  # of train; where more was held out, the model is trained once more, on all of it
@@ -97,7 +99,10 @@ def train_corpus(
         "steps": model.history.steps,  # of the network, or of the only member, before the model is trained once more
         "train_seconds": model.history.train_seconds,  # of all members, once more included
         "interrupted": model.history.interrupted,
-        "weights": dict(zip((member.name for member in job.config.members), weights, strict=True)),
+        "weights": {
+            member.name: float(np.mean(weight))  # of a linear model that counts by class the mean over the classes
+            for member, weight in zip(job.config.members, weights.members, strict=True)
+        },
     }
     if len(rows) > len(job.rows):
         metrics["refitted"] = True
@@ -173,10 +178,10 @@ def balanced_weights(task: Task, targets: Targets, rows: Rows) -> Floats:
     return weights
 
 
-def calibrate(fitted: Fitted, held: HeldOut) -> tuple[tuple[float, ...], float | None]:
+def calibrate(fitted: Fitted, held: HeldOut) -> tuple[Weights, float | None]:
     """The weights of the members that make the held-out texts most likely, and `Artifact.sure`."""
     if not len(held.rows):
-        return _UNCALIBRATED if len(fitted.members) > 1 else (1.0,), None
+        return _UNCALIBRATED if len(fitted.members) > 1 else Weights((1.0,)), None
     most, first = min(_CALIBRATED, max(1, _LOGITS // fitted.job.task.num_classes)), fitted.members[0]
     if first.search is not None:
         most = _CALIBRATED
@@ -186,10 +191,14 @@ def calibrate(fitted: Fitted, held: HeldOut) -> tuple[tuple[float, ...], float |
     targets = held.split.targets[judged]
     if first.search is not None:
         found = first.search.margins(token_inputs(held.split, judged), targets)
-        return tuple(fit_weights(DECISIONS, [found], np.ones(found.shape), counts).tolist()), None
-    logits = [member.logits(held.split, judged) for member in fitted.members]
-    weights = fit_weights(fitted.job.task, logits, targets, counts).tolist()
-    return tuple(weights), _sure(fitted, [weight * part for weight, part in zip(weights, logits, strict=True)])
+        return Weights(tuple(fit_weights(DECISIONS, [found], np.ones(found.shape), counts).tolist())), None
+    job, logits = fitted.job, [member.logits(held.split, judged) for member in fitted.members]
+    rare = None if job.config.members[-1].reads_words else rarity(job.task.class_counts(job.split.targets, job.rows))
+    if rare is None:
+        weights = Weights(tuple(fit_weights(job.task, logits, targets, counts).tolist()))
+    else:
+        weights = fit_by_class(job.task, logits, rare, targets, counts)
+    return weights, _sure(fitted, weights.apply(logits))
 
 
 def _sure(fitted: Fitted, parts: Sequence[Floats]) -> float | None:
@@ -208,7 +217,7 @@ def limit_refit(job: Job, took: float) -> Job:
     return replace(job, config=job.config.replace(training={"max_steps": job.total_steps}))
 
 
-def refit(model: Trained, job: Job, held: HeldOut, weights: tuple[float, ...]) -> tuple[Trained, Rows]:
+def refit(model: Trained, job: Job, held: HeldOut, weights: Weights) -> tuple[Trained, Rows]:
     """Train once more, on all of train, where a large part of it was held out; also the rows that were learned."""
     history = model.history
     anew = held.from_train and not history.interrupted and not job.config.training.max_steps

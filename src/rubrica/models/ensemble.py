@@ -16,6 +16,7 @@ from rubrica.models.config import Config
 from rubrica.models.family import Floats, Inputs
 from rubrica.models.search import as_finite
 from rubrica.models.storage import Tensors
+from rubrica.scoring.calibration import Weights
 from rubrica.text.vocab import TokenIds, Vocab
 
 
@@ -84,10 +85,14 @@ class Ensemble:
         return read(texts, self._config.data.max_length)
 
 
-def weigh(config: Config, trained: Sequence[Tensors], weights: Sequence[float]) -> dict[str, NDArray[Any]]:
+def weigh(config: Config, trained: Sequence[Tensors], weights: Weights) -> dict[str, NDArray[Any]]:
     """The tensors of all members, each member's last layer times its weight."""
-    return {
-        name: np.float32(weight) * tensor if name in member.last_layer else tensor
-        for member, tensors, weight in zip(config.members, trained, weights, strict=True)
+    found = {
+        name: np.asarray(weight, np.float32) * tensor if name in member.last_layer else tensor
+        for member, tensors, weight in zip(config.members, trained, weights.members, strict=True)
         for name, tensor in tensors.items()
     }
+    if weights.offset is not None:
+        bias = found["linear.bias"]
+        found["linear.bias"] = bias + weights.offset[-len(bias) :]  # two classes share a machine, which is the second's
+    return found
