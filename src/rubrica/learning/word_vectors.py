@@ -1,4 +1,4 @@
-"""Word vectors with subwords from one's own texts: fastText's skip-gram and CBOW on our tokens.
+"""Word vectors from one's own texts: fastText's skip-gram and CBOW on our tokens, with subwords or without.
 
 Source: P. Bojanowski et al., TACL 2017, https://arxiv.org/abs/1607.04606; see `fasttext.py`. The defaults are
 fastText's, except for the number of buckets: they follow the texts, so that the file of a few texts is small.
@@ -9,14 +9,15 @@ from itertools import pairwise
 
 import numpy as np
 
+from rubrica.config.groups import DataSettings
 from rubrica.data.stored_texts import stretches
 from rubrica.learning.fasttext import FastTextTraining, train_fasttext
 from rubrica.models.fasttext import FastText
-from rubrica.progress import Progress
+from rubrica.progress import Progress, share_bar
 from rubrica.text.subwords import Runs, hash_runs
 from rubrica.text.tokens import WordCounter, pack
 from rubrica.vectors.subwords import SubwordVectors
-from rubrica.vectors.word_vectors import check_enough
+from rubrica.vectors.word_vectors import Vectors, check_enough
 
 _LR = 0.05  # fastText's for word vectors
 _MOST_BUCKETS = 2_000_000  # fastText's number, whatever the texts
@@ -62,7 +63,34 @@ def train_subword_vectors(
     """
     if not 1 <= min_n <= max_n:
         raise ValueError(f"min_n is {min_n} and max_n is {max_n}, expected 1 <= min_n <= max_n")
-    texts = texts if isinstance(texts, Sequence) else list(texts)
+    return _train(
+        texts, dim, min_count, epochs, (min_n, max_n), cbow=cbow, lowercase=lowercase, split_unspaced=split_unspaced,
+        seed=seed, progress=progress,
+    )  # fmt: skip
+
+
+def train_native_vectors(
+    texts: Sequence[str], *, dim: int, min_count: int, epochs: int, data: DataSettings, seed: int
+) -> Vectors:
+    """Word vectors without subwords by the native core: what gensim's skip-gram learns, on all cores.
+
+    The same texts, settings and number of threads give the same bits. `data` says how texts are read. The arguments
+    and the errors are those of `train_subword_vectors`.
+    """
+    with share_bar("word vectors") as show:
+        found = _train(
+            texts, dim, min_count, epochs, (0, 0), cbow=False, lowercase=data.lowercase is not False,
+            split_unspaced=data.split_unspaced is not False, seed=seed, progress=show,
+        )  # fmt: skip
+    return Vectors(found.words, found.matrix, found.source)
+
+
+def _train(
+    texts: Iterable[str], dim: int, min_count: int, epochs: int, lengths: tuple[int, int], *, cbow: bool,
+    lowercase: bool, split_unspaced: bool, seed: int, progress: Progress | None,
+) -> SubwordVectors:  # fmt: skip
+    """Vectors of the words, and of their runs of characters of these lengths; (0, 0) learns no runs."""
+    texts, (min_n, max_n) = texts if isinstance(texts, Sequence) else list(texts), lengths
     counter = WordCounter(lowercase=lowercase, max_length=_WHOLE, split_unspaced=split_unspaced)
     numbered = [counter.add(stretch) for stretch in stretches(texts)]
     words, counts = counter.words()
@@ -75,7 +103,7 @@ def train_subword_vectors(
         embedding_dim=dim,
         min_n=min_n,
         max_n=max_n,
-        num_buckets=_num_buckets(frequent, min_n, max_n),
+        num_buckets=_num_buckets(frequent, min_n, max_n) if max_n else 0,
         min_count=min_count,
     )
     lines = []
