@@ -15,6 +15,7 @@ from rubrica.learning.budget import choose_length
 from rubrica.models.bag import Bag
 from rubrica.models.config import make_config
 from rubrica.predict.classifier import Classifier, load
+from rubrica.scoring.tally import score_all
 from rubrica.scoring.tasks import task_of
 
 CLASSES = [f"class {i:04}" for i in range(1200)]
@@ -66,7 +67,7 @@ def test_every_door_gives_the_same_answers(model, tmp_path):
     half = [answer if p >= 0.5 else None for answer, p in zip(best, probabilities.max(axis=1), strict=True)]
     assert model.predict(texts, abstain_below=0.5) == half
     report = model.evaluate(texts, labels, abstain_below=0.5)
-    whole = model.task.evaluate(model.logits(texts), model.task.encode(labels), 0.5)
+    whole = score_all(model.task, model.logits(texts), model.task.encode(labels), 0.5)
     assert (report.accuracy, report.abstaining) == (whole.accuracy, whole.abstaining)
     assert report.loss == pytest.approx(whole.loss, abs=1e-4)
     assert model.evaluate(texts[:2], ["no such", labels[1]]).loss < 9

@@ -212,7 +212,7 @@ def test_a_tenth_of_train_is_held_out_and_then_learned_too(tiny_news, monkeypatc
 
 
 def test_no_more_texts_are_held_out_than_are_of_use(tiny_news, monkeypatch):
-    monkeypatch.setattr(training, "_MOST_HELD", 8)
+    monkeypatch.setattr(training, "MOST_HELD", 8)
     assert learn(tiny_news, LINEAR).artifact.metrics["validation"]["texts"] in range(6, 11)
 
 

@@ -20,7 +20,8 @@ from cases import examples
 from rubrica.scoring import metrics
 from rubrica.scoring.report import headline, main_score
 from rubrica.scoring.several_labels import SeveralLabels
-from rubrica.scoring.task import Tally, Task
+from rubrica.scoring.tally import Tally, score_all
+from rubrica.scoring.task import Task
 
 LABELS = ("a", "b", "c", "d")
 UNKNOWN = ("y", "z")  # labels of texts that the model does not know
@@ -33,7 +34,7 @@ def test_scores_equal_scikit_learn(data, count):
     every = [*LABELS, *unknown]
     targets = data.draw(hnp.arrays(np.int64, count, elements=st.integers(0, len(every) - 1)))
     logits = data.draw(hnp.arrays(np.float32, (count, 4), elements=st.floats(-9, 9, width=32)))
-    got = Task(LABELS).evaluate(logits, targets, unknown=unknown).to_json()
+    got = score_all(Task(LABELS), logits, targets, unknown=unknown).to_json()
     predictions = logits.argmax(axis=1)
     assert got["accuracy"] == pytest.approx(accuracy_score(targets, predictions))
     assert got["macro_f1"] == pytest.approx(f1_score(targets, predictions, average="macro", zero_division=0))
@@ -76,7 +77,7 @@ def test_a_text_of_an_unknown_label_has_no_loss():
     loss = pytest.approx(metrics.cross_entropy(logits[:1], targets[:1])[0])
     report = tally.report(batch_size=2)  # the second batch has no loss
     assert (report.loss, report.mean_batch_loss, report.main) == (loss, loss, 0)
-    nothing = Task(("a", "b")).evaluate(logits[1:], targets[1:], 0.9, ["c"])
+    nothing = score_all(Task(("a", "b")), logits[1:], targets[1:], 0.9, ["c"])
     assert (nothing.loss, nothing.main, nothing.macro_f1, nothing.abstaining) == (None, 0, 0, (0.9, 1 / 3, 0))
 
 
@@ -91,7 +92,7 @@ def test_abstaining_leaves_out_the_least_sure():
     targets = np.array([0, 0, 1, 0])
 
     def abstaining(below):
-        report = Task(("a", "b")).evaluate(np.log(probabilities), targets, below).to_json()
+        report = score_all(Task(("a", "b")), np.log(probabilities), targets, below).to_json()
         return {key: report[key] for key in ("abstain_below", "coverage", "answered_accuracy")}
 
     assert abstaining(0.699) == {"abstain_below": 0.699, "coverage": 0.75, "answered_accuracy": 1.0}
@@ -101,8 +102,8 @@ def test_abstaining_leaves_out_the_least_sure():
 
 def test_a_text_that_is_as_sure_as_asked_for_is_answered():
     task, logits = Task(("a", "b")), np.zeros((1, 2))  # of equal logits both are 1/2, without rounding
-    assert task.evaluate(logits, np.array([0]), 0.5).abstaining == (0.5, 1.0, 1.0)
-    assert task.evaluate(logits, np.array([0]), 0.5 + 1e-9).abstaining == (0.5 + 1e-9, 0.0, None)
+    assert score_all(task, logits, np.array([0]), 0.5).abstaining == (0.5, 1.0, 1.0)
+    assert score_all(task, logits, np.array([0]), 0.5 + 1e-9).abstaining == (0.5 + 1e-9, 0.0, None)
 
 
 def test_a_line_of_json_has_the_label_that_is_predicted():
@@ -122,7 +123,7 @@ def test_scores_of_sets_equal_scikit_learn(data, count):
     targets = data.draw(hnp.arrays(np.uint8, (count, len(every)), elements=st.integers(0, 1)))
     logits = data.draw(hnp.arrays(np.float32, (count, 4), elements=st.floats(-9, 9, width=32)))
     thresholds = [0.5, 0.3, 0.9, 0.02]
-    got = SeveralLabels(LABELS, tuple(thresholds)).evaluate(logits, targets, unknown=unknown).to_json()
+    got = score_all(SeveralLabels(LABELS, tuple(thresholds)), logits, targets, unknown=unknown).to_json()
     probabilities = 1 / (1 + np.exp(-logits.astype(np.float64)))
     answers = metrics.chosen(logits, thresholds)
     far = np.abs(probabilities - thresholds) > 1e-6

@@ -178,6 +178,7 @@ def seminar(data: str, vectors: str, out: str | None, ladder: bool, seeds: int |
 @click.option(
     "--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="Change any setting of config.json."
 )
+@click.option("--unlabeled", multiple=True, metavar="FILE", help="Texts without labels to learn from too; repeat it.")
 @click.option("--resume", is_flag=True, help="Go on with what Ctrl-C stopped, too; leave a finished model as it is.")
 @click.option(
     "--checkpoint-every", type=parse_seconds, metavar="TIME", help="Time between two checkpoints.  [default: 30s]"
@@ -194,6 +195,7 @@ def train(
     resume: bool,
     checkpoint_every: float | None,
     ray: int | None,
+    unlabeled: tuple[str, ...],
     page: "Path | None",
     language: str,
     **flags: Any,
@@ -226,7 +228,13 @@ def train(
     if time_budget:
         time_budget -= time.perf_counter() - began
     common: dict[str, Any] = {"config": config, "vectors": vectors, "time_budget": time_budget, "start": start}
+    if unlabeled:
+        from pathlib import Path
+
+        common["unlabeled"] = [Path(file) for file in unlabeled]
     if ray is not None:
+        if unlabeled:
+            raise click.UsageError("a training on Ray takes no unlabelled texts; leave --ray or --unlabeled out")
         from rubrica.scale.training import train_on_ray
 
         artifact = train_on_ray(dataset, out=folder, workers=ray or 1, **common)

@@ -47,6 +47,8 @@ class Split:
         weights: How much each counts in training, (N,); None where all count alike.
         keys: The same number for near-duplicates, see `held_out.py`; None where no part of the split is held out.
         unknown: The labels that train lacks, see `Task.encode_all`.
+        own: How many texts of train have labels of their own. Those behind them, which a model answered, are never held
+            out. None for all.
     """
 
     tokens: TokenIds
@@ -55,6 +57,7 @@ class Split:
     weights: NDArray[np.float32] | None = None
     keys: NDArray[np.int64] | None = None
     unknown: tuple[str, ...] = ()
+    own: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from rubrica.export.onnx import checked_onnx, write_onnx
 from rubrica.files import user_path
 from rubrica.models.storage import scale_name, store_tensors, take_rows
 from rubrica.predict.classifier import Classifier
+from rubrica.scoring.tally import score_all
 from rubrica.scoring.unknown_labels import encode_scored
 from rubrica.text.vocab import PAD_ID
 
@@ -145,7 +146,7 @@ def export_model(
     if examples is not None:
         truth, unknown = encode_scored(before.task, examples.labels, name)
         answers = [Classifier(artifact).logits(examples.texts) for artifact in (before, after)]
-        scores = [before.task.evaluate(logits, truth, unknown=unknown) for logits in answers]
+        scores = [score_all(before.task, logits, truth, unknown=unknown) for logits in answers]
         figures = {"before": scores[0].main, "after": scores[1].main}
         report["accuracy"] = {"texts": len(examples.texts), "measure": scores[0].measure} | figures
     if differences is not None:

@@ -171,6 +171,7 @@ class Checkpoints:
     def __init__(self, folder: Path, every: float, *, writes: bool = True) -> None:
         self.folder, self.every, self.due, self.writes = folder, every, time.monotonic() + every, writes
         self._identify: Callable[[], Identity] | None = None
+        self._noted = dict[str, Any]()
         self._run: Identity | None = None
         self._entries, self._stages = list[_Entry](), 0
 
@@ -178,19 +179,33 @@ class Checkpoints:
         """Whether there is one to go on from."""
         return bool(self._entries)
 
+    @property
+    def identified(self) -> bool:
+        """Whether the run is known; its first training says what it is."""
+        return self._identify is not None
+
+    def note(self, name: str, value: Any) -> None:
+        """Say more of what the weights depend on, before `identify`."""
+        self._noted[name] = value
+
     def identify(self, identify: Callable[[], Identity]) -> None:
         """Say what is trained. The function is called at the first checkpoint, or when there is a list to go on from.
 
         Raises:
             ArtifactError: If the checkpoints that are here are of another training.
         """
-        self._identify = identify
+
+        def whole() -> Identity:
+            found = identify()
+            return Identity(found.what | self._noted, found.how)
+
+        self._identify = whole
         if not (self.folder / _LIST).exists():
             return
         listed = _read(self.folder / _LIST, _List)
         if listed.format != _FORMAT:
             raise ArtifactError(self.folder, f"format {listed.format}, expected {_FORMAT}; remove the folder")
-        self._run = _as_read(identify())
+        self._run = _as_read(whole())
         for name, before, now in _differences(listed.run.what, self._run.what):
             problem = f"the training that was begun here had other {name} ({before}, now {now})"
             raise ArtifactError(self.folder, f"{problem}; repeat it, give another --out, or remove the folder")

@@ -1,9 +1,11 @@
 """`rubrica.train`: from a data set to a saved model."""
 
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from rubrica.artifact.fasttext_model import open_model
 from rubrica.artifact.folder import Artifact, is_model_folder
 from rubrica.corpus.corpus import Corpus, build_corpus
 from rubrica.data.dataset import Dataset, check_trainable, leave_out_unknown, read_dataset, read_pairs
+from rubrica.data.stored_texts import hash_of_texts
 from rubrica.environment import processes
 from rubrica.errors import ConfigError, require
 from rubrica.learning.checkpoint import EVERY, Checkpoints, keep_checkpoints
@@ -26,6 +29,9 @@ from rubrica.predict.classifier import Classifier
 from rubrica.vectors.case import settle_reading, tell_unspaced
 from rubrica.vectors.word_vectors import Vectors
 
+if TYPE_CHECKING:
+    from rubrica.learning.unlabeled import Answered
+
 
 def train(
     data: Any,
@@ -38,6 +44,7 @@ def train(
     start: Classifier | Artifact | str | Path | None = None,
     resume: bool = False,
     checkpoint_every: float = EVERY,
+    unlabeled: Any = None,
     **layout: Any,
 ) -> Classifier:
     """Train on a data set and save the model.
@@ -56,6 +63,7 @@ def train(
         checkpoint_every: Seconds between two checkpoints; 0 keeps every one that a training offers.
         start: A bag or a fastText model, its folder or fastText's file, that the training goes on from. Its words, rows
             and labels are kept, and new ones are added. Of `config` only the training counts then, see `continuing.py`.
+        unlabeled: Texts without labels to learn from too: a file, several, or texts; see `learning/unlabeled.py`.
         layout: How to read the data, such as `text_columns`, `label_column`, `encoding`: see `Layout`.
 
     Returns:
@@ -76,17 +84,25 @@ def train(
         out = check_output(out, resume=resume, keeps=keeps)  # before minutes of work, not after
     data = _dataset(data, labels, layout)
     check_trainable(data, least=2 if before is None else 1)
+    texts = None if unlabeled is None else _unlabeled(unlabeled, data, config, deadline, before)
+    run = partial(_train_compared, data, vectors, config, deadline, before, texts)
     if out is None:
-        return Classifier(_train_compared(data, vectors, config, deadline, before, None))
-    record = run_record(data, config, vectors)
+        return Classifier(run(None))
+    record = run_record(data, config, vectors, texts)
     if resume and (found := finished(out, record)):
         return Classifier(found)
-    anew = is_model_folder(out)  # what Ctrl-C left
     with keep_checkpoints(out, checkpoint_every) if keeps else nullcontext() as checkpoints:
-        artifact = _train_compared(data, vectors, config, deadline, before, checkpoints)
-        artifact.metrics["run"] = record
-        save_run(artifact, out, checkpoints, anew=anew)
-    return Classifier(artifact)
+        return Classifier(_run_and_save(run, out, record, checkpoints))
+
+
+def _run_and_save(
+    run: Callable[[Checkpoints | None], Artifact], out: Path, record: dict[str, Any], checkpoints: Checkpoints | None
+) -> Artifact:
+    anew = is_model_folder(out)  # what Ctrl-C left
+    artifact = run(checkpoints)
+    artifact.metrics["run"] = record
+    save_run(artifact, out, checkpoints, anew=anew)
+    return artifact
 
 
 def _join_team(config: Config, deadline: Deadline) -> None:
@@ -118,6 +134,7 @@ def _train_compared(
     config: Config,
     deadline: Deadline,
     before: Artifact | None,
+    unlabeled: Sequence[str] | None,
     checkpoints: Checkpoints | None,
 ) -> Artifact:
     """Train, and where there is time, a bag on the same texts: a model has to be better."""
@@ -125,12 +142,45 @@ def _train_compared(
         from rubrica.learning.continued_fasttext import go_on_fasttext  # late: few trainings go on from one
 
         return go_on_fasttext(before, data, config, deadline)
-    corpus, artifact = train_dataset(data, vectors, config, deadline=deadline, before=before, checkpoints=checkpoints)
+    if unlabeled is None:
+        corpus, artifact = train_dataset(
+            data, vectors, config, deadline=deadline, before=before, checkpoints=checkpoints
+        )
+    else:
+        from rubrica.learning.unlabeled import learn_unlabeled  # late: most trainings have labels alone
+
+        if checkpoints is not None:
+            checkpoints.note("unlabelled texts", hash_of_texts(unlabeled))
+
+        def once(
+            data: Dataset, vectors: Vectors | str | Path | None, answered: "Answered | None" = None
+        ) -> tuple[Corpus, Artifact]:
+            return train_dataset(data, vectors, config, answered=answered, checkpoints=checkpoints)
+
+        corpus, artifact = learn_unlabeled(data, unlabeled, vectors, config, once)
     scored = artifact.metrics.keys() & {"validation", "test"}
     compared = scored and not deadline.is_set and not artifact.metrics["interrupted"] and not processes()[0]
     if compared and not artifact.config.model.is_baseline:
         artifact.metrics.update(baseline_scores(corpus, artifact, checkpoints))
     return artifact
+
+
+def _unlabeled(
+    source: Any, data: Dataset, config: Config, deadline: Deadline, before: Artifact | None
+) -> Sequence[str]:
+    """The texts without labels.
+
+    Raises:
+        ConfigError: If the training cannot learn from them.
+    """
+    from rubrica.learning.unlabeled import leave_out_known, read_unlabeled
+
+    for given, name in ((deadline.is_set, "a time budget"), (before, "a model to go on from")):
+        if given:
+            raise ConfigError(f"unlabelled texts and {name} do not go together; leave one of them out")
+    if processes()[1] > 1:
+        raise ConfigError("unlabelled texts are for one process; run rubrica without torchrun")
+    return leave_out_known(read_unlabeled(source), data)
 
 
 def _artifact(start: Classifier | Artifact | str | Path | None) -> Artifact | None:
@@ -157,6 +207,7 @@ def train_dataset(
     deadline: Deadline = NEVER,
     before: Artifact | None = None,
     checkpoints: Checkpoints | None = None,
+    answered: "Answered | None" = None,
 ) -> tuple[Corpus, Artifact]:
     """Train on what was read, see `train`.
 
@@ -168,6 +219,7 @@ def train_dataset(
         deadline: When to be done.
         before: The model to go on from; the settings are what `settings_after` made of them.
         checkpoints: Of this run; None keeps none.
+        answered: Texts that a model labelled, to learn from too; `weights` are then of the texts before them.
 
     Raises:
         RubricaError: If the vectors, the settings or the labels of a split cannot be used, or torch is needed and not
@@ -187,15 +239,21 @@ def train_dataset(
         from rubrica.vectors.stored import load_vectors  # late: many trainings are given no vectors
 
         vectors = load_vectors(vectors)
-    vectors, config = prepare_vectors(data, vectors, config)
     data = leave_out_unknown(data)
+    own = len(data.splits["train"].texts)
+    if answered is not None:
+        weights = np.ones(own, np.float32) if weights is None else weights
+        data, weights = answered.behind(data), np.concatenate([weights, answered.weights])
+    vectors, config = prepare_vectors(data, vectors, config)
     known = None if before is None else before.vocab
     corpus = build_corpus(data, vectors, config.data, spelled=config.model.spells_words, known=known)
     if weights is not None:
-        corpus = corpus.with_split("train", replace(corpus.splits["train"], weights=weights))
-    if checkpoints is not None:
-        checkpoints.identify(lambda: identity_of(data, corpus, vectors, config, before))
+        corpus = corpus.with_split("train", replace(corpus.splits["train"], weights=weights, own=own))
     title = config.model.name
+    if answered is not None:
+        title = f"{title}, with its own answers"
+    elif checkpoints is not None and not checkpoints.identified:
+        checkpoints.identify(lambda: identity_of(data, corpus, vectors, config, before))
     artifact = train_corpus(
         corpus, vectors, config, title=title, deadline=deadline, before=before, checkpoints=checkpoints
     )

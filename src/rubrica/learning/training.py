@@ -28,7 +28,8 @@ from rubrica.models.families import BASELINE
 from rubrica.scoring.calibration import DECISIONS, Weights, fit_by_class, fit_weights, rarity
 from rubrica.scoring.report import Report, main_score
 from rubrica.scoring.sureness import find_sure
-from rubrica.scoring.task import Floats, Rows, Tally, Targets, Task
+from rubrica.scoring.tally import Tally
+from rubrica.scoring.task import Floats, Rows, Targets, Task
 from rubrica.text.batching import iter_rows
 from rubrica.vectors.word_vectors import Vectors
 
@@ -37,7 +38,7 @@ log = logging.getLogger(__name__)
 _UNCALIBRATED = Weights(
     (0.6, 1.5)
 )  # weights of a network and of a linear model that no text was held out for: as is common
-_MOST_HELD = 2000  # texts held out of train at the most: enough to weigh members and to judge epochs
+MOST_HELD = 2000  # texts held out of train at the most: enough to weigh members and to judge epochs
 _SPARE = 0.7  # of the time that is left: training anew, on some texts more, has to take less than this
 _NEGLIGIBLE = 0.05  # of train; where more was held out, the model is trained once more, on all of it
 _CALIBRATED = 1 << 16  # of more held-out texts, this many tell the weights
@@ -126,16 +127,20 @@ def split_train(corpus: Corpus, config: Config, title: str) -> tuple[Rows, HeldO
     train = corpus.splits["train"]
     if validation := corpus.splits.get("validation"):
         return all_rows(train), HeldOut(validation, all_rows(validation), from_train=False)
-    fraction = min(config.data.validation_fraction, _MOST_HELD / len(train.targets))
-    rows, held = hold_out(corpus.task, train.targets, fraction, config.training.seed, train.keys)
+    own, keys = train.targets[: train.own], None if train.keys is None else train.keys[: train.own]
+    fraction = min(config.data.validation_fraction, MOST_HELD / len(own))
+    rows, held = hold_out(corpus.task, own, fraction, config.training.seed, keys)
     if fraction:
         _tell_held_out(corpus, fraction, rows, held, title)
+    if len(own) < len(train.targets):
+        rows = np.concatenate([rows, np.arange(len(own), len(train.targets))])
     return rows, HeldOut(train, held, from_train=True)
 
 
 def _tell_held_out(corpus: Corpus, fraction: float, rows: Rows, held: Rows, title: str) -> None:
     """Say why no text is held out, or which classes the held-out texts are of, if they are not of all."""
-    targets, num_texts = corpus.splits["train"].targets, len(rows) + len(held)
+    num_texts = len(rows) + len(held)
+    targets = corpus.splits["train"].targets[:num_texts]
     counts, held_counts = (np.count_nonzero(corpus.task.class_counts(targets, part)) for part in (None, held))
     if len(held):
         if held_counts < counts:
@@ -221,7 +226,8 @@ def refit(model: Trained, job: Job, held: HeldOut, weights: Weights) -> tuple[Tr
     """Train once more, on all of train, where a large part of it was held out; also the rows that were learned."""
     history = model.history
     anew = held.from_train and not history.interrupted and not job.config.training.max_steps
-    if not anew or len(held.rows) <= _NEGLIGIBLE * len(job.rows):
+    answered = 0 if held.split.own is None else len(held.split.targets) - held.split.own
+    if not anew or len(held.rows) <= _NEGLIGIBLE * (len(job.rows) - answered):
         return model, job.rows
     everything = np.sort(np.concatenate([job.rows, held.rows]))
     title = f"{job.title}, on all of train"

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from rubrica.errors import RubricaError
 from rubrica.kernels.bag import Head
 from rubrica.kernels.tree import Best, Tree, best_classes, margins, way_losses
-from rubrica.scoring.task import Tally, Targets
+from rubrica.scoring.tally import Tally
+from rubrica.scoring.task import Targets
 
 Floats = NDArray[np.floating[Any]]
 

@@ -26,7 +26,8 @@ from rubrica.models.family import Inputs
 from rubrica.models.search import as_finite
 from rubrica.scoring.report import Report
 from rubrica.scoring.sureness import margins
-from rubrica.scoring.task import Floats, Tally
+from rubrica.scoring.tally import Tally
+from rubrica.scoring.task import Floats
 from rubrica.text.strings import as_texts
 from rubrica.text.tokens import PackedTexts, take_some
 

@@ -17,6 +17,7 @@ from rubrica.files import make_array
 from rubrica.scoring import metrics
 from rubrica.scoring.lookup import parts_of
 from rubrica.scoring.report import SeveralLabelsReport
+from rubrica.scoring.shares import shares_of_several
 from rubrica.scoring.task import Floats, Label, Rows, Targets, Task
 from rubrica.scoring.thresholds import tune_thresholds
 
@@ -41,6 +42,7 @@ class SeveralLabels(Task):
 
     probabilities = staticmethod(metrics.sigmoid)
     losses = staticmethod(metrics.binary_cross_entropy)
+    shares = staticmethod(shares_of_several)
 
     @staticmethod
     def divergence(found: Floats, prior: Floats) -> Floats:

@@ -21,6 +21,7 @@ from rubrica.files import make_array
 from rubrica.scoring import metrics
 from rubrica.scoring.lookup import ModelNames, parts_of
 from rubrica.scoring.report import Abstaining, OneLabelReport, Report
+from rubrica.scoring.shares import shares_of_one
 
 Label = str | tuple[str, ...]
 """A text's label, or where a text may have several, all of its labels, each once."""
@@ -64,6 +65,9 @@ class Task:
     """From logits and targets to the loss of each text in nats, (N,)."""
     divergence = staticmethod(metrics.divergence)
     """The KL divergence in nats, (F,), of class shares among some texts (F, C) from the shares among all texts (C,)."""
+
+    shares = staticmethod(shares_of_one)
+    """From labels and probabilities (N, C) to each text shared out over the labels that it may have."""
 
     @property
     def num_classes(self) -> int:
@@ -232,14 +236,6 @@ class Task:
         if below is not None and not 0 <= below <= 1:
             raise ValueError(f"{below} is no probability; give 0 to 1")
 
-    def evaluate(
-        self, logits: Floats, targets: Targets, abstain_below: float | None = None, unknown: Sequence[str] = ()
-    ) -> Report:
-        """The scores of N texts; the targets and the unknown labels are what `encode_all` found."""
-        tally = Tally(self, len(logits), abstain_below, unknown)
-        tally.add(logits, targets)
-        return tally.report()
-
     def known_losses(self, logits: Floats, targets: Targets) -> Floats:
         """The loss of each text in nats, (N,); -1 where the text's label is unknown and there is no loss."""
         unknown = self.has_unknown(targets)
@@ -348,53 +344,3 @@ class Task:
     def kernel_targets(self, targets: Targets) -> tuple[Targets | None, Targets | None]:
         """The targets as `kernels/bag.py` takes them: a class for each text, or a row of ones and zeros."""
         return targets, None
-
-
-class Tally:
-    """Scores of texts that are answered some at a time.
-
-    Args:
-        task: What the texts are scored by.
-        num_texts: N, at least 1.
-        abstain_below: See `Classifier.evaluate`.
-        unknown: The labels of the texts that are not among the task's, see `Task.encode_all`.
-    """
-
-    def __init__(
-        self, task: Task, num_texts: int, abstain_below: float | None = None, unknown: Sequence[str] = ()
-    ) -> None:
-        task.check_abstaining(abstain_below)
-        self.task, self.abstain_below, self.unknown = task, abstain_below, unknown
-        self.losses, self.done = make_array(num_texts, np.float64), 0
-        self.counts: list[Any] = []
-
-    def add(self, logits: Floats, targets: Targets) -> None:
-        """Score some more texts."""
-        counts = self.task.count(logits, targets, self.abstain_below, self.unknown)
-        self._add(self.task.known_losses(logits, targets), counts)
-
-    def add_answers(self, answers: metrics.Ints, probabilities: Floats, losses: Floats, targets: Targets) -> None:
-        """Score some more texts, each of one label: its answer, how probable that is, and the loss of its label.
-
-        The loss of a text whose label is unknown is not looked at.
-        """
-        sure = None if self.abstain_below is None else probabilities >= self.abstain_below
-        counts = self.task.count_answers(answers, sure, targets, self.unknown)
-        self._add(np.where(self.task.has_unknown(targets), metrics.NO_LOSS, losses), counts)
-
-    def _add(self, losses: Floats, counts: list[Any]) -> None:
-        self.losses[self.done : self.done + len(losses)] = losses
-        self.done += len(losses)
-        self.counts = [a + b for a, b in zip(self.counts, counts, strict=True)] if self.counts else counts
-
-    def report(self, batch_size: int | None = None) -> Report:
-        """The scores of all texts; with `batch_size`, `Report.mean_batch_loss` is among them."""
-        mean_batch_loss = None
-        if batch_size is not None:  # a short last batch weighs as much as a full one
-            starts = range(0, len(self.losses), batch_size)
-            means = [metrics.mean_loss(self.losses[first : first + batch_size]) for first in starts]
-            mean_batch_loss = metrics.mean_loss(np.array([metrics.NO_LOSS if mean is None else mean for mean in means]))
-        return self.task.report(
-            self.counts, len(self.losses), self.abstain_below, self.unknown,
-            loss=metrics.mean_loss(self.losses), mean_batch_loss=mean_batch_loss,
-        )  # fmt: skip

@@ -18,7 +18,8 @@ from rubrica.data.dataset import Examples
 from rubrica.predict.classifier import Classifier
 from rubrica.progress import progress_bar
 from rubrica.scoring.metrics import chosen
-from rubrica.scoring.task import Floats, Tally, Targets, Task
+from rubrica.scoring.tally import Tally
+from rubrica.scoring.task import Floats, Targets, Task
 from rubrica.scoring.unknown_labels import encode_scored
 
 BINS = 10  # of probabilities, each a tenth: the reliability diagram of the literature

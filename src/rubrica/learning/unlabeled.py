@@ -1,0 +1,202 @@
+"""Texts without labels: word vectors from all texts, and a second training on what the first one answers.
+
+A first training learns the labels alone. In a second one a network's words start at vectors that are made of all texts,
+with labels or without, unless vectors were given. The better of the two answers the texts without labels, and a third
+one learns from the answers too. A text counts once in all, shared out over the labels that it may have, each as much as
+it is probable. Held-out texts with labels judge each training, and what is no better does not stay.
+
+Sources: H. Scudder, "Probability of error of some adaptive pattern-recognition machines", IEEE Transactions on
+Information Theory 11, 1965, for learning from own answers; G. Hinton et al., "Distilling the knowledge in a neural
+network", 2015, https://arxiv.org/abs/1503.02531, for learning from probabilities.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rubrica.artifact.folder import Artifact
+from rubrica.corpus.corpus import Corpus
+from rubrica.corpus.held_out import hold_out, text_keys
+from rubrica.data.dataset import Dataset, Examples, read_texts
+from rubrica.data.objects import column_of
+from rubrica.data.stored_texts import CodedLabels, StoredTexts, stretches, take_texts
+from rubrica.kernels import native
+from rubrica.learning.training import MOST_HELD
+from rubrica.models.config import Config
+from rubrica.predict.classifier import Classifier
+from rubrica.scoring.report import main_score
+from rubrica.scoring.task import Label, Rows
+from rubrica.text.strings import as_texts
+from rubrica.vectors.word_vectors import Vectors
+
+log = logging.getLogger(__name__)
+
+_DIM, _EPOCHS, _MIN_COUNT = 100, 10, 3  # of the word vectors, see docs/decisions.md
+_LEAST_TEXTS = 2000  # fewer texts make no word vectors
+
+
+class Answered(NamedTuple):
+    """Texts with the labels that a model gave them; a text stands once for each label that it may have.
+
+    Args:
+        examples: The texts with their labels.
+        weights: How much each counts, (N,); the rows of a text count 1 together.
+    """
+
+    examples: Examples
+    weights: NDArray[np.float32]
+
+    def behind(self, data: Dataset) -> Dataset:
+        """The data set with these texts behind the texts of train."""
+        train, more = data.splits["train"], self.examples
+        texts, labels = chain(train.texts, more.texts), chain(train.labels, more.labels)
+        if isinstance(train.texts, StoredTexts):
+            joined = Examples(StoredTexts(texts), CodedLabels(labels))
+        else:
+            joined = Examples(list(texts), list(labels))
+        return replace(data, splits=data.splits | {"train": joined})
+
+
+Train = Callable[..., tuple[Corpus, Artifact]]
+"""Trains on a data set, from these vectors, perhaps with texts that a model answered."""
+
+
+def read_unlabeled(source: Any) -> Sequence[str]:
+    """Texts without labels: of files, whose labels are not looked at, or given one by one.
+
+    Args:
+        source: The path of a file, several of them, or texts.
+
+    Raises:
+        DataError: If a file cannot be read.
+        TypeError: If something else than a text is among them.
+    """
+    if isinstance(source, str | Path):
+        return read_texts(source)
+    found = column_of(source)
+    if len(found) and all(isinstance(path, Path) for path in found):
+        return [text for path in found for text in read_texts(path)]
+    return as_texts(found)
+
+
+def leave_out_known(texts: Sequence[str], data: Dataset) -> list[str]:
+    """Each text once, without empty ones and without what the data set has in any split: test must stay unseen."""
+    known = {text for examples in data.splits.values() for text in examples.texts} | {""}
+    new = list(dict.fromkeys(text for text in texts if text not in known))
+    if len(new) < len(texts):
+        log.info("%d of %d unlabelled texts are left out: they stand twice, or in the data", *_counts(new, texts))
+    return new
+
+
+def _counts(new: Sequence[str], texts: Sequence[str]) -> tuple[int, int]:
+    return len(texts) - len(new), len(texts)
+
+
+def learn_unlabeled(
+    data: Dataset, texts: Sequence[str], vectors: Vectors | str | Path | None, config: Config, train: Train
+) -> tuple[Corpus, Artifact]:
+    """Train on labels alone, with word vectors of all texts, with answers to the texts without labels.
+
+    Each stays if the held-out texts are more probable with it. No model that answers has seen the held-out texts:
+    else its answers would tell of them. In the end the model learns the labels of the held-out texts, too.
+
+    Args:
+        data: With labels.
+        texts: Without labels; see `leave_out_known`.
+        vectors: As the user gave them.
+        config: The settings.
+        train: One training.
+
+    Returns:
+        The labelled texts in numbers, and the model; `metrics["unlabeled"]` says what it learned from.
+    """
+    judged, used = hold_out_texts(data, config), {"word_vectors": False, "answers_learned": False}
+    corpus, best = train(judged or data, vectors)
+    if judged is not None and texts:
+        if vectors is None and not best.metrics["interrupted"]:
+            made = _word_vectors(data, texts, config, best)
+            if made is not None and _is_better(other := train(judged, made)[1], best, "word vectors of all texts"):
+                best, vectors, used["word_vectors"] = other, made, True
+        if not best.metrics["interrupted"]:
+            other = train(data, vectors, answer(best, texts))[1]  # the same texts are held out, and learned at the end
+            if _is_better(other, best, "answers learned"):
+                best, used["answers_learned"] = other, True
+        if judged is not data and not used["answers_learned"] and not best.metrics["interrupted"]:
+            best = train(data, vectors)[1]
+    best.metrics["unlabeled"] = {"texts": len(texts)} | used
+    return corpus, best
+
+
+def _word_vectors(data: Dataset, texts: Sequence[str], config: Config, best: Artifact) -> Vectors | None:
+    """Vectors of the words of all texts; None where the model takes none, the texts are few, or after Ctrl-C."""
+    model, every = config.model, list(chain(data.splits["train"].texts, texts))
+    if not (model.reads_words and model.starts_at_vectors and native.library()) or len(every) < _LEAST_TEXTS:
+        return None
+    from rubrica.learning.word_vectors import train_native_vectors  # late: few trainings make vectors
+
+    try:
+        return train_native_vectors(
+            every, dim=_DIM, min_count=_MIN_COUNT, epochs=_EPOCHS, data=config.data, seed=config.training.seed
+        )
+    except KeyboardInterrupt:
+        best.metrics["interrupted"] = True
+        return None
+
+
+def _is_better(model: Artifact, best: Artifact, what: str) -> bool:
+    """Whether held-out texts are more probable to a model, and no fewer of them right; after Ctrl-C the best one stays.
+
+    Of few held-out texts neither says much alone.
+    """
+    if model.metrics["interrupted"]:
+        best.metrics["interrupted"] = True
+        return False
+    new, old = model.metrics["validation"], best.metrics["validation"]
+    scores = main_score(new), main_score(old)
+    log.info(
+        "held-out texts: loss %.4f and score %.4f with %s, %.4f and %.4f without",
+        new["loss"], scores[0], what, old["loss"], scores[1],
+    )  # fmt: skip
+    return bool(new["loss"] < old["loss"] and scores[0] >= scores[1])
+
+
+def hold_out_texts(data: Dataset, config: Config) -> Dataset | None:
+    """The data set with a validation split, which a part of train becomes if there is none; None if none can be."""
+    if "validation" in data.splits:
+        return data
+    train, seed = data.splits["train"], config.training.seed
+    targets, keys = data.task.encode(train.labels), text_keys(len(train.texts), stretches(train.texts))
+    fraction = min(config.data.validation_fraction, MOST_HELD / len(targets))
+    rows, held = hold_out(data.task, targets, fraction, seed, keys)
+    if not len(held):
+        return None
+    parts = {name: _take(train, chosen) for name, chosen in (("train", rows), ("validation", held))}
+    return replace(data, splits=data.splits | parts)
+
+
+def _take(examples: Examples, rows: Rows) -> Examples:
+    """Some of the texts, in memory: people labelled them one by one."""
+    return Examples(take_texts(examples.texts, rows), [examples.labels[row] for row in rows.tolist()])
+
+
+def answer(model: Artifact, texts: Sequence[str]) -> Answered:
+    """The texts with the labels that a model gives them, as probable as it says."""
+    classifier, found, labels, weights = Classifier(model), list[str](), list[Label](), list[float]()
+    for text, label, weight in _answers(classifier, texts):
+        found.append(text)
+        labels.append(label)
+        weights.append(weight)
+    return Answered(Examples(found, labels), np.array(weights, np.float32))
+
+
+def _answers(classifier: Classifier, texts: Sequence[str]) -> Iterator[tuple[str, Label, float]]:
+    labels = classifier.task.labels
+    for some in stretches(texts):
+        for owner, label, share in classifier.task.shares(labels, classifier.predict_proba(some)):
+            yield some[owner], label, share

@@ -1,0 +1,31 @@
+"""A text shared out over the labels that it may have, each as much as it is probable: what others learn of an answer.
+
+Letters: N texts, C classes.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from rubrica.scoring.metrics import Floats
+
+Share = tuple[int, str | tuple[str, ...], float]
+"""The number of a text, a label or a set of labels, and how much of the text has it."""
+
+_POSSIBLE = 0.1  # a less probable label is left to the others
+_CUTS = (1 / 6, 1 / 2, 5 / 6)  # probabilities in steps of a third
+
+
+def shares_of_one(labels: Sequence[str], probabilities: Floats) -> Iterator[Share]:
+    """Of texts that have one label each: the possible ones. `probabilities` are (N, C), their rows add up to 1."""
+    for text, row in enumerate(probabilities.tolist()):
+        least = min(_POSSIBLE, max(row))  # of very many labels none may be probable
+        possible = [(label, share) for label, share in zip(labels, row, strict=True) if share >= least]
+        total = sum(share for _, share in possible)
+        yield from ((text, label, share / total) for label, share in possible)
+
+
+def shares_of_several(labels: Sequence[str], probabilities: Floats) -> Iterator[Share]:
+    """Of texts that may have several labels: a label is in as many thirds of a text as its probability (N, C) has."""
+    for text, row in enumerate(probabilities.tolist()):
+        sets = [tuple(label for label, p in zip(labels, row, strict=True) if p > cut) for cut in _CUTS]
+        for chosen in dict.fromkeys(sets):
+            yield text, chosen, sets.count(chosen) / len(sets)

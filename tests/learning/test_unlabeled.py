@@ -1,0 +1,162 @@
+"""Texts without labels: what a training learns of them, by every way in, and when it leaves them alone."""
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import rubrica
+from rubrica.cli.main import rubrica as command
+from rubrica.data.dataset import Dataset, Examples
+from rubrica.errors import ConfigError, DataError
+from rubrica.kernels import native
+from rubrica.learning import unlabeled
+from rubrica.learning.unlabeled import answer, hold_out_texts, leave_out_known
+from rubrica.models.config import make_config
+from rubrica.scoring.shares import shares_of_one, shares_of_several
+from rubrica.scoring.tasks import task_of
+
+KNOWN = {"sport": ["goal", "match", "cup"], "food": ["soup", "pan", "salt"]}
+NEW = {"sport": ["referee", "striker"], "food": ["ladle", "oven"]}  # words that no labelled text has
+SETTINGS = {"linear": {}, "bag": {"num_buckets": 500}}
+
+
+def texts_of(words, count, seed):
+    draw = np.random.default_rng(seed)
+    rows = [(" ".join(draw.choice(words[label], 4)), label) for label in draw.choice(sorted(words), count)]
+    return [text for text, _ in rows], [str(label) for _, label in rows]
+
+
+def labelled(several=False):
+    texts, labels = texts_of(KNOWN, 400, 0)
+    labels = [(label,) for label in labels] if several else labels
+    return Dataset("made", {"train": Examples(texts, labels)}, (), "", task_of(sorted(KNOWN), lists=several))
+
+
+def unlabelled():
+    """A known word, and new words beside it."""
+    known, labels = texts_of(KNOWN, 1000, 2)
+    draw = np.random.default_rng(3)
+    return [" ".join([text.split()[0], *draw.choice(NEW[label], 3)]) for text, label in zip(known, labels, strict=True)]
+
+
+def config_of(name="linear", **settings):
+    return make_config(model={"name": name, **SETTINGS[name], **settings}, training={"seed": 3})
+
+
+def same(one, other):
+    return all(one.tensors[name].tobytes() == other.tensors[name].tobytes() for name in one.tensors | other.tensors)
+
+
+@pytest.mark.parametrize(("name", "several"), [("linear", False), ("linear", True), ("bag", False)])
+def test_words_that_only_unlabelled_texts_have_are_learned(name, several, monkeypatch):
+    monkeypatch.setattr(unlabeled, "_is_better", lambda *_: True)  # few held-out texts tell little
+    model = rubrica.train(labelled(several), config=config_of(name), unlabeled=unlabelled())
+    found = model.artifact.metrics["unlabeled"]
+    assert found == {
+        "texts": len(leave_out_known(unlabelled(), labelled())),
+        "word_vectors": False,
+        "answers_learned": True,
+    }
+    asked, truth = texts_of(NEW, 100, 5)
+    alone = rubrica.train(labelled(several), config=config_of(name))
+    right = [
+        np.mean([label in found for found, label in zip(each.predict(asked), truth, strict=True)])
+        for each in (model, alone)
+    ]
+    assert right[0] > 0.7
+    assert right[1] < 0.65  # it knows none of the words
+
+
+def test_what_is_no_better_does_not_stay(monkeypatch):
+    monkeypatch.setattr(unlabeled, "_is_better", lambda *_: False)
+    model, alone = (rubrica.train(labelled(), config=config_of(), unlabeled=texts) for texts in (unlabelled(), None))
+    assert model.artifact.metrics["unlabeled"]["answers_learned"] is False
+    assert same(model.artifact, alone.artifact)
+
+
+def test_every_way_in_gives_the_same_model(tmp_path):
+    texts = [*unlabelled(), "a, text"]
+    (tmp_path / "rest.txt").write_text("\n".join(texts))
+    (tmp_path / "rest.csv").write_text("text,label\n" + "\n".join(f'"{text}",nobody' for text in texts))
+    data = labelled()
+    rows = zip(data.splits["train"].labels, data.splits["train"].texts, strict=True)
+    (tmp_path / "train.csv").write_text("label,text\n" + "\n".join(",".join(row) for row in rows))
+    ways = [texts, np.array(texts), str(tmp_path / "rest.txt"), tmp_path / "rest.csv", [tmp_path / "rest.txt"]]
+    first, *others = [rubrica.train(data, config=config_of(), unlabeled=way).artifact for way in ways]
+    assert all(same(first, other) for other in others)
+    flags = ["--model", "linear", "--seed", "3", "--unlabeled", str(tmp_path / "rest.csv")]
+    out = str(tmp_path / "model")
+    done = CliRunner().invoke(command, ["train", str(tmp_path / "train.csv"), *flags, "--out", out])
+    assert done.exit_code == 0, done.output
+    saved = rubrica.load(out).artifact
+    assert same(first, saved)
+    assert saved.metrics["run"]["data"]["unlabeled"]["texts"] == first.metrics["unlabeled"]["texts"]
+
+
+@pytest.mark.skipif(native.library() is None, reason="word vectors are made by the native core")
+def test_a_network_starts_at_word_vectors_of_all_texts(monkeypatch):
+    monkeypatch.setattr(unlabeled, "_is_better", lambda *_: True)
+    monkeypatch.setattr(unlabeled, "_LEAST_TEXTS", 100)
+    config = make_config(model={"name": "gru", "hidden_size": 4, "with_linear": False}, training={"epochs": 1})
+    model = rubrica.train(labelled(), config=config, unlabeled=unlabelled())
+    assert model.artifact.metrics["unlabeled"] | {"texts": 0} == {
+        "texts": 0, "word_vectors": True, "answers_learned": True,
+    }  # fmt: skip
+    assert model.config.model.embedding_dim == 100
+    assert set(NEW["sport"]) < set(model.artifact.vocab.words)
+    again = rubrica.train(labelled(), config=config, unlabeled=unlabelled())
+    assert same(model.artifact, again.artifact)
+
+
+def test_texts_that_the_data_has_are_left_out():
+    data = labelled()
+    data.splits["test"] = Examples(["a test text"], ["sport"])
+    known = data.splits["train"].texts[0]
+    assert leave_out_known(["new", "", known, "a test text", "new", "other"], data) == ["new", "other"]
+
+
+def test_the_model_that_answers_has_not_seen_the_held_out_texts():
+    judged = hold_out_texts(labelled(), config_of())
+    assert len(judged.splits["validation"].texts) > 10
+    assert not {id(text) for text in judged.splits["train"].texts} & {id(t) for t in judged.splits["validation"].texts}
+    few = labelled()
+    few.splits["train"] = Examples(few.splits["train"].texts[:8], few.splits["train"].labels[:8])
+    assert hold_out_texts(few, config_of()) is None
+    model = rubrica.train(few, config=config_of(), unlabeled=["new text"])
+    assert model.artifact.metrics["unlabeled"] == {"texts": 1, "word_vectors": False, "answers_learned": False}
+
+
+def test_a_text_counts_once():
+    model = rubrica.train(labelled(), config=config_of()).artifact
+    answered = answer(model, unlabelled()[:50])
+    sums = dict.fromkeys(answered.examples.texts, 0.0)
+    for text, weight in zip(answered.examples.texts, answered.weights.tolist(), strict=True):
+        sums[text] += weight
+    copies = {text: unlabelled()[:50].count(text) for text in sums}
+    assert {text: round(value, 5) for text, value in sums.items()} == copies
+
+
+def test_shares():
+    probabilities = np.array([[0.6, 0.35, 0.05], [0.04, 0.05, 0.91]])
+    found = list(shares_of_one("abc", probabilities))
+    assert [(text, label) for text, label, _ in found] == [(0, "a"), (0, "b"), (1, "c")]
+    np.testing.assert_allclose([share for *_, share in found], [0.6 / 0.95, 0.35 / 0.95, 1])
+    many = list(shares_of_one([str(i) for i in range(30)], np.full((1, 30), 1 / 30)))  # none is probable
+    assert len(many) == 30
+    found = list(shares_of_several("ab", np.array([[0.4, 0.9], [0.1, 0.1]])))
+    assert found == [(0, ("a", "b"), pytest.approx(1 / 3)), (0, ("b",), pytest.approx(2 / 3)), (1, (), 1)]
+
+
+@pytest.mark.parametrize("more", [{"time_budget": 5.0}, {"start": "a model"}])
+def test_what_does_not_go_together(more, tmp_path):
+    if "start" in more:
+        more = {"start": rubrica.train(labelled(), config=config_of("bag"))}
+    with pytest.raises(ConfigError, match=r"unlabelled texts and .* do not go together; leave one of them out"):
+        rubrica.train(labelled(), config=config_of("bag"), unlabeled=["a"], **more)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(DataError, match="nowhere"):
+        rubrica.train(labelled(), config=config_of(), unlabeled=tmp_path / "nowhere.txt")
+    with pytest.raises(TypeError):
+        rubrica.train(labelled(), config=config_of(), unlabeled=["a", object()])
