@@ -217,9 +217,14 @@ def test_vectors_are_listed_and_made(run, tmp_path):
     assert code == 0
     assert "glove-twitter-50" in out
     (tmp_path / "d.csv").write_text("label,text\n" + "1,the cup of tea\n2,the goal\n" * 20)
-    code, out, err = run("vectors", "train", tmp_path / "d.csv", "--dim", "4", "--out", tmp_path / "v.txt")
-    assert code == 0
-    assert "5 words x 4" in err
+    (tmp_path / "d.txt").write_text("the cup of tea\nthe goal\n" * 20)  # without labels
+    (tmp_path / "labels.txt").write_text("__label__1 the cup of tea\n__label__2 the goal\n" * 20)
+    for name in ("d.csv", "d.txt", "labels.txt"):
+        made = tmp_path / f"{name}.vec"
+        code, out, err = run("vectors", "train", tmp_path / name, "--dim", "4", "--out", made)
+        assert code == 0, err
+        assert "5 words x 4" in err
+        assert made.read_bytes() == (tmp_path / "d.csv.vec").read_bytes()
 
 
 def test_help_names_every_command(run):

@@ -229,12 +229,13 @@ def _print_near(asked: str, near: "list[Neighbour]", as_json: bool) -> None:
 def vectors_train(
     data: str, out: Path, keep_case: bool, min_n: int | None, max_n: int | None, cbow: bool, **settings: Any
 ) -> None:
-    """Make word vectors from the training texts of DATA: skip-gram or CBOW.
+    """Make word vectors from the texts of a file, or the training texts of DATA: skip-gram or CBOW.
 
     Without --max-n they are word2vec's, by gensim. With --max-n they are fastText's: a .bin file then has a vector for
     any word, made of its runs of characters, and --vectors of any model takes it.
     """
-    from rubrica.data.dataset import read_dataset
+    from rubrica.data.addresses import place_of
+    from rubrica.data.dataset import read_dataset, read_texts
     from rubrica.vectors.stored import check_savable, save_vectors
 
     given = {name: settings.pop(name) for name in ("dim", "epochs", "min_count", "seed")}
@@ -244,8 +245,10 @@ def vectors_train(
     if max_n is not None and (min_n or _MIN_N) > max_n:
         raise click.UsageError(f"--max-n {max_n} is below --min-n {min_n or _MIN_N}")
     out = check_savable(out)
-    dataset = read_dataset(data, **settings)
-    texts = next(iter(dataset.splits.values())).texts
+    if place_of(data).is_file():
+        texts = read_texts(data, **settings)  # labels may be there or not
+    else:
+        texts = next(iter(read_dataset(data, **settings).splits.values())).texts
     made = _make_vectors(texts, given, None if max_n is None else (min_n or _MIN_N, max_n))
     save_vectors(made, out)
     click.echo(f"{len(made.words)} words x {made.dim} written to {out}", err=True)
