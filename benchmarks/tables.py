@@ -109,6 +109,12 @@ def first_screen():
     return lines
 
 
+def _in_code(model):
+    """A model's name as the command takes it; what follows is said in words."""
+    name, *more = re.split(r"(?=[, ])", model, maxsplit=1)
+    return f"`{name}`" + "".join(more).replace(" 48", ", 48 units")
+
+
 def _rounded(rate):
     """Two digits: more of them would be noise."""
     return f"{float(f'{rate:.1e}'):,.0f}"
@@ -211,9 +217,9 @@ def speed():
     for row in load("predict")["rows"]:
         if row["model"] in FIRST_SCREEN:  # a peer
             continue
-        where = "a list, one thread" if row["from"] == "list" else "a file, two cores"
+        where = f"a {row['from']}, {('one thread', 'two threads')[row['threads'] - 1]}"
         lines.append(
-            f"| `{row['model'].split()[0]}`: labels of {where} | {row['texts_per_second'] / 1000:.0f} thousand/s |"
+            f"| {_in_code(row['model'])}: labels of {where} | {row['texts_per_second'] / 1000:.0f} thousand/s |"
             f" fastText, {row['fasttext_per_second'] / 1000:.0f} thousand/s | {spread(row)} |"
         )
     start = next(row for row in load("startup")["rows"] if "predict" in row["command"])

@@ -88,6 +88,7 @@ def test_every_way_in_gives_the_same_model(tmp_path):
     out = str(tmp_path / "model")
     done = CliRunner().invoke(command, ["train", str(tmp_path / "train.csv"), *flags, "--out", out])
     assert done.exit_code == 0, done.output
+    assert f"learned of {first.metrics['unlabeled']['texts']:,} unlabelled texts: " in done.output
     saved = rubrica.load(out).artifact
     assert same(first, saved)
     assert saved.metrics["run"]["data"]["unlabeled"]["texts"] == first.metrics["unlabeled"]["texts"]
@@ -108,11 +109,14 @@ def test_a_network_starts_at_word_vectors_of_all_texts(monkeypatch):
     assert same(model.artifact, again.artifact)
 
 
-def test_texts_that_the_data_has_are_left_out():
+def test_texts_that_the_data_has_are_left_out(caplog):
     data = labelled()
     data.splits["test"] = Examples(["a test text"], ["sport"])
     known = data.splits["train"].texts[0]
     assert leave_out_known(["new", "", known, "a test text", "new", "other"], data) == ["new", "other"]
+    assert not caplog.messages
+    assert leave_out_known([known], data) == []
+    assert caplog.messages == ["no unlabelled text is left; the model learns from labels alone"]
 
 
 def test_the_model_that_answers_has_not_seen_the_held_out_texts():
@@ -144,7 +148,7 @@ def test_shares():
     many = list(shares_of_one([str(i) for i in range(30)], np.full((1, 30), 1 / 30)))  # none is probable
     assert len(many) == 30
     found = list(shares_of_several("ab", np.array([[0.4, 0.9], [0.1, 0.1]])))
-    assert found == [(0, ("a", "b"), pytest.approx(1 / 3)), (0, ("b",), pytest.approx(2 / 3)), (1, (), 1)]
+    assert found == [(0, ("a", "b"), 0.4), (0, ("b",), 0.5), (0, (), 0.1), (1, ("a", "b"), 0.1), (1, (), 0.9)]
 
 
 @pytest.mark.parametrize("more", [{"time_budget": 5.0}, {"start": "a model"}])

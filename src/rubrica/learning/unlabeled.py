@@ -90,12 +90,11 @@ def leave_out_known(texts: Sequence[str], data: Dataset) -> list[str]:
     known = {text for examples in data.splits.values() for text in examples.texts} | {""}
     new = list(dict.fromkeys(text for text in texts if text not in known))
     if len(new) < len(texts):
-        log.info("%d of %d unlabelled texts are left out: they stand twice, or in the data", *_counts(new, texts))
+        left_out = len(texts) - len(new)
+        log.info("%d of %d unlabelled texts are left out: empty, there twice, or in the data", left_out, len(texts))
+    if not new:
+        log.warning("no unlabelled text is left; the model learns from labels alone")
     return new
-
-
-def _counts(new: Sequence[str], texts: Sequence[str]) -> tuple[int, int]:
-    return len(texts) - len(new), len(texts)
 
 
 def learn_unlabeled(

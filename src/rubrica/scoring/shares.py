@@ -11,7 +11,7 @@ Share = tuple[int, str | tuple[str, ...], float]
 """The number of a text, a label or a set of labels, and how much of the text has it."""
 
 _POSSIBLE = 0.1  # a less probable label is left to the others
-_CUTS = (1 / 6, 1 / 2, 5 / 6)  # probabilities in steps of a third
+_CUTS = tuple((step + 0.5) / 10 for step in range(10))  # probabilities in steps of a tenth
 
 
 def shares_of_one(labels: Sequence[str], probabilities: Floats) -> Iterator[Share]:
@@ -24,7 +24,7 @@ def shares_of_one(labels: Sequence[str], probabilities: Floats) -> Iterator[Shar
 
 
 def shares_of_several(labels: Sequence[str], probabilities: Floats) -> Iterator[Share]:
-    """Of texts that may have several labels: a label is in as many thirds of a text as its probability (N, C) has."""
+    """Of texts that may have several labels: a label is in as many tenths of a text as its probability (N, C) has."""
     for text, row in enumerate(probabilities.tolist()):
         sets = [tuple(label for label, p in zip(labels, row, strict=True) if p > cut) for cut in _CUTS]
         for chosen in dict.fromkeys(sets):
