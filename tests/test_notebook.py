@@ -8,6 +8,7 @@ import pytest
 from made_pages import EVIL, findings, many_labels, one_label
 from rubrica.data.dataset import Dataset, Examples
 from rubrica.notebook import bar, shaded, shown
+from rubrica.scoring.tally import score_all
 from rubrica.scoring.tasks import task_of
 
 
@@ -68,7 +69,7 @@ def test_of_many_labels_and_long_texts_a_part_is_shown():
 @pytest.mark.parametrize("made", [one_label, many_labels])
 def test_scores_show_themselves(made):
     model, examples = made()
-    report = model.task.evaluate(model.logits(examples.texts), model.task.encode(examples.labels))
+    report = score_all(model.task, model.logits(examples.texts), model.task.encode(examples.labels))
     text = words(report._repr_html_())
     assert text.startswith("accuracy" if made is one_label else "micro-F1")
     for row in report.per_class:
@@ -97,7 +98,7 @@ def test_a_finding_shows_its_remedy_and_its_rows():
 
 def test_strangers_words_stay_words():
     model, examples = one_label([EVIL, "b"], 60, words=EVIL)
-    report = model.task.evaluate(model.logits(examples.texts), model.task.encode(examples.labels))
+    report = score_all(model.task, model.logits(examples.texts), model.task.encode(examples.labels))
     named = dataset(examples.texts, examples.labels)
     for value in (model, report, named, *findings(EVIL)):
         assert "<script>alert(1)</script>" in words(value._repr_html_())

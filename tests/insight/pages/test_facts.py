@@ -11,6 +11,7 @@ from rubrica.insight.pages import measure as measuring
 from rubrica.insight.pages.facts import BEHIND, facts
 from rubrica.insight.pages.measure import NOTHING, measure, measured_before
 from rubrica.insight.pages.training import curves, making, was_trained_on
+from rubrica.scoring.tally import score_all
 
 
 def found_in(model, examples):
@@ -35,7 +36,8 @@ def test_scores_are_those_of_evaluate(case):
     model, examples, found = case
     tally_scores = measure(model, examples).scores
     assert (
-        tally_scores == model.task.evaluate(model.logits(examples.texts), model.task.encode(examples.labels)).to_json()
+        tally_scores
+        == score_all(model.task, model.logits(examples.texts), model.task.encode(examples.labels)).to_json()
     )
     for name, figure in found.figures.items():
         assert figure.value == pytest.approx(tally_scores[name])
