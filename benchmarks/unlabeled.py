@@ -30,7 +30,7 @@ SEEDS = range(5)
 
 
 def parted(dataset, labelled, seed):
-    """The data set with so many labelled texts, and the other texts of train."""
+    """The data set with `labelled` texts of train, and the texts of the others."""
     train = dataset.splits["train"]
     order = np.random.default_rng(seed).permutation(len(train.texts))
     few, rest = np.sort(order[:labelled]).tolist(), order[labelled:].tolist()

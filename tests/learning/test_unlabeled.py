@@ -10,6 +10,7 @@ from rubrica.data.dataset import Dataset, Examples
 from rubrica.errors import ConfigError, DataError
 from rubrica.kernels import native
 from rubrica.learning import unlabeled
+from rubrica.learning.checkpoint import Stage
 from rubrica.learning.unlabeled import answer, hold_out_texts, leave_out_known
 from rubrica.models.config import make_config
 from rubrica.scoring.shares import shares_of_one, shares_of_several
@@ -164,3 +165,38 @@ def test_a_file_that_is_not_there(tmp_path):
         rubrica.train(labelled(), config=config_of(), unlabeled=tmp_path / "nowhere.txt")
     with pytest.raises(TypeError):
         rubrica.train(labelled(), config=config_of(), unlabeled=["a", object()])
+
+
+def test_without_new_texts_the_model_is_that_of_the_labels():
+    data = labelled()
+    model, alone = (
+        rubrica.train(data, config=config_of(), unlabeled=texts) for texts in (data.splits["train"].texts, None)
+    )
+    assert model.artifact.metrics["unlabeled"]["texts"] == 0
+    assert same(model.artifact, alone.artifact)
+
+
+def test_a_run_that_was_stopped_ends_with_the_same_weights(tmp_path, monkeypatch):
+    """It stops at the last of three trainings; checkpoints bring back what was done."""
+    monkeypatch.setattr(unlabeled, "_is_better", lambda *_: True)
+    given = {"config": config_of("bag"), "unlabeled": unlabelled(), "checkpoint_every": 0.0}
+    whole = rubrica.train(labelled(), out=tmp_path / "whole", **given).artifact
+
+    class Killed(BaseException):
+        pass
+
+    offer, count = Stage.offer, []
+
+    def stop(stage, *more, **named):
+        offer(stage, *more, **named)
+        count.append(stage.number)
+        if stage.number and len(count) > 60:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Stage, "offer", stop)
+        with pytest.raises(Killed):
+            rubrica.train(labelled(), out=tmp_path / "stopped", **given)
+    again = rubrica.train(labelled(), out=tmp_path / "stopped", **given).artifact
+    assert same(whole, again)
+    assert not (tmp_path / "stopped.checkpoint").exists()

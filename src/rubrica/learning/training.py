@@ -35,9 +35,7 @@ from rubrica.vectors.word_vectors import Vectors
 
 log = logging.getLogger(__name__)
 
-_UNCALIBRATED = Weights(
-    (0.6, 1.5)
-)  # weights of a network and of a linear model that no text was held out for: as is common
+_UNCALIBRATED = Weights((0.6, 1.5))  # of a network and a linear model that no text was held out for: as is common
 MOST_HELD = 2000  # texts held out of train at the most: enough to weigh members and to judge epochs
 _SPARE = 0.7  # of the time that is left: training anew, on some texts more, has to take less than this
 _NEGLIGIBLE = 0.05  # of train; where more was held out, the model is trained once more, on all of it

@@ -115,9 +115,10 @@ def learn_unlabeled(
     Returns:
         The labelled texts in numbers, and the model; `metrics["unlabeled"]` says what it learned from.
     """
-    judged, used = hold_out_texts(data, config), {"word_vectors": False, "answers_learned": False}
+    judged = hold_out_texts(data, config) if texts else None
+    used = {"word_vectors": False, "answers_learned": False}
     corpus, best = train(judged or data, vectors)
-    if judged is not None and texts:
+    if judged is not None:
         if vectors is None and not best.metrics["interrupted"]:
             made = _word_vectors(data, texts, config, best)
             if made is not None and _is_better(other := train(judged, made)[1], best, "word vectors of all texts"):

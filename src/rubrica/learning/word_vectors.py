@@ -74,8 +74,8 @@ def train_native_vectors(
 ) -> Vectors:
     """Word vectors without subwords by the native core: what gensim's skip-gram learns, on all cores.
 
-    The same texts, settings and number of threads give the same bits. `data` says how texts are read. The arguments
-    and the errors are those of `train_subword_vectors`.
+    The same texts, settings and number of threads give the same bits. `data` says how texts are read. For the other
+    arguments and the errors see `train_subword_vectors`.
     """
     with share_bar("word vectors") as show:
         found = _train(

@@ -24,7 +24,7 @@ def shares_of_one(labels: Sequence[str], probabilities: Floats) -> Iterator[Shar
 
 
 def shares_of_several(labels: Sequence[str], probabilities: Floats) -> Iterator[Share]:
-    """Of texts that may have several labels: a label is in as many tenths of a text as its probability (N, C) has."""
+    """Of texts that may have several labels: a label of probability 0.3 is in three tenths of a text. (N, C)."""
     for text, row in enumerate(probabilities.tolist()):
         sets = [tuple(label for label, p in zip(labels, row, strict=True) if p > cut) for cut in _CUTS]
         for chosen in dict.fromkeys(sets):
