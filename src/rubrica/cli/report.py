@@ -33,9 +33,6 @@ def check_report(page: Path | None) -> Path | None:
     return check_page(page)
 
 
-_LEARNED = {"word_vectors": "word vectors", "answers_learned": "the answers to them"}
-
-
 def print_training(metrics: dict[str, Any], folder: Path) -> None:
     """The scores of a new model, and where it is."""
     from rubrica.models.families import BASELINE
@@ -47,7 +44,8 @@ def print_training(metrics: dict[str, Any], folder: Path) -> None:
             bag = metrics.get(BASELINE, {}).get(split)
             click.echo(line if bag is None else f"{line} (a bag of words: {bag:.4f})", err=True)
     if found := metrics.get("unlabeled"):
-        used = [what for name, what in _LEARNED.items() if found[name]]
+        answers = f"a teacher's answers to {found['taught']:,} texts" if "taught" in found else "the answers to them"
+        used = [what for name, what in (("word_vectors", "word vectors"), ("answers_learned", answers)) if found[name]]
         told = " and ".join(used) or "nothing, since held-out texts did not get better"
         click.echo(f"learned of {found['texts']:,} unlabelled texts: {told}", err=True)
     click.echo(f"trained in {metrics['train_seconds']:.1f} s; the model is in {folder}", err=True)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import platform
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -49,18 +49,19 @@ def run_record(
     data: Dataset,
     config: Config,
     vectors: str | Path | Vectors | None,
-    unlabeled: Sequence[str] | None = None,
+    more: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What is kept of a run beside its settings: a hash of what was asked, its data, versions, the folder's commit."""
+    """What is kept of a run beside its settings: a hash of what was asked, its data, versions, the folder's commit.
+
+    `more` says what tells data without labels from others, by name.
+    """
     texts = {name: {"texts": len(data.splits[name].texts), "sha256": value} for name, value in _hashes(data).items()}
-    if unlabeled is not None:
-        texts["unlabeled"] = {"texts": len(unlabeled), "sha256": hash_of_texts(unlabeled)}
     source = vectors.source if isinstance(vectors, Vectors) else None if vectors is None else str(vectors)
     asked = json.dumps([config.to_dict(), source], sort_keys=True)
     versions = {"version": __version__, "python": platform.python_version(), "numpy": np.__version__}
     return {
         "asked": hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()[:_SHOWN],
-        "data": {"name": data.name, **texts},
+        "data": {"name": data.name, **texts, **(more or {})},
         **versions,
         **_machine(),
         "git": _commit(),

@@ -1,6 +1,6 @@
 """`rubrica.train`: from a data set to a saved model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -14,7 +14,6 @@ from rubrica.artifact.fasttext_model import open_model
 from rubrica.artifact.folder import Artifact, is_model_folder
 from rubrica.corpus.corpus import Corpus, build_corpus
 from rubrica.data.dataset import Dataset, check_trainable, leave_out_unknown, read_dataset, read_pairs
-from rubrica.data.stored_texts import hash_of_texts
 from rubrica.environment import processes
 from rubrica.errors import ConfigError, require
 from rubrica.learning.checkpoint import EVERY, Checkpoints, keep_checkpoints
@@ -30,7 +29,8 @@ from rubrica.vectors.case import settle_reading, tell_unspaced
 from rubrica.vectors.word_vectors import Vectors
 
 if TYPE_CHECKING:
-    from rubrica.learning.unlabeled import Answered
+    from rubrica.learning.teacher import Teacher
+    from rubrica.learning.unlabeled import Answered, More
 
 
 def train(
@@ -45,6 +45,7 @@ def train(
     resume: bool = False,
     checkpoint_every: float = EVERY,
     unlabeled: Any = None,
+    teacher: "Teacher | None" = None,
     **layout: Any,
 ) -> Classifier:
     """Train on a data set and save the model.
@@ -64,6 +65,8 @@ def train(
         start: A bag or a fastText model, its folder or fastText's file, that the training goes on from. Its words, rows
             and labels are kept, and new ones are added. Of `config` only the training counts then, see `continuing.py`.
         unlabeled: Texts without labels to learn from too: a file, several, or texts; see `learning/unlabeled.py`.
+        teacher: Whose answers the model learns too: a file of scores, a model or its path, or a function from texts to
+            scores; see `learning/teacher.py`.
         layout: How to read the data, such as `text_columns`, `label_column`, `encoding`: see `Layout`.
 
     Returns:
@@ -84,11 +87,13 @@ def train(
         out = check_output(out, resume=resume, keeps=keeps)  # before minutes of work, not after
     data = _dataset(data, labels, layout)
     check_trainable(data, least=2 if before is None else 1)
-    texts = None if unlabeled is None else _unlabeled(unlabeled, data, config, deadline, before)
-    run = partial(_train_compared, data, vectors, config, deadline, before, texts)
+    more = None
+    if not (unlabeled is None and teacher is None):
+        more = _more(unlabeled, teacher, data, deadline, before)
+    run = partial(_train_compared, data, vectors, config, deadline, before, more)
     if out is None:
         return Classifier(run(None))
-    record = run_record(data, config, vectors, texts)
+    record = run_record(data, config, vectors, {} if more is None else more.hashes)
     if resume and (found := finished(out, record)):
         return Classifier(found)
     with keep_checkpoints(out, checkpoint_every) if keeps else nullcontext() as checkpoints:
@@ -134,7 +139,7 @@ def _train_compared(
     config: Config,
     deadline: Deadline,
     before: Artifact | None,
-    unlabeled: Sequence[str] | None,
+    more: "More | None",
     checkpoints: Checkpoints | None,
 ) -> Artifact:
     """Train, and where there is time, a bag on the same texts: a model has to be better."""
@@ -142,7 +147,7 @@ def _train_compared(
         from rubrica.learning.continued_fasttext import go_on_fasttext  # late: few trainings go on from one
 
         return go_on_fasttext(before, data, config, deadline)
-    if unlabeled is None:
+    if more is None:
         corpus, artifact = train_dataset(
             data, vectors, config, deadline=deadline, before=before, checkpoints=checkpoints
         )
@@ -150,14 +155,14 @@ def _train_compared(
         from rubrica.learning.unlabeled import learn_unlabeled  # late: most trainings have labels alone
 
         if checkpoints is not None:
-            checkpoints.note("unlabelled texts", hash_of_texts(unlabeled))
+            checkpoints.note("unlabelled texts and a teacher's answers", more.hashes)
 
         def once(
             data: Dataset, vectors: Vectors | str | Path | None, answered: "Answered | None" = None
         ) -> tuple[Corpus, Artifact]:
             return train_dataset(data, vectors, config, answered=answered, checkpoints=checkpoints)
 
-        corpus, artifact = learn_unlabeled(data, unlabeled, vectors, config, once)
+        corpus, artifact = learn_unlabeled(data, more.texts, vectors, config, once, more.said)
     scored = artifact.metrics.keys() & {"validation", "test"}
     compared = scored and not deadline.is_set and not artifact.metrics["interrupted"] and not processes()[0]
     if compared and not artifact.config.model.is_baseline:
@@ -165,22 +170,28 @@ def _train_compared(
     return artifact
 
 
-def _unlabeled(
-    source: Any, data: Dataset, config: Config, deadline: Deadline, before: Artifact | None
-) -> Sequence[str]:
-    """The texts without labels.
+def _more(
+    unlabeled: Any, teacher: "Teacher | None", data: Dataset, deadline: Deadline, before: Artifact | None
+) -> "More":
+    """The texts without labels, and what a teacher says.
 
     Raises:
-        ConfigError: If the training cannot learn from them.
+        ConfigError: If the training cannot learn from them, or the teacher gives other labels.
     """
-    from rubrica.learning.unlabeled import leave_out_known, read_unlabeled
+    from rubrica.learning.unlabeled import More, leave_out_known, read_unlabeled
 
+    what = "unlabelled texts" if teacher is None else "a teacher"
     for given, name in ((deadline.is_set, "a time budget"), (before, "a model to go on from")):
         if given:
-            raise ConfigError(f"unlabelled texts and {name} do not go together; leave one of them out")
+            raise ConfigError(f"{what} and {name} do not go together; leave one of them out")
     if processes()[1] > 1:
-        raise ConfigError("unlabelled texts are for one process; run rubrica without torchrun")
-    return leave_out_known(read_unlabeled(source), data)
+        raise ConfigError(f"a training with {what} is for one process; run rubrica without torchrun")
+    texts = [] if unlabeled is None else leave_out_known(read_unlabeled(unlabeled), data)
+    if teacher is None:
+        return More(texts, None)
+    from rubrica.learning.teacher import ask
+
+    return More(texts, ask(teacher, data, texts))
 
 
 def _artifact(start: Classifier | Artifact | str | Path | None) -> Artifact | None:
@@ -251,7 +262,7 @@ def train_dataset(
         corpus = corpus.with_split("train", replace(corpus.splits["train"], weights=weights, own=own))
     title = config.model.name
     if answered is not None:
-        title = f"{title}, with its own answers"
+        title = f"{title}, with {answered.title}"
     elif checkpoints is not None and not checkpoints.identified:
         checkpoints.identify(lambda: identity_of(data, corpus, vectors, config, before))
     artifact = train_corpus(

@@ -1,9 +1,10 @@
-"""Texts without labels: word vectors from all texts, and a second training on what the first one answers.
+"""Texts without labels: word vectors from all texts, and a training on what a model answers to them.
 
 A first training learns the labels alone. In a second one a network's words start at vectors that are made of all texts,
 with labels or without, unless vectors were given. The better of the two answers the texts without labels, and a third
 one learns from the answers too. A text counts once in all, shared out over the labels that it may have, each as much as
-it is probable. Held-out texts with labels judge each training, and what is no better does not stay.
+it is probable. Where there is a teacher, its answers are learned instead, to the texts of train, too. Held-out texts
+with labels judge each training, and what is no better does not stay.
 
 Sources: H. Scudder, "Probability of error of some adaptive pattern-recognition machines", IEEE Transactions on
 Information Theory 11, 1965, for learning from own answers; G. Hinton et al., "Distilling the knowledge in a neural
@@ -11,7 +12,7 @@ network", 2015, https://arxiv.org/abs/1503.02531, for learning from probabilitie
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -25,13 +26,14 @@ from rubrica.corpus.corpus import Corpus
 from rubrica.corpus.held_out import hold_out, text_keys
 from rubrica.data.dataset import Dataset, Examples, read_texts
 from rubrica.data.objects import column_of
-from rubrica.data.stored_texts import CodedLabels, StoredTexts, stretches, take_texts
+from rubrica.data.scores import Scores, hash_of_scores
+from rubrica.data.stored_texts import CodedLabels, StoredTexts, hash_of_texts, stretches, take_texts
 from rubrica.kernels import native
 from rubrica.learning.training import MOST_HELD
 from rubrica.models.config import Config
 from rubrica.predict.classifier import Classifier
 from rubrica.scoring.report import main_score
-from rubrica.scoring.task import Label, Rows
+from rubrica.scoring.task import Floats, Label, Rows, Task
 from rubrica.text.strings import as_texts
 from rubrica.vectors.word_vectors import Vectors
 
@@ -47,10 +49,12 @@ class Answered(NamedTuple):
     Args:
         examples: The texts with their labels.
         weights: How much each counts, (N,); the rows of a text count 1 together.
+        title: Whose answers they are.
     """
 
     examples: Examples
     weights: NDArray[np.float32]
+    title: str
 
     def behind(self, data: Dataset) -> Dataset:
         """The data set with these texts behind the texts of train."""
@@ -61,6 +65,26 @@ class Answered(NamedTuple):
         else:
             joined = Examples(list(texts), list(labels))
         return replace(data, splits=data.splits | {"train": joined})
+
+
+class More(NamedTuple):
+    """What a training learns from beside labels.
+
+    Args:
+        texts: Without labels, see `leave_out_known`.
+        said: What a teacher says; None where there is none.
+    """
+
+    texts: Sequence[str]
+    said: Scores | None
+
+    @property
+    def hashes(self) -> dict[str, Any]:
+        """What tells it from others, by name, for JSON."""
+        found = {"unlabeled": {"texts": len(self.texts), "sha256": hash_of_texts(self.texts)}}
+        if self.said is not None:
+            found["teacher"] = {"texts": len(self.said.texts), "sha256": hash_of_scores(self.said)}
+        return found
 
 
 Train = Callable[..., tuple[Corpus, Artifact]]
@@ -98,9 +122,14 @@ def leave_out_known(texts: Sequence[str], data: Dataset) -> list[str]:
 
 
 def learn_unlabeled(
-    data: Dataset, texts: Sequence[str], vectors: Vectors | str | Path | None, config: Config, train: Train
+    data: Dataset,
+    texts: Sequence[str],
+    vectors: Vectors | str | Path | None,
+    config: Config,
+    train: Train,
+    said: Scores | None = None,
 ) -> tuple[Corpus, Artifact]:
-    """Train on labels alone, with word vectors of all texts, with answers to the texts without labels.
+    """Train on labels alone, with word vectors of all texts, with answers to texts.
 
     Each stays if the held-out texts are more probable with it. No model that answers has seen the held-out texts:
     else its answers would tell of them. In the end the model learns the labels of the held-out texts, too.
@@ -111,11 +140,14 @@ def learn_unlabeled(
         vectors: As the user gave them.
         config: The settings.
         train: One training.
+        said: What a teacher says, see `teacher.ask`; None where the model's own answers are learned.
 
     Returns:
         The labelled texts in numbers, and the model; `metrics["unlabeled"]` says what it learned from.
     """
-    judged = hold_out_texts(data, config) if texts else None
+    judged = hold_out_texts(data, config) if texts or said else None
+    if said is not None:
+        texts = list(dict.fromkeys(chain(texts, _without(said.texts, data.splits["train"].texts))))
     used = {"word_vectors": False, "answers_learned": False}
     corpus, best = train(judged or data, vectors)
     if judged is not None:
@@ -124,12 +156,15 @@ def learn_unlabeled(
             if made is not None and _is_better(other := train(judged, made)[1], best, "word vectors of all texts"):
                 best, vectors, used["word_vectors"] = other, made, True
         if not best.metrics["interrupted"]:
-            other = train(data, vectors, answer(best, texts))[1]  # the same texts are held out, and learned at the end
+            answers = answer(best, texts) if said is None else _taught(data.task, said, judged)
+            other = train(data, vectors, answers)[1]  # the same texts are held out, and learned at the end
             if _is_better(other, best, "answers learned"):
                 best, used["answers_learned"] = other, True
         if judged is not data and not used["answers_learned"] and not best.metrics["interrupted"]:
             best = train(data, vectors)[1]
     best.metrics["unlabeled"] = {"texts": len(texts)} | used
+    if said is not None:
+        best.metrics["unlabeled"]["taught"] = len(said.texts)
     return corpus, best
 
 
@@ -187,16 +222,29 @@ def _take(examples: Examples, rows: Rows) -> Examples:
 
 def answer(model: Artifact, texts: Sequence[str]) -> Answered:
     """The texts with the labels that a model gives them, as probable as it says."""
-    classifier, found, labels, weights = Classifier(model), list[str](), list[Label](), list[float]()
-    for text, label, weight in _answers(classifier, texts):
-        found.append(text)
-        labels.append(label)
-        weights.append(weight)
-    return Answered(Examples(found, labels), np.array(weights, np.float32))
+    classifier = Classifier(model)
+    parts = ((some, classifier.predict_proba(some)) for some in stretches(texts))
+    return _share_out(model.task, parts, "its own answers")
 
 
-def _answers(classifier: Classifier, texts: Sequence[str]) -> Iterator[tuple[str, Label, float]]:
-    labels = classifier.task.labels
-    for some in stretches(texts):
-        for owner, label, share in classifier.task.shares(labels, classifier.predict_proba(some)):
-            yield some[owner], label, share
+def _taught(task: Task, said: Scores, judged: Dataset) -> Answered:
+    """What a teacher says of texts that judge no training."""
+    unseen = set(judged.splits["validation"].texts)
+    places = [place for place, text in enumerate(said.texts) if text not in unseen]
+    return _share_out(task, [([said.texts[i] for i in places], said.probabilities[places])], "a teacher's answers")
+
+
+def _share_out(task: Task, parts: Iterable[tuple[Sequence[str], Floats]], title: str) -> Answered:
+    found, labels, weights = list[str](), list[Label](), list[float]()
+    for texts, probabilities in parts:
+        for owner, label, share in task.shares(task.labels, probabilities):
+            found.append(texts[owner])
+            labels.append(label)
+            weights.append(share)
+    return Answered(Examples(found, labels), np.array(weights, np.float32), title)
+
+
+def _without(texts: Iterable[str], known: Iterable[str]) -> list[str]:
+    """The texts that are not among the known ones."""
+    there = set(known)
+    return [text for text in texts if text not in there]

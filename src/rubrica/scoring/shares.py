@@ -15,8 +15,8 @@ _CUTS = tuple((step + 0.5) / 10 for step in range(10))  # probabilities in steps
 
 
 def shares_of_one(labels: Sequence[str], probabilities: Floats) -> Iterator[Share]:
-    """Of texts that have one label each: the possible ones. `probabilities` are (N, C), their rows add up to 1."""
-    for text, row in enumerate(probabilities.tolist()):
+    """Of texts that have one label each: the possible ones. `probabilities` are (N, C), at least one above 0 each."""
+    for text, row in enumerate((probabilities / probabilities.sum(axis=1, keepdims=True)).tolist()):
         least = min(_POSSIBLE, max(row))  # of very many labels none may be probable
         possible = [(label, share) for label, share in zip(labels, row, strict=True) if share >= least]
         total = sum(share for _, share in possible)
