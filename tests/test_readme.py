@@ -71,10 +71,12 @@ def test_the_commands_and_the_python_run_and_answer_as_shown(home, reader, monke
 
 
 def test_the_python_of_the_guide_runs():
-    (code,) = blocks("docs/guide.md", "python")
-    names = {}
-    exec(code, names)
-    assert names["answers"].tolist() == ["negative"]
+    names = [{} for _ in blocks("docs/guide.md", "python")]
+    for code, found in zip(blocks("docs/guide.md", "python"), names, strict=True):
+        exec(code, found)
+    taught, estimated = names
+    assert taught["model"].predict(["a late goal"]) == ["sport"]
+    assert estimated["answers"].tolist() == ["negative"]
 
 
 @pytest.mark.parametrize("name", SEMINARS)

@@ -1,6 +1,7 @@
 """`rubrica train`: from the flags to the settings of a training, and to its model."""
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,8 +11,6 @@ from rubrica.cli.report import check_report, print_training, report_options, rep
 from rubrica.cli.units import FamilyName, parse_seconds, parse_setting, ray_option
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rubrica.models.config import Config
 
 
@@ -38,7 +37,13 @@ if TYPE_CHECKING:
 @click.option(
     "--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="Change any setting of config.json."
 )
-@click.option("--unlabeled", multiple=True, metavar="FILE", help="Texts without labels to learn from too; repeat it.")
+@click.option(
+    "--unlabeled",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="Texts without labels to learn from too; repeat it.",
+)
 @click.option("--teacher", metavar="SCORES|MODEL", help="A file of scores, or a model, whose answers are learned too.")
 @click.option("--resume", is_flag=True, help="Go on with what Ctrl-C stopped, too; leave a finished model as it is.")
 @click.option(
@@ -56,9 +61,9 @@ def train(
     resume: bool,
     checkpoint_every: float | None,
     ray: int | None,
-    unlabeled: tuple[str, ...],
+    unlabeled: tuple[Path, ...],
     teacher: str | None,
-    page: "Path | None",
+    page: Path | None,
     language: str,
     **flags: Any,
 ) -> None:
@@ -83,6 +88,8 @@ def train(
         logging.getLogger("rubrica").setLevel(logging.ERROR)
     if ray is not None and (resume or checkpoint_every is not None):
         raise click.UsageError("a training on Ray keeps no checkpoints; leave --resume and --checkpoint-every out")
+    if ray is not None and (unlabeled or teacher):
+        raise click.UsageError("a training on Ray takes no --unlabeled and no --teacher; leave them or --ray out")
     folder = check_output(out, resume=resume, keeps=not time_budget and ray is None)  # before the data is read
     page = check_report(page)
     began = time.perf_counter()
@@ -90,15 +97,7 @@ def train(
     if time_budget:
         time_budget -= time.perf_counter() - began
     common: dict[str, Any] = {"config": config, "vectors": vectors, "time_budget": time_budget, "start": start}
-    if unlabeled:
-        from pathlib import Path
-
-        common["unlabeled"] = [Path(file) for file in unlabeled]
-    if teacher:
-        common["teacher"] = teacher
     if ray is not None:
-        if unlabeled or teacher:
-            raise click.UsageError("a training on Ray takes no --unlabeled and no --teacher; leave them or --ray out")
         from rubrica.scale.training import train_on_ray
 
         artifact = train_on_ray(dataset, out=folder, workers=ray or 1, **common)
@@ -106,7 +105,8 @@ def train(
         from rubrica.learning.train import train as run_training
 
         every = EVERY if checkpoint_every is None else checkpoint_every
-        artifact = run_training(dataset, out=folder, resume=resume, checkpoint_every=every, **common).artifact
+        common |= {"resume": resume, "checkpoint_every": every, "unlabeled": unlabeled or None, "teacher": teacher}
+        artifact = run_training(dataset, out=folder, **common).artifact
     if not processes()[0]:  # the first one tells the result
         print_training(artifact.metrics, folder)
         report_training(artifact, dataset, page, language)

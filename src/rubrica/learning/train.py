@@ -58,15 +58,12 @@ def train(
             call goes on after a kill, see `checkpoint.py`.
         config: The settings, see `make_config`; None takes the defaults.
         vectors: A file of word vectors, or a downloaded name of the gensim list.
-        time_budget: Seconds from now on in which the training should end. Where time is too short for the whole
-            training, it does less, see `learning/budget.py`; no bag is trained for comparison.
+        time_budget: Seconds from now on in which the training should end, see `budget.py`; no bag is compared then.
         resume: If `out` holds the finished model already, return it; if Ctrl-C ended its training, go on with that.
         checkpoint_every: Seconds between two checkpoints; 0 keeps every one that a training offers.
-        start: A bag or a fastText model, its folder or fastText's file, that the training goes on from. Its words, rows
-            and labels are kept, and new ones are added. Of `config` only the training counts then, see `continuing.py`.
+        start: A bag or a fastText model that the training goes on from, or its path; see `continuing.py`.
         unlabeled: Texts without labels to learn from too: a file, several, or texts; see `learning/unlabeled.py`.
-        teacher: Whose answers the model learns too: a file of scores, a model or its path, or a function from texts to
-            scores; see `learning/teacher.py`.
+        teacher: Whose answers to learn too: a file of scores, a model, or a function; see `learning/teacher.py`.
         layout: How to read the data, such as `text_columns`, `label_column`, `encoding`: see `Layout`.
 
     Returns:
@@ -87,13 +84,11 @@ def train(
         out = check_output(out, resume=resume, keeps=keeps)  # before minutes of work, not after
     data = _dataset(data, labels, layout)
     check_trainable(data, least=2 if before is None else 1)
-    more = None
-    if not (unlabeled is None and teacher is None):
-        more = _more(unlabeled, teacher, data, deadline, before)
+    more = _more(unlabeled, teacher, data, deadline, before)
     run = partial(_train_compared, data, vectors, config, deadline, before, more)
     if out is None:
         return Classifier(run(None))
-    record = run_record(data, config, vectors, {} if more is None else more.hashes)
+    record = run_record(data, config, vectors, more and more.hashes)
     if resume and (found := finished(out, record)):
         return Classifier(found)
     with keep_checkpoints(out, checkpoint_every) if keeps else nullcontext() as checkpoints:
@@ -172,12 +167,14 @@ def _train_compared(
 
 def _more(
     unlabeled: Any, teacher: "Teacher | None", data: Dataset, deadline: Deadline, before: Artifact | None
-) -> "More":
-    """The texts without labels, and what a teacher says.
+) -> "More | None":
+    """The texts without labels, and what a teacher says; None where there are labels alone.
 
     Raises:
         ConfigError: If the training cannot learn from them, or the teacher gives other labels.
     """
+    if unlabeled is None and teacher is None:
+        return None
     from rubrica.learning.unlabeled import More, leave_out_known, read_unlabeled
 
     what = "unlabelled texts" if teacher is None else "a teacher"
