@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from planted import PLANTS, labels_of
-from results import load_result, write_result
+from results import write_result
 from rubrica.config.groups import DataSettings
 from rubrica.data.dataset import Dataset, Examples, read_dataset
 from rubrica.insight.data_checks.near import similar_pairs
@@ -100,7 +100,6 @@ def named(splits):
 
 def main():
     kinds = sys.argv[1:] or list(PLANTS)
-    result = load_result("doctor") or {}
     rows, alarms = [], []
     for data in (*CHOSEN_ON, *JUDGED_ON):
         twins = [sound(data, seed) for seed in range(TWINS)]
@@ -115,9 +114,7 @@ def main():
                 rows.append({"data": data, "kind": kind, "strength": strength, "share": share, "found": hit,
                              "others": sorted(found - {kind} - ALSO.get(kind, set()))})  # fmt: skip
                 print(rows[-1], flush=True)
-    write_result(
-        "doctor", result | {"alarms": alarms, "rows": rows, "judged_on": JUDGED_ON, "summary": summary(rows, alarms)}
-    )
+    write_result("doctor", {"alarms": alarms, "rows": rows, "judged_on": JUDGED_ON, "summary": summary(rows, alarms)})
 
 
 def summary(rows, alarms):
