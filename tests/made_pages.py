@@ -78,8 +78,8 @@ def pages():
     reuters = [f"topic-{place}" for place in range(90)]
     hostile, evil_examples = one_label([EVIL, "b" * 400, "<b>", "ok"], 120, words=EVIL, history=HISTORY)
     return {
-        "one": report(*one_label(history=HISTORY), findings(), data="news.csv", split="test", baseline=0.7),
-        "one-ru": report(*one_label(), findings(), data="news.csv", language="ru"),
+        "one": report(*one_label(history=HISTORY), findings(), data="news.csv", split="test", compared=("bag", 0.7)),
+        "one-ru": report(*one_label(), findings(), data="news.csv", language="ru", compared=("linear", 0.7)),
         "several": report(*many_labels(), data="reuters21578"),
         "ninety": report(*one_label(reuters, 3000, words="x" * 400, sure=3.0), data="ninety"),
         "ninety-several": report(*many_labels(reuters, 1000, words="x" * 400), data="ninety"),

@@ -81,9 +81,13 @@ def test_every_model_learns_them(topics, name):
     assert scores["test"]["micro_f1"] > 0.75, scores["test"]
 
 
-def test_a_network_is_compared_with_a_bag(topics):
-    config = changed(QUICK, ["model.name=cnn", "training.epochs=1"])
-    assert set(train(with_validation(topics), config=config).artifact.metrics["bag"]) == {"validation", "test"}
+def test_a_network_is_compared_with_its_linear_part(topics):
+    config = changed(QUICK, ["model.name=cnn", "model.with_linear=true", "training.epochs=1"])
+    metrics = train(with_validation(topics), config=config).artifact.metrics
+    assert set(metrics["linear"]) == {"validation", "test"}
+    assert "bag" not in metrics
+    alone = train(with_validation(topics), config=config.alone(config.beside)).artifact.metrics
+    assert metrics["linear"]["test"] == pytest.approx(alone["test"]["micro_f1"], abs=0.02)
 
 
 def test_the_runtime_scores_as_training_did(topics, model):

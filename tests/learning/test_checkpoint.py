@@ -116,6 +116,11 @@ def test_so_it_does_in_every_way_of_training(more, news, tiny_vectors, tmp_path,
     check_some(monkeypatch, news, tmp_path, config, (1, 4, 7), vectors=tiny_vectors)
 
 
+def test_so_it_does_where_sure_texts_are_read_seldom(news, tmp_path, monkeypatch):
+    config = settings("gru", "training.read_seldom=0.6", "training.adversarial_every=2")
+    check_some(monkeypatch, news, tmp_path, config)
+
+
 def test_so_it_does_where_torch_computes(news, tmp_path, monkeypatch):
     for place in (backend, embedding):
         monkeypatch.setattr(place, "uses_kernels", lambda tensor: False)
@@ -133,7 +138,7 @@ def test_so_do_bags_of_every_kind_and_what_goes_on_from_one(more, news, tmp_path
 
 def test_so_does_the_bag_to_compare_with(tiny_news, tmp_path, monkeypatch):
     monkeypatch.setattr(Config, "baseline", lambda _: settings("bag"))
-    check_some(monkeypatch, tiny_news, tmp_path, settings("cnn"), (70, 85))
+    check_some(monkeypatch, tiny_news, tmp_path, settings("cnn", "model.with_linear=false"), (32, 47))
 
 
 def test_ctrl_c_saves_a_model_and_resume_goes_on_with_it(news, tmp_path, monkeypatch, caplog):

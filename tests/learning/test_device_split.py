@@ -131,9 +131,9 @@ def test_a_split_too_large_for_the_device_stays_with_the_host(small, accelerator
     batches = []
     original = loop.update
 
-    def watched(backend, split, batch):
+    def watched(backend, split, batch, **more):
         batches.append(type(batch))
-        return original(backend, split, batch)
+        return original(backend, split, batch, **more)
 
     monkeypatch.setattr(loop, "update", watched)
     monkeypatch.setattr(backend_module, "MOST_IDS", 10)

@@ -69,8 +69,8 @@ def test_a_frozen_table_is_bit_equal_until_it_thaws(small):
     seen = []
     original = loop.update
 
-    def watched(*args):
-        result = original(*args)
+    def watched(*args, **more):
+        result = original(*args, **more)
         seen.append(torch.equal(model.embedding.weight, start))
         return result
 
@@ -107,9 +107,9 @@ def test_every_epoch_sees_every_text_once_in_an_order_of_its_own(small):
     seen = []
     original = loop.update
 
-    def watched(backend, split, batch):
+    def watched(backend, split, batch, **more):
         seen.append(batch)
-        return original(backend, split, batch)
+        return original(backend, split, batch, **more)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "update", watched)
@@ -146,11 +146,11 @@ def test_ctrl_c_ends_the_training_with_the_best_model_so_far(small, monkeypatch)
         best.update({name: value.clone() for name, value in model.state_dict().items()})
         return report(0.5)
 
-    def impatient(*args):
+    def impatient(*args, **more):
         if best and len(steps) == 7:
             raise KeyboardInterrupt
         steps.append(1)
-        return original(*args)
+        return original(*args, **more)
 
     steps = []
     monkeypatch.setattr(loop, "update", impatient)

@@ -33,16 +33,23 @@ def check_report(page: Path | None) -> Path | None:
     return check_page(page)
 
 
+_SIMPLER = {"bag": "a bag of words", "linear": "its linear part alone"}
+
+
+def _compared(metrics: dict[str, Any], split: str) -> tuple[str, float] | None:
+    """Which simpler model a model was compared with, and its main score on a split."""
+    return next(((name, metrics[name][split]) for name in _SIMPLER if split in metrics.get(name, {})), None)
+
+
 def print_training(metrics: dict[str, Any], folder: Path) -> None:
     """The scores of a new model, and where it is."""
-    from rubrica.models.families import BASELINE
     from rubrica.scoring.report import headline
 
     for split in ("validation", "test"):
         if scores := metrics.get(split):
             line = f"{split}: {headline(scores)}, {scores['texts']} texts"
-            bag = metrics.get(BASELINE, {}).get(split)
-            click.echo(line if bag is None else f"{line} (a bag of words: {bag:.4f})", err=True)
+            compared = _compared(metrics, split)
+            click.echo(line if compared is None else f"{line} ({_SIMPLER[compared[0]]}: {compared[1]:.4f})", err=True)
     if found := metrics.get("unlabeled"):
         answers = f"a teacher's answers to {found['taught']:,} texts" if "taught" in found else "the answers to them"
         used = [what for name, what in (("word_vectors", "word vectors"), ("answers_learned", answers)) if found[name]]
@@ -57,15 +64,14 @@ def report_training(artifact: "Artifact", dataset: "Dataset", page: Path | None,
         return
     from rubrica.insight.pages.measure import measured_before
     from rubrica.insight.pages.page import report
-    from rubrica.models.families import BASELINE
     from rubrica.predict.classifier import Classifier
 
     split = next((name for name in ("test", "validation") if name in dataset.splits), "")
     examples, measured = dataset.splits.get(split), None
     if examples is None and (scores := artifact.metrics.get("validation")):
         split, measured = "validation", measured_before(scores)
-    baseline = artifact.metrics.get(BASELINE, {}).get(split)
-    about: dict[str, Any] = {"data": dataset.name, "split": split, "baseline": baseline, "language": language}
+    compared = _compared(artifact.metrics, split)
+    about: dict[str, Any] = {"data": dataset.name, "split": split, "compared": compared, "language": language}
     _write(report(Classifier(artifact), examples, measured=measured, **about), page)
 
 

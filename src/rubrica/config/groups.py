@@ -10,6 +10,9 @@ from msgspec import Meta, structs
 
 from rubrica.config.schema import Count, Settings, Share
 
+MANY = 20_000
+"""Texts of train from which on an update takes more texts, and learns some of them less often."""
+
 Storage = Literal["float32", "bfloat16", "int8", "int4"]
 """What the numbers of a table are rounded to, see `models/storage.py`."""
 
@@ -98,8 +101,13 @@ class AdamTraining(Training, frozen=True, kw_only=True):
     dropout: Share = 0.05
     """Share of the features that an update sets to zero before the head."""
     adversarial: Annotated[float, Meta(ge=0, le=1e6)] = 1.5
-    """Each batch is learned a second time with its word vectors moved by this L2 distance, taken over all of them, to
+    """A batch is learned a second time with its word vectors moved by this L2 distance, taken over all of them, to
     where the loss is higher. It takes twice the time; 0 leaves it out. A frozen table's vectors are not moved."""
+    adversarial_every: Count = 0
+    """How often it is: every batch with 1, every second one with 2. 0 chooses 1, and from 20,000 texts on 2."""
+    read_seldom: Share | Literal["auto"] = "auto"
+    """The share of the texts that the network reads in one epoch of three, where a linear model stands beside it: the
+    texts that the linear model is surest of. "auto" is 0, and from 20,000 texts on 0.7."""
     max_grad_norm: Annotated[float, Meta(gt=0, le=1e30)] = 1.0
     """Longer gradients are scaled down to this L2 norm."""
     freeze_steps: Count = 300
@@ -117,6 +125,11 @@ class AdamTraining(Training, frozen=True, kw_only=True):
     def choose_epochs(self, num_texts: int, batch_size: int, num_classes: int, compared: int) -> int:
         """Chooses the number of epochs that gives about 2,000 updates, from 3 to 10."""
         return max(3, min(10, round(2000 * batch_size / num_texts)))
+
+    def choose_rest(self, num_texts: int, num_classes: int, compared: int) -> Self:
+        every, share = (2, 0.7) if num_texts >= MANY else (1, 0.0)
+        seldom = share if self.read_seldom == "auto" else self.read_seldom
+        return structs.replace(self, adversarial_every=self.adversarial_every or every, read_seldom=seldom)
 
     def thawed(self) -> Self:
         return structs.replace(self, freeze_steps=0, freeze_epochs=0)

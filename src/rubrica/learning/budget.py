@@ -15,13 +15,14 @@ from collections.abc import Callable
 
 import numpy as np
 
+from rubrica.config.groups import MANY
 from rubrica.learning.job import Job
 from rubrica.models.config import Config
 from rubrica.scoring.task import Rows
 
 log = logging.getLogger(__name__)
 
-_BATCH, _SMALL_BATCH, _MANY = 64, 32, 20_000  # texts of an update where there are this many texts; of fewer
+_BATCH, _SMALL_BATCH = 64, 32  # texts of an update where there are `MANY` texts; of fewer
 _TRIAL_STEPS = (5, 35)
 _TRIAL_TEXTS = 1024  # of each of two runs of texts; `learning.linear` reads 1,024 texts at a time
 _PLANNED = 0.8  # of the time left; the rest is for validation, for saving, and for what else the machine does
@@ -36,7 +37,7 @@ def choose_length(config: Config, num_texts: int, num_classes: int) -> Config:
     Fewer texts take smaller batches. The numbers were chosen on validation parts of data sets of 900 to 68,000 texts,
     see docs/decisions.md.
     """
-    batch_size = config.training.batch_size or (_BATCH if num_texts >= _MANY else _SMALL_BATCH)
+    batch_size = config.training.batch_size or (_BATCH if num_texts >= MANY else _SMALL_BATCH)
     compared = config.model.compared(num_classes)
     epochs = config.training.epochs or config.training.choose_epochs(num_texts, batch_size, num_classes, compared)
     config = config.replace(training={"batch_size": batch_size, "epochs": epochs})

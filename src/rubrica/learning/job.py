@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rubrica.artifact.folder import Artifact
 from rubrica.corpus.corpus import Corpus, Split
+from rubrica.files import make_array
 from rubrica.learning.checkpoint import Checkpoints, Stage
 from rubrica.learning.deadline import NEVER, Deadline
 from rubrica.models.config import Config
@@ -24,6 +25,9 @@ from rubrica.scoring.task import Floats, Rows, Task
 from rubrica.vectors.word_vectors import Vectors
 
 log = logging.getLogger(__name__)
+
+TURNS = 3
+"""Epochs in which each text is read at least once."""
 
 
 @dataclass(slots=True)
@@ -72,6 +76,25 @@ class History:
         return report.loss
 
 
+class Reading(NamedTuple):
+    """Which texts an epoch of a network reads.
+
+    Args:
+        always: Rows that every epoch reads.
+        seldom: Rows of which each is read in one epoch of `TURNS`; their number is a multiple of it.
+    """
+
+    always: Rows
+    seldom: Rows
+
+    def rows_of(self, epoch: int) -> Rows:
+        """The rows that an epoch reads, as many as any other."""
+        part = self.seldom[epoch % TURNS :: TURNS]
+        found = make_array(len(self.always) + len(part), np.int64)
+        found[: len(self.always)], found[len(self.always) :] = self.always, part
+        return found
+
+
 SplitScorer = Callable[[Split, Rows], Floats]
 """A model that reads numbered texts: it returns the logits (N, C) of the given rows of a split."""
 
@@ -84,12 +107,17 @@ class Trained(NamedTuple):
         logits: Its answers.
         history: How it went.
         search: What finds the classes without the logits of all; None where all are needed.
+        doubts: How little it is sure of each text that it has learned from, (N,); infinite where it did not read one.
+            None where nobody knows.
+        beside: The linear model beside a network, alone; None where a model stands alone.
     """
 
     tensors: dict[str, NDArray[Any]]
     logits: SplitScorer
     history: History
     search: Search | None = None
+    doubts: Floats | None = None
+    beside: "Trained | None" = None
 
 
 Judge = Callable[[Trained], Report]
@@ -109,6 +137,7 @@ class Job:
         before: The model that the training goes on from; None where it begins anew.
         checkpoints: Of the run; None where nothing is kept.
         stage: This training among the run's, see `checkpoint.py`.
+        reading: Which rows an epoch of a network reads; None reads all in each.
     """
 
     corpus: Corpus
@@ -121,6 +150,7 @@ class Job:
     before: Artifact | None = None
     checkpoints: Checkpoints | None = None
     stage: Stage = field(default_factory=Stage)
+    reading: Reading | None = None
 
     @property
     def task(self) -> Task:
@@ -137,10 +167,17 @@ class Job:
         """The vectors that the words start at; None where they start at random."""
         return self.vectors if self.config.model.starts_at_vectors else None
 
+    def rows_of(self, epoch: int) -> Rows:
+        """The rows that an epoch reads."""
+        return self.rows if self.reading is None else self.reading.rows_of(epoch)
+
     @property
     def steps_per_epoch(self) -> int:
-        """Updates of one pass over the texts."""
-        return -(-len(self.rows) // self.config.training.batch_size)
+        """Updates of an epoch."""
+        num_texts = len(self.rows)
+        if self.reading is not None:
+            num_texts = len(self.reading.always) + len(self.reading.seldom) // TURNS
+        return -(-num_texts // self.config.training.batch_size)
 
     @property
     def total_steps(self) -> int:

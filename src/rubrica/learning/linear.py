@@ -118,7 +118,20 @@ def train_linear(job: Job, *, tolerance: float = TOLERANCE, keep: float = _KEPT)
     if history.interrupted:
         log.warning("%s: interrupted after %d passes; what was learned is kept", job.title, len(history.records))
     part = LinearPart(model.ngrams(job.config.data), tensors)
-    return Trained(tensors, lambda split, rows: logits(part, take_texts(split.texts, rows)), history)
+    doubts = _slack(machines, costs)
+    doubts[entries.sizes < 0] = np.inf
+    return Trained(tensors, lambda split, rows: logits(part, take_texts(split.texts, rows)), history, doubts=doubts)
+
+
+def _slack(machines: Machines, costs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """By how much each text is on the wrong side of the margins of all machines, (N,): alpha is 2 C times it."""
+    found = make_array(len(costs), np.float32)
+    found[:] = 0
+    for alphas in machines.alphas:
+        for first in range(0, len(found), _SLICE):
+            found[first : first + _SLICE] += alphas[first : first + _SLICE].sum(axis=1)
+    found /= np.maximum(2 * costs, np.finfo(np.float32).tiny)
+    return found
 
 
 def _resume(job: Job, machines: Machines, order: Rows, generator: np.random.Generator) -> _Place:

@@ -112,7 +112,7 @@ class _Run:
     def _what(self) -> dict[str, Any]:
         """What all processes of a team must have alike."""
         split, job = self.job.split, self.job
-        texts: list[NDArray[Any]] = [job.rows, split.tokens.lengths, split.tokens.ids, split.targets]
+        texts: list[NDArray[Any]] = [job.rows_of(0), split.tokens.lengths, split.tokens.ids, split.targets]
         return {
             "Rubrica": __version__,
             "kind of processor": native.describe(),
@@ -131,14 +131,14 @@ class _Run:
         """Train from `place` on, which moves along; yields the number of each epoch when it is done."""
         job, place, total, note = self.job, self.place, self.job.total_steps, ""
         for epoch in range(place.epoch, self.num_epochs):
-            batches = batches_of(job.split, job.rows, self.settings, epoch)
+            batches = batches_of(job.split, job.rows_of(epoch), self.settings, epoch)
             batches = batches[: total - epoch * job.steps_per_epoch][place.batches :]
             seen = drop_words(job.split, job.corpus.vocab.unknown_id, self.settings, epoch)
             for batch in together.send(self.backend, seen, batches):
                 step = self.history.steps + len(self.waiting)
                 self.backend.table.table.requires_grad_(step >= self.thaw_step)
                 self.backend.set_lr(lr_at((step + 0.5) / total, self.settings))
-                scores = update(self.backend, seen, batch)
+                scores = update(self.backend, seen, batch, twice=step % max(1, self.settings.adversarial_every) == 0)
                 self.waiting.append(torch.cat([scores, self.backend.norm.to(scores)[None]]))
                 place.batches += 1
                 if (step + 1) % WINDOW == 0 or step == 0:
@@ -211,10 +211,13 @@ class _Run:
             self.waiting.clear()
 
 
-def update(backend: Backend, split: Split, batch: together.Batch) -> Float[Tensor, "2"]:
-    """One step of the optimizer on the texts of a batch; returns their loss and accuracy before it."""
+def update(backend: Backend, split: Split, batch: together.Batch, *, twice: bool = True) -> Float[Tensor, "2"]:
+    """One step of the optimizer on the texts of a batch; returns their loss and accuracy before it.
+
+    `twice` learns them with moved word vectors, too, if the settings say so.
+    """
     scores = together.differentiate(backend, split, batch)
-    if backend.settings.adversarial and backend.table.trained():
+    if twice and backend.settings.adversarial and backend.table.trained():
         _add_adversarial(backend, split, batch)
     backend.step()
     return scores

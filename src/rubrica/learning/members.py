@@ -11,10 +11,11 @@ from rubrica.corpus.corpus import Split
 from rubrica.data.stored_texts import take_texts
 from rubrica.environment import processes
 from rubrica.errors import RubricaError
+from rubrica.files import make_array
 from rubrica.learning.bag import train_bag
 from rubrica.learning.budget import Trial, choose_length, fits_beside, limit_steps
 from rubrica.learning.deadline import NEVER
-from rubrica.learning.job import Job, Trained
+from rubrica.learning.job import TURNS, Job, Reading, Trained
 from rubrica.learning.linear import train_linear
 from rubrica.models.config import Config
 from rubrica.models.ensemble import Ensemble, weigh
@@ -85,7 +86,7 @@ def train_members(job: Job, *, plan: bool = True) -> Fitted:
     if history.interrupted:
         return beside
     try:
-        return _train_first(job, trial, beside)
+        return _train_first(replace(job, reading=_reading(job, beside.members[0].doubts)), trial, beside)
     except KeyboardInterrupt:  # before its first update
         if processes()[1] > 1:
             raise
@@ -101,13 +102,33 @@ def _train_first(job: Job, trial: Trial | None, beside: Fitted | None) -> Fitted
     if config is None:  # a bag's words start at no vectors
         bag = job.config.baseline().replace(training={"class_weight": job.config.training.class_weight})
         bag = choose_length(bag, len(job.rows), job.task.num_classes)
-        job = replace(job, config=bag, vectors=None, title=bag.model.name)
+        job = replace(job, config=bag, vectors=None, title=bag.model.name)  # it stands alone: all texts are read
         config = limit_steps(job, partial(_try, job))
         assert config is not None  # there is always an epoch of a bag
     job = replace(job, config=config)
     until = job.deadline.with_reserve(_STOPPED, _LEAST_SECONDS)
     first = train_member(replace(job, config=config.alone(config.model), deadline=until))
-    return Fitted(job, [first, *(beside.members if beside else ())])
+    return Fitted(replace(job, reading=None), [first, *(beside.members if beside else ())])
+
+
+def _reading(job: Job, doubts: Floats | None) -> Reading | None:
+    """Which texts the network reads in each epoch, by how little the linear model is sure of each, (N,)."""
+    settings = job.config.training
+    assert isinstance(settings, AdamTraining)  # the way that every network is trained in
+    if doubts is None or settings.read_seldom == "auto":
+        return None
+    num_sure = min(round(settings.read_seldom * len(doubts)), int(np.isfinite(doubts).sum())) // TURNS * TURNS
+    if not num_sure:
+        return None
+    ordered = make_array(len(doubts), np.float32)
+    ordered[:] = doubts
+    ordered.partition(num_sure - 1)
+    limit = ordered[num_sure - 1]
+    alike = np.flatnonzero(doubts == limit)
+    missing = num_sure - int(np.count_nonzero(doubts < limit))
+    sure = doubts < limit
+    sure[alike[np.arange(missing) * len(alike) // missing]] = True  # from everywhere: a file may be sorted by class
+    return Reading(job.rows[~sure], job.rows[sure])
 
 
 def _try(job: Job, config: Config, rows: Rows) -> float:
@@ -138,4 +159,7 @@ def join(fitted: Fitted, weights: Weights) -> Trained:
         train_seconds=sum(member.history.train_seconds for member in members),
         interrupted=any(member.history.interrupted for member in members),
     )
-    return Trained(tensors, logits, history, ensemble.search)
+    beside = None
+    if job.config.beside is not None:
+        beside = Trained(tensors, lambda split, rows: ensemble.quick(take_texts(split.texts, rows)), history)
+    return Trained(tensors, logits, history, ensemble.search, beside=beside)

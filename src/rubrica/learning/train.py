@@ -137,7 +137,7 @@ def _train_compared(
     more: "More | None",
     checkpoints: Checkpoints | None,
 ) -> Artifact:
-    """Train, and where there is time, a bag on the same texts: a model has to be better."""
+    """Train, and where there is time and no linear model beside, a bag on the same texts: a model has to be better."""
     if before is not None and _is_fasttext(before):
         from rubrica.learning.continued_fasttext import go_on_fasttext  # late: few trainings go on from one
 
@@ -160,7 +160,7 @@ def _train_compared(
         corpus, artifact = learn_unlabeled(data, more.texts, vectors, config, once, more.said)
     scored = artifact.metrics.keys() & {"validation", "test"}
     compared = scored and not deadline.is_set and not artifact.metrics["interrupted"] and not processes()[0]
-    if compared and not artifact.config.model.is_baseline:
+    if compared and not artifact.config.model.is_baseline and artifact.config.beside is None:
         artifact.metrics.update(baseline_scores(corpus, artifact, checkpoints))
     return artifact
 

@@ -89,7 +89,7 @@ def train_corpus(
     if len(held.rows):
         task = task.tuned(iter_scored(model, task, held.split, held.rows, job.config))
         reports["validation"] = score(model, task, held.split, held.rows, job.config)
-    job = limit_refit(job, time.perf_counter() - began)
+    job, first = limit_refit(job, time.perf_counter() - began), model
     model, rows = refit(model, job, held, weights)
     if test := corpus.splits.get("test"):
         reports["test"] = score(model, task, test, all_rows(test), job.config)
@@ -105,7 +105,7 @@ def train_corpus(
     }
     if len(rows) > len(job.rows):
         metrics["refitted"] = True
-    metrics |= {name: report.to_json() for name, report in reports.items()}
+    metrics |= {name: report.to_json() for name, report in reports.items()} | beside_scores(first, model, job, held)
     return replace(build_artifact(model, job, task, metrics), sure=sure)
 
 
@@ -255,6 +255,22 @@ def score(model: Trained, task: Task, split: Split, rows: Rows, config: Config) 
     for logits, targets in iter_scored(model, task, split, rows, config):
         tally.add(logits, targets)
     return tally.report(config.training.batch_size)
+
+
+def beside_scores(first: Trained, last: Trained, job: Job, held: HeldOut) -> dict[str, Any]:
+    """The main scores of the linear model beside a network, alone: what the whole has to be better than.
+
+    The `first` model was trained without the held-out texts; the `last` one may have learned them, too.
+    """
+    task, found, test = job.task, dict[str, float](), job.corpus.splits.get("test")
+    if job.config.beside is None or first.beside is None or last.beside is None:
+        return {}
+    if len(held.rows):
+        task = task.tuned(iter_scored(first.beside, task, held.split, held.rows, job.config))
+        found["validation"] = score(first.beside, task, held.split, held.rows, job.config).main
+    if test:
+        found["test"] = score(last.beside, task, test, all_rows(test), job.config).main
+    return {job.config.beside.name: found} if found else {}
 
 
 def iter_scored(

@@ -25,6 +25,9 @@ _BEFORE: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+_EACH = {"adversarial_every": 1, "read_seldom": 0.0}
+
+
 def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:
     """The same content with the tables of today; content of today is returned as it is.
 
@@ -34,6 +37,11 @@ def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:
     values = {**values}  # a TypeError where it is no mapping
     if isinstance(values.get("data"), dict):  # what split scripts without spaces came within format 4
         values["data"] = {"split_unspaced": False} | values["data"]
+    model, training = values.get("model"), values.get("training")
+    if isinstance(model, dict) and isinstance(training, dict):  # so did what reads sure texts less often
+        family = FAMILIES.get(str(model.get("name")))
+        if family is not None and family.training is AdamTraining:
+            values["training"] = _EACH | training
     if values.get("rubrica_format", FORMAT) == FORMAT or not all(isinstance(values.get(key), dict) for key in _BEFORE):
         return values
     of_models = {key for kind in FAMILIES.values() for key in fields_of(kind)}

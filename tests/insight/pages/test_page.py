@@ -82,7 +82,8 @@ def test_every_picture_has_words(name):
 
 def test_the_same_inputs_give_the_same_bytes():
     made = [
-        report(*one_label(history=HISTORY), findings(), data="news.csv", split="test", baseline=0.7) for _ in range(2)
+        report(*one_label(history=HISTORY), findings(), data="news.csv", split="test", compared=("bag", 0.7))
+        for _ in range(2)
     ]
     assert made[0].html == made[1].html == pages()["one"].html
 
@@ -204,7 +205,7 @@ def test_every_sentence_is_said_somewhere():
         path.read_text(encoding="utf-8") for path in [*folder.glob("*.py"), *folder.glob("templates/*.j2")]
     )
     built = re.compile(
-        r"severity_|learning_(loss|score|slope)|(\w+)_(title|about)|surest_|too_|calibrated|uneven|train|held$"
+        r"severity_|compared_|learning_(loss|score|slope)|(\w+)_(title|about)|surest_|too_|calibrated|uneven|train|held$"
     )
     silent = [name for name in read_language("en").sentences if f'"{name}"' not in sources and not built.match(name)]
     assert silent == []

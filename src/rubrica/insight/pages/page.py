@@ -48,7 +48,7 @@ def report(
     measured: Measured | None = None,
     data: str = "",
     split: str = "",
-    baseline: float | None = None,
+    compared: tuple[str, float] | None = None,
     language: str = "en",
 ) -> Page:
     """The page about a model.
@@ -60,7 +60,7 @@ def report(
         measured: The answers to the texts, where they are known already; or what `measured_before` makes of scores.
         data: What the data is called.
         split: The split that the texts are of.
-        baseline: The main score of a bag of words on the same texts.
+        compared: The main score of a simpler model on the same texts, and which: a `bag`, or the `linear` part alone.
         language: `en` or `ru`.
 
     Raises:
@@ -77,7 +77,7 @@ def report(
     drawn = plots(found, lines, spoken)
     seen = examples is not None and was_trained_on(model.artifact, hash_of_texts(examples.texts))
     about = {
-        "found": found, "made": made, "curves": lines, "baseline": baseline, "seen": seen, "split": split,
+        "found": found, "made": made, "curves": lines, "compared": compared, "seen": seen, "split": split,
         "title": spoken.plain("title", model=made["title"], data=_short(data)) if data else made["title"], "data": data,
     }  # fmt: skip
     return _render(about, findings, drawn, spoken)
@@ -97,7 +97,7 @@ def findings_page(findings: Iterable[Finding], *, data: str, language: str = "en
         "found": None,
         "made": None,
         "curves": {},
-        "baseline": None,
+        "compared": None,
         "seen": False,
         "split": "",
         "data": data,
