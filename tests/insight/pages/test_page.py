@@ -227,7 +227,7 @@ def test_an_unknown_language_is_an_error():
 
 
 def test_sentences_escape_what_is_put_into_them():
-    assert str(read_language("en").say("bag", score="<b>")).endswith("&lt;b&gt;.")
+    assert str(read_language("en").say("compared_bag", score="<b>")).endswith("&lt;b&gt;.")
 
 
 def test_a_page_is_written_with_its_plots_beside_it(tmp_path):
