@@ -219,6 +219,18 @@ class Documents {
   bool dropped_ = false;
 };
 
+// Multiplies the numbers of a block by the weights of their features, and scales them to an L2 norm of 1.
+void weigh(const float* idf, const uint32_t* indices, float* values, int64_t count) {
+  double squares = 0;
+  for (int64_t k = 0; k < count; k++) {
+    const float value = idf[indices[k]] * values[k];
+    squares += static_cast<double>(value) * value;
+    values[k] = value;
+  }
+  const float scale = squares > 0 ? static_cast<float>(1 / std::sqrt(squares)) : 0.0f;
+  for (int64_t k = 0; k < count; k++) values[k] *= scale;
+}
+
 }  // namespace
 }  // namespace rubrica
 
@@ -248,14 +260,16 @@ RUBRICA_API int64_t rubrica_documents_take(void* documents, int64_t least, uint3
   return static_cast<Documents*>(documents)->take(static_cast<uint32_t>(least), keys, counts);
 } RUBRICA_CATCH
 
-// TF-IDF of N texts: the known features of text i and their numbers from places[i] on, sizes[i] of them. Those of words
-// and those of characters have an L2 norm of 1 each, or are none.
+// TF-IDF of N texts: the known features of text i and their numbers from places[i] on, sizes[i] of them, the first
+// words[i] of them runs of words, unless `words` is null. The numbers of words and of characters have an L2 norm of 1
+// each, or are none. Where `idf` is null they are 1 + ln(count), for `rubrica_linear_weigh`.
 RUBRICA_API int64_t rubrica_linear_features(int threads, int lowercase, int word_ngrams, int char_ngrams,
                                             int64_t max_tokens, int64_t N, const uint8_t* texts, const int64_t* starts,
                                             const int64_t* ends, const uint8_t* kinds, const int32_t* lower,
                                             int64_t num_kinds, int shift, const uint32_t* keys,
                                             const int32_t* key_starts, const int32_t* numbers, const float* idf,
-                                            const int64_t* places, int32_t* sizes, uint32_t* indices, float* values) try {
+                                            const int64_t* places, int32_t* sizes, int32_t* words, uint32_t* indices,
+                                            float* values) try {
   const Texts all{lowercase, word_ngrams, char_ngrams, max_tokens, N, texts, starts, ends, {kinds, lower, num_kinds}};
   const Index index{keys, key_starts, shift, numbers};
   const Damped damped;
@@ -263,6 +277,7 @@ RUBRICA_API int64_t rubrica_linear_features(int threads, int lowercase, int word
     Reader reader(all);
     for (int64_t i = N * thread / threads; i < N * (thread + 1) / threads; i++) {
       int64_t place = places[i];
+      bool is_first = true;
       reader.read(i, [&](const Tally& tally) {
         // Three times over the keys, each time to fetch what the next one reads: a lookup would wait for memory.
         for (const auto& found : tally) __builtin_prefetch(key_starts + (static_cast<uint64_t>(found.key) >> shift));
@@ -270,22 +285,34 @@ RUBRICA_API int64_t rubrica_linear_features(int threads, int lowercase, int word
           const int32_t near = key_starts[static_cast<uint64_t>(found.key) >> shift];
           __builtin_prefetch(keys + near);
           if (numbers) __builtin_prefetch(numbers + near);
-          else __builtin_prefetch(idf + near);
+          else if (idf) __builtin_prefetch(idf + near);
         }
         const int64_t first = place;
-        double squares = 0;
         for (const auto& found : tally) {
           const int64_t feature = index.find(found.key);
           if (feature < 0) continue;
-          const float value = idf[feature] * damped(found.count);
-          squares += static_cast<double>(value) * value;
           indices[place] = static_cast<uint32_t>(feature);
-          values[place++] = value;
+          values[place++] = damped(found.count);
         }
-        const float scale = squares > 0 ? static_cast<float>(1 / std::sqrt(squares)) : 0.0f;
-        for (int64_t k = first; k < place; k++) values[k] *= scale;
+        if (idf) weigh(idf, indices + first, values + first, place - first);
+        if (is_first && words) words[i] = static_cast<int32_t>(place - first);
+        is_first = false;
       });
       sizes[i] = static_cast<int32_t>(place - places[i]);
+    }
+  });
+  return 0;
+} RUBRICA_CATCH
+
+// Makes TF-IDF of what `rubrica_linear_features` wrote without `idf`.
+RUBRICA_API int64_t rubrica_linear_weigh(int threads, int64_t N, int64_t, const float* idf, const int64_t* places,
+                                         const int32_t* sizes, const int32_t* words, const uint32_t* indices,
+                                         float* values) try {
+  parallel(threads, [&](int thread) {
+    for (int64_t i = N * thread / threads; i < N * (thread + 1) / threads; i++) {
+      const int64_t first = places[i], second = first + words[i];
+      weigh(idf, indices + first, values + first, words[i]);
+      weigh(idf, indices + second, values + second, sizes[i] - words[i]);
     }
   });
   return 0;

@@ -1,5 +1,6 @@
 """The linear classifier's kernel, native and numpy, against scikit-learn, and one against the other."""
 
+from contextlib import nullcontext
 from itertools import pairwise
 from unittest.mock import patch
 
@@ -66,6 +67,28 @@ def read(texts, ngrams, threads=1, min_df=1):
         for a, n in zip(entries.places.tolist(), entries.sizes.tolist(), strict=True)
     ]
     return keys, counts, sizes, rows
+
+
+@given(texts=TEXTS, ngrams=NGRAMS, threads=st.sampled_from([1, 3]), alone=st.booleans())
+def test_features_that_are_weighed_later_are_the_same_to_the_bit(texts, ngrams, threads, alone):
+    counter = DocumentCounter(ngrams, 1)
+    sizes = counter.add(texts)
+    keys, counts = counter.take(1, 1 << 20)
+    index, idf = index_keys(keys), (1 / (1 + counts)).astype(np.float32)
+    idf[::3] = 0
+    with numpy_alone() if alone else nullcontext():
+        expected = ngrams_module.features(texts, ngrams, index, idf, threads)
+        places, words = np.cumsum(sizes + 1) - sizes - 1, np.full(len(texts), -1, np.int32)
+        room = int((sizes + 1).sum())
+        found = Entries(places, np.zeros(len(texts), np.int32), np.zeros(room, np.uint32), np.zeros(room, np.float32))
+        ngrams_module.count_features(texts, ngrams, index, threads, found, words)
+        ngrams_module.weigh_features(found, words, idf, threads)
+    blocks = [words_of(text, ngrams) for text in texts]
+    assert words.tolist() == [len(set(block)) for block in blocks]
+    for i, (here, there) in enumerate(zip(places.tolist(), expected.places.tolist(), strict=True)):
+        assert found.sizes[i] == expected.sizes[i] == sizes[i]
+        for one, other in ((found.indices, expected.indices), (found.values, expected.values)):
+            assert one[here : here + sizes[i]].tobytes() == other[there : there + sizes[i]].tobytes()
 
 
 @given(texts=TEXTS, ngrams=NGRAMS, threads=st.sampled_from([1, 3]))

@@ -55,7 +55,9 @@ SIGNATURES = {
     "documents_add": f"handle lowercase word_ngrams char_ngrams max_tokens {_TEXTS} &sizes:int64[N]",
     "documents_take": "handle least &keys:uint32? &counts:uint32?",
     "linear_features": f"threads lowercase word_ngrams char_ngrams max_tokens {_TEXTS} shift keys:uint32"
-    " key_starts:int32[(1<<32-shift)+1] numbers:int32? idf:float32 places:int64[N] &sizes:int32[N] &indices:uint32"
+    " key_starts:int32[(1<<32-shift)+1] numbers:int32? idf:float32? places:int64[N] &sizes:int32[N] &words:int32[N]?"
+    " &indices:uint32 &values:float32",
+    "linear_weigh": "threads N F idf:float32[F] places:int64[N] sizes:int32[N] words:int32[N] indices:uint32"
     " &values:float32",
     "linear_words_start": "",
     "linear_words_end": "handle",

@@ -39,7 +39,7 @@ from rubrica.models.linear import Linear, both_signs
 from rubrica.progress import progress_bar
 from rubrica.scoring.task import Floats, Rows, Targets, Task
 from rubrica.text.batching import iter_rows
-from rubrica.text.ngrams import DocumentCounter, features, index_keys
+from rubrica.text.ngrams import DocumentCounter, count_features, index_keys, weigh_features
 
 FOLDS = 5
 """A model learns four fifths of the texts. Ten folds take twice the time and find hardly more."""
@@ -77,8 +77,8 @@ class Features:
         targets: Of the N texts; `dataclasses.replace` gives the same texts others.
         keys: The same number for near-duplicates, see `held_out.py`, (N,).
         model: The settings.
-        entries: The features of each text; their values are 1 + ln(how often it occurs), up to a factor for each of the
-            two blocks, of words and of characters. Between two texts there may be room, filled with zeros.
+        entries: The features of each text; their values are 1 + ln(how often it occurs). Between two texts there may be
+            room, filled with zeros.
         words: How many of a text's features are words', which come first, (N,).
         num_features: F.
     """
@@ -88,7 +88,7 @@ class Features:
     keys: Rows
     model: Linear
     entries: Entries
-    words: NDArray[np.int64]
+    words: NDArray[np.int32]
     num_features: int
 
     @classmethod
@@ -121,14 +121,12 @@ class Features:
             index = index_keys(found, number_features(found, documents, len(rows))[0])
             room = np.concatenate([np.zeros(1, np.int64), *sizes])
             ends, total = np.cumsum(room), int(room.sum())
-            values, ones = np.zeros(total, np.float32), np.ones(len(found), np.float32)
+            values, words = np.zeros(total, np.float32), np.zeros(len(rows), np.int32)
             entries = Entries(ends[:-1], np.zeros(len(rows), np.int32), np.zeros(total, np.uint32), values)
-            words = np.zeros(len(rows), np.int64)
             for turn, part in enumerate(parts):
                 here, taken = slice(turn * _STRETCH, turn * _STRETCH + len(part)), take_texts(texts, part)
                 into = entries._replace(places=entries.places[here], sizes=entries.sizes[here])
-                features(taken, ngrams, index, ones, threads, into)
-                words[here] = features(taken, ngrams._replace(char_ngrams=0), index, ones, threads).sizes
+                count_features(taken, ngrams, index, threads, into, words[here])
                 advance("")
         return cls(task, targets, np.concatenate(keys), model, entries, words, len(found))
 
@@ -270,17 +268,9 @@ class Features:
 
     def _weigh(self, weights: NDArray[np.float32]) -> Entries:
         """The features of all texts, each block with an L2 norm of 1, or 0 where no feature of it counts."""
-        entries, values = self.entries, np.empty_like(self.entries.values)
-        bounds = np.append(np.stack([entries.places, entries.places + self.words], axis=1).ravel(), len(values))
-        for first in range(0, len(entries.places), _STRETCH):
-            blocks = bounds[2 * first : 2 * (first + _STRETCH) + 1]
-            here, blocks = slice(blocks[0], blocks[-1]), blocks - blocks[0]
-            weighed = np.multiply(entries.values[here], weights[entries.indices[here]], out=values[here])
-            squares = np.zeros(len(weighed) + 1)
-            np.cumsum(np.square(weighed, dtype=np.float64), out=squares[1:])
-            norms = np.sqrt(np.diff(squares[blocks]))
-            weighed *= np.repeat((1 / np.where(norms > 0, norms, 1)).astype(np.float32), np.diff(blocks))
-        return entries._replace(values=values)
+        entries = self.entries._replace(values=self.entries.values.copy())
+        weigh_features(entries, self.words, weights, native.num_threads())
+        return entries
 
 
 def _take(entries: Entries, rows: Rows) -> Entries:

@@ -1,7 +1,6 @@
 """Training of the linear classifier on n-grams of words and characters; without torch, in seconds.
 
-The texts are read twice: to count in how many texts each feature is, and to number the features that are kept. Where a
-feature also counts by what it says about the classes, they are read a third time.
+The texts are read twice: to count in how many texts each feature is, and to look up the features that are kept.
 
 This weight is an idea of F. Debole and F. Sebastiani, "Supervised term weighting for automated text categorization",
 2003, https://doi.org/10.1145/952532.952688. Of their measures it is information gain, but only over the texts that have
@@ -31,7 +30,7 @@ from rubrica.learning.job import History, Job, Trained
 from rubrica.models.linear import Linear, LinearPart, logits
 from rubrica.progress import Advance, progress_bar
 from rubrica.scoring.task import Rows, Targets, Task
-from rubrica.text.ngrams import DocumentCounter, features, index_keys
+from rubrica.text.ngrams import DocumentCounter, count_features, index_keys, weigh_features
 
 log = logging.getLogger(__name__)
 
@@ -208,29 +207,26 @@ def _read(
     numbers, by_number = number_features(keys, documents, num_texts)
     idf = weigh_by_rarity(by_number, num_texts)
     entries = Entries(places, sizes, make_array(total, np.uint32), make_array(total, np.float32))
-    index = index_keys(keys, numbers)
-
-    def read_features() -> Iterator[tuple[slice, Entries]]:
-        for here in read:
-            into = entries._replace(places=places[here], sizes=sizes[here])
-            features(take_texts(texts, rows[here]), ngrams, index, idf, threads, into)
-            yield here, into
-
+    index, words = index_keys(keys, numbers), make_array(len(rows), np.int32)
+    counts, shares = np.zeros((len(keys), task.num_classes), np.uint32), np.zeros(task.num_classes)
+    exact = np.zeros((len(keys), 1), np.uint32)
+    parts = [entries._replace(places=places[here], sizes=sizes[here]) for here in read]
+    for here, into in zip(read, parts, strict=True):
+        count_features(take_texts(texts, rows[here]), ngrams, index, threads, into, words[here])
+        if not model.class_information:
+            continue
+        if counter.has_dropped:  # then the counts of rare features are too small, and shares would be above 1
+            count_classes(into, np.arange(len(into.sizes)), np.zeros(len(into.sizes), np.int64), exact)
+        owners, classes = task.pairs(targets[here])
+        count_classes(into, owners, classes, counts)
+        shares += np.bincount(classes, minlength=task.num_classes)
     if model.class_information:
-        counts, shares = np.zeros((len(keys), task.num_classes), np.uint32), np.zeros(task.num_classes)
-        exact = np.zeros((len(keys), 1), np.uint32)
-        for here, into in read_features():
-            if counter.has_dropped:  # then the counts of rare features are too small, and shares would be above 1
-                count_classes(into, np.arange(len(into.sizes)), np.zeros(len(into.sizes), np.int64), exact)
-            owners, classes = task.pairs(targets[here])
-            count_classes(into, owners, classes, counts)
-            shares += np.bincount(classes, minlength=task.num_classes)
         if counter.has_dropped:
             by_number = exact[:, 0]
             idf = weigh_by_rarity(by_number, num_texts)
         idf *= weigh_by_information(task, counts, by_number, shares / num_texts)
-    for _ in read_features():
-        pass
+    for here, into in zip(read, parts, strict=True):
+        weigh_features(into, words[here], idf, threads)
     return keys, idf, numbers, entries
 
 

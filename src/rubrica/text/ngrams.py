@@ -192,9 +192,43 @@ def features(
     call("linear_features",
         max(1, min(threads, len(texts) // TEXTS_PER_THREAD)), *ngrams, MAX_TOKENS, len(texts),
         data, starts, ends, *unicode_tables(data), index.shift,
-        index.keys, index.starts, index.numbers, idf, *into,
+        index.keys, index.starts, index.numbers, idf, into.places, into.sizes, None, into.indices, into.values,
     )  # fmt: skip
     return into
+
+
+def count_features(
+    texts: Sequence[str], ngrams: Ngrams, index: Index, threads: int, into: Entries, words: NDArray[np.int32]
+) -> None:
+    """As `features`, without weights: the values are 1 + ln(how often), for `weigh_features`.
+
+    Of the features of each text the first `words` (N,) are found to be runs of words.
+    """
+    if native.library() is None:
+        for i, (text, place) in enumerate(zip(texts, into.places.tolist(), strict=True)):
+            parts = [_look_up(*block, index.keys, index.numbers)[1:] for block in _blocks(text, ngrams)]
+            words[i] = len(parts[0][0])
+            found, damped = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+            into.sizes[i] = len(found)
+            into.indices[place : place + len(found)], into.values[place : place + len(found)] = found, damped
+        return
+    data, starts, ends, _ = prepare(beginnings(texts), ngrams.lowercase)
+    call("linear_features",
+        max(1, min(threads, len(texts) // TEXTS_PER_THREAD)), *ngrams, MAX_TOKENS, len(texts),
+        data, starts, ends, *unicode_tables(data), index.shift,
+        index.keys, index.starts, index.numbers, None, into.places, into.sizes, words, into.indices, into.values,
+    )  # fmt: skip
+
+
+def weigh_features(entries: Entries, words: NDArray[np.int32], idf: NDArray[np.float32], threads: int) -> None:
+    """Make TF-IDF, in place, of what `count_features` found; `idf` goes by feature, (F,)."""
+    if native.library() is not None:
+        threads = max(1, min(threads, len(words) // TEXTS_PER_THREAD))
+        call("linear_weigh", threads, len(words), len(idf), idf, *entries[:2], words, *entries[2:])
+        return
+    for place, size, first in zip(entries.places.tolist(), entries.sizes.tolist(), words.tolist(), strict=True):
+        for here in (slice(place, place + first), slice(place + first, place + size)):
+            entries.values[here] = _norm(idf[entries.indices[here]] * entries.values[here])
 
 
 def count_ngrams(texts: Sequence[str], ngrams: Ngrams) -> Counts:
@@ -289,12 +323,27 @@ def weigh_block(
 
     The features are `known_keys` and `numbers` of an `Index`.
     """
+    known, found, damped = _look_up(keys, counts, known_keys, numbers)
+    return known, found, _norm(idf[found] * damped.astype(idf.dtype))
+
+
+def _look_up(
+    keys: NDArray[np.uint32],
+    counts: NDArray[np.int64],
+    known_keys: NDArray[np.uint32],
+    numbers: NDArray[np.int32] | None,
+) -> tuple[NDArray[np.bool_], NDArray[np.integer[Any]], NDArray[np.float64]]:
+    """Which keys of a block are features; of these, their numbers, and 1 + ln(how often each occurs)."""
     places = np.searchsorted(known_keys, keys)
     known = np.searchsorted(known_keys, keys, "right") > places
     found = places[known] if numbers is None else numbers[places[known]]
-    values = idf[found] * (1 + np.log(counts[known])).astype(idf.dtype)
+    return known, found, 1 + np.log(counts[known])
+
+
+def _norm(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """The values with an L2 norm of 1, or as they are where all are 0."""
     norm = np.sqrt(np.sum(np.square(values, dtype=np.float64)))
-    return known, found, values / idf.dtype.type(norm) if norm > 0 else values
+    return values / values.dtype.type(norm) if norm > 0 else values
 
 
 def _weigh_blocks(
