@@ -22,6 +22,7 @@ from rubrica.cli.explain import explain
 from rubrica.cli.export import convert, export, quantize
 from rubrica.cli.report import check_report, print_training, report_answers, report_options, report_training
 from rubrica.cli.serve import serve
+from rubrica.cli.tune import tune
 from rubrica.cli.units import FamilyName, parse_seconds, parse_setting, ray_option
 from rubrica.errors import ConfigError, RubricaError, require
 
@@ -113,7 +114,7 @@ def rubrica(context: click.Context, quiet: bool) -> None:
     logger.setLevel(logging.ERROR if quiet else logging.INFO)
 
 
-for _command in (data, doctor, clean, vectors, compare, explain, export, convert, quantize, serve):
+for _command in (data, doctor, clean, vectors, compare, explain, export, convert, quantize, serve, tune):
     rubrica.add_command(_command)
 
 

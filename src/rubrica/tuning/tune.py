@@ -1,0 +1,295 @@
+"""`rubrica.tune`: from a data set to a saved model whose settings were searched for."""
+
+import hashlib
+import logging
+import math
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rubrica import __version__
+from rubrica.artifact.folder import Artifact, save_artifact
+from rubrica.data.dataset import Dataset, check_trainable
+from rubrica.data.stored_texts import hash_of_texts
+from rubrica.environment import processes
+from rubrica.errors import ConfigError, MissingExtraError, RubricaError, require
+from rubrica.export.shrink import folder_sizes
+from rubrica.learning.deadline import NEVER, Deadline
+from rubrica.learning.identity import run_record
+from rubrica.learning.output import check_output
+from rubrica.learning.train import as_dataset, train_dataset
+from rubrica.learning.training import MOST_HELD
+from rubrica.models.config import Config, make_config
+from rubrica.models.families import SEARCHED
+from rubrica.predict.classifier import Classifier
+from rubrica.tuning.parts import Judged, Parts, judge, made_to_fit, make_parts
+from rubrica.tuning.plot import draw_trials
+from rubrica.tuning.report import rows_of, summary, verdict, write_trials
+from rubrica.tuning.search import Choice, Clock, Search, choose
+from rubrica.tuning.space import Proposal, Space, searchable
+from rubrica.tuning.store import Tried, folder_of, open_store
+from rubrica.vectors.word_vectors import Vectors
+
+log = logging.getLogger(__name__)
+
+_LONG = 0.05  # of the texts: if more are longer than what is read, reading more of them is tried early
+_LOOKED_AT = 10_000  # texts whose length is looked at
+_HASHED = 1000  # rows of word vectors, evenly, that tell a file from another
+_SPARE = 0.15  # of the time of the final training: one that ends sooner, unfinished, was stopped by Ctrl-C
+_AMPLE = 1.5  # times the guessed time
+_ENOUGH = 0.8  # of the guessed time: with less the final training takes what it needs
+
+VectorsGiven = str | Path | Vectors
+
+
+class Tuned(NamedTuple):
+    """What a search came to.
+
+    Args:
+        model: Trained on all of train, with the settings that won.
+        rows: The trials, see `report.rows_of`.
+        files: What was written beside the model.
+    """
+
+    model: Classifier
+    rows: list[dict[str, Any]]
+    files: list[Path]
+
+
+def tune(
+    data: Any,
+    labels: Any = None,
+    *,
+    seconds: float,
+    out: str | Path | None = None,
+    size: float | None = None,
+    vectors: VectorsGiven | Sequence[VectorsGiven] = (),
+    seed: int = 0,
+    trials: int | None = None,
+    **layout: Any,
+) -> Classifier:
+    """Search for settings that are better than the defaults on held-out parts of train, and train with the best.
+
+    The defaults are the first trial. Another trial takes their place if it leads them by more than luck, see
+    `paired.py`. No text of a test split is read before the settings are chosen.
+
+    Args:
+        data: As in `train`.
+        labels: As in `train`.
+        seconds: Of the search and the final training together.
+        out: The new model folder; None saves nothing. The search is kept beside it, in `OUT.search`, and the same call
+            goes on with it after a kill; what it took before counts.
+        size: Most bytes of the model's folder. Every trial is made as small before it is judged.
+        vectors: A file of word vectors or a downloaded name of the gensim list, or several, to choose from. No vectors
+            are a choice, too.
+        seed: Of all random draws.
+        trials: Most settings to try; None leaves it to the time.
+        layout: As in `train`.
+
+    Returns:
+        The model. `artifact.metrics["tuning"]` has the search in short.
+
+    Raises:
+        RubricaError: If Optuna is not installed; if the data, the vectors or the output folder cannot be used; if no
+            setting could be trained.
+        KeyboardInterrupt: After Ctrl-C before a trial was judged, or in the final training.
+        TypeError: As in `train`.
+        ValueError: As in `train`.
+    """
+    return run_tuning(
+        data, labels, seconds=seconds, out=out, size=size, vectors=vectors, seed=seed, trials=trials, **layout
+    ).model
+
+
+def run_tuning(
+    data: Any,
+    labels: Any = None,
+    *,
+    seconds: float,
+    out: str | Path | None = None,
+    size: float | None = None,
+    vectors: VectorsGiven | Sequence[VectorsGiven] = (),
+    seed: int = 0,
+    trials: int | None = None,
+    **layout: Any,
+) -> Tuned:
+    """As `tune`; returns the trials, too."""
+    clock = Clock(seconds)
+    _check(seconds, size, trials)
+    require("optuna", "tune")
+    if out is not None:
+        out = check_output(out, resume=False, keeps=False)
+    data = as_dataset(data, labels, layout)
+    check_trainable(data)
+    loaded = _load_all([vectors] if isinstance(vectors, str | Path | Vectors) else list(vectors))
+    parts = make_parts(data, seed)
+    space = _space(parts.data, tuple(loaded), seed)
+    what = _identity(parts.data, loaded, space, seed, size)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory())) if out is None else folder_of(out)
+        store = stack.enter_context(open_store(folder, space, seed, what))
+        clock.before = store.spent
+        if clock.before:
+            log.info("%s: goes on after %d trials and %.0f s", folder, len(store.tried()), clock.before)
+        search = Search(store, parts, partial(_judge, parts, loaded, size), clock, trials)
+        stopped = search.run()
+        choice = choose(search.tried, seed)
+        if choice is None and search.tried:
+            raise RubricaError(f"no settings could be judged; the first had: {search.tried[0].note}")
+        if stopped:
+            log.warning("the search ends, and the best settings are trained; Ctrl-C again leaves it for later")
+        rows, found = rows_of(search.tried), summary(choice, search.tried, data.task, clock.spent)
+        files = [] if out is None else [write_trials(rows, folder), *_plot(rows, found, folder)]
+        log.info(verdict(found))
+        artifact = _train_finally(data, loaded, space, search, choice, found, size)
+        if out is not None:
+            save_artifact(artifact, out)
+    return Tuned(Classifier(artifact), rows, files)
+
+
+def _check(seconds: float, size: float | None, trials: int | None) -> None:
+    for name, value, expected in (
+        ("seconds", seconds, "a length of time above 0"),
+        ("size", size, "a number of bytes above 0"),
+        ("trials", trials, "a number above 0"),
+    ):
+        if value is not None and not 0 < value < math.inf:
+            raise ConfigError(f"{name} is {value}, expected {expected}")
+    if processes()[1] > 1:
+        raise ConfigError("a search is for one process; run rubrica without torchrun")
+
+
+def _load_all(given: Sequence[VectorsGiven]) -> dict[str, Vectors]:
+    """The word vectors by the names that the search knows them by."""
+    from rubrica.vectors.stored import load_vectors  # late: many searches are given no vectors
+
+    loaded = [each if isinstance(each, Vectors) else load_vectors(each) for each in given]
+    return {each.source: each for each in loaded}
+
+
+def _space(data: Dataset, vectors: tuple[str, ...], seed: int) -> Space:
+    """What can be tried here: without torch there are no networks, and not every family can learn every task."""
+    torch = find_spec("torch") is not None
+    families = tuple(name for name in searchable(SEARCHED, torch=torch) if _learns(name, data))
+    if not torch:
+        log.info("torch is not installed, so only %s are tried; see pip install 'rubrica[train]'", ", ".join(families))
+    default = make_config(model={"name": families[0]})
+    texts = list(islice(data.splits["train"].texts, _LOOKED_AT))
+    long_ones = sum(len(text.split()) > default.data.max_length for text in texts)
+    return Space(families, vectors, seed, long_texts=long_ones > _LONG * len(texts))
+
+
+def _learns(name: str, data: Dataset) -> bool:
+    try:
+        make_config(model={"name": name}).model.check_task(data.task)
+    except ConfigError:
+        return False
+    return True
+
+
+def _identity(
+    data: Dataset, vectors: dict[str, Vectors], space: Space, seed: int, size: float | None
+) -> dict[str, Any]:
+    """What the trials depend on, by the names that an error calls it by."""
+    texts = {name: hash_of_texts(examples.texts) for name, examples in data.splits.items()}
+    labels = {name: hash_of_texts(list(map(repr, examples.labels))) for name, examples in data.splits.items()}
+    return {
+        "texts": texts,
+        "labels": labels,
+        "word vectors": {name: _hash_of_vectors(each) for name, each in vectors.items()},
+        "size": size,
+        "seed": seed,
+        "settings to try": space.describe(),
+        "version of Rubrica": __version__,
+    }
+
+
+def _hash_of_vectors(vectors: Vectors) -> str:
+    found = hashlib.sha256("\n".join(vectors.words).encode("utf-8", "surrogatepass"))
+    rows = np.linspace(0, max(0, len(vectors.matrix) - 1), min(_HASHED, len(vectors.matrix))).astype(np.int64)
+    found.update(np.ascontiguousarray(vectors.matrix[rows]).tobytes())
+    return found.hexdigest()[:16]
+
+
+def _judge(
+    parts: Parts, vectors: dict[str, Vectors], size: float | None, tried: Tried, fold: int, seconds: float
+) -> Judged:
+    """One part of a trial; each part has a seed of its own, the same in all trials."""
+    part, proposal = parts.part(fold), tried.proposal
+    config = proposal.config(len(part.splits["train"].texts), part.task.num_classes)
+    config = config.replace(training={"seed": config.training.seed + fold})
+    return judge(part, config, vectors.get(proposal.vectors or ""), size=size, seconds=seconds)
+
+
+def _plot(rows: list[dict[str, Any]], found: dict[str, Any], folder: Path) -> list[Path]:
+    try:
+        return [draw_trials(rows, found, folder)]
+    except MissingExtraError as error:
+        log.info("no plot of the trials: %s", error)
+        return []
+
+
+def _train_finally(
+    data: Dataset,
+    vectors: dict[str, Vectors],
+    space: Space,
+    search: Search,
+    choice: Choice | None,
+    found: dict[str, Any],
+    size: float | None,
+) -> Artifact:
+    """The model that is trained on all of train, made as small as it is asked for; test is scored here.
+
+    Raises:
+        KeyboardInterrupt: After Ctrl-C: half a training is no reason to save a model.
+    """
+    proposal = _defaults(space) if choice is None else choice.winner.proposal
+    config, own = _final_config(proposal, data), vectors.get(proposal.vectors or "")
+    left, needed = search.clock.left, 0.0 if choice is None else search.final_seconds(choice.winner)
+    if left < _ENOUGH * needed:
+        log.info("the time is over; the final training takes about %.0f s more", needed)
+    deadline = Deadline.after(left) if left >= _ENOUGH * needed and left > 0 else NEVER
+    ample = choice is not None and left > _AMPLE * needed  # then no trial is needed of what fits into it
+    _, artifact = train_dataset(data, own, config, deadline=deadline, plan=not ample)
+    if artifact.metrics["interrupted"] and not (deadline.is_set and deadline.left < _SPARE * left):
+        raise KeyboardInterrupt
+    artifact.metrics["run"] = run_record(data, config, own)
+    artifact.metrics["tuning"] = found
+    return artifact if size is None else _fitted(artifact, data, size)
+
+
+def _defaults(space: Space) -> Proposal:
+    return space.propose(lambda name, kind, usual: usual)
+
+
+def _final_config(proposal: Proposal, data: Dataset) -> Config:
+    """The settings for all of train, of which the training holds out a part."""
+    count, config = len(data.splits["train"].texts), make_config(**proposal.tables)
+    held = 0.0 if "validation" in data.splits else min(config.data.validation_fraction * count, MOST_HELD)
+    return proposal.config(round(count - held), data.task.num_classes)
+
+
+def _fitted(artifact: Artifact, data: Dataset, size: float) -> Artifact:
+    """The model in a folder of at most `size` bytes, with the scores that it has when it is as small."""
+    target = size
+    while True:
+        small = made_to_fit(artifact, target)
+        if small is artifact:
+            return artifact
+        metrics = {name: value for name, value in artifact.metrics.items() if name not in ("validation", "test")}
+        for name in ("validation", "test"):
+            if examples := data.splits.get(name):
+                report = Classifier(small).evaluate(examples.texts, examples.labels, label_separator="", name=data.name)
+                metrics[name] = report.to_json()
+        small = replace(small, metrics=metrics)
+        if (over := sum(folder_sizes(small).values()) - size) <= 0:
+            return small
+        target -= over  # the scores take a few bytes more than before
