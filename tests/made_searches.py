@@ -18,7 +18,7 @@ def dataset(texts, labels, **splits):
     return Dataset("made", every, (), "", task_of(names, lists=lists))
 
 
-def plain(count=400, seed=0, noise=0.1):
+def plain(count=240, seed=0, noise=0.1):
     """Words tell the class of nine texts in ten."""
     draw, words = np.random.default_rng(seed), {"food": ["soup", "pan", "salt"], "sport": ["goal", "match", "cup"]}
     labels = [str(label) for label in draw.choice(sorted(words), count)]
@@ -29,7 +29,7 @@ def plain(count=400, seed=0, noise=0.1):
     return texts, [other[label] if flip else label for label, flip in zip(labels, flipped, strict=True)]
 
 
-def capitals(count=400, seed=0):
+def capitals(count=240, seed=0):
     """Only the capitals of a word tell the class: the defaults read none, `keep_case` does."""
     draw = np.random.default_rng(seed)
     labels = [str(label) for label in draw.choice(["lower", "upper"], count)]
@@ -41,7 +41,7 @@ def capitals(count=400, seed=0):
     return texts, labels
 
 
-def several(count=400, seed=0):
+def several(count=240, seed=0):
     """Texts with one or two labels, or none."""
     draw, words = np.random.default_rng(seed), {"food": ["soup", "pan"], "sport": ["goal", "match"]}
     labels = [tuple(name for name in words if draw.random() < 0.5) for _ in range(count)]

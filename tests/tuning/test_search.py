@@ -20,6 +20,7 @@ from rubrica.tuning import paired, parts
 from rubrica.tuning import search as searching
 from rubrica.tuning.parts import LateError, TooLargeError, make_parts
 from rubrica.tuning.tune import run_tuning
+from rubrica.vectors.word_vectors import Vectors
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +60,7 @@ def test_what_is_clearly_better_is_found():
 
 
 def test_the_defaults_stay_where_nothing_is_better_by_more_than_luck():
-    found = quick(trials=8)
+    found = quick(trials=6)
     assert tuning_of(found)["winner"] == 1
     assert found.model.config == rubrica.make_config(model={"name": "linear"}).replace(
         data=found.model.config.data.to_dict(), training=found.model.config.training.to_dict()
@@ -109,10 +110,25 @@ def test_test_is_not_looked_at_before_the_settings_are_chosen(monkeypatch):
 
 def test_a_validation_split_judges_in_the_place_of_train():
     texts, labels = capitals()
-    data = dataset(texts[:300], labels[:300], validation=(texts[300:], labels[300:]))
+    data = dataset(texts[:140], labels[:140], validation=(texts[140:], labels[140:]))
     found = quick(data)
     assert tuning_of(found)["judged_texts"] == 100
     assert found.model.config.model.keep_case
+
+
+def test_word_vectors_are_a_choice_beside_none():
+    """The classes are told by words that train hardly repeats; the vectors know which are alike."""
+    draw, kinds = np.random.default_rng(0), ("food", "sport")
+    numbers = draw.permutation(np.arange(1000, 1800)).tolist()
+    words = {"food": [f"w{i}" for i in numbers[:400]], "sport": [f"w{i}" for i in numbers[400:]]}
+    labels = [kinds[i % 2] for i in range(240)]
+    texts = [" ".join(draw.choice(words[label], 3)) for label in labels]
+    matrix = np.repeat([[3.0, 0.0], [0.0, 3.0]], 400, axis=0) + draw.normal(0, 0.1, (800, 2))
+    vectors = Vectors([*words["food"], *words["sport"]], matrix.astype(np.float32), "made vectors")
+    found = quick(dataset(texts, labels), vectors=vectors, trials=3)
+    assert [row["settings"].get("vectors") for row in found.rows] == [None, None, "made vectors"]
+    assert found.model.artifact.vectors == "made vectors"
+    assert tuning_of(found)["settings"] == {"model.name": "bag", "vectors": "made vectors"}
 
 
 # What is given up
@@ -249,7 +265,7 @@ def test_a_model_that_is_small_enough_is_left_as_it_is():
 
 
 def test_the_same_seed_tries_the_same_settings(tmp_path):
-    first, again = (quick(dataset(*capitals()), seed=3, trials=8) for _ in range(2))
+    first, again = (quick(dataset(*capitals()), seed=3, trials=9) for _ in range(2))
     assert [row["settings"] for row in first.rows] == [row["settings"] for row in again.rows]
     assert [row["score"] for row in first.rows] == [row["score"] for row in again.rows]
     assert same(first, again)

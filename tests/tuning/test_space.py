@@ -6,7 +6,7 @@ import pytest
 from rubrica.config.groups import DataSettings
 from rubrica.config.ranges import Between, OneOf, Times
 from rubrica.config.schema import fields_of
-from rubrica.models.config import make_config
+from rubrica.models.config import make_config, read_recipe
 from rubrica.models.families import FAMILIES, SEARCHED
 from rubrica.tuning.space import Space, searchable
 
@@ -61,8 +61,7 @@ def test_what_comes_first_asks_each_question_once():
     assert found[1].vectors == "potion"
     assert {proposal.tables["model"]["name"] for proposal in found} >= {"gru", "linear", "bag"}
     assert any(proposal.changes.get("data.max_length") == 512 for proposal in found)
-    large = make_config(model={"name": "gru", "hidden_size": 128, "embedding_dim": 100},
-                        beside={"keep_case": True, "word_ngrams": 3}, training={"seed": 0})  # fmt: skip
+    large = make_config(**read_recipe("large") | {"training": {"seed": 0}})
     assert large in [proposal.config(5000, 6) for proposal in found]
     assert not any("512" in str(Space(vectors=()).propose(of(p)).changes) for p in Space(vectors=()).first())
 

@@ -230,8 +230,7 @@ def train_dataset(
         plan: Whether a deadline makes the training shorter; else it stops it, see `train_corpus`.
 
     Raises:
-        RubricaError: If the vectors, the settings or the labels of a split cannot be used, or torch is needed and not
-            installed.
+        RubricaError: If vectors, settings or labels cannot be used, or torch is needed and not installed.
     """
     if config.training.needs_torch:
         require("torch", "train")  # before any work is done

@@ -96,16 +96,15 @@ class Search:
         self.store, self.parts, self.judge, self.clock = store, parts, judge, clock
         self.most = _ALL if most is None else min(most, _ALL)
         self.tried = store.tried()
+        self.default: Tried | None = None
+        self.best: Tried | None = None
+        self._rank()
 
-    @property
-    def default(self) -> Tried | None:
-        """The trial with the defaults; None where it has no score."""
-        return next((tried for tried in self.tried if tried.number == 0 and tried.state == "judged"), None)
-
-    @property
-    def best(self) -> Tried | None:
-        """The best of the trials that were judged, see `ranked`."""
-        return next(iter(ranked(self.tried)), None)
+    def _rank(self) -> None:
+        """See which trial is the best of those that were judged; None where there is none, as for the defaults."""
+        judged = ranked(self.tried)
+        self.default = next((tried for tried in judged if tried.number == 0), None)
+        self.best = judged[0] if judged else None
 
     def run(self) -> bool:
         """Search until the time is over; returns whether Ctrl-C ended it before.
@@ -122,6 +121,7 @@ class Search:
                     if not self._try(tried, show):
                         break
                     self.tried.append(tried)
+                    self._rank()
                     self._tell(tried)
                 self._confirm(show)
             except KeyboardInterrupt:
@@ -220,6 +220,7 @@ class Search:
             except (LateError, TooLargeError, MemoryError) as error:
                 log.info("trial %d: no more parts are judged: %s", following.number + 1, _first_line(error))
                 return
+            self._rank()
 
     def _affordable(self, seconds: float) -> int:
         """How many parts judge a trial, if one takes so many seconds."""

@@ -3,10 +3,10 @@
 import hashlib
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -30,7 +30,7 @@ from rubrica.learning.training import MOST_HELD
 from rubrica.models.config import Config, make_config
 from rubrica.models.families import SEARCHED
 from rubrica.predict.classifier import Classifier
-from rubrica.tuning.parts import Judged, Parts, judge, made_to_fit, make_parts
+from rubrica.tuning.parts import Judged, judge, made_to_fit, make_parts
 from rubrica.tuning.plot import draw_trials
 from rubrica.tuning.report import rows_of, summary, verdict, write_trials
 from rubrica.tuning.search import Choice, Clock, Search, choose
@@ -139,7 +139,7 @@ def run_tuning(
         clock.before = store.spent
         if clock.before:
             log.info("%s: goes on after %d trials and %.0f s", folder, len(store.tried()), clock.before)
-        search = Search(store, parts, partial(_judge, parts, loaded, size), clock, trials)
+        search = Search(store, parts, partial(_judge, cache(parts.part), loaded, size), clock, trials)
         stopped = search.run()
         choice = choose(search.tried, seed)
         if choice is None and search.tried:
@@ -220,10 +220,15 @@ def _hash_of_vectors(vectors: Vectors) -> str:
 
 
 def _judge(
-    parts: Parts, vectors: dict[str, Vectors], size: float | None, tried: Tried, fold: int, seconds: float
+    parts: Callable[[int], Dataset],
+    vectors: dict[str, Vectors],
+    size: float | None,
+    tried: Tried,
+    fold: int,
+    seconds: float,
 ) -> Judged:
     """One part of a trial; each part has a seed of its own, the same in all trials."""
-    part, proposal = parts.part(fold), tried.proposal
+    part, proposal = parts(fold), tried.proposal
     config = proposal.config(len(part.splits["train"].texts), part.task.num_classes)
     config = config.replace(training={"seed": config.training.seed + fold})
     return judge(part, config, vectors.get(proposal.vectors or ""), size=size, seconds=seconds)
