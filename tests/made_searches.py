@@ -64,7 +64,8 @@ def judged_by(monkeypatch, right, seconds=0.0):
     def judge(parts, vectors, size, tried, fold, allowed):
         calls.append((tried.number, fold))
         hits = np.asarray(right(tried.proposal.changes, fold), np.int64)
-        return Judged(np.stack([hits, np.full(len(hits), 2)], axis=1), 1.0, seconds, 1000)
+        rows = np.arange(len(hits)) + len(hits) * (fold % 5)
+        return Judged(rows, np.stack([hits, np.full(len(hits), 2)], axis=1), 1.0, seconds, 1000)
 
     monkeypatch.setattr(tuning, "_judge", judge)
     return calls

@@ -14,6 +14,16 @@ def of_one(right):
     return np.array([(int(hit), 2) for hit in right])
 
 
+def chances(default, trials, seed):
+    """Each trial has met the first texts of the default's."""
+    pairs = [(answers(hits), answers(default[: len(hits)])) for hits in trials]
+    return paired.chances(pairs, seed)
+
+
+def answers(hits):
+    return paired.average([(np.arange(len(hits)), hits)])
+
+
 def test_accuracy_as_a_sum_in_python():
     draw = np.random.default_rng(0)
     ours, theirs = (draw.random(200) < share for share in (0.8, 0.7))
@@ -65,26 +75,42 @@ def test_luck_alone_seldom_makes_a_winner_and_a_real_lead_does():
     for seed in range(100):
         default = draw.random(400) < 0.7
         trials = [of_one(np.where(draw.random(400) < 0.2, draw.random(400) < 0.7, default)) for _ in range(20)]
-        lucky += min(paired.chances(of_one(default), trials, seed)) < paired.LEVEL
+        lucky += min(chances(of_one(default), trials, seed)) < paired.LEVEL
     assert 1 <= lucky <= 20
     better = of_one(default | (draw.random(400) < 0.4))
-    assert paired.chances(of_one(default), [*trials, better], 0)[-1] < 0.001
+    assert chances(of_one(default), [*trials, better], 0)[-1] < 0.001
 
 
 def test_a_trial_that_was_given_up_has_its_chance_of_luck():
     draw = np.random.default_rng(4)
     default = draw.random(1000) < 0.7
     better = of_one(np.where(draw.random(1000) < 0.1, draw.random(1000) < 0.85, default))
-    alone = paired.chances(of_one(default), [better], 0)[0]
+    alone = chances(of_one(default), [better], 0)[0]
     others = [of_one(draw.random(200) < 0.6) for _ in range(30)]
-    assert alone < paired.chances(of_one(default), [better, *others], 0)[0]
+    assert alone < chances(of_one(default), [better, *others], 0)[0]
+
+
+def test_a_text_that_is_asked_again_counts_once():
+    """As a dict of lists in Python says."""
+    draw = np.random.default_rng(5)
+    parts = [(draw.permutation(30)[:12], draw.integers(0, 3, (12, 2))) for _ in range(5)]
+    expected = {}
+    for rows, hits in parts:
+        for row, pair in zip(rows.tolist(), hits.tolist(), strict=True):
+            expected.setdefault(row, []).append(pair)
+    found = paired.average(parts)
+    assert found.rows.tolist() == sorted(expected)
+    for row, pair in zip(found.rows.tolist(), found.hits.tolist(), strict=True):
+        assert pair == pytest.approx([fmean(values) for values in zip(*expected[row], strict=True)])
+    once, twice = of_one([1, 0, 1, 1]), paired.average([(np.arange(4), of_one([1, 0, 1, 1]))] * 2)
+    assert twice.hits.tolist() == once.tolist()
 
 
 def test_the_same_answers_are_no_lead():
     default = of_one([1, 0, 1, 1])
     assert paired.lead(default, default) == (0.0, 0.0)
-    assert paired.chances(default, [default, default[:2]], 0) == [1.0, 1.0]
+    assert chances(default, [default, default[:2]], 0) == [1.0, 1.0]
     everything = paired.lead(of_one([1, 1]), of_one([0, 0]))
     assert everything == (1.0, 0.0)
-    assert paired.chances(of_one([0, 0]), [of_one([1, 1])], 0)[0] < 0.001
-    assert paired.chances(default, [], 0) == []
+    assert chances(of_one([0, 0]), [of_one([1, 1])], 0)[0] < 0.001
+    assert chances(default, [], 0) == []

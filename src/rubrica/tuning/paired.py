@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Hits = NDArray[np.integer[Any]]
-"""The answers of a model to N texts, (N, 2), see `Task.hits`."""
+Hits = NDArray[Any]
+"""The answers of a model to N texts, (N, 2), see `Task.hits`; means where it was trained and asked several times."""
 
 LEVEL = 0.1
 """A lead counts if luck alone would bring the best of the trials as far in less than this share of searches. Where luck
@@ -45,10 +45,30 @@ class Lead(NamedTuple):
         return self.points < 0 and -self.points > self.error
 
 
+class Answers(NamedTuple):
+    """What a model answered to N texts.
+
+    Args:
+        rows: Which texts, in ascending order, (N,).
+        hits: The answers, (N, 2).
+    """
+
+    rows: NDArray[np.int64]
+    hits: Hits
+
+
+def average(parts: Sequence[tuple[NDArray[np.int64], Hits]]) -> Answers:
+    """The answers of all parts, rows and hits each; of a text that several parts have, the mean."""
+    rows, places = np.unique(np.concatenate([rows for rows, _ in parts]), return_inverse=True)
+    hits = np.concatenate([hits for _, hits in parts])
+    sums = np.stack([np.bincount(places, column, len(rows)) for column in hits.T], axis=1)
+    return Answers(rows, sums / np.bincount(places, minlength=len(rows))[:, None])
+
+
 def score(hits: Hits) -> float:
     """Accuracy, or micro-F1."""
     right, sizes = hits.sum(axis=0)
-    return float(2 * right / max(1, sizes))
+    return float(2 * right / sizes) if sizes else 0.0
 
 
 def lead(ours: Hits, theirs: Hits) -> Lead:
@@ -65,29 +85,29 @@ def _parts(ours: Hits, theirs: Hits) -> NDArray[np.float64]:
 
 def _influence(hits: Hits) -> NDArray[np.float64]:
     right, sizes = hits.T
-    return np.asarray((2 * right - score(hits) * sizes) / max(1.0, float(sizes.sum())) * len(hits))
+    whole = float(sizes.sum())
+    return np.asarray((2 * right - score(hits) * sizes) / (whole or 1.0) * len(hits))
 
 
-def chances(default: Hits, trials: Sequence[Hits], seed: int) -> list[float]:
+def chances(trials: Sequence[tuple[Answers, Answers]], seed: int) -> list[float]:
     """For each trial how likely the luckiest of all trials leads the default as far, if none is better than it, (M,).
 
     Args:
-        default: On N texts.
-        trials: Each on the first texts of these; one that was given up has answered fewer.
+        trials: The answers of each and of the default, to the same texts; one that was given up has met fewer.
         seed: Of the draws.
     """
     if not trials:
         return []
-    signs = np.zeros((len(trials), len(default)))
+    signs = np.zeros((len(trials), 1 + max(int(ours.rows.max()) for ours, _ in trials)))
     leads = np.zeros(len(trials))
-    for row, hits in enumerate(trials):
-        ours = lead(hits, default[: len(hits)])
-        if ours.error:
-            parts = _parts(hits, default[: len(hits)])
-            signs[row, : len(hits)] = parts / np.sqrt((parts**2).sum())
-            leads[row] = ours.points / ours.error
+    for place, (ours, theirs) in enumerate(trials):
+        points, error = lead(ours.hits, theirs.hits)
+        if error:
+            parts = _parts(ours.hits, theirs.hits)
+            signs[place, ours.rows] = parts / np.sqrt((parts**2).sum())
+            leads[place] = points / error
         else:  # the two answer every text alike, or every text differently
-            leads[row] = np.inf if ours.points > 0 else -np.inf if ours.points < 0 else 0
+            leads[place] = np.inf if points > 0 else -np.inf if points < 0 else 0
     drawn = np.random.default_rng(seed).multivariate_normal(
         np.zeros(len(trials)), signs @ signs.T, _DRAWS, check_valid="ignore", method="eigh"
     )

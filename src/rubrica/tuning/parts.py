@@ -38,6 +38,7 @@ FOLDS = 5
 """Each part is a fifth of train: with a tenth a training would learn more and judge half as many texts in its time."""
 
 _MOST_JUDGED = 20_000  # texts: the lead of one model over another has an error of 0.2 points then
+_ROUNDS = 3  # of parts, for the trials that may win
 _SPARE = 0.15  # of the time a training was given; one that ends sooner, unfinished, was stopped by Ctrl-C
 _NEGLIGIBLE = 0.05  # see `learning/training.py`: where more is held out, the final training learns it, too
 _TEXTS = 1 << 12  # answered at a time
@@ -56,16 +57,30 @@ class Judged(NamedTuple):
     """What a training answered.
 
     Args:
-        hits: Of the judged texts, see `Task.hits`, (N, 2).
+        rows: The judged texts, by their places in train or in the validation split, (N,).
+        hits: What it answered to them, see `Task.hits`, (N, 2).
         loss: Their mean loss.
         seconds: Of the training and the answers.
         size: Bytes of the model's folder.
     """
 
+    rows: Rows
     hits: Hits
     loss: float
     seconds: float
     size: int
+
+
+class Part(NamedTuple):
+    """A part that judges.
+
+    Args:
+        data: What a training learns as train, and the part as its validation split.
+        rows: See `Judged`.
+    """
+
+    data: Dataset
+    rows: Rows
 
 
 @dataclass(frozen=True)
@@ -74,26 +89,36 @@ class Parts:
 
     Args:
         data: Its splits train and, if the data has one, validation.
-        fold_of: The fold of each text of train, (N,); None where a validation split judges.
-        keys: See `text_keys`.
+        keys: See `text_keys`; none where a validation split judges.
+        count: Parts that train is cut into; 0 where a validation split judges.
         folds: How many parts judge a trial, where there is time.
-        seed: Of the folds.
+        seed: Of the cuts.
     """
 
     data: Dataset
-    fold_of: Rows | None
     keys: Rows
+    count: int
     folds: int
     seed: int
 
-    def part(self, fold: int) -> Dataset:
-        """The data set in which a part is the validation split."""
-        if self.fold_of is None:
-            return self.data
+    @property
+    def most(self) -> int:
+        """How many parts may judge the best trial. Behind the last part of train it is cut anew, in another way.
+
+        Two trainings with other seeds differ about as much as two good settings do, so one round tells little.
+        """
+        return _ROUNDS * self.folds
+
+    def part(self, fold: int) -> Part:
+        """A part by its number, which may be anything from 0 on."""
         train, task = self.data.splits["train"], self.data.task
-        rows, held = hold_out_fold(task, task.encode(train.labels), self.keys, self.fold_of, fold)
+        if not self.count:
+            return Part(self.data, np.arange(len(self.data.splits["validation"].texts)))
+        targets, (turn, place) = task.encode(train.labels), divmod(fold, self.count)
+        fold_of = split_folds(task, targets, self.keys, self.count, self.seed + turn, task.class_counts(targets))
+        rows, held = hold_out_fold(task, targets, self.keys, fold_of, place)
         splits = {name: _take(train, chosen) for name, chosen in (("train", rows), ("validation", held))}
-        return replace(self.data, splits=splits)
+        return Part(replace(self.data, splits=splits), held)
 
     @property
     def final_cost(self) -> float:
@@ -101,33 +126,32 @@ class Parts:
 
         The final training holds texts out once more, and then learns them too where they are many.
         """
-        if self.fold_of is None:
+        if not self.count:
             return 1.0
-        count = len(self.fold_of)
-        held = min(0.1 * count, MOST_HELD)
-        learned = count - held + (count if held > _NEGLIGIBLE * (count - held) else 0)
-        return learned / (count * (1 - 1 / (self.fold_of.max() + 1)))
+        texts = len(self.keys)
+        held = min(0.1 * texts, MOST_HELD)
+        learned = texts - held + (texts if held > _NEGLIGIBLE * (texts - held) else 0)
+        return learned / (texts * (1 - 1 / self.count))
 
 
 def make_parts(data: Dataset, seed: int) -> Parts:
-    """Cut train into parts.
+    """See how train is cut into parts.
 
     Raises:
         DataError: If the texts are too few.
     """
     kept = {name: examples for name, examples in data.splits.items() if name != "test"}
     data = leave_out_unknown(replace(data, splits=kept))
-    train, task = data.splits["train"], data.task
     if "validation" in data.splits:
-        return Parts(data, None, np.zeros(0, np.int64), 1, seed)
-    targets, count = task.encode(train.labels), len(train.texts)
-    keys = text_keys(count, stretches(train.texts))
-    parts = max(FOLDS, math.ceil(count / _MOST_JUDGED))
-    fold_of = split_folds(task, targets, keys, parts, seed, task.class_counts(targets))
-    if len(hold_out_fold(task, targets, keys, fold_of, 0)[1]) < LEAST:
+        return Parts(data, np.zeros(0, np.int64), 0, 1, seed)
+    texts = data.splits["train"].texts
+    count = max(FOLDS, math.ceil(len(texts) / _MOST_JUDGED))
+    folds = min(FOLDS, math.ceil(_MOST_JUDGED * count / len(texts)))
+    parts = Parts(data, text_keys(len(texts), stretches(texts)), count, folds, seed)
+    if len(parts.part(0).rows) < LEAST:
         advice = "train with `rubrica train`, or give a validation split"
-        raise DataError(data.name, f"{count:,} texts are too few to choose settings on; {advice}")
-    return Parts(data, fold_of, keys, min(FOLDS, math.ceil(_MOST_JUDGED * parts / count)), seed)
+        raise DataError(data.name, f"{len(texts):,} texts are too few to choose settings on; {advice}")
+    return parts
 
 
 def _take(examples: Examples, rows: Rows) -> Examples:
@@ -141,7 +165,7 @@ def _take(examples: Examples, rows: Rows) -> Examples:
 
 
 def judge(
-    part: Dataset, config: Config, vectors: Vectors | None, *, size: float | None = None, seconds: float = math.inf
+    part: Part, config: Config, vectors: Vectors | None, *, size: float | None = None, seconds: float = math.inf
 ) -> Judged:
     """Train on a part and answer its validation split, with the model made as small as it is asked for.
 
@@ -161,13 +185,13 @@ def judge(
     began = time.perf_counter()
     deadline = Deadline.after(None if seconds == math.inf else seconds)
     with _quiet():
-        _, artifact = train_dataset(part, vectors, config, deadline=deadline, plan=False)
+        _, artifact = train_dataset(part.data, vectors, config, deadline=deadline, plan=False)
     if artifact.metrics["interrupted"]:
         if deadline.left < _SPARE * seconds:
             raise LateError(f"stopped after {seconds:.1f} s, since the training on all texts would take too long")
         raise KeyboardInterrupt
     artifact = made_to_fit(artifact, size)
-    held = part.splits["validation"]
+    held = part.data.splits["validation"]
     targets, model = artifact.task.encode(held.labels), Classifier(artifact)
     hits, losses = [], np.zeros(len(targets))
     for first in range(0, len(targets), _TEXTS):
@@ -178,7 +202,7 @@ def judge(
     loss, bytes_ = float(losses.mean()), sum(folder_sizes(artifact).values())
     if not math.isfinite(loss):
         raise RubricaError("the loss of the judged texts is not finite")
-    return Judged(np.concatenate(hits), loss, time.perf_counter() - began, bytes_)
+    return Judged(part.rows, np.concatenate(hits), loss, time.perf_counter() - began, bytes_)
 
 
 def made_to_fit(artifact: Artifact, size: float | None) -> Artifact:

@@ -9,7 +9,6 @@ from rubrica.errors import ArtifactError
 from rubrica.files import written_whole
 from rubrica.scoring.report import OneLabelReport, SeveralLabelsReport
 from rubrica.scoring.task import Task
-from rubrica.tuning import paired
 from rubrica.tuning.search import Choice
 from rubrica.tuning.store import Tried
 
@@ -19,7 +18,7 @@ TRIALS, PLOT = "trials.jsonl", "trials.png"
 def rows_of(tried: Sequence[Tried]) -> list[dict[str, Any]]:
     """What happened in each trial, in their order, ready for JSON; None stands for what a trial has not.
 
-    The lead is over the defaults, on the texts that the trial was judged on, with its standard error.
+    The lead is over the defaults, on the parts that both were judged on, with its standard error.
     """
     default = next((each for each in tried if each.number == 0 and each.folds), None)
     return [_row(each, default) for each in tried]
@@ -27,13 +26,14 @@ def rows_of(tried: Sequence[Tried]) -> list[dict[str, Any]]:
 
 def _row(tried: Tried, default: Tried | None) -> dict[str, Any]:
     row: dict[str, Any] = {"trial": tried.number + 1, "state": tried.state, "settings": tried.proposal.changes}
-    row |= dict.fromkeys(("score", "loss", "seconds", "bytes", "lead", "standard_error"))
+    row |= dict.fromkeys(("score", "loss", "texts", "seconds", "bytes", "lead", "standard_error"))
     if tried.folds:
         row |= {"score": tried.score, "loss": tried.loss, "seconds": tried.seconds, "bytes": tried.size}
+        row |= {"texts": len(tried.answers().rows)}
         if default is not None:
-            lead = paired.lead(tried.hits, default.hits[: len(tried.hits)])
+            lead = tried.lead(default)
             row |= {"lead": lead.points, "standard_error": lead.error}
-    return row | {"parts": len(tried.folds), "texts": len(tried.hits), "ended": tried.spent, "note": tried.note}
+    return row | {"parts": len(tried.folds), "ended": tried.spent, "note": tried.note}
 
 
 def write_trials(rows: Sequence[dict[str, Any]], folder: Path) -> Path:
@@ -51,8 +51,10 @@ def summary(choice: Choice | None, tried: Sequence[Tried], task: Task, seconds: 
     found: dict[str, Any] = {"trials": len(tried), "seconds": seconds, "measure": measure}
     if choice is None:  # nothing was judged in the time
         return found | {"judged_texts": 0, "winner": 1, "settings": {}, "default_score": None, "score": None}
+    if choice.default is None:
+        found["default_note"] = next((each.note for each in tried if each.number == 0), "")
     return found | {
-        "judged_texts": len(choice.best.hits),
+        "judged_texts": len(choice.best.answers().rows),
         "winner": choice.winner.number + 1,
         "settings": choice.winner.proposal.changes,
         "default_score": None if choice.default is None else choice.default.score,
@@ -70,7 +72,9 @@ def verdict(found: dict[str, Any]) -> str:
         return "no settings were judged in the time, so the model has the defaults; give more time"
     score, texts = f"{found['measure']} {found['score']:.4f}", f"{found['judged_texts']:,} held-out texts"
     if found["default_score"] is None:
-        return f"trial {found['winner']} wins with {score} on {texts}; the defaults have no score to compare with"
+        return (
+            f"trial {found['winner']} wins with {score} on {texts}; the defaults have no score: {found['default_note']}"
+        )
     lead = f"{100 * found['lead']:+.2f} ± {100 * found['standard_error']:.2f} points"
     luck = f"luck alone would lead as far in {100 * found['chance']:.2g} % of searches"
     if found["winner"] != 1:

@@ -30,7 +30,7 @@ _MARGIN = 1.3  # the final training may take this many times as long as it is gu
 _SAVING = 1.0  # seconds: for scores and files behind the final training
 _SLOW = 2  # trials of a family that are too slow, before the others are not begun
 _ALL = 1000  # trials at the most: more would be compared for minutes in the end
-
+_SURE = 0.01  # how likely luck may be where no more parts are asked
 _CONFIRMING = 0.3  # of the time at most is kept to judge the best trial on further parts
 
 Judge = Callable[[Tried, int, float], Judged]
@@ -148,7 +148,7 @@ class Search:
         best, default = self.best, self.default
         if best is None or default is None or best is default:
             return 0.0
-        missing = self.parts.folds - len(best.folds)
+        missing = self.parts.most - len(best.folds)
         return min(missing * (best.seconds + default.seconds), _CONFIRMING * self.clock.seconds)
 
     def _allowed(self) -> float:
@@ -173,6 +173,9 @@ class Search:
             self.store.end(tried, "too slow", self.clock.spent, "as all trials of its family")
             return True
         while len(tried.folds) < (self.store.folds or 1):
+            if self.best is not None and tried.folds and self._behind(tried, self.best):
+                self.store.end(tried, "given up", self.clock.spent)
+                return True
             try:
                 if not self._judge_next(tried, show):
                     return False
@@ -187,9 +190,6 @@ class Search:
                     raise
                 self.store.end(tried, "failed", self.clock.spent, _first_line(error))
                 return True
-            if self.best is not None and self._behind(tried, self.best):
-                self.store.end(tried, "given up", self.clock.spent)
-                return True
         self.store.end(tried, "judged", self.clock.spent)
         return True
 
@@ -200,18 +200,19 @@ class Search:
             return False
         show(f"trial {tried.number + 1}{'' if self.best is None else f', best {self.best.score:.4f}'}")
         judged = self.judge(tried, len(tried.folds), allowed)
-        self.store.add(tried, judged, self.clock.spent)
         if self.store.folds is None:
             self.store.folds = self._affordable(judged.seconds)
+        self.store.add(tried, judged, self.clock.spent)
         return True
 
     def _confirm(self, show: Show) -> None:
-        """Judge the best trial and the defaults on more parts, as long as its lead may be luck."""
+        """Judge the best trial and the defaults on more parts, unless its lead is beyond doubt already.
+
+        All the time that is kept for this is used: a search that ended at the first lucky moment would end with luck.
+        """
         while (best := self.best) and (default := self.default) and best is not default:
-            if (
-                len(best.folds) >= self.parts.folds
-                or chances_of(self.tried, self.store.seed)[best.number] < paired.LEVEL
-            ):
+            sure = chances_of(self.tried, self.store.seed)[best.number] < _SURE
+            if len(best.folds) >= self.parts.most or sure:
                 return
             following = default if len(default.folds) == len(best.folds) else best
             try:
@@ -228,22 +229,26 @@ class Search:
         return max(1, min(self.parts.folds, math.floor(room / (_DEFAULT_SHARE * max(seconds, 1e-6)))))
 
     def _behind(self, tried: Tried, best: Tried) -> bool:
-        """Whether a trial is clearly behind the best one on the texts that it was judged on."""
-        hits = tried.hits
-        return len(tried.folds) < len(best.folds) and paired.lead(hits, best.hits[: len(hits)]).clearly_behind
+        """Whether a trial is clearly behind the best one on the texts that it was judged on.
+
+        The best one may have been lucky on the first parts, which all trials meet first. So a trial goes on as long as
+        it leads the defaults by more there than the best one does on all its parts.
+        """
+        if len(tried.folds) >= len(best.folds) or not tried.lead(best).clearly_behind:
+            return False
+        return self.default is None or tried.lead(self.default).points < best.lead(self.default).points
 
     def _tell(self, tried: Tried) -> None:
-        values = {
-            key: f"{value:.3g}" if isinstance(value, float) else value for key, value in tried.proposal.changes.items()
-        }
-        settings = ", ".join(f"{key} {value}" for key, value in values.items())
-        found = tried.note
-        if tried.folds:
-            found = f"{tried.score:.4f}, {tried.seconds:.1f} s a part"
-            if tried.number and self.default is not None:
-                found = (
-                    f"{100 * paired.lead(tried.hits, self.default.hits[: len(tried.hits)]).points:+.2f} points, {found}"
-                )
+        changes = tried.proposal.changes.items()
+        settings = ", ".join(
+            f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in changes
+        )
+        lead = (
+            f"{100 * tried.lead(self.default).points:+.2f} points, "
+            if tried.folds and tried.number and self.default
+            else ""
+        )
+        found = f"{lead}{tried.score:.4f}, {tried.seconds:.1f} s a part" if tried.folds else tried.note
         parts = f" after {len(tried.folds)} of {self.store.folds} parts" if tried.state == "given up" else ""
         log.info("trial %d: %s%s: %s (%s)", tried.number + 1, tried.state, parts, found, settings)
 
@@ -271,8 +276,7 @@ def ranked(tried: Sequence[Tried]) -> list[Tried]:
     default = next((each for each in judged if each.number == 0), None)
 
     def rank(each: Tried) -> tuple[float, float]:
-        before = 0.0 if default is None else paired.score(default.hits[: len(each.hits)])
-        return before - each.score, each.loss
+        return -(each.score if default is None else each.lead(default).points), each.loss
 
     return sorted(judged, key=rank)
 
@@ -284,8 +288,9 @@ def chances_of(tried: Sequence[Tried], seed: int) -> dict[int, float]:
     """
     default = next(each for each in tried if each.number == 0)
     others = [each for each in tried if each.folds and each is not default]
-    found = paired.chances(default.hits, [each.hits[: len(default.hits)] for each in others], seed)
-    return {each.number: chance for each, chance in zip(others, found, strict=True)} | {0: 1.0}
+    pairs = [(each.answers(len(default.folds)), default.answers(len(each.folds))) for each in others]
+    chances = paired.chances(pairs, seed)
+    return {each.number: chance for each, chance in zip(others, chances, strict=True)} | {0: 1.0}
 
 
 def choose(tried: Sequence[Tried], seed: int) -> Choice | None:
@@ -305,9 +310,7 @@ def choose(tried: Sequence[Tried], seed: int) -> Choice | None:
     chances = chances_of(tried, seed)
     winner = next((each for each in best_first if chances[each.number] < paired.LEVEL), default)
     shown = best_first[0] if winner is default else winner
-    return Choice(
-        winner, default, shown, paired.lead(shown.hits, default.hits[: len(shown.hits)]), chances[shown.number]
-    )
+    return Choice(winner, default, shown, shown.lead(default), chances[shown.number])
 
 
 def _first_line(error: BaseException) -> str:

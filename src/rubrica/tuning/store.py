@@ -3,12 +3,13 @@
     RUN.search/             beside the model folder RUN
         search.json         what is searched, by what; written first
         journal.log         Optuna's journal: a line for each thing that happened, synced
-        answers/0003-1.npy  what the fourth trial answered to the second part, see `Task.hits`
+        answers/0003-1.npy  what the fourth trial answered to the second part: rows, and `Task.hits`
         trials.jsonl        the trials for people and programs, written anew after each
         trials.png          the plot
 
 An answer is written whole before the journal says that it is there. A kill loses the training that runs; the trial goes
-on with its next part, with the values that it had.
+on with its next part, with the values that it had. What is tried next depends on the seed, the number of the trial and
+the trials before alone, so a search that was stopped tries what it would have tried.
 """
 
 import json
@@ -26,6 +27,7 @@ import numpy as np
 from rubrica.config.ranges import Range
 from rubrica.errors import ArtifactError, RubricaError, require
 from rubrica.files import locked, written_whole
+from rubrica.scoring.task import Rows
 from rubrica.tuning import paired
 from rubrica.tuning.nearby import nearby
 from rubrica.tuning.parts import Judged
@@ -61,15 +63,19 @@ class Tried:
     note: str = ""
     spent: float = 0.0
 
-    @property
-    def hits(self) -> paired.Hits:
-        """What it answered to all its parts, (N, 2)."""
-        return np.concatenate([fold.hits for fold in self.folds] or [np.zeros((0, 2), np.int64)])
+    def answers(self, count: int | None = None) -> paired.Answers:
+        """What it answered to its first `count` parts, at least one; None takes all."""
+        return paired.average([(fold.rows, fold.hits) for fold in self.folds[:count]])
 
     @property
     def score(self) -> float:
         """Its score on all its parts."""
-        return paired.score(self.hits)
+        return paired.score(self.answers().hits)
+
+    def lead(self, other: "Tried") -> paired.Lead:
+        """Its lead over another trial, on the parts that both were judged on."""
+        count = min(len(self.folds), len(other.folds))
+        return paired.lead(self.answers(count).hits, other.answers(count).hits)
 
     @property
     def loss(self) -> float:
@@ -157,7 +163,9 @@ class Store:
                 self.study.enqueue_trial(nearby(self.space, every[best.number], every, generator))
             self.study.sampler = self._sampler(number)
             handle = self.study.ask()
-        return self._read(number, handle, suggest(handle))
+        tried = self._read(number, handle, suggest(handle))
+        tried.state = "unfinished"  # a kill may have come just before its end was told
+        return tried
 
     def _read(self, number: int, trial: Any, choose: Choose) -> Tried:
         """The trial as this search knows it."""
@@ -166,14 +174,15 @@ class Store:
         tried.spent = kept.get("spent", 0.0)
         more = self.study.user_attrs.get(_more_of(number), ())
         for fold, values in enumerate([*kept.get("folds", ()), *more]):
-            tried.folds.append(Judged(hits=self._answers(number, fold), **values))
+            rows, hits = self._answers(number, fold)
+            tried.folds.append(Judged(rows=rows, hits=hits, **values))
         return tried
 
     def add(self, tried: Tried, judged: Judged, spent: float) -> None:
         """Keep what a trial answered to its next part."""
         path = self._place(tried.number, len(tried.folds))
         with written_whole(path, ArtifactError) as part, part.open("wb") as file:
-            np.save(file, judged.hits, allow_pickle=False)
+            np.save(file, np.column_stack([judged.rows, judged.hits]).astype(np.int64), allow_pickle=False)
         tried.folds.append(judged)
         if tried.state == "unfinished":
             tried.spent = spent
@@ -202,20 +211,20 @@ class Store:
     def _place(self, number: int, fold: int) -> Path:
         return self.folder / _ANSWERS / f"{number:04d}-{fold}.npy"
 
-    def _answers(self, number: int, fold: int) -> paired.Hits:
-        """What a trial answered.
+    def _answers(self, number: int, fold: int) -> tuple[Rows, paired.Hits]:
+        """What a trial answered to a part: which texts, and how.
 
         Raises:
             ArtifactError: If the file is broken.
         """
         path = self._place(number, fold)
         try:
-            hits = np.load(path, allow_pickle=False)
+            found = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise ArtifactError(path, f"cannot be read ({error}); remove {self.folder} to begin anew") from None
-        if hits.dtype != np.int64 or hits.ndim != 2 or hits.shape[1] != 2:
+        if found.dtype != np.int64 or found.ndim != 2 or found.shape[1] != 3 or not len(found) or found.min() < 0:
             raise ArtifactError(path, f"holds no answers; remove {self.folder} to begin anew")
-        return np.asarray(hits)
+        return found[:, 0], found[:, 1:]
 
 
 def _more_of(number: int) -> str:
@@ -228,7 +237,7 @@ def _valued(params: Params, name: str, kind: Range, usual: Any) -> Any:
 
 
 def _without_hits(judged: Judged) -> dict[str, Any]:
-    return {name: value for name, value in judged._asdict().items() if name != "hits"}
+    return {name: value for name, value in judged._asdict().items() if name not in ("rows", "hits")}
 
 
 def folder_of(out: Path) -> Path:

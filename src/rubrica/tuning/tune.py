@@ -30,7 +30,7 @@ from rubrica.learning.training import MOST_HELD
 from rubrica.models.config import Config, make_config
 from rubrica.models.families import SEARCHED
 from rubrica.predict.classifier import Classifier
-from rubrica.tuning.parts import Judged, judge, made_to_fit, make_parts
+from rubrica.tuning.parts import Judged, Part, judge, made_to_fit, make_parts
 from rubrica.tuning.plot import draw_trials
 from rubrica.tuning.report import rows_of, summary, verdict, write_trials
 from rubrica.tuning.search import Choice, Clock, Search, choose
@@ -220,7 +220,7 @@ def _hash_of_vectors(vectors: Vectors) -> str:
 
 
 def _judge(
-    parts: Callable[[int], Dataset],
+    parts: Callable[[int], Part],
     vectors: dict[str, Vectors],
     size: float | None,
     tried: Tried,
@@ -229,7 +229,7 @@ def _judge(
 ) -> Judged:
     """One part of a trial; each part has a seed of its own, the same in all trials."""
     part, proposal = parts(fold), tried.proposal
-    config = proposal.config(len(part.splits["train"].texts), part.task.num_classes)
+    config = proposal.config(len(part.data.splits["train"].texts), part.data.task.num_classes)
     config = config.replace(training={"seed": config.training.seed + fold})
     return judge(part, config, vectors.get(proposal.vectors or ""), size=size, seconds=seconds)
 
