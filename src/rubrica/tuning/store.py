@@ -4,8 +4,8 @@
         search.json         what is searched, by what; written first
         journal.log         Optuna's journal: a line for each thing that happened, synced
         answers/0003-1.npy  what the fourth trial answered to the second part: rows, and `Task.hits`
-        trials.jsonl        the trials for people and programs, written anew after each
-        trials.png          the plot
+        trials.jsonl        the trials for people and programs, written before the final training
+        trials.png          their plot
 
 An answer is written whole before the journal says that it is there. A kill loses the training that runs; the trial goes
 on with its next part, with the values that it had. What is tried next depends on the seed, the number of the trial and

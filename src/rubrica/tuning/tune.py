@@ -13,8 +13,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from rubrica import __version__
 from rubrica.artifact.folder import Artifact, save_artifact
 from rubrica.data.dataset import Dataset, check_trainable
@@ -32,7 +30,7 @@ from rubrica.models.families import SEARCHED
 from rubrica.predict.classifier import Classifier
 from rubrica.tuning.parts import Judged, Part, judge, made_to_fit, make_parts
 from rubrica.tuning.plot import draw_trials
-from rubrica.tuning.report import rows_of, summary, verdict, write_trials
+from rubrica.tuning.report import rows_of, summary, write_trials
 from rubrica.tuning.search import Choice, Clock, Search, choose
 from rubrica.tuning.space import Proposal, Space, searchable
 from rubrica.tuning.store import Tried, folder_of, open_store
@@ -42,7 +40,8 @@ log = logging.getLogger(__name__)
 
 _LONG = 0.05  # of the texts: if more are longer than what is read, reading more of them is tried early
 _LOOKED_AT = 10_000  # texts whose length is looked at
-_HASHED = 1000  # rows of word vectors, evenly, that tell a file from another
+_HASHED = 1000  # vectors at evenly spaced words, about, that tell a file from another
+_SEEDS = 1 << 63  # that a training knows
 _SPARE = 0.15  # of the time of the final training: one that ends sooner, unfinished, was stopped by Ctrl-C
 _AMPLE = 1.5  # times the guessed time
 _ENOUGH = 0.8  # of the guessed time: with less the final training takes what it needs
@@ -79,7 +78,7 @@ def tune(
     """Search for settings that are better than the defaults on held-out parts of train, and train with the best.
 
     The defaults are the first trial. Another trial takes their place if it leads them by more than luck, see
-    `paired.py`. No text of a test split is read before the settings are chosen.
+    `paired.py`. No text of a test split is looked at before the settings are chosen.
 
     Args:
         data: As in `train`.
@@ -104,14 +103,12 @@ def tune(
         TypeError: As in `train`.
         ValueError: As in `train`.
     """
-    return run_tuning(
-        data, labels, seconds=seconds, out=out, size=size, vectors=vectors, seed=seed, trials=trials, **layout
-    ).model
+    given = as_dataset(data, labels, layout)
+    return run_tuning(given, seconds=seconds, out=out, size=size, vectors=vectors, seed=seed, trials=trials).model
 
 
 def run_tuning(
-    data: Any,
-    labels: Any = None,
+    data: Dataset,
     *,
     seconds: float,
     out: str | Path | None = None,
@@ -119,15 +116,13 @@ def run_tuning(
     vectors: VectorsGiven | Sequence[VectorsGiven] = (),
     seed: int = 0,
     trials: int | None = None,
-    **layout: Any,
 ) -> Tuned:
-    """As `tune`; returns the trials, too."""
+    """As `tune`, with a data set that is read; tells of the trials, too."""
     clock = Clock(seconds)
     _check(seconds, size, trials)
     require("optuna", "tune")
     if out is not None:
         out = check_output(out, resume=False, keeps=False)
-    data = as_dataset(data, labels, layout)
     check_trainable(data)
     loaded = _load_all([vectors] if isinstance(vectors, str | Path | Vectors) else list(vectors))
     parts = make_parts(data, seed)
@@ -148,7 +143,6 @@ def run_tuning(
             log.warning("the search ends, and the best settings are trained; Ctrl-C again leaves it for later")
         rows, found = rows_of(search.tried), summary(choice, search.tried, data.task, clock.spent)
         files = [] if out is None else [write_trials(rows, folder), *_plot(rows, found, folder)]
-        log.info(verdict(found))
         artifact = _train_finally(data, loaded, space, search, choice, found, size)
         if out is not None:
             save_artifact(artifact, out)
@@ -214,8 +208,8 @@ def _identity(
 
 def _hash_of_vectors(vectors: Vectors) -> str:
     found = hashlib.sha256("\n".join(vectors.words).encode("utf-8", "surrogatepass"))
-    rows = np.linspace(0, max(0, len(vectors.matrix) - 1), min(_HASHED, len(vectors.matrix))).astype(np.int64)
-    found.update(np.ascontiguousarray(vectors.matrix[rows]).tobytes())
+    step = max(1, len(vectors.words) // _HASHED)
+    found.update(vectors.of(vectors.words[::step]).tobytes())
     return found.hexdigest()[:16]
 
 
@@ -230,7 +224,7 @@ def _judge(
     """One part of a trial; each part has a seed of its own, the same in all trials."""
     part, proposal = parts(fold), tried.proposal
     config = proposal.config(len(part.data.splits["train"].texts), part.data.task.num_classes)
-    config = config.replace(training={"seed": config.training.seed + fold})
+    config = config.replace(training={"seed": (config.training.seed + fold) % _SEEDS})
     return judge(part, config, vectors.get(proposal.vectors or ""), size=size, seconds=seconds)
 
 
