@@ -57,15 +57,20 @@ def without_torch(monkeypatch):
     monkeypatch.setattr(tuning, "find_spec", lambda name: None)
 
 
-def judged_by(monkeypatch, right, seconds=0.0):
-    """Let `right(changes, fold)` say which of 100 texts a trial answers rightly; nothing is trained for it."""
-    calls = []
+def judged_by(monkeypatch, right, seconds=lambda number: 0.0, *, moves=False):
+    """Let `right(number, changes, fold)` say which of 100 texts a trial answers rightly; nothing is trained for it.
+
+    `seconds(number)` is what a part takes by what it says; with `moves` the clock of the search moves by as much.
+    """
+    calls, clocks, clock = [], [], tuning.Clock
 
     def judge(parts, vectors, size, tried, fold, allowed):
         calls.append((tried.number, fold))
-        hits = np.asarray(right(tried.proposal.changes, fold), np.int64)
-        rows = np.arange(len(hits)) + len(hits) * (fold % 5)
-        return Judged(rows, np.stack([hits, np.full(len(hits), 2)], axis=1), 1.0, seconds, 1000)
+        hits = np.asarray(right(tried.number, tried.proposal.changes, fold), np.int64)
+        rows, took = np.arange(len(hits)) + len(hits) * (fold % 5), seconds(tried.number)
+        clocks[-1].before += took if moves else 0.0
+        return Judged(rows, np.stack([hits, np.full(len(hits), 2)], axis=1), 1.0, took, 1000)
 
+    monkeypatch.setattr(tuning, "Clock", lambda seconds: clocks.append(clock(seconds)) or clocks[-1])
     monkeypatch.setattr(tuning, "_judge", judge)
     return calls

@@ -81,7 +81,7 @@ def test_texts_with_several_labels_get_their_thresholds():
 
 
 def test_a_single_lucky_trial_among_many_is_no_winner(monkeypatch):
-    def right(changes, fold):
+    def right(number, changes, fold):
         draw = np.random.default_rng([fold, len(str(changes)), crc32(str(changes).encode())])
         return np.where(draw.random(100) < 0.3, draw.random(100) < 0.7, np.arange(100) < 70)
 
@@ -137,7 +137,7 @@ def test_a_trial_is_given_up_when_it_is_clearly_behind(monkeypatch):
     """As a loop in Python says of the same answers."""
     shares = {}
 
-    def right(changes, fold):
+    def right(number, changes, fold):
         share = shares.setdefault(str(changes), 0.9 - 0.04 * len(shares))
         return np.random.default_rng([fold, len(shares)]).random(100) < share
 
@@ -324,7 +324,7 @@ def test_a_killed_search_goes_on(tmp_path):
 
 
 def test_the_time_of_earlier_processes_counts(monkeypatch, tmp_path):
-    judged_by(monkeypatch, lambda changes, fold: np.arange(100) < 70)
+    judged_by(monkeypatch, lambda number, changes, fold: np.arange(100) < 70)
     quick(trials=2, out=tmp_path / "m")
     with (tmp_path / "m.search/journal.log").open() as file:
         spent = max(json.loads(line).get("user_attr", {}).get("spent", 0) for line in file)
@@ -467,14 +467,32 @@ def test_the_summary_has_only_finite_numbers(tmp_path):
 def test_more_parts_judge_the_best_trial_while_its_lead_may_be_luck(monkeypatch):
     """One part takes so long that a trial has one; the best one and the defaults then get the others."""
 
-    def right(changes, fold):
+    def right(number, changes, fold):
         hits = np.arange(100) < 70
         hits[70 : 71 + fold] = len(changes) > 1  # a text more, then two more
         return hits
 
-    calls = judged_by(monkeypatch, right, seconds=10.0)
+    calls = judged_by(monkeypatch, right, lambda number: 10.0)
     found = quick(trials=3, seconds=150.0)
     assert calls[:5] == [(0, 0), (1, 0), (2, 0), (0, 1), (2, 1)]
     assert tuning_of(found)["winner"] == 3
     assert found.rows[2]["parts"] == found.rows[0]["parts"] == (len(calls) - 1) // 2
     assert found.rows[1]["parts"] == 1
+
+
+def test_the_time_kept_for_a_trial_that_does_not_win_is_used(monkeypatch):
+    """The second trial is slow, and its lead may be luck: to train with it would take most of the time that is left."""
+
+    def right(number, changes, fold):
+        hits = np.arange(100) < 70
+        hits[70:71] = number == 1 and fold == 0  # a text more
+        hits[:5] = number < 2  # and the others are worse
+        return hits
+
+    for slow in (10.0, 20.0):  # it has all its parts; the time is not enough for them
+        calls = judged_by(monkeypatch, right, lambda number, slow=slow: slow if number == 1 else 1.0, moves=True)
+        found = quick(seconds=160.0, trials=200)
+        assert tuning_of(found)["winner"] == 1
+        assert tuning_of(found)["seconds"] > 145
+        assert len({number for number, _ in calls}) > 10
+        assert found.rows[1]["state"] == ("judged" if slow == 10 else "too slow")

@@ -29,6 +29,7 @@ _DEFAULT_SHARE = 8  # of the time the defaults take at most one part in so many
 _MARGIN = 1.3  # the final training may take this many times as long as it is guessed to
 _SAVING = 1.0  # seconds: for scores and files behind the final training
 _SLOW = 2  # trials of a family that are too slow, before the others are not begun
+_UNFIT = 20  # proposals in a row that are not even begun, before the search ends
 _ALL = 1000  # trials at the most: more would be compared for minutes in the end
 _SURE = 0.01  # how likely luck may be where no more parts are asked
 _CONFIRMING = 0.3  # of the time at most is kept to judge the best trial on further parts
@@ -98,11 +99,12 @@ class Search:
         self.tried = store.tried()
         self.default: Tried | None = None
         self.best: Tried | None = None
+        self._passed_over = set[int]()
         self._rank()
 
     def _rank(self) -> None:
         """See which trial is the best of those that were judged; None where there is none, as for the defaults."""
-        judged = ranked(self.tried)
+        judged = [tried for tried in ranked(self.tried) if tried.number not in self._passed_over]
         self.default = next((tried for tried in judged if tried.number == 0), None)
         self.best = judged[0] if judged else None
 
@@ -116,19 +118,39 @@ class Search:
         """
         with self._bar() as show:
             try:
-                while len(self.tried) < self.most and self._goes_on():
-                    tried = self.store.ask(self.best)
-                    if not self._try(tried, show):
+                while True:
+                    self._try_others(show)
+                    self._confirm(show)
+                    if not self._pass_over():
                         break
-                    self.tried.append(tried)
-                    self._rank()
-                    self._tell(tried)
-                self._confirm(show)
             except KeyboardInterrupt:
                 if self.best is None:
                     raise
                 return True
         return False
+
+    def _try_others(self, show: Show) -> None:
+        """Try settings as long as there is time, and some that fit into it are proposed."""
+        unfit = 0
+        while len(self.tried) < self.most and self._goes_on() and unfit < _UNFIT:
+            tried = self.store.ask(self.best)
+            if not self._try(tried, show):
+                return
+            unfit = 0 if tried.folds else unfit + 1
+            self.tried.append(tried)
+            self._rank()
+            self._tell(tried)
+
+    def _pass_over(self) -> bool:
+        """Give the best trial up if its lead may be luck; True if the time kept for its training lets others follow."""
+        best = self.best
+        if best is None or self.default is None or best is self.default or len(self.tried) >= self.most:
+            return False
+        if chances_of(self.tried, self.store.seed)[best.number] < paired.LEVEL:
+            return False
+        self._passed_over.add(best.number)
+        self._rank()
+        return self._goes_on()
 
     def final_seconds(self, tried: Tried) -> float:
         """What the training on all of train takes with a trial's settings, a rather high guess."""
@@ -178,7 +200,9 @@ class Search:
                 return True
             try:
                 if not self._judge_next(tried, show):
-                    return False
+                    if not self._goes_on():
+                        return False
+                    raise LateError("its next part takes longer than there is time")
             except LateError as error:
                 self.store.end(tried, "too slow", self.clock.spent, str(error))
                 return True
