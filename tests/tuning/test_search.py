@@ -15,8 +15,7 @@ import pytest
 import rubrica
 from made_searches import LONG, capitals, dataset, judged_by, plain, several, without_torch
 from rubrica.errors import ArtifactError, ConfigError, DataError, RubricaError
-from rubrica.tuning import parts
-from rubrica.tuning import search as searching
+from rubrica.tuning import paired, parts
 from rubrica.tuning.parts import LateError, TooLargeError, make_parts
 from rubrica.tuning.tune import run_tuning
 from rubrica.vectors.word_vectors import Vectors
@@ -85,7 +84,7 @@ def test_a_single_lucky_trial_among_many_is_no_winner(monkeypatch):
         draw = np.random.default_rng([fold, len(str(changes)), crc32(str(changes).encode())])
         return np.where(draw.random(100) < 0.3, draw.random(100) < 0.7, np.arange(100) < 70)
 
-    monkeypatch.setattr(searching.paired.Lead, "clearly_behind", property(lambda lead: False))
+    monkeypatch.setattr(paired.Lead, "clearly_behind", property(lambda lead: False))
     judged_by(monkeypatch, right)
     found = quick(trials=12)
     assert max(row["lead"] for row in found.rows) > 0
@@ -411,11 +410,11 @@ def test_ctrl_c_before_a_trial_is_judged_leaves_a_search_to_go_on_with(monkeypat
     assert same(found, quick())
 
 
-def test_a_second_ctrl_c_saves_no_model(monkeypatch, tmp_path):
-    from rubrica.tuning import tune as tuning
+def test_a_second_ctrl_c_saves_no_model(monkeypatch, tmp_path, caplog):
+    from rubrica.tuning import final
 
     interrupted_in(monkeypatch, 17)
-    original = tuning.train_dataset
+    original = final.train_dataset
 
     def impatient(*args, **given):
         corpus, artifact = original(*args, **given)
@@ -423,9 +422,10 @@ def test_a_second_ctrl_c_saves_no_model(monkeypatch, tmp_path):
         return corpus, artifact
 
     with monkeypatch.context() as patch:
-        patch.setattr(tuning, "train_dataset", impatient)
+        patch.setattr(final, "train_dataset", impatient)
         with pytest.raises(KeyboardInterrupt):
             quick(dataset(*capitals()), out=tmp_path / "m", trials=30)
+    assert "m.search: to go on with this search, run the same command again" in caplog.text
     assert not (tmp_path / "m").exists()
     assert quick(dataset(*capitals()), out=tmp_path / "m", trials=4).model.config.model.keep_case
 

@@ -9,7 +9,7 @@ from rubrica.errors import ArtifactError
 from rubrica.files import written_whole
 from rubrica.scoring.report import OneLabelReport, SeveralLabelsReport
 from rubrica.scoring.task import Task
-from rubrica.tuning.search import Choice
+from rubrica.tuning.choice import Choice
 from rubrica.tuning.store import Tried
 
 TRIALS, PLOT = "trials.jsonl", "trials.png"

@@ -5,7 +5,6 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import cache, partial
 from importlib.util import find_spec
 from itertools import islice
@@ -14,25 +13,23 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from rubrica import __version__
-from rubrica.artifact.folder import Artifact, save_artifact
+from rubrica.artifact.folder import save_artifact
 from rubrica.data.dataset import Dataset, check_trainable
 from rubrica.data.stored_texts import hash_of_texts
 from rubrica.environment import processes
 from rubrica.errors import ConfigError, MissingExtraError, RubricaError, require
-from rubrica.export.shrink import folder_sizes
-from rubrica.learning.deadline import NEVER, Deadline
-from rubrica.learning.identity import run_record
 from rubrica.learning.output import check_output
-from rubrica.learning.train import as_dataset, train_dataset
-from rubrica.learning.training import MOST_HELD
-from rubrica.models.config import Config, make_config
+from rubrica.learning.train import as_dataset
+from rubrica.models.config import make_config
 from rubrica.models.families import SEARCHED
 from rubrica.predict.classifier import Classifier
-from rubrica.tuning.parts import Judged, Part, judge, made_to_fit, make_parts
+from rubrica.tuning.choice import choose
+from rubrica.tuning.final import train_finally
+from rubrica.tuning.parts import Judged, Part, judge, make_parts
 from rubrica.tuning.plot import draw_trials
 from rubrica.tuning.report import rows_of, summary, write_trials
-from rubrica.tuning.search import Choice, Clock, Search, choose
-from rubrica.tuning.space import Proposal, Space, searchable
+from rubrica.tuning.search import Clock, Search
+from rubrica.tuning.space import Space, searchable
 from rubrica.tuning.store import Tried, folder_of, open_store
 from rubrica.vectors.word_vectors import Vectors
 
@@ -42,9 +39,6 @@ _LONG = 0.05  # of the texts: if more are longer than what is read, reading more
 _LOOKED_AT = 10_000  # texts whose length is looked at
 _HASHED = 1000  # vectors at evenly spaced words, about, that tell a file from another
 _SEEDS = 1 << 63  # that a training knows
-_SPARE = 0.15  # of the time of the final training: one that ends sooner, unfinished, was stopped by Ctrl-C
-_AMPLE = 1.5  # times the guessed time
-_ENOUGH = 0.8  # of the guessed time: with less the final training takes what it needs
 
 VectorsGiven = str | Path | Vectors
 
@@ -135,17 +129,28 @@ def run_tuning(
         if clock.before:
             log.info("%s: goes on after %d trials and %.0f s", folder, len(store.tried()), clock.before)
         search = Search(store, parts, partial(_judge, cache(parts.part), loaded, size), clock, trials)
-        stopped = search.run()
-        choice = choose(search.tried, seed)
-        if choice is None and search.tried:
-            raise RubricaError(f"no settings could be judged; the first had: {search.tried[0].note}")
-        if stopped:
-            log.warning("the search ends, and the best settings are trained; Ctrl-C again leaves it for later")
-        rows, found = rows_of(search.tried), summary(choice, search.tried, data.task, clock.spent)
-        files = [] if out is None else [write_trials(rows, folder), *_plot(rows, found, folder)]
-        artifact = _train_finally(data, loaded, space, search, choice, found, size)
-        if out is not None:
-            save_artifact(artifact, out)
+        try:
+            return _search_and_train(search, data, loaded, out, size)
+        except KeyboardInterrupt:
+            if out is not None:
+                log.warning("%s: to go on with this search, run the same command again", folder)
+            raise
+
+
+def _search_and_train(
+    search: Search, data: Dataset, vectors: dict[str, Vectors], out: Path | None, size: float | None
+) -> Tuned:
+    stopped, folder, seed = search.run(), search.store.folder, search.store.seed
+    choice = choose(search.tried, seed)
+    if choice is None and search.tried:
+        raise RubricaError(f"no settings could be judged; the first had: {search.tried[0].note}")
+    if stopped:
+        log.warning("the search ends, and the best settings are trained; Ctrl-C again leaves it for later")
+    rows, found = rows_of(search.tried), summary(choice, search.tried, data.task, search.clock.spent)
+    files = [] if out is None else [write_trials(rows, folder), *_plot(rows, found, folder)]
+    artifact = train_finally(data, vectors, search, choice, found, size)
+    if out is not None:
+        save_artifact(artifact, out)
     return Tuned(Classifier(artifact), rows, files)
 
 
@@ -234,61 +239,3 @@ def _plot(rows: list[dict[str, Any]], found: dict[str, Any], folder: Path) -> li
     except MissingExtraError as error:
         log.info("no plot of the trials: %s", error)
         return []
-
-
-def _train_finally(
-    data: Dataset,
-    vectors: dict[str, Vectors],
-    space: Space,
-    search: Search,
-    choice: Choice | None,
-    found: dict[str, Any],
-    size: float | None,
-) -> Artifact:
-    """The model that is trained on all of train, made as small as it is asked for; test is scored here.
-
-    Raises:
-        KeyboardInterrupt: After Ctrl-C: half a training is no reason to save a model.
-    """
-    proposal = _defaults(space) if choice is None else choice.winner.proposal
-    config, own = _final_config(proposal, data), vectors.get(proposal.vectors or "")
-    left, needed = search.clock.left, 0.0 if choice is None else search.final_seconds(choice.winner)
-    if left < _ENOUGH * needed:
-        log.info("the time is over; the final training takes about %.0f s more", needed)
-    deadline = Deadline.after(left) if left >= _ENOUGH * needed and left > 0 else NEVER
-    ample = choice is not None and left > _AMPLE * needed  # then no trial is needed of what fits into it
-    _, artifact = train_dataset(data, own, config, deadline=deadline, plan=not ample)
-    if artifact.metrics["interrupted"] and not (deadline.is_set and deadline.left < _SPARE * left):
-        raise KeyboardInterrupt
-    artifact.metrics["run"] = run_record(data, config, own)
-    artifact.metrics["tuning"] = found
-    return artifact if size is None else _fitted(artifact, data, size)
-
-
-def _defaults(space: Space) -> Proposal:
-    return space.propose(lambda name, kind, usual: usual)
-
-
-def _final_config(proposal: Proposal, data: Dataset) -> Config:
-    """The settings for all of train, of which the training holds out a part."""
-    count, config = len(data.splits["train"].texts), make_config(**proposal.tables)
-    held = 0.0 if "validation" in data.splits else min(config.data.validation_fraction * count, MOST_HELD)
-    return proposal.config(round(count - held), data.task.num_classes)
-
-
-def _fitted(artifact: Artifact, data: Dataset, size: float) -> Artifact:
-    """The model in a folder of at most `size` bytes, with the scores that it has when it is as small."""
-    target = size
-    while True:
-        small = made_to_fit(artifact, target)
-        if small is artifact:
-            return artifact
-        metrics = {name: value for name, value in artifact.metrics.items() if name not in ("validation", "test")}
-        for name in ("validation", "test"):
-            if examples := data.splits.get(name):
-                report = Classifier(small).evaluate(examples.texts, examples.labels, label_separator="", name=data.name)
-                metrics[name] = report.to_json()
-        small = replace(small, metrics=metrics)
-        if (over := sum(folder_sizes(small).values()) - size) <= 0:
-            return small
-        target -= over  # the scores take a few bytes more than before
