@@ -128,7 +128,7 @@ class Search:
         best = self.best
         if best is None or self.default is None or best is self.default or len(self.tried) >= self.most:
             return False
-        if chances_of(self.tried, self.store.seed)[best.number] < paired.LEVEL:
+        if self._chance() < paired.LEVEL:
             return False
         self._passed_over.add(best.number)
         self._rank()
@@ -141,7 +141,15 @@ class Search:
     def _goes_on(self) -> bool:
         """Whether there is time for another part of any kind."""
         fastest = min((tried.seconds for tried in self.tried if tried.folds), default=0.0)
-        return self._room() - self._confirming() > fastest
+        if self._room() - self._confirming() > fastest:
+            return True
+        return self._room() > fastest and self._chance() < _SURE  # then nothing is to be confirmed
+
+    def _chance(self) -> float:
+        """How likely luck alone makes a trial lead as far as the best one does; 1 where that is the defaults."""
+        if self.best is None or self.default is None or self.best is self.default:
+            return 1.0
+        return chances_of(self.tried, self.store.seed)[self.best.number]
 
     def _room(self) -> float:
         """Seconds for the next part: behind it there must be time to train with the best trial."""
@@ -217,8 +225,7 @@ class Search:
         All the time that is kept for this is used: a search that ended at the first lucky moment would end with luck.
         """
         while (best := self.best) and (default := self.default) and best is not default:
-            sure = chances_of(self.tried, self.store.seed)[best.number] < _SURE
-            if len(best.folds) >= self.parts.most or sure:
+            if len(best.folds) >= self.parts.most or self._chance() < _SURE:
                 return
             following = default if len(default.folds) == len(best.folds) else best
             try:
