@@ -309,6 +309,21 @@ def seminar_faults():
     return ["| | the doctor's errors | warnings | cost, points |", "|---|---|---|---|", *rows]
 
 
+def tune():
+    """A data set a row: the default, what a search found, and both searches at 1 MB; means over the seeds."""
+    result = load("tune")
+    sides = list(dict.fromkeys(side for runs in result["runs"].values() for run in runs.values() for side in run))
+    lines = [f"| {result['seconds'] / 60:.0f} minutes | " + " | ".join(sides) + " |", "|---|" + "--:|" * len(sides)]
+    for data, runs in result["runs"].items():
+        figures = []
+        for side in sides:
+            scores = [100 * run[side]["score"] for run in runs.values() if run.get(side)]
+            spread = f" ± {stdev(scores):.1f}" if len(scores) > 1 else ""
+            figures.append(f"{sum(scores) / len(scores):.1f}{spread}" if scores else "-")
+        lines.append(f"| {DATA[data]} | " + " | ".join(figures) + " |")
+    return lines
+
+
 STRENGTHS = ("weak", "middling", "strong")
 
 
@@ -359,6 +374,7 @@ TABLES = {
     "seminar_spread": seminar_spread,
     "seminar_step": seminar_step,
     "speed": speed,
+    "tune": tune,
     "vectors_read": vectors_read,
 }
 

@@ -15,11 +15,11 @@ PACKAGE = Path(rubrica.__file__).parent
 ROOMS = [
     "errors", "config", "files", "notebook", "progress", "kernels", "environment", "text", "scoring", "data", "models",
     "artifact", "vectors", "predict", "corpus", "networks", "learning", "export", "insight", "seminar", "scale",
-    "estimator", "fasttext", "serve", "cli", "__main__",
+    "tuning", "estimator", "fasttext", "serve", "cli", "__main__",
 ]  # fmt: skip
 WITHOUT_TORCH = [*ROOMS[: ROOMS.index("networks")], "export", "insight", *ROOMS[ROOMS.index("scale") :]]
 HEAVY = {"torch", "pyarrow", "gensim", "datasets", "sklearn", "matplotlib", "jinja2", "jaxtyping", "rich", "ray"}
-HEAVY |= {"onnx", "onnxruntime", "httptools", "prometheus_client", "uvicorn"}
+HEAVY |= {"optuna", "onnx", "onnxruntime", "httptools", "prometheus_client", "uvicorn"}
 
 
 def module_name(path):
@@ -56,7 +56,7 @@ def room_of(module):
 
 def test_every_module_has_its_room():
     assert {room_of(module) for module in FILES} - {""} == set(ROOMS)
-    assert len(list(PACKAGE.glob("[a-z]*"))) <= 26
+    assert len(list(PACKAGE.glob("[a-z]*"))) <= 27
 
 
 def test_no_room_imports_one_that_stands_after_it():
@@ -104,7 +104,7 @@ def test_no_module_imports_an_optional_library_with_itself():
 def test_public_names():
     assert set(rubrica.__all__) == {
         "Classifier", "Config", "Dataset", "Explanation", "RubricaError", "Vectors", "__version__",
-        "explain", "load", "load_recipe", "load_vectors", "make_config", "read_dataset", "train",
+        "explain", "load", "load_recipe", "load_vectors", "make_config", "read_dataset", "train", "tune",
     }  # fmt: skip
     for name in rubrica.__all__:
         assert getattr(rubrica, name) is not None

@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from rubrica.learning.train import train
     from rubrica.models.config import Config, load_recipe, make_config
     from rubrica.predict.classifier import Classifier, load
+    from rubrica.tuning.tune import tune
     from rubrica.vectors.stored import load_vectors
     from rubrica.vectors.word_vectors import Vectors
 
 __version__ = "0.1.0"
 __all__ = [
     "Classifier", "Config", "Dataset", "Explanation", "RubricaError", "Vectors", "__version__",
-    "explain", "load", "load_recipe", "load_vectors", "make_config", "read_dataset", "train",
+    "explain", "load", "load_recipe", "load_vectors", "make_config", "read_dataset", "train", "tune",
 ]  # fmt: skip
 
 # What is heavy (numpy, torch) is imported at its first use.
@@ -35,6 +36,7 @@ _LATE = {
     "load": "rubrica.predict.classifier",
     "Classifier": "rubrica.predict.classifier",
     "train": "rubrica.learning.train",
+    "tune": "rubrica.tuning.tune",
     "Dataset": "rubrica.data.dataset",
     "read_dataset": "rubrica.data.dataset",
     "Vectors": "rubrica.vectors.word_vectors",

@@ -22,6 +22,7 @@ from rubrica.cli.export import convert, export, quantize
 from rubrica.cli.report import check_report, report_answers, report_options
 from rubrica.cli.serve import serve
 from rubrica.cli.train import train
+from rubrica.cli.tune import tune
 from rubrica.cli.units import ray_option
 from rubrica.errors import ConfigError, RubricaError, require
 
@@ -112,7 +113,7 @@ def rubrica(context: click.Context, quiet: bool) -> None:
     logger.setLevel(logging.ERROR if quiet else logging.INFO)
 
 
-for _command in (data, doctor, clean, vectors, compare, explain, export, convert, quantize, serve, train):
+for _command in (data, doctor, clean, vectors, compare, explain, export, convert, quantize, serve, train, tune):
     rubrica.add_command(_command)
 
 

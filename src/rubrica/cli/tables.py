@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rubrica.vectors.hub import KnownVectors
 
 _MOST_COLUMNS = 10  # classes whose confusion fits a terminal
+_BEST = 5  # trials of a search
 _SHORT = 40  # characters of a setting
 _MISTAKES = 20  # shown of more classes
 
@@ -239,6 +240,31 @@ def print_comparison(found: dict[str, Any]) -> None:
 def _short(value: object) -> str:
     text = "-" if value is None else ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     return text if len(text) <= _SHORT else f"{text[: _SHORT - 3]}..."
+
+
+def print_trials(rows: list[dict[str, Any]], measure: str) -> None:
+    """The best trials of a search, by their lead over the defaults, and the defaults."""
+    judged = [row for row in rows if row["state"] == "judged"]
+    best = sorted(judged, key=lambda row: (-(row["lead"] or 0), -row["score"], row["loss"]))
+    shown = [*best[:_BEST], *(row for row in best[_BEST:] if row["trial"] == 1)]
+    title = (
+        f"{len(rows)} trials, the best of {len(judged)} that were judged on all parts; lead over the defaults, points"
+    )
+    table = _table(title, "trial", measure, "lead", "s", "kB", "settings")
+    table.columns[-1].justify = "left"
+    for row in shown:
+        name, *changes = (f"{key.removeprefix('model.')} {_rounded(value)}" for key, value in row["settings"].items())
+        told = "the defaults" if row["trial"] == 1 else ", ".join(changes)
+        lead = "" if row["lead"] is None else f"{100 * row['lead']:+.2f} ± {100 * row['standard_error']:.2f}"
+        figures = f"{row['score']:.4f}", lead, f"{row['seconds']:.1f}", f"{row['bytes'] / 1000:,.0f}"
+        table.add_row(str(row["trial"]), *figures, Text(": ".join(filter(None, (name.split()[-1], told)))))
+    _print(table)
+    for state in dict.fromkeys(row["state"] for row in rows if row["state"] != "judged"):
+        _say(state, f"{sum(row['state'] == state for row in rows)} trials")
+
+
+def _rounded(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else _short(value)
 
 
 def print_environment(facts: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from msgspec import Meta, structs
 
+from rubrica.config.ranges import Between, OneOf, Range, Times
 from rubrica.config.schema import Count, Settings, Share
 
 MANY = 20_000
@@ -21,6 +22,7 @@ class DataSettings(Settings, frozen=True, kw_only=True):
     """From texts to ids."""
 
     section: ClassVar[str] = "data"
+    searched: ClassVar[dict[str, Range]] = {"max_length": Between(64, 512, log=True), "min_count": Between(1, 4)}
 
     lowercase: bool | Literal["auto"] = "auto"
     """Lower-case a text before it is split. "auto" lower-cases unless the given vectors know more of train's tokens as
@@ -83,6 +85,17 @@ class Training(Settings, frozen=True, kw_only=True):
 class AdamTraining(Training, frozen=True, kw_only=True):
     """The loop of `learning/loop.py`, for networks."""
 
+    searched: ClassVar[dict[str, Range]] = {
+        "batch_size": Times(0.5, 2),  # before the epochs, which follow from it
+        "epochs": Times(0.5, 2),
+        "lr": Between(3e-3, 2e-2, log=True),
+        "label_smoothing": Between(0.0, 0.15),
+        "word_dropout": Between(0.0, 0.4),
+        "dropout": Between(0.0, 0.3),
+        "adversarial": OneOf((0.0, 1.5, 3.0)),  # 0 takes half the time
+        "freeze_steps": OneOf((0, 300, 800)),
+    }
+
     similar_lengths: bool = True
     """Batches hold texts of similar length, in a random order. Else texts are drawn at random, and half of a batch is
     padding."""
@@ -137,6 +150,12 @@ class AdamTraining(Training, frozen=True, kw_only=True):
 
 class SgdTraining(Training, frozen=True, kw_only=True):
     """Plain gradient descent on a bag of words and n-grams, see `kernels/bag.py`."""
+
+    searched: ClassVar[dict[str, Range]] = {
+        "epochs": Times(0.5, 2),
+        "lr": Times(0.25, 4),
+        "label_smoothing": Between(0.0, 0.2),
+    }
 
     batch_size: Annotated[int, Meta(ge=0, le=1 << 20)] = 64
     """Texts whose rows move together."""

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get
 import msgspec
 from msgspec import Meta
 
+from rubrica.config.ranges import Range
 from rubrica.errors import ConfigError, nearest
 
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -22,6 +23,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """A group of settings; its fields' annotations are its schema."""
 
     section: ClassVar[str] = ""
+    searched: ClassVar[dict[str, Range]] = {}
+    """What `rubrica tune` tries of the fields."""
 
     def __post_init__(self) -> None:
         for key, kind in fields_of(type(self)).items():

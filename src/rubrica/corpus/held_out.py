@@ -69,6 +69,45 @@ def hold_out(task: Task, targets: Targets, fraction: float, seed: int, keys: Row
     return _places(held, len(held) - num_held, np.logical_not), _places(held, num_held, np.asarray)
 
 
+def split_folds(task: Task, targets: Targets, keys: Rows, folds: int, seed: int, counts: Rows) -> Rows:
+    """The fold of each text, (N,): texts with the same key are in one fold, and each class is spread over all folds.
+
+    A text with several labels counts as one of its rarest label.
+
+    Args:
+        task: What the targets mean.
+        targets: Of N texts.
+        keys: See `text_keys`, (N,).
+        folds: How many.
+        seed: Of the random choice.
+        counts: How many texts each class has, (C,), perhaps among more texts than these.
+    """
+    distinct, firsts, groups = np.unique(keys, return_index=True, return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(distinct))
+    # The keys are another run's hashes: by place, the order is the same in every process.
+    order = np.argsort(firsts, kind="stable")[order]
+    classes = _rarest(task, targets[firsts[order]], counts)
+    order = order[np.argsort(classes, kind="stable")]
+    fold_of = np.empty(len(distinct), np.int64)
+    fold_of[order] = np.arange(len(distinct)) % folds
+    return np.asarray(fold_of[groups])
+
+
+def _rarest(task: Task, targets: Targets, counts: Rows) -> Rows:
+    """The rarest class of each text, (N,); -1 for a text without a label."""
+    found, (texts, classes) = np.full(len(targets), -1), task.pairs(targets)
+    order = np.argsort(-counts[classes], kind="stable")
+    found[texts[order]] = classes[order]
+    return found
+
+
+def hold_out_fold(task: Task, targets: Targets, keys: Rows, fold_of: Rows, fold: int) -> tuple[Rows, Rows]:
+    """The rows to train on, and the rows of a fold; a class without a text to train on takes its texts back."""
+    held = fold_of == fold
+    _give_back(held, task, targets, keys)
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
 def _choose(task: Task, targets: Targets, fraction: float, generator: np.random.Generator) -> NDArray[np.bool_]:
     """Hold out a share of the texts of each class; a text that an earlier class has placed stays where it is."""
     held, settled = make_array(len(targets), bool), make_array(len(targets), bool)

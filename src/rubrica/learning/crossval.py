@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.config.groups import DataSettings
-from rubrica.corpus.held_out import text_keys
+from rubrica.corpus.held_out import split_folds, text_keys
 from rubrica.data.stored_texts import take_texts
 from rubrica.kernels import native
 from rubrica.kernels.linear import Entries, count_classes, descend, scores
@@ -221,26 +221,9 @@ class Features:
         return found[0], found[1]
 
     def folds(self, rows: Rows, folds: int = FOLDS, seed: int = 0) -> Rows:
-        """The fold of each row, (R,): near-duplicates are in one fold, and each class is spread over all folds.
-
-        A text with several labels counts as one of its rarest label.
-        """
-        keys, firsts, groups = np.unique(self.keys[rows], return_index=True, return_inverse=True)
-        order = np.random.default_rng(seed).permutation(len(keys))
-        # The keys are another run's hashes: by place, the order is the same in every process.
-        order = np.argsort(firsts, kind="stable")[order]
-        classes = self._rarest(rows[firsts[order]])
-        order = order[np.argsort(classes, kind="stable")]
-        fold_of = np.empty(len(keys), np.int64)
-        fold_of[order] = np.arange(len(keys)) % folds
-        return np.asarray(fold_of[groups])
-
-    def _rarest(self, rows: Rows) -> Rows:
-        """The rarest class of each row, (R,); -1 for a row without a label."""
-        found, (texts, classes) = np.full(len(rows), -1), self.task.pairs(self.targets[rows])
-        order = np.argsort(-self.task.class_counts(self.targets)[classes], kind="stable")
-        found[texts[order]] = classes[order]
-        return found
+        """The fold of each row, (R,), see `split_folds`."""
+        counts = self.task.class_counts(self.targets)
+        return split_folds(self.task, self.targets[rows], self.keys[rows], folds, seed, counts)
 
     def _count(self, rows: Rows) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """How much each feature counts, (F,), and the `odds` of the classes, (F, C), by the texts that are learned.

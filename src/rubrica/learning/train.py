@@ -82,7 +82,7 @@ def train(
     _join_team(config, deadline)  # first: a process that stops later is missed by the others, one before is awaited
     if out is not None:
         out = check_output(out, resume=resume, keeps=keeps)  # before minutes of work, not after
-    data = _dataset(data, labels, layout)
+    data = as_dataset(data, labels, layout)
     check_trainable(data, least=2 if before is None else 1)
     more = _more(unlabeled, teacher, data, deadline, before)
     run = partial(_train_compared, data, vectors, config, deadline, before, more)
@@ -197,7 +197,13 @@ def _artifact(start: Classifier | Artifact | str | Path | None) -> Artifact | No
     return start.artifact if isinstance(start, Classifier) else start
 
 
-def _dataset(data: Any, labels: Any, layout: dict[str, Any]) -> Dataset:
+def as_dataset(data: Any, labels: Any, layout: dict[str, Any]) -> Dataset:
+    """The data set that the arguments of `train` name.
+
+    Raises:
+        DataError: If it cannot be read.
+        TypeError: If a data set that is read already is given with a layout.
+    """
     if labels is not None:
         return read_pairs(data, labels, **layout)
     if not isinstance(data, Dataset):
@@ -216,6 +222,7 @@ def train_dataset(
     before: Artifact | None = None,
     checkpoints: Checkpoints | None = None,
     answered: "Answered | None" = None,
+    plan: bool = True,
 ) -> tuple[Corpus, Artifact]:
     """Train on what was read, see `train`.
 
@@ -228,10 +235,10 @@ def train_dataset(
         before: The model to go on from; the settings are what `settings_after` made of them.
         checkpoints: Of this run; None keeps none.
         answered: Texts that a model labelled, to learn from too; `weights` are then of the texts before them.
+        plan: Whether a deadline makes the training shorter; else it stops it, see `train_corpus`.
 
     Raises:
-        RubricaError: If the vectors, the settings or the labels of a split cannot be used, or torch is needed and not
-            installed.
+        RubricaError: If vectors, settings or labels cannot be used, or torch is needed and not installed.
     """
     if config.training.needs_torch:
         require("torch", "train")  # before any work is done
@@ -263,7 +270,7 @@ def train_dataset(
     elif checkpoints is not None and not checkpoints.identified:
         checkpoints.identify(lambda: identity_of(data, corpus, vectors, config, before))
     artifact = train_corpus(
-        corpus, vectors, config, title=title, deadline=deadline, before=before, checkpoints=checkpoints
+        corpus, vectors, config, title=title, deadline=deadline, before=before, checkpoints=checkpoints, plan=plan
     )
     return corpus, artifact
 

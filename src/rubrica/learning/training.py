@@ -67,13 +67,15 @@ def train_corpus(
     deadline: Deadline = NEVER,
     before: Artifact | None = None,
     checkpoints: Checkpoints | None = None,
+    plan: bool = True,
 ) -> Artifact:
     """Train one model and score it on validation and test, as the corpus has them.
 
     The seed sets the weights, the order of the texts and the part held out, so a training can be repeated. The held-out
     part of train finds the weights of the members and the thresholds. If the part is large, the model is then trained
     anew on all of train, with the same weights of the members and thresholds. Where there is a model `before`, the
-    training goes on from it, see `continuing.py`.
+    training goes on from it, see `continuing.py`. Where there is a deadline, the training does what fits into the time;
+    without `plan` it does what it was asked for, and the deadline stops it.
     """
     corpus, config = prepare(corpus, vectors, config)
     rows, held = split_train(corpus, config, title)
@@ -83,7 +85,7 @@ def train_corpus(
     if len(held.rows):
         job = replace(job, judge=lambda trained: score(trained, corpus.task, held.split, held.rows, job.config))
     began = time.perf_counter()
-    fitted = train_members(job)
+    fitted = train_members(job, plan=plan)
     job, (weights, sure) = fitted.job, calibrate(fitted, held)
     model, task, reports = join(fitted, weights), job.task, dict[str, Report]()
     if len(held.rows):

@@ -14,6 +14,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from rubrica.config.groups import SgdTraining, Training
+from rubrica.config.ranges import Between, OneOf, Range
 from rubrica.errors import ConfigError, RubricaError
 from rubrica.kernels import bag
 from rubrica.kernels.rows import distinct
@@ -40,6 +41,12 @@ class Bag(WordFamily, frozen=True, kw_only=True):
     hashes_ids: ClassVar[bool] = True
     can_continue: ClassVar[bool] = True
     is_baseline: ClassVar[bool] = True
+    searched: ClassVar[dict[str, Range]] = {
+        "embedding_dim": Between(8, 64, log=True),
+        "word_ngrams": Between(1, 3),
+        "num_buckets": Between(1 << 14, 1 << 19, log=True),  # few of them make a small model
+        "max_n": OneOf((0, 4, 5, 6)),
+    }
 
     embedding_dim: Size = 16
     """D, numbers in a row; 16 of them are a cache line."""

@@ -25,3 +25,6 @@ FOREIGN: dict[str, type[Family]] = {"fasttext": FastText}
 DEFAULT = "gru"
 BASELINE = "bag"
 """What every other model is compared with, and what takes a network's place where time is short."""
+SEARCHED = ("gru", "lstm", "linear", "bag")
+"""What `rubrica tune` tries, in this order. On parts of train the other networks were behind the gru beside the linear
+model, or take ten times as long; see docs/decisions.md."""

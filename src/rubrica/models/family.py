@@ -16,6 +16,7 @@ from msgspec import Meta, structs
 from numpy.typing import NDArray
 
 from rubrica.config.groups import AdamTraining, DataSettings, Training
+from rubrica.config.ranges import Between, OneOf, Range
 from rubrica.config.schema import Settings
 from rubrica.errors import ConfigError, RubricaError
 from rubrica.models.graph import Graph
@@ -253,6 +254,12 @@ Pooling = Literal["last", "max", "average", "average_max", "attention"]
 class NetworkFamily(WordFamily, frozen=True, kw_only=True):
     """A family that torch trains."""
 
+    searched: ClassVar[dict[str, Range]] = {
+        "hidden_size": Between(32, 192, log=True),
+        "embedding_dim": Between(25, 200, log=True),
+        "embedding_std": Between(0.05, 0.4, log=True),
+        "with_linear": OneOf((False, True)),
+    }
     recipes: ClassVar[tuple[str, ...]] = ("small", "large")
     unfit: ClassVar[tuple[str, ...]] = ()
     """Poolings that the family cannot do."""

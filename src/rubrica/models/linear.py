@@ -19,6 +19,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from rubrica.config.groups import DataSettings, DescentTraining, Training
+from rubrica.config.ranges import Between, OneOf, Range
 from rubrica.kernels import native
 from rubrica.kernels.linear import Entries, scores
 from rubrica.kernels.rows import distinct
@@ -89,6 +90,12 @@ class Linear(Family, frozen=True, kw_only=True):
     reads_words: ClassVar[bool] = False
     last_layer: ClassVar[tuple[str, ...]] = ("linear.weight", "linear.bias")
     is_baseline: ClassVar[bool] = True
+    searched: ClassVar[dict[str, Range]] = {
+        "word_ngrams": Between(1, 3),
+        "char_ngrams": Between(3, 7),
+        "keep_case": OneOf((False, True)),
+        "cost": Between(0.05, 2.0, log=True),
+    }
 
     name: Literal["linear"] = "linear"
     word_ngrams: Annotated[int, Meta(ge=1, le=16)] = 2

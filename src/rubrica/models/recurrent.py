@@ -7,11 +7,12 @@ torch applies r to the product with the state, which ONNX calls `linear_before_r
 Letters: N texts, T steps, B texts of a batch, E numbers in a word vector, H hidden units.
 """
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rubrica.config.ranges import OneOf, Range
 from rubrica.kernels import mingru, recurrent, runs
 from rubrica.models.family import Floats, Inputs, NetworkFamily, Shapes, Sizes
 from rubrica.models.graph import LOWEST, Graph, add_words, compared, pool, sum_over_time
@@ -24,6 +25,11 @@ _GATE_ORDER = {"rnn": [0], "gru": [1, 0, 2], "lstm": [0, 3, 1, 2]}  # ONNX's gat
 
 class Recurrent(NetworkFamily, frozen=True, kw_only=True):
     """A recurrent network; its name is that of its cell."""
+
+    searched: ClassVar[dict[str, Range]] = NetworkFamily.searched | {
+        "bidirectional": OneOf((False, True)),
+        "pooling": OneOf(("average_max", "max")),
+    }
 
     bidirectional: bool = True
     """Read each text from its end too, with parameters of its own."""

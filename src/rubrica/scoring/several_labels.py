@@ -137,6 +137,11 @@ class SeveralLabels(Task):
         answers[:, : self.num_classes] = metrics.chosen(logits, self.thresholds)
         return [metrics.set_counts(targets, answers), int((answers == targets).all(axis=1).sum())]
 
+    def hits(self, logits: Floats, targets: Targets) -> metrics.Ints:
+        answers = metrics.chosen(logits, self.thresholds)
+        right = (answers & (targets[:, : self.num_classes] == 1)).sum(axis=1)
+        return np.stack([right, answers.sum(axis=1) + targets.sum(axis=1, dtype=np.int64)], axis=1)
+
     def report(
         self, counts: list[Any], texts: int, abstain_below: float | None, unknown: Sequence[str] = (), **losses: Any
     ) -> SeveralLabelsReport:

@@ -15,6 +15,7 @@ from rubrica.scoring.task import Floats
 
 _AIM = 5e-5  # of all texts have another label where the fast member is sure; where the line is crooked, up to 2e-4
 _LEAST_TEXTS, _LEAST_CHANGED = 200, 5  # held-out texts, and changed labels among them; fewer do not show the noise
+_LEAST_SPREAD = 1e-9  # of the margins: through one point goes any line
 _WORTH = 0.1  # of the texts must be sure, else there is nothing to gain
 
 
@@ -39,6 +40,8 @@ def find_sure(fast: Floats, whole: Floats) -> float | None:
     margin = margins(fast).astype(np.float64)
     others = whole.astype(np.float64)
     others[rows, label] = -np.inf
+    if np.ptp(margin) < _LEAST_SPREAD:  # the fast member counts for nothing
+        return None
     taken = margin - (whole[rows, label] - others.max(axis=1))
     line = np.polynomial.Polynomial.fit(margin, taken, 1)
     noise = float((taken - line(margin)).std()) * np.sqrt(3) / np.pi  # the scale of a logistic distribution

@@ -1,0 +1,1 @@
+"""The search for settings, within a time and a size: `rubrica tune`."""
