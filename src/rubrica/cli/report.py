@@ -33,23 +33,26 @@ def check_report(page: Path | None) -> Path | None:
     return check_page(page)
 
 
-_SIMPLER = {"bag": "a bag of words", "linear": "its linear part alone"}
-
-
 def _compared(metrics: dict[str, Any], split: str) -> tuple[str, float] | None:
     """Which simpler model a model was compared with, and its main score on a split."""
-    return next(((name, metrics[name][split]) for name in _SIMPLER if split in metrics.get(name, {})), None)
+    from rubrica.models.families import FAMILIES
+
+    simple = (name for name, family in FAMILIES.items() if family.is_baseline)
+    return next(((name, metrics[name][split]) for name in simple if split in metrics.get(name, {})), None)
 
 
 def print_training(metrics: dict[str, Any], folder: Path) -> None:
     """The scores of a new model, and where it is."""
+    from rubrica.models.families import BASELINE
     from rubrica.scoring.report import headline
 
     for split in ("validation", "test"):
         if scores := metrics.get(split):
             line = f"{split}: {headline(scores)}, {scores['texts']} texts"
-            compared = _compared(metrics, split)
-            click.echo(line if compared is None else f"{line} ({_SIMPLER[compared[0]]}: {compared[1]:.4f})", err=True)
+            if compared := _compared(metrics, split):
+                simpler = "a bag of words" if compared[0] == BASELINE else f"its {compared[0]} part alone"
+                line += f" ({simpler}: {compared[1]:.4f})"
+            click.echo(line, err=True)
     if found := metrics.get("unlabeled"):
         answers = f"a teacher's answers to {found['taught']:,} texts" if "taught" in found else "the answers to them"
         used = [what for name, what in (("word_vectors", "word vectors"), ("answers_learned", answers)) if found[name]]
