@@ -60,13 +60,26 @@ def test_train_writes_a_page_of_its_test_split(run, home, tmp_path):
     assert (tmp_path / "page_plots" / "learning-loss.png").is_file()
 
 
-def test_a_network_stands_beside_its_bag(run, home, tmp_path):
+@pytest.mark.parametrize(
+    ("flags", "name", "printed", "said"),
+    [
+        ((), "linear", "its linear part alone", "The linear model in it reaches {} alone."),
+        (
+            ("--set", "model.with_linear=false"),
+            "bag",
+            "a bag of words",
+            "A bag of words, trained on the same texts for comparison, reaches {}.",
+        ),
+    ],
+)
+def test_a_network_stands_beside_a_simpler_model(run, home, tmp_path, flags, name, printed, said):
     page = tmp_path / "page.html"
     pytest.importorskip("torch")
-    assert run("train", home, *QUICK, "--out", tmp_path / "model", "--report", page)[0] == 0
-    metrics = json.loads((tmp_path / "model" / "metrics.json").read_text(encoding="utf-8"))
-    said = f"A bag of words, trained on the same texts for comparison, reaches {metrics['bag']['test']:.1%}."
-    assert said in page.read_text(encoding="utf-8")
+    code, _, err = run("train", home, *QUICK, *flags, "--out", tmp_path / "model", "--report", page)
+    assert code == 0
+    score = json.loads((tmp_path / "model" / "metrics.json").read_text(encoding="utf-8"))[name]["test"]
+    assert f"({printed}: {score:.4f})" in err
+    assert said.format(f"{score:.1%}") in page.read_text(encoding="utf-8")
 
 
 def test_train_without_a_test_split_shows_the_scores_that_it_has(run, home, tmp_path):
