@@ -4,6 +4,8 @@ The defaults are the first trial. After each part a trial is compared with the b
 where it is clearly behind. In the end the best trial must lead the defaults by more than luck, see `paired.py`; else
 the defaults are what is trained.
 
+Where there is no time to judge the defaults nothing is searched, and they are trained in the time that is left.
+
 The clock decides how many trials there are, how many parts judge each (as many as leave the defaults an eighth of the
 time), and which trials are too slow. Given these, the same seed tries the same settings in the same order.
 """
@@ -194,6 +196,8 @@ class Search:
                         return False
                     raise LateError("its next part takes longer than there is time")
             except LateError as error:
+                if not tried.number:  # without a score of the defaults, nothing could be said to be better
+                    return False
                 self.store.end(tried, "too slow", self.clock.spent, str(error))
                 return True
             except TooLargeError as error:
