@@ -102,11 +102,12 @@ class Search:
         """
         with self._bar() as show:
             try:
-                while True:
+                goes_on = True
+                while goes_on:  # what is confirmed, or passed over, needs no time kept for it any more
+                    before = self._trained()
                     self._try_others(show)
                     self._confirm(show)
-                    if not self._pass_over():
-                        break
+                    goes_on = self._pass_over() or self._trained() > before
             except KeyboardInterrupt:
                 if self.best is None:
                     raise
@@ -126,7 +127,7 @@ class Search:
             self._tell(tried)
 
     def _pass_over(self) -> bool:
-        """Give the best trial up if its lead may be luck; True if the time kept for its training lets others follow."""
+        """Give the best trial up if its lead may be luck; returns whether it did."""
         best = self.best
         if best is None or self.default is None or best is self.default or len(self.tried) >= self.most:
             return False
@@ -134,7 +135,11 @@ class Search:
             return False
         self._passed_over.add(best.number)
         self._rank()
-        return self._goes_on()
+        return True
+
+    def _trained(self) -> int:
+        """How many trials have met a part."""
+        return sum(bool(tried.folds) for tried in self.tried)
 
     def final_seconds(self, tried: Tried) -> float:
         """What the training on all of train takes with a trial's settings, a rather high guess."""
