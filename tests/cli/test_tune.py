@@ -31,7 +31,7 @@ def data(tmp_path_factory):
 def test_what_was_tried_is_printed_and_kept(run, data, tmp_path):
     code, out, err = run("tune", data, *FLAGS, "--out", tmp_path / "m", "--report", tmp_path / "page.html")
     assert code == 0, err
-    assert "3 trials, the best of 3 that were judged on all parts" in out
+    assert "3 trials, 3 judged on all parts; lead over the defaults in points" in out
     assert "linear: the defaults" in out
     assert "keep_case True" in " ".join(out.split())
     assert "trial 3 wins with accuracy" in err

@@ -226,16 +226,35 @@ def test_where_the_defaults_have_no_score_the_best_of_the_others_wins(monkeypatc
 
     def judge(parts, vectors, size, tried, fold, seconds):
         if tried.number == 0:
-            raise LateError("too slow")
+            raise TooLargeError("too large")
         return original(parts, vectors, size, tried, fold, seconds)
 
     monkeypatch.setattr(tuning, "_judge", judge)
     told = tuning_of(quick())
     assert told["default_score"] is None
+    assert told["default_note"] == "too large"
     assert told["winner"] > 1
     monkeypatch.setattr(tuning, "_judge", lambda *a: (_ for _ in ()).throw(TooLargeError("too large")))
     with pytest.raises(RubricaError, match="no settings could be judged; the first had: too large"):
         quick()
+
+
+def test_where_the_defaults_take_too_long_they_are_trained_without_a_search(monkeypatch, tmp_path):
+    from rubrica.tuning import tune as tuning
+
+    def late(*given):
+        raise LateError("too slow")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tuning, "_judge", late)
+        found = quick(out=tmp_path / "m")
+    assert found.rows == []
+    assert [path.name for path in found.files] == ["trials.jsonl"]
+    assert tuning_of(found)["score"] is None
+    assert same(found, quick(trials=1))
+    for path in (tmp_path / "m").iterdir():
+        path.unlink()
+    assert len(quick(out=tmp_path / "m").rows) == 4  # with more time there is a search
 
 
 def test_a_training_is_stopped_when_its_model_could_not_be_trained_in_time():

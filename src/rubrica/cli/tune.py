@@ -59,7 +59,8 @@ def tune(
     seconds = max(1e-3, seconds - (time.perf_counter() - began))
     found = run_tuning(dataset, seconds=seconds, out=folder, size=size, vectors=vectors, seed=seed, trials=trials)
     metrics = found.model.artifact.metrics
-    print_trials(found.rows, metrics["tuning"]["measure"])
+    if found.rows:
+        print_trials(found.rows, metrics["tuning"]["measure"])
     click.echo(verdict(metrics["tuning"]), err=True)
     print_training(metrics, folder)
     for path in found.files:

@@ -22,6 +22,7 @@ from rubrica.vectors.word_vectors import Vectors
 log = logging.getLogger(__name__)
 
 _SPARE = 0.15  # of the time of the final training: one that ends sooner, unfinished, was stopped by Ctrl-C
+_LEAST = 1.0  # seconds of a training with settings that were not judged
 _AMPLE = 1.5  # times the guessed time
 _ENOUGH = 0.8  # of the guessed time: with less the final training takes what it needs
 
@@ -41,10 +42,16 @@ def train_finally(
     """
     proposal = _defaults(search.store.space) if choice is None else choice.winner.proposal
     config, own = _final_config(proposal, data), vectors.get(proposal.vectors or "")
-    left, needed = search.clock.left, 0.0 if choice is None else search.final_seconds(choice.winner)
-    if left < _ENOUGH * needed:
-        log.info("the time is over; the final training takes about %.0f s more", needed)
-    deadline = Deadline.after(left) if left >= _ENOUGH * needed and left > 0 else NEVER
+    left, needed, deadline = search.clock.left, 0.0, NEVER
+    if choice is None:  # nothing is known of the time that the training takes
+        left = max(left, _LEAST)
+        deadline = Deadline.after(left)
+    else:
+        needed = search.final_seconds(choice.winner)
+        if left < _ENOUGH * needed:
+            log.info("the time is over; the final training takes about %.0f s more", needed)
+        else:
+            deadline = Deadline.after(left)
     ample = choice is not None and left > _AMPLE * needed  # then no trial is needed of what fits into it
     _, artifact = train_dataset(data, own, config, deadline=deadline, plan=not ample)
     if artifact.metrics["interrupted"] and not (deadline.is_set and deadline.left < _SPARE * left):

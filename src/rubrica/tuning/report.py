@@ -69,7 +69,9 @@ def summary(choice: Choice | None, tried: Sequence[Tried], task: Task, seconds: 
 def verdict(found: dict[str, Any]) -> str:
     """Why the model has the settings that it has, in a sentence for a person."""
     if found["score"] is None:
-        return "no settings were judged in the time, so the model has the defaults; give more time"
+        return (
+            "no settings were judged in the time, so the defaults were trained in what was left of it; give more time"
+        )
     score, texts = f"{found['measure']} {found['score']:.4f}", f"{found['judged_texts']:,} held-out texts"
     if found["default_score"] is None:
         return (

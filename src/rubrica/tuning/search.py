@@ -4,6 +4,8 @@ The defaults are the first trial. After each part a trial is compared with the b
 where it is clearly behind. In the end the best trial must lead the defaults by more than luck, see `paired.py`; else
 the defaults are what is trained.
 
+Where there is no time to judge the defaults nothing is searched, and they are trained in the time that is left.
+
 The clock decides how many trials there are, how many parts judge each (as many as leave the defaults an eighth of the
 time), and which trials are too slow. Given these, the same seed tries the same settings in the same order.
 """
@@ -100,11 +102,12 @@ class Search:
         """
         with self._bar() as show:
             try:
-                while True:
+                goes_on = True
+                while goes_on:  # what is confirmed, or passed over, needs no time kept for it any more
+                    before = self._trained()
                     self._try_others(show)
                     self._confirm(show)
-                    if not self._pass_over():
-                        break
+                    goes_on = self._pass_over() or self._trained() > before
             except KeyboardInterrupt:
                 if self.best is None:
                     raise
@@ -124,7 +127,7 @@ class Search:
             self._tell(tried)
 
     def _pass_over(self) -> bool:
-        """Give the best trial up if its lead may be luck; True if the time kept for its training lets others follow."""
+        """Give the best trial up if its lead may be luck; returns whether it did."""
         best = self.best
         if best is None or self.default is None or best is self.default or len(self.tried) >= self.most:
             return False
@@ -132,7 +135,11 @@ class Search:
             return False
         self._passed_over.add(best.number)
         self._rank()
-        return self._goes_on()
+        return True
+
+    def _trained(self) -> int:
+        """How many trials have met a part."""
+        return sum(bool(tried.folds) for tried in self.tried)
 
     def final_seconds(self, tried: Tried) -> float:
         """What the training on all of train takes with a trial's settings, a rather high guess."""
@@ -194,6 +201,8 @@ class Search:
                         return False
                     raise LateError("its next part takes longer than there is time")
             except LateError as error:
+                if not tried.number:  # without a score of the defaults, nothing could be said to be better
+                    return False
                 self.store.end(tried, "too slow", self.clock.spent, str(error))
                 return True
             except TooLargeError as error:

@@ -234,6 +234,8 @@ def _judge(
 
 
 def _plot(rows: list[dict[str, Any]], found: dict[str, Any], folder: Path) -> list[Path]:
+    if not any(row["score"] is not None for row in rows):
+        return []
     try:
         return [draw_trials(rows, found, folder)]
     except MissingExtraError as error:
