@@ -49,7 +49,7 @@ def train_finally(
     else:
         needed = search.final_seconds(choice.winner)
         if left < _ENOUGH * needed:
-            log.info("the time is over; the final training takes about %.0f s more", needed)
+            log.info("%.0f s are left; the final training takes what it needs, up to %.0f s", max(0.0, left), needed)
         else:
             deadline = Deadline.after(left)
     ample = choice is not None and left > _AMPLE * needed  # then no trial is needed of what fits into it
