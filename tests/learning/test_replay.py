@@ -107,7 +107,7 @@ def test_a_drawn_table_is_drawn_again(tiny_news, tiny_vectors):
     for vectors, more in ((None, []), (tiny_vectors, ["model.embedding=random"])):
         settings = changed(config, more)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(loop, "update", lambda backend, split, batch: torch.zeros(2))
+            patch.setattr(loop, "update", lambda backend, split, batch, **more: torch.zeros(2))
             patch.setattr(loop.Backend, "norm", torch.zeros(()), raising=False)
             corpus, artifact = train_dataset(tiny_news, vectors, settings)
         start = drawn_start(artifact.config, corpus.rows, corpus.table_size)

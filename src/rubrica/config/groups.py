@@ -117,10 +117,10 @@ class AdamTraining(Training, frozen=True, kw_only=True):
     """A batch is learned a second time with its word vectors moved by this L2 distance, taken over all of them, to
     where the loss is higher. It takes twice the time; 0 leaves it out. A frozen table's vectors are not moved."""
     adversarial_every: Count = 0
-    """How often it is: every batch with 1, every second one with 2. 0 chooses 1, and from 20,000 texts on 2."""
+    """How often it is: every batch with 1, every third one with 3. 0 chooses 1, and from 20,000 texts on 3."""
     read_seldom: Share | Literal["auto"] = "auto"
     """The share of the texts that the network reads in one epoch of three, where a linear model stands beside it: the
-    texts that the linear model is surest of. "auto" is 0, and from 20,000 texts on 0.7."""
+    texts that the linear model is surest of. "auto" is 0, and from 20,000 texts on 0.75."""
     max_grad_norm: Annotated[float, Meta(gt=0, le=1e30)] = 1.0
     """Longer gradients are scaled down to this L2 norm."""
     freeze_steps: Count = 300
@@ -140,7 +140,7 @@ class AdamTraining(Training, frozen=True, kw_only=True):
         return max(3, min(10, round(2000 * batch_size / num_texts)))
 
     def choose_rest(self, num_texts: int, num_classes: int, compared: int) -> Self:
-        every, share = (2, 0.7) if num_texts >= MANY else (1, 0.0)
+        every, share = (3, 0.75) if num_texts >= MANY else (1, 0.0)
         seldom = share if self.read_seldom == "auto" else self.read_seldom
         return structs.replace(self, adversarial_every=self.adversarial_every or every, read_seldom=seldom)
 
