@@ -83,6 +83,8 @@ def test_without_doubts_all_are_read_in_each_epoch():
 def test_many_texts_are_read_less_often(num_texts, chosen):
     training = choose_length(make_config(), num_texts, 4).training
     assert (training.adversarial_every, training.read_seldom) == chosen
+    alone = choose_length(make_config(model={"with_linear": False}), num_texts, 4).training
+    assert (alone.adversarial_every, alone.read_seldom) == (1, 0.0)
     given = make_config(training={"adversarial_every": 2, "read_seldom": 0.5})
     training = choose_length(given, num_texts, 4).training
     assert (training.adversarial_every, training.read_seldom) == (2, 0.5)

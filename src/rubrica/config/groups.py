@@ -73,8 +73,11 @@ class Training(Settings, frozen=True, kw_only=True):
         """
         raise NotImplementedError
 
-    def choose_rest(self, num_texts: int, num_classes: int, compared: int) -> Self:
-        """The settings with the numbers that are left open besides epochs and batch size; the epochs are chosen."""
+    def choose_rest(self, num_texts: int, num_classes: int, compared: int, *, beside: bool = False) -> Self:
+        """The settings with the numbers that are left open besides epochs and batch size; the epochs are chosen.
+
+        Whether a linear model stands `beside` the one that is trained.
+        """
         return self
 
     def thawed(self) -> Self:
@@ -117,7 +120,8 @@ class AdamTraining(Training, frozen=True, kw_only=True):
     """A batch is learned a second time with its word vectors moved by this L2 distance, taken over all of them, to
     where the loss is higher. It takes twice the time; 0 leaves it out. A frozen table's vectors are not moved."""
     adversarial_every: Count = 0
-    """How often it is: every batch with 1, every third one with 3. 0 chooses 1, and from 20,000 texts on 3."""
+    """How often it is: every batch with 1, every third one with 3. 0 chooses 1; from 20,000 texts on
+    3, where a linear model stands beside the network."""
     read_seldom: Share | Literal["auto"] = "auto"
     """The share of the texts that the network reads in one epoch of three, where a linear model stands beside it: the
     texts that the linear model is surest of. "auto" is 0, and from 20,000 texts on 0.75."""
@@ -139,8 +143,8 @@ class AdamTraining(Training, frozen=True, kw_only=True):
         """Chooses the number of epochs that gives about 2,000 updates, from 3 to 10."""
         return max(3, min(10, round(2000 * batch_size / num_texts)))
 
-    def choose_rest(self, num_texts: int, num_classes: int, compared: int) -> Self:
-        every, share = (3, 0.75) if num_texts >= MANY else (1, 0.0)
+    def choose_rest(self, num_texts: int, num_classes: int, compared: int, *, beside: bool = False) -> Self:
+        every, share = (3, 0.75) if beside and num_texts >= MANY else (1, 0.0)
         seldom = share if self.read_seldom == "auto" else self.read_seldom
         return structs.replace(self, adversarial_every=self.adversarial_every or every, read_seldom=seldom)
 
@@ -176,7 +180,7 @@ class SgdTraining(Training, frozen=True, kw_only=True):
         by_class = 75 * num_classes / num_texts if compared < num_classes else min(8, 50 * num_classes / num_texts)
         return max(5, min(50, round(max(by_class, 200_000 / num_texts * min(1, 600 / compared)))))
 
-    def choose_rest(self, num_texts: int, num_classes: int, compared: int) -> Self:
+    def choose_rest(self, num_texts: int, num_classes: int, compared: int, *, beside: bool = False) -> Self:
         """Chooses a step size of 0.5 up to 150 classes; of 0.5 to 4 above, where a class has under 1,000 updates.
 
         An update moves the row of its text's class by a share of `lr` and hardly moves the other classes, so few

@@ -41,7 +41,8 @@ def choose_length(config: Config, num_texts: int, num_classes: int) -> Config:
     compared = config.model.compared(num_classes)
     epochs = config.training.epochs or config.training.choose_epochs(num_texts, batch_size, num_classes, compared)
     config = config.replace(training={"batch_size": batch_size, "epochs": epochs})
-    return config.replace(training=config.training.choose_rest(num_texts, num_classes, compared).to_dict())
+    rest = config.training.choose_rest(num_texts, num_classes, compared, beside=config.beside is not None)
+    return config.replace(training=rest.to_dict())
 
 
 def fits_beside(job: Job, trial: Trial) -> bool:
