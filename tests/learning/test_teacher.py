@@ -167,6 +167,19 @@ def test_held_out_texts_are_not_taught():
     np.testing.assert_allclose(found.weights.sum(), len(set(found.examples.texts)), rtol=1e-5)
 
 
+def test_of_few_labelled_texts_a_teacher_is_believed_and_own_answers_are_not(caplog):
+    few = labelled()
+    few.splits["train"] = Examples(few.splits["train"].texts[:8], few.splits["train"].labels[:8])
+    model = rubrica.train(few, config=config_of(), unlabeled=new_texts(), teacher=knows_all)
+    asked, truth = texts_of(NEW, 100, 5)
+    assert np.mean(np.array(model.predict(asked)) == truth) > 0.95
+    assert model.artifact.metrics["unlabeled"]["answers_learned"] is True
+    assert "nothing can be judged: the teacher is believed" in caplog.text
+    alone, own = (rubrica.train(few, config=config_of(), unlabeled=texts) for texts in (None, new_texts()))
+    assert same(alone.artifact, own.artifact)
+    assert "nothing can be judged: the unlabelled texts are left alone" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("row", "problem"),
     [

@@ -132,7 +132,8 @@ def learn_unlabeled(
     """Train on labels alone, with word vectors of all texts, with answers to texts.
 
     Each stays if the held-out texts are more probable with it. No model that answers has seen the held-out texts:
-    else its answers would tell of them. In the end the model learns the labels of the held-out texts, too.
+    else its answers would tell of them. In the end the model learns the labels of the held-out texts, too. Where the
+    labelled texts are too few to hold some out, a teacher is believed, and the model's own answers are not.
 
     Args:
         data: With labels.
@@ -149,22 +150,43 @@ def learn_unlabeled(
     if said is not None:
         texts = list(dict.fromkeys(chain(texts, _without(said.texts, data.splits["train"].texts))))
     used = {"word_vectors": False, "answers_learned": False}
-    corpus, best = train(judged or data, vectors)
-    if judged is not None:
-        if vectors is None and not best.metrics["interrupted"]:
-            made = _word_vectors(data, texts, config, best)
-            if made is not None and _is_better(other := train(judged, made)[1], best, "word vectors of all texts"):
-                best, vectors, used["word_vectors"] = other, made, True
-        if not best.metrics["interrupted"]:
-            answers = answer(best, texts) if said is None else _taught(data.task, said, judged)
-            other = train(data, vectors, answers)[1]  # the same texts are held out, and learned at the end
-            if _is_better(other, best, "answers learned"):
-                best, used["answers_learned"] = other, True
-        if judged is not data and not used["answers_learned"] and not best.metrics["interrupted"]:
-            best = train(data, vectors)[1]
+    if judged is None:
+        corpus, best = train(data, vectors, None if said is None else _taught(data.task, said, data))
+        used["answers_learned"] = said is not None
+        if texts or said:
+            fate = "the unlabelled texts are left alone" if said is None else "the teacher is believed"
+            log.warning("too few labelled texts to hold some out, so nothing can be judged: %s", fate)
+    else:
+        corpus, best = _learn_judged(data, judged, texts, vectors, config, train, said, used)
     best.metrics["unlabeled"] = {"texts": len(texts)} | used
     if said is not None:
         best.metrics["unlabeled"]["taught"] = len(said.texts)
+    return corpus, best
+
+
+def _learn_judged(
+    data: Dataset,
+    judged: Dataset,
+    texts: Sequence[str],
+    vectors: Vectors | str | Path | None,
+    config: Config,
+    train: Train,
+    said: Scores | None,
+    used: dict[str, bool],
+) -> tuple[Corpus, Artifact]:
+    """`learn_unlabeled` where the validation split of `judged` judges; says in `used` what stayed."""
+    corpus, best = train(judged, vectors)
+    if vectors is None and not best.metrics["interrupted"]:
+        made = _word_vectors(data, texts, config, best)
+        if made is not None and _is_better(other := train(judged, made)[1], best, "word vectors of all texts"):
+            best, vectors, used["word_vectors"] = other, made, True
+    if not best.metrics["interrupted"]:
+        answers = answer(best, texts) if said is None else _taught(data.task, said, judged)
+        other = train(data, vectors, answers)[1]  # the same texts are held out, and learned at the end
+        if _is_better(other, best, "answers learned"):
+            best, used["answers_learned"] = other, True
+    if judged is not data and not used["answers_learned"] and not best.metrics["interrupted"]:
+        best = train(data, vectors)[1]
     return corpus, best
 
 
@@ -229,7 +251,7 @@ def answer(model: Artifact, texts: Sequence[str]) -> Answered:
 
 def _taught(task: Task, said: Scores, judged: Dataset) -> Answered:
     """What a teacher says of texts that judge no training."""
-    unseen = set(judged.splits["validation"].texts)
+    unseen = set(judged.splits["validation"].texts) if "validation" in judged.splits else set()
     places = [place for place, text in enumerate(said.texts) if text not in unseen]
     return _share_out(task, [([said.texts[i] for i in places], said.probabilities[places])], "a teacher's answers")
 
