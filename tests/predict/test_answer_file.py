@@ -10,6 +10,7 @@ import pytest
 from made_models import random_artifact
 from rubrica.artifact.folder import save_artifact
 from rubrica.errors import FileError
+from rubrica.kernels import native
 from rubrica.predict import answer_file as module
 from rubrica.predict.answer_file import answer_file, unfinished
 from rubrica.predict.classifier import Classifier
@@ -37,7 +38,13 @@ def parts(rows=False):
 
 
 def expected(model, **options):
-    return "".join(f"{lines}\n" for lines in model.iter_answers(TEXTS, all_classes=options.get("all_classes", False)))
+    """The lines of `predict`; without the core a part at a time, since numpy's products depend on how many rows there are
+    in their last digit.
+    """
+    size = len(TEXTS) if native.library() is not None else module._ROWS
+    stretches = [TEXTS[first : first + size] for first in range(0, len(TEXTS), size)]
+    every = {"all_classes": options.get("all_classes", False)}
+    return "".join(f"{lines}\n" for texts in stretches for lines in model.iter_answers(texts, **every))
 
 
 def test_they_are_the_lines_of_predict(model, tmp_path):
