@@ -38,12 +38,10 @@ def parts(rows=False):
 
 
 def expected(model, **options):
-    """The lines of `predict`; without the core a part at a time, since numpy's products depend on how many rows there are
-    in their last digit.
-    """
-    size = len(TEXTS) if native.library() is not None else module._ROWS
-    stretches = [TEXTS[first : first + size] for first in range(0, len(TEXTS), size)]
+    """The lines of `predict`; without the core a part at a time: numpy's products depend on how many rows there are."""
     every = {"all_classes": options.get("all_classes", False)}
+    size = len(TEXTS) if native.library() is not None else module.part_size(model, **every)
+    stretches = [TEXTS[first : first + size] for first in range(0, len(TEXTS), size)]
     return "".join(f"{lines}\n" for texts in stretches for lines in model.iter_answers(texts, **every))
 
 
