@@ -74,3 +74,19 @@ def judged_by(monkeypatch, right, seconds=lambda number: 0.0, *, moves=False):
     monkeypatch.setattr(tuning, "Clock", lambda seconds: clocks.append(clock(seconds)) or clocks[-1])
     monkeypatch.setattr(tuning, "_judge", judge)
     return calls
+
+
+def quick(data=None, **given):
+    """A search of four trials that no clock ends."""
+    return tuning.run_tuning(data or dataset(*plain()), **{"seconds": LONG, "trials": 4} | given)
+
+
+def tuning_of(found):
+    """What the metrics say of a search."""
+    return found.model.artifact.metrics["tuning"]
+
+
+def same(one, other):
+    """Whether two searches trained the same model, to the bit."""
+    a, b = one.model.artifact, other.model.artifact
+    return a.config == b.config and all(a.tensors[name].tobytes() == b.tensors[name].tobytes() for name in a.tensors)

@@ -9,30 +9,15 @@ import pytest
 from click.testing import CliRunner
 
 import rubrica
+from made_words import KNOWN, NEW, config_of, labelled, same, texts_of
 from rubrica.cli.main import rubrica as command
-from rubrica.data.dataset import Dataset, Examples
+from rubrica.data.dataset import Examples
 from rubrica.data.scores import read_scores, score_row
 from rubrica.errors import ConfigError, DataError, RubricaError
 from rubrica.learning import unlabeled
 from rubrica.learning.teacher import ask
-from rubrica.models.config import make_config
-from rubrica.scoring.tasks import task_of
 
-KNOWN = {"sport": ["goal", "match", "cup"], "food": ["soup", "pan", "salt"]}
-NEW = {"sport": ["referee", "striker"], "food": ["ladle", "oven"]}  # words that no labelled text has
 LABELS = ("food", "sport")
-
-
-def texts_of(words, count, seed):
-    draw = np.random.default_rng(seed)
-    rows = [(" ".join(draw.choice(words[label], 4)), str(label)) for label in draw.choice(sorted(words), count)]
-    return [text for text, _ in rows], [label for _, label in rows]
-
-
-def labelled(several=False):
-    texts, labels = texts_of(KNOWN, 400, 0)
-    labels = [(label,) for label in labels] if several else labels
-    return Dataset("made", {"train": Examples(texts, labels)}, (), "", task_of(list(LABELS), lists=several))
 
 
 def knows_all(texts):
@@ -42,14 +27,6 @@ def knows_all(texts):
         sport = np.mean([word in KNOWN["sport"] + NEW["sport"] for word in text.split()])
         found.append({"sport": 0.05 + 0.9 * sport, "food": 0.95 - 0.9 * sport})
     return found
-
-
-def config_of(name="linear"):
-    return make_config(model={"name": name}, training={"seed": 3})
-
-
-def same(one, other):
-    return all(one.tensors[name].tobytes() == other.tensors[name].tobytes() for name in one.tensors | other.tensors)
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ import pytest
 from click.testing import CliRunner
 
 import rubrica
+from made_words import KNOWN, NEW, config_of, labelled, same, texts_of
 from rubrica.cli.main import rubrica as command
-from rubrica.data.dataset import Dataset, Examples
+from rubrica.data.dataset import Examples
 from rubrica.errors import ConfigError, DataError
 from rubrica.kernels import native
 from rubrica.learning import unlabeled
@@ -14,23 +15,6 @@ from rubrica.learning.checkpoint import Stage
 from rubrica.learning.unlabeled import answer, hold_out_texts, leave_out_known
 from rubrica.models.config import make_config
 from rubrica.scoring.shares import shares_of_one, shares_of_several
-from rubrica.scoring.tasks import task_of
-
-KNOWN = {"sport": ["goal", "match", "cup"], "food": ["soup", "pan", "salt"]}
-NEW = {"sport": ["referee", "striker"], "food": ["ladle", "oven"]}  # words that no labelled text has
-SETTINGS = {"linear": {}, "bag": {"num_buckets": 500}}
-
-
-def texts_of(words, count, seed):
-    draw = np.random.default_rng(seed)
-    rows = [(" ".join(draw.choice(words[label], 4)), label) for label in draw.choice(sorted(words), count)]
-    return [text for text, _ in rows], [str(label) for _, label in rows]
-
-
-def labelled(several=False):
-    texts, labels = texts_of(KNOWN, 400, 0)
-    labels = [(label,) for label in labels] if several else labels
-    return Dataset("made", {"train": Examples(texts, labels)}, (), "", task_of(sorted(KNOWN), lists=several))
 
 
 def unlabelled():
@@ -38,14 +22,6 @@ def unlabelled():
     known, labels = texts_of(KNOWN, 1000, 2)
     draw = np.random.default_rng(3)
     return [" ".join([text.split()[0], *draw.choice(NEW[label], 3)]) for text, label in zip(known, labels, strict=True)]
-
-
-def config_of(name="linear", **settings):
-    return make_config(model={"name": name, **SETTINGS[name], **settings}, training={"seed": 3})
-
-
-def same(one, other):
-    return all(one.tensors[name].tobytes() == other.tensors[name].tobytes() for name in one.tensors | other.tensors)
 
 
 @pytest.mark.parametrize(("name", "several"), [("linear", False), ("linear", True), ("bag", False)])

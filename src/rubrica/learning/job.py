@@ -88,7 +88,7 @@ class Reading(NamedTuple):
     seldom: Rows
 
     def rows_of(self, epoch: int) -> Rows:
-        """The rows that an epoch reads, as many as any other."""
+        """The rows that an epoch reads; each epoch reads the same number."""
         part = self.seldom[epoch % TURNS :: TURNS]
         found = make_array(len(self.always) + len(part), np.int64)
         found[: len(self.always)], found[len(self.always) :] = self.always, part

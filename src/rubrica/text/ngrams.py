@@ -186,15 +186,7 @@ def features(
     """
     if native.library() is None:
         return _weigh_blocks([_blocks(text, ngrams) for text in texts], index, idf, into)
-    data, starts, ends, _ = prepare(beginnings(texts), ngrams.lowercase)
-    if into is None:  # a token of L characters has at most char_ngrams * L runs inside it
-        into = _room((ends - starts) * (ngrams.word_ngrams + (ngrams.char_ngrams if ngrams.char_ngrams > 1 else 0)))
-    call("linear_features",
-        max(1, min(threads, len(texts) // TEXTS_PER_THREAD)), *ngrams, MAX_TOKENS, len(texts),
-        data, starts, ends, *unicode_tables(data), index.shift,
-        index.keys, index.starts, index.numbers, idf, into.places, into.sizes, None, into.indices, into.values,
-    )  # fmt: skip
-    return into
+    return _look_up_all(texts, ngrams, index, threads, into, idf=idf)
 
 
 def count_features(
@@ -212,12 +204,29 @@ def count_features(
             into.sizes[i] = len(found)
             into.indices[place : place + len(found)], into.values[place : place + len(found)] = found, damped
         return
+    _look_up_all(texts, ngrams, index, threads, into, words=words)
+
+
+def _look_up_all(
+    texts: Sequence[str],
+    ngrams: Ngrams,
+    index: Index,
+    threads: int,
+    into: Entries | None,
+    *,
+    idf: NDArray[np.float32] | None = None,
+    words: NDArray[np.int32] | None = None,
+) -> Entries:
+    """The native core's `features`, or without `idf` its `count_features`."""
     data, starts, ends, _ = prepare(beginnings(texts), ngrams.lowercase)
+    if into is None:  # a token of L characters has at most char_ngrams * L runs inside it
+        into = _room((ends - starts) * (ngrams.word_ngrams + (ngrams.char_ngrams if ngrams.char_ngrams > 1 else 0)))
     call("linear_features",
         max(1, min(threads, len(texts) // TEXTS_PER_THREAD)), *ngrams, MAX_TOKENS, len(texts),
         data, starts, ends, *unicode_tables(data), index.shift,
-        index.keys, index.starts, index.numbers, None, into.places, into.sizes, words, into.indices, into.values,
+        index.keys, index.starts, index.numbers, idf, into.places, into.sizes, words, into.indices, into.values,
     )  # fmt: skip
+    return into
 
 
 def weigh_features(entries: Entries, words: NDArray[np.int32], idf: NDArray[np.float32], threads: int) -> None:

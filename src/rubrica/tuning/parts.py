@@ -35,7 +35,7 @@ from rubrica.tuning.paired import Hits
 from rubrica.vectors.word_vectors import Vectors
 
 FOLDS = 5
-"""Each part is a fifth of train: with a tenth a training would learn more and judge half as many texts in its time."""
+"""Each part is a fifth of train. With a tenth a training would learn a little more, and judge half the texts."""
 
 _MOST_JUDGED = 20_000  # texts: the lead of one model over another has an error of 0.2 points then
 _ROUNDS = 3  # of parts, for the trials that may win

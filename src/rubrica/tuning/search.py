@@ -6,8 +6,8 @@ the defaults are what is trained.
 
 Where there is no time to judge the defaults nothing is searched, and they are trained in the time that is left.
 
-The clock decides how many trials there are, how many parts judge each (as many as leave the defaults an eighth of the
-time), and which trials are too slow. Given these, the same seed tries the same settings in the same order.
+The clock decides how many trials there are, how many parts judge each, and which trials are too slow. The parts of the
+defaults take an eighth of the time at most. Given these, the same seed tries the same settings in the same order.
 """
 
 import logging
@@ -27,7 +27,7 @@ from rubrica.tuning.store import Store, Tried
 
 log = logging.getLogger(__name__)
 
-_DEFAULT_SHARE = 8  # of the time the defaults take at most one part in so many
+_DEFAULT_SHARE = 8  # the defaults may take an eighth of the time
 _MARGIN = 1.3  # the final training may take this many times as long as it is guessed to
 _SAVING = 1.0  # seconds: for scores and files behind the final training
 _SLOW = 2  # trials of a family that are too slow, before the others are not begun
@@ -37,7 +37,7 @@ _SURE = 0.01  # how likely luck may be where no more parts are asked
 _CONFIRMING = 0.3  # of the time at most is kept to judge the best trial on further parts
 
 Judge = Callable[[Tried, int, float], Judged]
-"""Trains with a trial's settings and judges a part, within so many seconds; see `parts.judge`."""
+"""Trains with a trial's settings and judges a part, within a number of seconds; see `parts.judge`."""
 Show = Callable[[str], None]
 """Moves the bar, with what to show beside it."""
 
@@ -87,7 +87,7 @@ class Search:
         self._rank()
 
     def _rank(self) -> None:
-        """See which trial is the best of those that were judged; None where there is none, as for the defaults."""
+        """Find the best judged trial, and the trial of the defaults; None where one is missing."""
         judged = [tried for tried in ranked(self.tried) if tried.number not in self._passed_over]
         self.default = next((tried for tried in judged if tried.number == 0), None)
         self.best = judged[0] if judged else None
@@ -246,7 +246,7 @@ class Search:
             self._rank()
 
     def _affordable(self, seconds: float) -> int:
-        """How many parts judge a trial, if one takes so many seconds."""
+        """How many parts judge a trial, if a part takes this number of seconds."""
         room = self.clock.seconds - self.parts.final_cost * seconds * _MARGIN
         return max(1, min(self.parts.folds, math.floor(room / (_DEFAULT_SHARE * max(seconds, 1e-6)))))
 
