@@ -13,7 +13,7 @@ from ragged import needs_native
 from rubrica.kernels import native
 from rubrica.kernels.linear import scores
 from rubrica.models.linear import LinearPart
-from rubrica.models.linear_answers import LinearAnswers, fits
+from rubrica.models.linear_answers import LinearAnswers, arrange, fits
 from rubrica.text.ngrams import DocumentCounter, Ngrams, features, index_keys
 
 pytestmark = needs_native
@@ -128,6 +128,22 @@ def test_every_library_of_the_processor_answers_alike(instruction_sets, many):
             found.append(model.quick()(texts[:20]) if fits(1, 1) else model.by_features(texts[:20]))
     for other in found[1:]:
         np.testing.assert_allclose(other, found[0], rtol=1e-5, atol=1e-5)
+
+
+KEYS = st.integers(0, 2**32 - 1) | st.sampled_from([0, 2**31, 2**32 - 3, 2**32 - 2, 2**32 - 1])
+
+
+@given(keys=st.sets(KEYS, max_size=60), others=st.lists(KEYS), crowd=st.integers(0, 40))
+def test_each_key_stands_where_a_walk_from_its_first_bits_finds_it(keys, others, crowd):
+    keys = keys | {2**32 - 1 - k for k in range(crowd)}  # all of them belong to the last place
+    entries, shift = arrange(np.array(sorted(keys), np.uint32), np.arange(len(keys), dtype=np.int32))
+    numbers = dict(zip(sorted(keys), range(len(keys)), strict=True))
+    for key in [*keys, *others]:
+        place = key >> shift
+        while entries[place, 0] < key:
+            place += 1
+        found = entries.view(np.int32)[place, 1] if entries[place, 0] == key else -1
+        assert found == numbers.get(key, -1)
 
 
 def test_a_model_of_too_many_rows_is_left_to_its_features(monkeypatch):

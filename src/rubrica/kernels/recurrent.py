@@ -23,6 +23,7 @@ from rubrica.kernels.runs import Floats, Reading, attend_runs, pool_runs
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 CELLS = tuple(GATES)
+_KEPT = 1 << 26  # bytes of projected words that are kept for the next call, at the most
 _TEXTS = 1024  # the numpy twin holds the states of this many at a time
 POOLINGS = ("last", "max", "average", "average_max", "attention")
 
@@ -40,6 +41,13 @@ def project(cell: str, vectors: Floats, w_ih: Floats, b_ih: Floats, *, threads: 
     out = _take(len(vectors) * width)[: len(vectors) * width].reshape(len(vectors), width)
     call("project", number, threads, *vectors.shape, hidden, vectors, w_ih, b_ih, out)
     return out
+
+
+def give_back(projected: Floats) -> None:
+    """Let a later call have the memory of what `project` made; nothing reads it from now on."""
+    if isinstance(projected.base, np.ndarray) and native.computes(projected.dtype) and projected.nbytes <= _KEPT:
+        with _LOCK:
+            _SPARE.append(_from_cache_line(projected.base))
 
 
 def forward(
@@ -125,7 +133,10 @@ def _take(size: int) -> NDArray[np.float32]:
             if len(spare) >= size:
                 del _SPARE[i]
                 return spare
-    whole = np.empty(size + size // 4 + 16, np.float32)
+    return _from_cache_line(np.empty(size + size // 4 + 16, np.float32))
+
+
+def _from_cache_line(whole: NDArray[np.float32]) -> NDArray[np.float32]:
     return whole[-whole.ctypes.data % 64 // 4 :]
 
 

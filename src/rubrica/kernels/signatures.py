@@ -44,6 +44,7 @@ SIGNATURES = {
     "square_sum": "count numbers:float32[count] &sum:float64[1]",
     "adam_rows": "threads dense V E U words:int64[U] gradient:float32[U*E] scale &table:float32[V*E]"
     " &first:float32[V*E] &second:float32[V*E] step lr beta1 beta2 epsilon",
+    "layer": "threads N F C features:float32[N*F] weight:float32[C*F] bias:float32[C] &logits:float32[N*C]",
     "linear_count": "P C texts:int64[P] classes:int64[P] places:int64 sizes:int32 indices:uint32 &counts:uint32",
     "linear_descend": "threads parts W N F count order:int64[count] starts:int64[N] sizes:int32[N] indices:uint32"
     " values:float32 signs:int8[parts*N*W] costs:float32[N] &alphas:float32[parts*N*W] &weights:float32[parts*F*W]"
@@ -62,8 +63,7 @@ SIGNATURES = {
     "linear_words_start": "",
     "linear_words_end": "handle",
     "linear_answers": f"handle threads lowercase word_ngrams char_ngrams max_tokens {_TEXTS} F groups C shift"
-    " keys:uint32[F] key_starts:int32[(1<<32-shift)+1] numbers:int32[F] idf:float32[F] rows:float32[F*4*groups]"
-    " bias:float32[C] &scores:float32[N*C]",
+    " entries:uint32 rows:float32[F*(1+4*groups)] bias:float32[C] &scores:float32[N*C]",
     "index_words": "V words:uint8 starts:int64[V] ends:int64[V] num_slots &slots:uint8[16*num_slots]",
     "encode": f"threads lowercase max_length unknown_id {_TEXTS} num_slots slots:uint8[16*num_slots] words:uint8"
     " word_starts:int64 &ids:int32 &offsets:int64[N+1]",

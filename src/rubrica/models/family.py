@@ -19,6 +19,7 @@ from rubrica.config.groups import AdamTraining, DataSettings, Training
 from rubrica.config.ranges import Between, OneOf, Range
 from rubrica.config.schema import Settings
 from rubrica.errors import ConfigError, RubricaError
+from rubrica.kernels import layer
 from rubrica.models.graph import Graph
 from rubrica.models.storage import Tensors
 from rubrica.scoring.task import Task
@@ -154,7 +155,7 @@ class Family(Settings, frozen=True, kw_only=True):
 
     def logits(self, tensors: Tensors, inputs: Inputs) -> Floats:
         """Logits (N, C) of N texts."""
-        return self.features(tensors, inputs) @ tensors["head.weight"].T + tensors["head.bias"]
+        return layer.logits(self.features(tensors, inputs), tensors["head.weight"], tensors["head.bias"])
 
     def compared(self, num_classes: int) -> int:
         """How many rows of the head a text is compared with in training."""

@@ -39,6 +39,19 @@ def _most_frequent_first(idf: Floats) -> NDArray[np.int64]:
     return np.argsort(((idf - low) * (65535 / max(high - low, 1e-9))).astype(np.uint16), kind="stable")
 
 
+def arrange(keys: NDArray[np.uint32], numbers: NDArray[np.int32]) -> tuple[NDArray[np.uint32], int]:
+    """Sorted keys beside their numbers, each where its first bits say or close behind, and how many bits follow these.
+
+    The places between them and the last one have a key of all ones and no number, (places, 2).
+    """
+    bits = max(1, (3 * len(keys) // 2).bit_length())
+    order = np.arange(len(keys))
+    places = np.maximum.accumulate((keys >> np.uint32(32 - bits)).astype(np.int64) - order) + order
+    entries = np.full((max(1 << bits, places.max(initial=-1) + 1) + 1, 2), 0xFFFFFFFF, np.uint32)
+    entries[places, 0], entries[places, 1] = keys, numbers
+    return entries, 32 - bits
+
+
 class LinearAnswers:
     """A linear model that is ready to answer; where `fits`. It holds memory of the native core, so it is not copied.
 
@@ -49,13 +62,17 @@ class LinearAnswers:
     """
 
     def __init__(self, ngrams: Ngrams, index: Index, tensors: Tensors) -> None:
-        self._ngrams, self._index, self._bias = ngrams, index, tensors["linear.bias"]
+        self._ngrams, self._bias = ngrams, tensors["linear.bias"]
         idf, columns = tensors["linear.idf"], len(self._bias)
         frequent = _most_frequent_first(idf)  # what most texts need lies close together then
-        self._numbers = np.empty(len(idf), np.int32)
-        self._numbers[frequent] = np.arange(len(idf), dtype=np.int32)
-        self._idf, self._rows = idf[frequent], np.zeros((len(idf), _padded(columns)), np.float32)
-        np.multiply(take_rows(tensors, "linear.weight", frequent), self._idf[:, None], out=self._rows[:, :columns])
+        numbers = np.empty(len(idf), np.int32)
+        numbers[frequent] = np.arange(len(idf), dtype=np.int32)
+        self._entries, self._shift = arrange(index.keys, numbers)
+        self._rows = np.zeros((len(idf), 1 + _padded(columns)), np.float32)
+        self._rows[:, 0] = idf[frequent]
+        np.multiply(
+            take_rows(tensors, "linear.weight", frequent), self._rows[:, :1], out=self._rows[:, 1 : 1 + columns]
+        )
         self._handle = call("linear_words_start")
         weakref.finalize(self, bind("linear_words_end"), (self._handle,))
 
@@ -71,7 +88,7 @@ class LinearAnswers:
         threads = max(1, min(native.num_threads(), len(texts) // TEXTS_PER_THREAD))
         call("linear_answers",
             self._handle, threads, *self._ngrams, MAX_TOKENS, len(texts), data, starts, ends, *unicode_tables(data),
-            len(self._idf), self._rows.shape[1] // _GROUP, len(self._bias), self._index.shift, self._index.keys,
-            self._index.starts, self._numbers, self._idf, self._rows, self._bias, found,
+            len(self._rows), self._rows.shape[1] // _GROUP, len(self._bias), self._shift,
+            self._entries, self._rows, self._bias, found,
         )  # fmt: skip
         return found

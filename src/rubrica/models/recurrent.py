@@ -65,6 +65,7 @@ class Recurrent(NetworkFamily, frozen=True, kw_only=True):
                 projected = recurrent.project(self.name, vectors, *of_words, threads=threads)
                 of_states = tensors[f"cell.weight_hh_{way}"], tensors[f"cell.bias_hh_{way}"]
                 parts.append(recurrent.forward(reading, projected, *of_states, u, threads=threads)[0])
+                recurrent.give_back(projected)
                 continue
             gates = mingru.make_gates(vectors, *of_words, threads=threads)
             if u is None:
