@@ -39,12 +39,10 @@ def _private_cache(_caches, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _log():
-    """A command says how much is logged, for the whole process."""
+    """A command says how much is logged, for the whole process; a fixture of a module may have run one."""
     logger = logging.getLogger("rubrica")
-    level, handlers = logger.level, logger.handlers
-    yield
-    logger.setLevel(level)
-    logger.handlers = handlers
+    logger.setLevel(logging.NOTSET)
+    logger.handlers = []
 
 
 @pytest.fixture(scope="module")
