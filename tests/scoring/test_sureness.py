@@ -53,6 +53,13 @@ def test_a_model_of_many_texts_says_the_same_as_one_of_few():
     assert np.median(few) == pytest.approx(many, rel=0.1)
 
 
+def test_changes_that_no_line_foresees_are_below_it():
+    fast, _ = held_out(2000)
+    whole, largest = 1.1 * fast, np.argsort(margins(fast))[[100, 200, 300, 400, 500, 600]]
+    whole[largest] *= -1
+    assert find_sure(fast, whole) > margins(fast)[largest].max()
+
+
 def test_two_classes_are_as_good_as_many():
     sure = find_sure(*held_out(2000, classes=2))
     assert sure is not None

@@ -3,7 +3,8 @@
 The margin of a label is how far its logit is above the best other one. What the other members take from the margin of
 the fast member's label is, on held-out texts, close to a straight line by this margin with noise around it. The noise
 is taken as logistic, whose tails are longer than a normal one's. So each text says something of the rare case that the
-others take more than the margin, and not only the few texts whose label they change.
+others take more than the margin, and not only the few texts whose label they change. Where these lie apart from the
+line, it knows nothing of them; so a margin that is safe is larger than theirs, too.
 
 Letters: N texts, C classes.
 """
@@ -35,7 +36,8 @@ def find_sure(fast: Floats, whole: Floats) -> float | None:
     if np.array_equal(fast, whole):  # the others count for nothing
         return 0.0
     rows, label = np.arange(len(fast)), fast.argmax(axis=1)
-    if len(fast) < _LEAST_TEXTS or np.sum(label != whole.argmax(axis=1)) < _LEAST_CHANGED:
+    changes = label != whole.argmax(axis=1)
+    if len(fast) < _LEAST_TEXTS or changes.sum() < _LEAST_CHANGED:
         return None
     margin = margins(fast).astype(np.float64)
     others = whole.astype(np.float64)
@@ -47,5 +49,5 @@ def find_sure(fast: Floats, whole: Floats) -> float | None:
     noise = float((taken - line(margin)).std()) * np.sqrt(3) / np.pi  # the scale of a logistic distribution
     surest = np.sort(margin)[::-1]
     changed = np.cumsum(sigmoid((line(surest) - surest) / max(noise, 1e-9))) / len(surest)
-    sure = int(np.searchsorted(changed, _AIM))
+    sure = min(int(np.searchsorted(changed, _AIM)), int(np.sum(margin > margin[changes].max())))
     return float(surest[sure - 1]) if sure >= _WORTH * len(surest) else None
