@@ -48,3 +48,9 @@ def test_without_scikit_learn_there_is_one_sentence_and_the_rest_works():
     )
     answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert answer == "sklearn is not installed; run: pip install 'rubrica[sklearn]'\n"
+
+
+def test_a_message_is_one_line_whatever_a_file_is_called():
+    error = DataError("a\nb\x1b[2J.csv", "no label 'é\u3000日\u2028'", line=3)
+    assert str(error) == "a\\nb\\x1b[2J.csv line 3: no label 'é\u3000日\\u2028'"
+    assert error.path == "a\nb\x1b[2J.csv"

@@ -3,6 +3,7 @@
 Arguments of the wrong kind raise plain `ValueError` or `TypeError`.
 """
 
+import re
 from collections.abc import Iterable
 from functools import partial
 from importlib import import_module
@@ -10,10 +11,15 @@ from types import ModuleType
 from typing import Any
 
 _SHOWN = 20  # names in a message at most
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class RubricaError(Exception):
     """Everything that goes wrong with files, folders, hubs and settings."""
+
+    def __str__(self) -> str:
+        """The message in one line: a name from a file may hold a line break, or what moves a terminal's cursor."""
+        return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), super().__str__())
 
 
 class FileError(RubricaError):
