@@ -51,6 +51,7 @@ ALONE = (*ONE_WAY, "--set", "model.with_linear=false")
 OURS = (
     ("rubrica", (), DATA),
     ("rubrica, potion vectors", ("--vectors", POTION), ENGLISH),
+    ("rubrica, large", ("--size", "large"), ("ag_news",)),
     ("rubrica, large, potion vectors", ("--size", "large", "--vectors", POTION), ("ag_news",)),
     ("rubrica, linear", ("--model", "linear"), DATA),
     ("rubrica, rnn, one direction, alone", ("--model", "rnn", *ALONE), ("ag_news",)),

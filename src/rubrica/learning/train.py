@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from rubrica.learning.teacher import Teacher
     from rubrica.learning.unlabeled import Answered, More
 
+_OWN_TEXTS, _OWN_EPOCHS = 10_000, 10  # of vectors of the training texts, see docs/decisions.md
+
 
 def train(
     data: Any,
@@ -255,6 +257,10 @@ def train_dataset(
 
         vectors = load_vectors(vectors)
     data = leave_out_unknown(data)
+    if vectors is None and before is None and (dim := config.model.dim_of_own_vectors) and not deadline.is_set:
+        from rubrica.learning.word_vectors import train_start_vectors  # late: few trainings make vectors
+
+        vectors = train_start_vectors(data.splits["train"].texts, config, least=_OWN_TEXTS, dim=dim, epochs=_OWN_EPOCHS)
     own = len(data.splits["train"].texts)
     if answered is not None:
         weights = np.ones(own, np.float32) if weights is None else weights

@@ -28,7 +28,6 @@ from rubrica.data.dataset import Dataset, Examples, read_texts
 from rubrica.data.objects import column_of
 from rubrica.data.scores import Scores, hash_of_scores
 from rubrica.data.stored_texts import CodedLabels, StoredTexts, hash_of_texts, stretches, take_texts
-from rubrica.kernels import native
 from rubrica.learning.training import MOST_HELD
 from rubrica.models.config import Config
 from rubrica.predict.classifier import Classifier
@@ -39,8 +38,7 @@ from rubrica.vectors.word_vectors import Vectors
 
 log = logging.getLogger(__name__)
 
-_DIM, _EPOCHS, _MIN_COUNT = 100, 10, 3  # of the word vectors, see docs/decisions.md
-_LEAST_TEXTS = 2000  # fewer texts make no word vectors
+_LEAST_TEXTS, _DIM, _EPOCHS = 2000, 100, 10  # of the word vectors, see docs/decisions.md
 
 
 class Answered(NamedTuple):
@@ -192,15 +190,13 @@ def _learn_judged(
 
 def _word_vectors(data: Dataset, texts: Sequence[str], config: Config, best: Artifact) -> Vectors | None:
     """Vectors of the words of all texts; None where the model takes none, the texts are few, or after Ctrl-C."""
-    model, every = config.model, list(chain(data.splits["train"].texts, texts))
-    if not (model.reads_words and model.starts_at_vectors and native.library()) or len(every) < _LEAST_TEXTS:
+    if not (config.model.reads_words and config.model.starts_at_vectors):
         return None
-    from rubrica.learning.word_vectors import train_native_vectors  # late: few trainings make vectors
+    from rubrica.learning.word_vectors import train_start_vectors  # late: few trainings make vectors
 
+    every = list(chain(data.splits["train"].texts, texts))
     try:
-        return train_native_vectors(
-            every, dim=_DIM, min_count=_MIN_COUNT, epochs=_EPOCHS, data=config.data, seed=config.training.seed
-        )
+        return train_start_vectors(every, config, least=_LEAST_TEXTS, dim=_DIM, epochs=_EPOCHS)
     except KeyboardInterrupt:
         best.metrics["interrupted"] = True
         return None

@@ -9,9 +9,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from rubrica.config.groups import DataSettings
-from rubrica.data.stored_texts import stretches
+from rubrica.data.stored_texts import stretches, take_texts
+from rubrica.errors import VectorsError
+from rubrica.kernels import native
 from rubrica.learning.fasttext import FastTextTraining, train_fasttext
+from rubrica.models.config import Config
 from rubrica.models.fasttext import FastText
 from rubrica.progress import Progress, share_bar
 from rubrica.text.subwords import Runs, hash_runs
@@ -20,6 +22,11 @@ from rubrica.vectors.subwords import SubwordVectors
 from rubrica.vectors.word_vectors import Vectors, check_enough
 
 _LR = 0.05  # fastText's for word vectors
+_LEAST_TEXTS, _MOST_TEXTS = (
+    2000,
+    300_000,
+)  # that a network's first vectors are made of: fewer say nothing, more take memory
+_START_COUNT = 3  # how often a word must be there for a first vector
 _MOST_BUCKETS = 2_000_000  # fastText's number, whatever the texts
 _BUCKETS_PER_RUN = 4  # a run of train shares its bucket with another in about one of five cases
 _WHOLE = 2**31 - 1  # tokens of a text
@@ -69,19 +76,34 @@ def train_subword_vectors(
     )  # fmt: skip
 
 
-def train_native_vectors(
-    texts: Sequence[str], *, dim: int, min_count: int, epochs: int, data: DataSettings, seed: int
-) -> Vectors:
-    """Word vectors without subwords by the native core: what gensim's skip-gram learns, on all cores.
+def train_start_vectors(texts: Sequence[str], config: Config, *, least: int, dim: int, epochs: int) -> Vectors | None:
+    """Vectors for the words of a network to start at, without subwords: what gensim's skip-gram learns, on all cores.
 
-    The same texts, settings and number of threads give the same bits. `data` says how texts are read. For the other
-    arguments and the errors see `train_subword_vectors`.
+    The same texts, settings and number of threads give the same bits.
+
+    Args:
+        texts: Of many, some hundred thousand are read.
+        config: Says how texts are read, and the seed.
+        least: Fewer texts make none.
+        dim: Numbers of a vector.
+        epochs: Passes over the texts.
+
+    Returns:
+        None where the texts are too few, hardly a word is frequent enough, or there is no native core.
     """
-    with share_bar("word vectors") as show:
-        found = _train(
-            texts, dim, min_count, epochs, (0, 0), cbow=False, lowercase=data.lowercase is not False,
-            split_unspaced=data.split_unspaced is not False, seed=seed, progress=show,
-        )  # fmt: skip
+    if native.library() is None or len(texts) < least:
+        return None
+    if len(texts) > _MOST_TEXTS:
+        texts = take_texts(texts, np.linspace(0, len(texts) - 1, _MOST_TEXTS).astype(np.int64))
+    data = config.data
+    try:
+        with share_bar("word vectors") as show:
+            found = _train(
+                texts, dim, _START_COUNT, epochs, (0, 0), cbow=False, lowercase=data.lowercase is not False,
+                split_unspaced=data.split_unspaced is not False, seed=config.training.seed, progress=show,
+            )  # fmt: skip
+    except VectorsError:  # of too few frequent words
+        return None
     return Vectors(found.words, found.matrix, found.source)
 
 

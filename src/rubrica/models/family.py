@@ -137,6 +137,11 @@ class Family(Settings, frozen=True, kw_only=True):
         return False
 
     @property
+    def dim_of_own_vectors(self) -> int | None:
+        """Numbers of a vector, where its table starts at vectors of the training texts if none are given; else None."""
+        return None
+
+    @property
     def own_words_std(self) -> float | None:
         """Standard deviation of the vectors once words of train are added to them; None where none are added."""
         return None
@@ -222,8 +227,9 @@ class WordFamily(Family, frozen=True, kw_only=True):
 
     embedding_dim: Size = 50
     """E, numbers in a word vector. Vectors from a file bring their own."""
-    embedding: Literal["pretrained", "random"] = "pretrained"
-    """Where the embedding table starts: at the given vectors, if there are some, or drawn at random."""
+    embedding: Literal["pretrained", "own", "random"] = "pretrained"
+    """Where the embedding table starts: at the given vectors, if there are some, or drawn at random. Where none are
+    given, "own" makes vectors of the training texts first."""
     extend_vectors: bool = True
     """Words of train that the vectors lack get vectors, and all are scaled to embedding_std; see
     `vectors/own_words.py`."""
@@ -234,7 +240,11 @@ class WordFamily(Family, frozen=True, kw_only=True):
     @property
     def starts_at_vectors(self) -> bool:
         """Whether given word vectors are where its table starts."""
-        return self.embedding == "pretrained"
+        return self.embedding != "random"
+
+    @property
+    def dim_of_own_vectors(self) -> int | None:
+        return self.embedding_dim if self.embedding == "own" else None
 
     @property
     def own_words_std(self) -> float | None:
