@@ -252,15 +252,9 @@ def train_dataset(
     config.model.check_task(data.task)
     if vectors is not None and not config.model.reads_words:
         raise ConfigError(f"a {config.model.name} model reads no word vectors; leave them out, or take another model")
-    if vectors is not None and not isinstance(vectors, Vectors):
-        from rubrica.vectors.stored import load_vectors  # late: many trainings are given no vectors
-
-        vectors = load_vectors(vectors)
     data = leave_out_unknown(data)
-    if vectors is None and before is None and (dim := config.model.dim_of_own_vectors) and not deadline.is_set:
-        from rubrica.learning.word_vectors import train_start_vectors  # late: few trainings make vectors
-
-        vectors = train_start_vectors(data.splits["train"].texts, config, least=_OWN_TEXTS, dim=dim, epochs=_OWN_EPOCHS)
+    if vectors is not None or (before is None and not deadline.is_set):
+        vectors = find_vectors(vectors, data, config)
     own = len(data.splits["train"].texts)
     if answered is not None:
         weights = np.ones(own, np.float32) if weights is None else weights
@@ -279,6 +273,22 @@ def train_dataset(
         corpus, vectors, config, title=title, deadline=deadline, before=before, checkpoints=checkpoints, plan=plan
     )
     return corpus, artifact
+
+
+def find_vectors(vectors: str | Path | Vectors | None, data: Dataset, config: Config) -> Vectors | None:
+    """The vectors of a file; where none is given and the settings say so, vectors of the training texts."""
+    if isinstance(vectors, Vectors):
+        return vectors
+    if vectors is not None:
+        from rubrica.vectors.stored import load_vectors  # late: many trainings are given no vectors
+
+        return load_vectors(vectors)
+    if (dim := config.model.dim_of_own_vectors) is None:
+        return None
+    from rubrica.learning.word_vectors import train_start_vectors  # late: few trainings make vectors
+
+    texts = data.splits["train"].texts
+    return train_start_vectors(texts, config, least=_OWN_TEXTS, dim=dim, epochs=_OWN_EPOCHS)
 
 
 def prepare_vectors(data: Dataset, vectors: Vectors | None, config: Config) -> tuple[Vectors | None, Config]:
