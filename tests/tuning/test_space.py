@@ -61,7 +61,7 @@ def test_what_comes_first_asks_each_question_once():
     assert found[1].vectors == "potion"
     assert {proposal.tables["model"]["name"] for proposal in found} >= {"gru", "linear", "bag"}
     assert any(proposal.changes.get("data.max_length") == 512 for proposal in found)
-    large = make_config(**read_recipe("large") | {"training": {"seed": 0}})
+    large = make_config(**read_recipe("large") | {"training": {"seed": 0}}).replace(model={"embedding": "pretrained"})
     assert large in [proposal.config(5000, 6) for proposal in found]
     assert not any("512" in str(Space(vectors=()).propose(of(p)).changes) for p in Space(vectors=()).first())
 

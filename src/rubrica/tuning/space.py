@@ -33,7 +33,8 @@ _CHANGES: tuple[dict[str, Any], ...] = (
     # Points against the defaults on five parts of trec6 and of lenta, see docs/decisions.md.
     _CAREFUL,  # +0.66 ± 0.24 and +0.10 ± 0.12
     _UNITS | _CAREFUL,  # +1.14 ± 0.25 and +0.09 ± 0.13, in twice the time
-    # `--size large`: +0.53 ± 0.30 on four parts of trec6, +0.24 ± 0.16 on four of lenta.
+    # `--size large`: +0.53 ± 0.30 on four parts of trec6, +0.24 ± 0.16 on four of lenta; without the vectors of its own
+    # texts, which take most of its time.
     _UNITS | {"model.embedding_dim": 100, "beside.keep_case": True, "beside.word_ngrams": 3},
     {"beside.char_ngrams": 4},  # -0.22 ± 0.08 and +0.22 ± 0.10: a question to ask early
     {"training.epochs": 1.5},  # +0.31 ± 0.23 on trec6
