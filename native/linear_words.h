@@ -41,7 +41,7 @@ struct Model {
   double square(int64_t feature) const { return static_cast<double>(*row(feature)) * *row(feature); }
 };
 
-// Room for so many; what stood there may stay. To ask once is much less work than a push_back for each.
+// Makes a vector hold at least `count` elements and keeps the old ones. One call costs less than a push_back for each.
 template <typename T>
 T* room(std::vector<T>& kept, size_t count) {
   if (kept.size() < count) kept.resize(count);

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragged import needs_native
+from rubrica.kernels.layer import _PER_THREAD as PER_THREAD
 from rubrica.kernels.layer import logits
 
 
@@ -25,12 +26,13 @@ def test_it_is_the_product(texts, features, classes):
 
 @needs_native
 def test_neither_other_texts_nor_threads_change_a_text_s_logits(monkeypatch):
-    x, weight, bias = layer(5000, 64, 6)
-    monkeypatch.setenv("RUBRICA_THREADS", "3")  # 5,000 x 64 x 6 products are worth one thread more
+    x, weight, bias = layer(20_000, 64, 6)
+    monkeypatch.setenv("RUBRICA_THREADS", "3")
+    assert x.size * len(weight) > 3 * PER_THREAD  # all three have work
     together = logits(x, weight, bias)
     monkeypatch.setenv("RUBRICA_THREADS", "1")
     np.testing.assert_array_equal(logits(x, weight, bias), together)
-    for first, last in ((0, 1), (7, 20), (4990, 5000)):
+    for first, last in ((0, 1), (7, 20), (19_990, 20_000)):
         np.testing.assert_array_equal(logits(x[first:last], weight, bias), together[first:last])
 
 
