@@ -53,7 +53,7 @@ class Reader {
     long_.clear();
     const auto take = [&](const Token& token) {
       Seen& now = seen[count++];
-      now = {token, Words::start_of(token), long_.size()};
+      now = {token, Words::start_of(token.key, token.size), long_.size()};
       if (token.size > kShort) long_.append(reinterpret_cast<const char*>(token.bytes), token.size);
       words_.expect(now.start);
       return static_cast<int64_t>(count) < texts.max_tokens;
@@ -180,19 +180,19 @@ class Reader {
   size_t size_ = 0, different_ = 0;
 };
 
-// The words that were met by each thread of the calls so far; calls may come from several threads at once.
+// The readers of the calls so far, each with the words that it has met; calls may come from several threads at once.
 class Kept {
  public:
   std::unique_ptr<Reader> take() {
     std::lock_guard<std::mutex> lock(mutex_);
     if (free_.empty()) return std::unique_ptr<Reader>(new Reader);
-    std::unique_ptr<Reader> words = std::move(free_.back());
+    std::unique_ptr<Reader> reader = std::move(free_.back());
     free_.pop_back();
-    return words;
+    return reader;
   }
-  void give(std::unique_ptr<Reader> words) {
+  void give(std::unique_ptr<Reader> reader) {
     std::lock_guard<std::mutex> lock(mutex_);
-    free_.push_back(std::move(words));
+    free_.push_back(std::move(reader));
   }
 
  private:
@@ -226,10 +226,10 @@ RUBRICA_API int64_t rubrica_linear_answers(void* kept, int threads, int lowercas
   const Model model{{reinterpret_cast<const Entry*>(entries), shift}, rows, bias, F, groups, C};
   Kept& readers = *static_cast<Kept*>(kept);
   parallel(threads, [&](int thread) {
-    std::unique_ptr<Reader> words = readers.take();
+    std::unique_ptr<Reader> reader = readers.take();
     for (int64_t i = N * thread / threads; i < N * (thread + 1) / threads; i++)
-      words->answer(all, model, i, scores + i * C);
-    readers.give(std::move(words));
+      reader->answer(all, model, i, scores + i * C);
+    readers.give(std::move(reader));
   });
   return 0;
 } RUBRICA_CATCH

@@ -108,7 +108,8 @@ class Words {
   static constexpr size_t kMost = 24 << 20;  // bytes, some 100,000 words of four classes
   static constexpr uint32_t kSpare = 16;     // numbers behind the last feature, which may be copied along
 
-  static uint64_t start_of(const Token& token) { return ((token.key ^ token.size) * kMix) >> 32; }
+  // Where the search for a word begins.
+  static uint64_t start_of(uint64_t key, uint32_t size) { return ((key ^ size) * kMix) >> 32; }
 
   Word& operator[](size_t place) { return words_[place]; }
   const uint32_t* features() const { return features_.data(); }
@@ -126,7 +127,7 @@ class Words {
   }
 
   uint32_t find(const Token& token, const Texts& texts, const Model& model) {
-    for (uint64_t i = start_of(token);; i++) {
+    for (uint64_t i = start_of(token.key, token.size);; i++) {
       const uint32_t place = slots_[i & (slots_.size() - 1)];
       if (place == 0) break;
       const Word& word = words_[place - 1];
@@ -147,7 +148,7 @@ class Words {
  private:
   void enter(size_t place) {
     const Word& word = words_[place];
-    uint64_t i = ((word.key ^ word.size) * kMix) >> 32;
+    uint64_t i = start_of(word.key, word.size);
     while (slots_[i & (slots_.size() - 1)] != 0) i++;
     slots_[i & (slots_.size() - 1)] = static_cast<uint32_t>(place + 1);
   }
