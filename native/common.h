@@ -51,7 +51,7 @@ constexpr int kLanes = 8;
 constexpr int kLanes = 4;  // SSE, NEON
 #endif
 
-enum Pooling { kLast, kMax, kAverage, kAverageMax, kAttention };  // in the order of kernels/recurrent.py
+enum Pooling { kLast, kMax, kAverage, kAverageMax, kAttention, kStates };  // in the order of kernels/recurrent.py
 
 // GCC's and Clang's vector types: +, *, < and so on work lane by lane on every processor.
 typedef float vf __attribute__((vector_size(kLanes * sizeof(float)), aligned(kLanes * sizeof(float))));

@@ -274,7 +274,7 @@ RUBRICA_API int64_t rubrica_recurrent_saved(int cell, int pooling, int64_t B, in
 // How many int32 the maximum of each unit is remembered in.
 RUBRICA_API int64_t rubrica_recurrent_best(int64_t B, int64_t H) try { return B * padded(H); } RUBRICA_CATCH
 
-// features (B, F) from projected (U, width); u (H,) is the attention's, or null. `saved` and `best` are null at
+// features (B, F), or a row for each of `rows`, from projected (U, width); u (H,) is the attention's, or null. `saved` and `best` are null at
 // prediction.
 RUBRICA_API int64_t rubrica_recurrent_forward(int cell, int pooling, int reverse, int threads, int64_t B, int64_t H,
                                               int64_t U, const int32_t* rows, const int64_t* starts,
@@ -288,7 +288,7 @@ RUBRICA_API int64_t rubrica_recurrent_forward(int cell, int pooling, int reverse
   return 0;
 } RUBRICA_CATCH
 
-// The gradients of vectors (U, E) and parameters from d_features (B, F). `saved` is used up; `threads` must be that of
+// The gradients of vectors (U, E) and parameters from d_features, which has the shape of the features. `saved` is used up; `threads` must be that of
 // the forward pass; d_vectors is null where the vectors do not train, d_u where there is no attention.
 RUBRICA_API int64_t rubrica_recurrent_backward(int cell, int pooling, int reverse, int threads, int64_t B, int64_t H,
                                                int64_t U, int64_t E, const int32_t* rows, const int64_t* starts,

@@ -38,7 +38,10 @@ struct Problem {
   ptrdiff_t parts() const { return pooling == kAverageMax ? 2 : 1; }
   bool has_best() const { return pooling == kMax || pooling == kAverageMax; }
   bool attends() const { return pooling == kAttention; }
-  int32_t word(ptrdiff_t text, ptrdiff_t t) const { return rows[starts[text] + (reverse ? lengths[text] - 1 - t : t)]; }
+  bool pools() const { return pooling != kStates; }  // else a token's state is its row of features
+  bool reads_whole_states() const { return attends() || !pools(); }
+  ptrdiff_t token(ptrdiff_t text, ptrdiff_t t) const { return starts[text] + (reverse ? lengths[text] - 1 - t : t); }
+  int32_t word(ptrdiff_t text, ptrdiff_t t) const { return rows[token(text, t)]; }
   // The averages, which come first, are sums until here.
   float scale(ptrdiff_t text, ptrdiff_t part) const {
     const bool average = (pooling == kAverage || pooling == kAverageMax) && part == 0;
@@ -104,7 +107,7 @@ std::vector<Group> groups_of(const Problem& p, const Share& share) {
 
 // Takes the state of one more step into a text's features (parts, HP); `best` remembers the step of each unit's maximum.
 inline void pool_step(const Problem& p, ptrdiff_t t, ptrdiff_t length, vf h, float* features, int32_t* best) {
-  if (p.attends()) return;  // it looks at whole states
+  if (p.reads_whole_states()) return;  // behind the step
   if (p.pooling == kLast) {
     if (t == length - 1) store(features, h);
     return;
@@ -130,7 +133,7 @@ inline vf unpool_step(const Problem& p, ptrdiff_t t, ptrdiff_t length, const flo
                       float share) {
   if (p.pooling == kLast) return t == length - 1 ? load(d_features) : vf{};
   if (p.attends()) return share * load(d_features);
-  if (p.pooling == kAverage) return load(d_features);
+  if (p.pooling == kAverage || !p.pools()) return load(d_features);
   vi steps;
   std::memcpy(&steps, best, sizeof steps);
   if (p.pooling == kMax) return steps == static_cast<int32_t>(t) ? load(d_features) : vf{};
@@ -200,7 +203,7 @@ void forward_group(const Problem& p, const Group& group, const float* projected,
   constexpr int G = kGates[CELL];
   const ptrdiff_t HP = p.HP(), width = p.width(), size = group.size, parts = p.parts();
   Buffer turn(states ? 0 : 2 * size * HP), c(size * HP, 0.0f), pooled(size * parts * HP, 0.0f);
-  Buffer nowhere(p.attends() ? size * HP : HP);
+  Buffer nowhere(p.reads_whole_states() ? size * HP : HP);
   std::vector<const float*> x(size);
   std::vector<float*> h(size);
   std::vector<Mean> means(p.attends() ? size : 0);
@@ -212,7 +215,8 @@ void forward_group(const Problem& p, const Group& group, const float* projected,
     for (ptrdiff_t i = 0; i < running; i++) {
       x[i] = projected + p.word(group.texts[i], t) * width;
       h[i] = i < going_on ? next + i * HP : nowhere;
-      if (p.attends() && i >= going_on) h[i] = attention.ends ? attention.ends + group.texts[i] * HP : nowhere + i * HP;
+      if (p.reads_whole_states() && i >= going_on)
+        h[i] = attention.ends ? attention.ends + group.texts[i] * HP : nowhere + i * HP;
       if (i >= going_on) continue;
       const float* soon = projected + p.word(group.texts[i], t + 1) * width;  // seldom in a cache
       for (ptrdiff_t k = 0; k < width; k += 64 / sizeof(float)) __builtin_prefetch(soon + k);
@@ -229,9 +233,11 @@ void forward_group(const Problem& p, const Group& group, const float* projected,
       const float score = means[i].add(HP, t, attention.u, h[i], pooled + i * HP);
       if (attention.weights) attention.weights[group.start[t] + i] = score;
     }
+    for (ptrdiff_t i = 0; !p.pools() && i < running; i++)
+      std::copy_n(h[i], p.H, features + p.token(group.texts[i], t) * p.F);
     before = next;
   }
-  for (ptrdiff_t i = 0; i < size; i++) {
+  for (ptrdiff_t i = 0; p.pools() && i < size; i++) {
     const ptrdiff_t text = group.texts[i], length = p.lengths[text];
     for (ptrdiff_t part = 0; part < parts; part++) {
       const float scale = p.attends() && length ? 1.0f / means[i].total : p.scale(text, part);
@@ -283,7 +289,7 @@ void backward_group(const Problem& p, const Group& group, const float* w_hh, con
   const ptrdiff_t HP = p.HP(), width = p.width(), keep = kKept[CELL] * HP, size = group.size, parts = p.parts();
   Buffer d_h(size * HP, 0.0f), d_c(size * HP, 0.0f), d_pooled(size * parts * HP, 0.0f), zeros(HP, 0.0f);
   Buffer d_scores(p.attends() ? group.tokens() : 0);
-  for (ptrdiff_t i = 0; i < size; i++) {
+  for (ptrdiff_t i = 0; p.pools() && i < size; i++) {
     const ptrdiff_t text = group.texts[i];
     for (ptrdiff_t part = 0; part < parts; part++) {
       const float scale = p.scale(text, part);
@@ -295,6 +301,8 @@ void backward_group(const Problem& p, const Group& group, const float* w_hh, con
   ptrdiff_t summed = group.tokens();  // tokens from here on are in d_w already
   for (ptrdiff_t t = group.steps() - 1; t >= 0; t--) {
     const ptrdiff_t running = group.running[t], start = group.start[t];
+    for (ptrdiff_t i = 0; !p.pools() && i < running; i++)
+      std::copy_n(d_features + p.token(group.texts[i], t) * p.F, p.H, d_pooled + i * HP);
     matmul<Start::kAdd>(group.running_at(t + 1), HP, width, kept + (start + running) * keep, keep, 1, w_hh, HP, d_h, HP);
     for (ptrdiff_t j = 0; j < HP; j += kLanes) {
       vf sums[G + 1];

@@ -26,6 +26,9 @@ CELLS = tuple(GATES)
 _KEPT = 1 << 26  # bytes of projected words that are kept for the next call, at the most
 _TEXTS = 1024  # the numpy twin holds the states of this many at a time
 POOLINGS = ("last", "max", "average", "average_max", "attention")
+STATES = "states"
+"""In place of a pooling: row i of the features is the state at token i of `Reading.rows`; no text's token has zeros."""
+_OUTPUTS = (*POOLINGS, STATES)
 
 
 def project(cell: str, vectors: Floats, w_ih: Floats, b_ih: Floats, *, threads: int = 1) -> Floats:
@@ -60,17 +63,19 @@ def forward(
     keep: bool = False,
     threads: int = 1,
 ) -> tuple[Floats, Any]:
-    """Features (B, F), and what `backward` needs if `keep` is set.
+    """Features (B, F), for `STATES` (tokens, H), and what `backward` needs if `keep` is set.
 
     `projected` is what `project` made of the distinct words; the parameters have the shapes (G * H, H) and (G * H,),
     and u (H,) is the attention's vector, where the pooling is one. The number of threads that the native core may use
     is part of what bit-identical gradients depend on.
     """
     if not native.computes(projected.dtype):
-        assert not keep  # only the native core has a way back
+        assert not keep  # only the native core has a way back, ...
+        assert reading.pooling != STATES  # ... and states one by one
         return _forward_numpy(reading, projected, w_hh, b_hh, u), None
-    batch, hidden = len(reading.lengths), w_hh.shape[1]
-    features = np.empty((batch, reading.num_features(hidden)), np.float32)
+    batch, hidden, makes_states = len(reading.lengths), w_hh.shape[1], reading.pooling == STATES
+    rows = len(reading.rows) if makes_states else batch
+    features = (np.zeros if makes_states else np.empty)((rows, reading.num_features(hidden)), np.float32)
     saved = best = None
     if keep:
         saved = _take(call("recurrent_saved", *_numbers(reading)[:2], batch, int(reading.lengths.sum()), hidden))
@@ -106,7 +111,7 @@ def backward(
     d_b_ih, d_b_hh = np.empty(len(w_ih), np.float32), np.empty(len(w_hh), np.float32)
     d_u = None if u is None else np.empty_like(u)
     call("recurrent_backward",
-        *_numbers(reading), threads, len(d_features), w_hh.shape[1], *vectors.shape,
+        *_numbers(reading), threads, len(reading.lengths), w_hh.shape[1], *vectors.shape,
         *reading.tokens, vectors, w_ih, w_hh, u, saved, best,
         d_features, d_vectors, d_w_ih, d_b_ih, d_w_hh, d_b_hh, d_u,
     )  # fmt: skip
@@ -117,7 +122,7 @@ def backward(
 
 def _numbers(reading: Reading) -> tuple[int, int, bool]:
     """Cell, pooling and direction as the native core counts them."""
-    return CELLS.index(reading.cell), POOLINGS.index(reading.pooling), reading.reverse
+    return CELLS.index(reading.cell), _OUTPUTS.index(reading.pooling), reading.reverse
 
 
 # What earlier passes are done with. A training update needs millions of numbers, and the system would hand them out

@@ -19,7 +19,7 @@ class Reading(NamedTuple):
     Args:
         cell: "rnn", "gru" or "lstm"; only `recurrent.py` has a choice.
         pooling: What is made of a text's own states or windows: "last", "max", "average", "average_max" (both side by
-            side), or "attention" (their mean by the softmax over u . h_t with a learned u).
+            side), or "attention" (their mean by the softmax over u . h_t with a learned u). "states" leaves them apart.
         rows: Which distinct word each token is, int32; a token that is no text's own is never looked at.
         starts: (B,), where each text's first token stands among them, int64.
         lengths: (B,), tokens of each text, int64; a text without tokens has features of zeros.

@@ -15,6 +15,7 @@ around the call checks that it is in range.
 """
 
 from ctypes import c_double, c_int, c_int32, c_int64, c_void_p
+from typing import Any
 
 MAX_THREADS = 1024
 _TEXTS = "N texts:uint8 starts:int64[N] ends:int64[N] kinds:uint8[num_kinds]? lower:int32[num_kinds]? num_kinds"
@@ -103,9 +104,11 @@ SIGNATURES = {
     "recurrent_saved": "cell pooling B tokens H",
     "recurrent_best": "B H",
     "recurrent_forward": f"cell pooling reverse threads B H U {_ROWS} projected:float32 w_hh:float32[G[cell]*H*H]"
-    " b_hh:float32[G[cell]*H] u:float32[H]? &features:float32[B*P[pooling]*H] &saved:float32? &best:int32?",
+    " b_hh:float32[G[cell]*H] u:float32[H]? &features:float32[S(pooling,B,rows)*P[pooling]*H] &saved:float32?"
+    " &best:int32?",
     "recurrent_backward": f"cell pooling reverse threads B H U E {_ROWS} vectors:float32[U*E] w_ih:float32[G[cell]*H*E]"
-    " w_hh:float32[G[cell]*H*H] u:float32[H]? &saved:float32 best:int32? d_features:float32[B*P[pooling]*H]"
+    " w_hh:float32[G[cell]*H*H] u:float32[H]? &saved:float32 best:int32?"
+    " d_features:float32[S(pooling,B,rows)*P[pooling]*H]"
     " &d_vectors:float32[U*E]? &d_w_ih:float32[G[cell]*H*E] &d_b_ih:float32[G[cell]*H] &d_w_hh:float32[G[cell]*H*H]"
     " &d_b_hh:float32[G[cell]*H] &d_u:float32[H]?",
     "recurrent_learn": f"cell pooling directions threads B H U E C smoothing {_ROWS} targets:int64[B]"
@@ -144,7 +147,7 @@ NUMBERS: dict[str, tuple[type, float, float]] = {
     "run_max": (c_int, 1, 16),
     "num_buckets": (c_int64, 1, 1 << 31),
     "cell": (c_int, 0, 2),
-    "pooling": (c_int, 0, 4),
+    "pooling": (c_int, 0, 5),
     "directions": (c_int, 1, 2),
     "shift": (c_int, 0, 31),
     "unknown_id": (c_int32, -(1 << 31), (1 << 31) - 1),
@@ -161,4 +164,8 @@ NUMBERS: dict[str, tuple[type, float, float]] = {
 NUMBERS |= dict.fromkeys(("lowercase", "reverse", "dense", "maximum", "ordered"), (c_int, 0, 1))
 NUMBERS |= dict.fromkeys(("lr", "lr_end", "scale", "beta1", "beta2", "epsilon", "threshold"), (c_double, -1e300, 1e300))
 SIZE: tuple[type, float, float] = (c_int64, 0, 1 << 62)
-KNOWN = {"G": (1, 3, 4), "P": (1, 1, 1, 2, 1)}  # gates of a cell, parts that a pooling sets side by side
+KNOWN: dict[str, Any] = {
+    "G": (1, 3, 4),  # gates of a cell
+    "P": (1, 1, 1, 2, 1, 1),  # parts that a pooling sets side by side
+    "S": lambda pooling, texts, rows: texts if pooling < 5 else rows.size,  # rows of features: of texts, or of tokens
+}

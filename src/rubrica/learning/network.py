@@ -36,6 +36,9 @@ def train_network(job: Job) -> Trained:
     with seeded(config.training.seed):
         assert isinstance(config.model, NetworkFamily)
         network = build_network(config.model, initial_table(job), job.task.num_classes)
+        if job.start is not None and job.start.reader is not None:
+            reader = {name: torch.from_numpy(weight) for name, weight in job.start.reader.items()}
+            network.load_state_dict(reader, strict=False)
         network.to(choose_device(config.training))
         judge = job.judge
         validate = None if judge is None else lambda: judge(trained(History()))

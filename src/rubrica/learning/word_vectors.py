@@ -104,7 +104,12 @@ def train_start_vectors(texts: Sequence[str], config: Config, *, least: int, dim
             )  # fmt: skip
     except VectorsError:  # of too few frequent words
         return None
-    return Vectors(found.words, found.matrix, found.source)
+    vectors = Vectors(found.words, found.matrix, found.source)
+    if not config.model.learns_to_foresee:
+        return vectors
+    from rubrica.learning.language_model import learn_to_foresee  # late: it imports torch
+
+    return learn_to_foresee(texts, vectors, config)
 
 
 def _train(

@@ -142,6 +142,11 @@ class Family(Settings, frozen=True, kw_only=True):
         return None
 
     @property
+    def learns_to_foresee(self) -> bool:
+        """Whether it starts at a reader, too, that foresees the words of the texts that its vectors are made of."""
+        return False
+
+    @property
     def own_words_std(self) -> float | None:
         """Standard deviation of the vectors once words of train are added to them; None where none are added."""
         return None

@@ -41,6 +41,10 @@ class Recurrent(NetworkFamily, frozen=True, kw_only=True):
         """How torch names the parameters of each direction of reading."""
         return ("l0", "l0_reverse") if self.bidirectional else ("l0",)
 
+    @property
+    def learns_to_foresee(self) -> bool:
+        return self.embedding == "own" and self.name in recurrent.CELLS
+
     def shapes(self, sizes: Sizes) -> Shapes:
         gates = _GATES[self.name] * self.hidden_size
         shapes: Shapes = {"embedding.weight": (sizes.vocab_size, self.embedding_dim)}

@@ -9,7 +9,7 @@ Letters: W words of the vectors, E numbers in a word vector.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from rubrica.config.groups import DataSettings
 from rubrica.data.stored_texts import stretches
 from rubrica.text.tokens import WordCounter
 from rubrica.text.vocab import compose_words
+from rubrica.vectors.files import Matrix
 from rubrica.vectors.word_vectors import Vectors
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,14 @@ def extend_vectors(vectors: Vectors, texts: Sequence[str], config: DataSettings,
         "%s: %d words, and %d of train that it lacks (%d made of its pieces, %d drawn)",
         vectors.source, len(index), len(own), composed, len(own) - composed,
     )  # fmt: skip
-    return Vectors([*vectors.words, *own], matrix, vectors.source)
+    return Vectors([*vectors.words, *own], matrix, vectors.source, _scaled(vectors.reader, scale))
+
+
+def _scaled(reader: Mapping[str, Matrix] | None, scale: float) -> Mapping[str, Matrix] | None:
+    """The reader of vectors that are multiplied by this; what it makes of them stays the same."""
+    if reader is None:
+        return None
+    return {name: weight / np.float32(scale) if "weight_ih" in name else weight for name, weight in reader.items()}
 
 
 def _split(word: str, index: dict[str, int]) -> list[int]:

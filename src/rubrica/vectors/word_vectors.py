@@ -6,7 +6,7 @@ Letters: V words, E numbers of a word, N words that are asked for.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 from unicodedata import normalize
@@ -31,6 +31,7 @@ class Vectors:
         words: Each word once, in the order of the file.
         matrix: The vector of each word, (V, E) float32; may be a read-only memory map.
         source: The path or the name that the user gave; for messages and for the model card.
+        reader: Weights of a recurrent network by name, learned together with the vectors; None where nobody learned it.
     """
 
     has_subwords: ClassVar[bool] = False
@@ -39,6 +40,7 @@ class Vectors:
     words: list[str]
     matrix: "Matrix"
     source: str
+    reader: "Mapping[str, Matrix] | None" = None
 
     @property
     def dim(self) -> int:

@@ -1,0 +1,128 @@
+"""A recurrent layer that learned to foresee words, and the network that starts at it."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+import rubrica
+from made_words import labelled, same
+from rubrica.config.groups import AdamTraining, DataSettings
+from rubrica.kernels import native
+from rubrica.learning import language_model, network
+from rubrica.learning import train as place
+from rubrica.learning.language_model import learn_to_foresee
+from rubrica.models.config import make_config
+from rubrica.networks.embedding import WordTable
+from rubrica.networks.language_model import LanguageModel
+from rubrica.text.vocab import TokenIds
+from rubrica.vectors.own_words import extend_vectors
+from rubrica.vectors.word_vectors import Vectors
+
+pytestmark = pytest.mark.skipif(native.library() is None, reason="the native core reads")
+
+WORDS = ["one", "two", "three", "four"]
+RING = ["one two three four one two three", "three four one two three four", "two three four one two"] * 40
+
+
+def config_of(name="gru", **model):
+    settings = {"name": name, "embedding_dim": 6, "with_linear": False, "embedding": "own", **model}
+    return make_config(model=settings, training={"epochs": 1, "seed": 3})
+
+
+def vectors_of(words, dim=6):
+    return Vectors(words, np.random.default_rng(0).normal(size=(len(words), dim)).astype(np.float32), "drawn")
+
+
+@pytest.mark.parametrize("both", [False, True])
+@pytest.mark.parametrize("name", ["rnn", "gru", "lstm"])
+def test_the_loss_is_that_of_the_formulas(name, both):
+    torch.manual_seed(1)
+    texts = TokenIds(np.array([0, 1, 4, 2, 3, 3, 1, 0], np.int32), np.array([0, 5, 5, 6, 8]))
+    shares = np.bincount(texts.ids, minlength=5) / 8  # 4 is the unknown word
+    settings = config_of(name, hidden_size=7, bidirectional=both).model
+    model = LanguageModel(settings, WordTable(torch.randn(5, 6)), shares)
+    rows = np.array([0, 3, 1, 2])
+    loss = model.loss(texts, rows, 0.0)
+    losses, table = [], model.embedding.weight
+    present = [0, 1, 2, 3]  # the words of the batch, without the unknown one
+    chances = torch.tensor(1 - (1 - shares[present]) ** 8, dtype=torch.float32)
+    for reverse, (direction, head) in enumerate(zip(model.cell.directions, model.heads, strict=True)):
+        of_direction = []
+        for row in rows.tolist():
+            ids = torch.from_numpy(texts.ids[texts.offsets[row] : texts.offsets[row + 1]].astype(np.int64))
+            if len(ids) < 2:
+                continue
+            read = ids.flip(0) if reverse else ids
+            states = model.cell.walk(table[read][:, None], direction)[:-1, 0]
+            scores = head(states) @ table[present].T - chances.log()
+            known = read[1:] != 4
+            of_direction.append(F.cross_entropy(scores[known], read[1:][known], reduction="none"))
+        losses.append(torch.cat(of_direction).mean())
+    assert loss.item() == pytest.approx(torch.stack(losses).mean().item(), rel=1e-5)
+
+
+def test_it_learns_what_follows(monkeypatch):
+    monkeypatch.setattr(language_model, "_EPOCHS", 30)
+    monkeypatch.setattr(language_model, "_SCHEDULE", AdamTraining(lr=0.02))
+    heard = []
+    monkeypatch.setattr(LanguageModel, "loss", listening(LanguageModel.loss, heard))
+    learn_to_foresee(RING, vectors_of(WORDS), config_of(hidden_size=8))
+    assert heard[0] > 1.2  # log(4) of one that knows nothing
+    assert heard[-1] < 0.2  # what is left is the share of numbers that dropout takes
+
+
+def listening(loss, heard):
+    def listen(*arguments):
+        found = loss(*arguments)
+        heard.append(found.item())
+        return found
+
+    return listen
+
+
+def test_two_runs_have_the_same_bits_and_other_seeds_others():
+    first, second = (learn_to_foresee(RING, vectors_of(WORDS), config_of(hidden_size=8)) for _ in range(2))
+    other = learn_to_foresee(RING, vectors_of(WORDS), config_of(hidden_size=8).replace(training={"seed": 4}))
+    assert first.matrix.tobytes() == second.matrix.tobytes() != other.matrix.tobytes()
+    assert {name: weight.tobytes() for name, weight in first.reader.items()} == {
+        name: weight.tobytes() for name, weight in second.reader.items()
+    }
+
+
+def test_texts_of_one_word_and_no_text_teach_nothing():
+    config, vectors = config_of(hidden_size=8), vectors_of(WORDS)
+    found = learn_to_foresee(["one", "", "unheard"], vectors, config)
+    std = config.model.embedding_std
+    np.testing.assert_allclose(found.matrix, vectors.matrix * (std / vectors.matrix.std()), rtol=1e-6)
+
+
+def test_a_reader_reads_scaled_vectors_as_it_read_its_own():
+    learned = learn_to_foresee(RING, vectors_of(WORDS), config_of(hidden_size=8))
+    scaled = extend_vectors(learned, ["five five five"], DataSettings(), std=0.7, seed=0)
+    assert scaled.words == [*WORDS, "five"]
+    for direction in ("l0", "l0_reverse"):
+        name = f"cell.weight_ih_{direction}"
+        seen = [vectors.matrix[:4] @ vectors.reader[name].T for vectors in (learned, scaled)]
+        np.testing.assert_allclose(*seen, rtol=1e-4, atol=1e-6)
+    assert scaled.reader["cell.weight_hh_l0"] is learned.reader["cell.weight_hh_l0"]
+
+
+def test_a_network_starts_at_the_reader(monkeypatch):
+    monkeypatch.setattr(place, "_OWN_TEXTS", 100)
+    starts, fit = [], network.fit
+    monkeypatch.setattr(
+        network, "fit", lambda net, *rest: starts.append(net.cell.weight_hh_l0.detach().clone()) or fit(net, *rest)
+    )
+    models = [rubrica.train(labelled(), config=config_of(hidden_size=4)) for _ in range(2)]
+    assert same(models[0].artifact, models[1].artifact)
+    made = place.find_vectors(None, labelled(), config_of(hidden_size=4))
+    np.testing.assert_array_equal(starts[0].numpy(), made.reader["cell.weight_hh_l0"])
+
+
+@pytest.mark.parametrize("name", ["mingru", "cnn"])
+def test_other_networks_start_at_vectors_alone(name, monkeypatch):
+    monkeypatch.setattr(place, "_OWN_TEXTS", 100)
+    made = place.find_vectors(None, labelled(), config_of(name))
+    assert made.reader is None
+    rubrica.train(labelled(), config=config_of(name), vectors=made)
