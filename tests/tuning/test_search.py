@@ -9,7 +9,8 @@ import pytest
 import rubrica
 from made_searches import capitals, dataset, judged_by, plain, quick, same, several, tuning_of, without_torch
 from rubrica.errors import ConfigError, DataError, RubricaError
-from rubrica.tuning import paired, parts
+from rubrica.scoring import paired
+from rubrica.tuning import parts
 from rubrica.tuning.parts import LateError, TooLargeError, make_parts
 from rubrica.vectors.word_vectors import Vectors
 

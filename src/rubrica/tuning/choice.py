@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rubrica.tuning import paired
+from rubrica.scoring import paired
 from rubrica.tuning.store import Tried
 
 

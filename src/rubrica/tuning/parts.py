@@ -29,9 +29,9 @@ from rubrica.learning.train import train_dataset
 from rubrica.learning.training import MOST_HELD
 from rubrica.models.config import Config
 from rubrica.predict.classifier import Classifier
+from rubrica.scoring.paired import Hits
 from rubrica.scoring.task import Rows
 from rubrica.text.batching import iter_rows
-from rubrica.tuning.paired import Hits
 from rubrica.vectors.word_vectors import Vectors
 
 FOLDS = 5

@@ -1,8 +1,8 @@
 """The search: trial after trial, each judged part by part, until the time that the final training leaves is over.
 
 The defaults are the first trial. After each part a trial is compared with the best one on the same texts, and given up
-where it is clearly behind. In the end the best trial must lead the defaults by more than luck, see `paired.py`; else
-the defaults are what is trained.
+where it is clearly behind. In the end the best trial must lead the defaults by more than luck (`scoring/paired.py`);
+else the defaults are what is trained.
 
 Where there is no time to judge the defaults nothing is searched, and they are trained in the time that is left.
 
@@ -20,7 +20,7 @@ from statistics import median
 
 from rubrica.errors import ConfigError, FileError, RubricaError
 from rubrica.progress import progress_bar
-from rubrica.tuning import paired
+from rubrica.scoring import paired
 from rubrica.tuning.choice import chances_of, ranked
 from rubrica.tuning.parts import Judged, LateError, Parts, TooLargeError
 from rubrica.tuning.store import Store, Tried

@@ -27,8 +27,8 @@ import numpy as np
 from rubrica.config.ranges import Range
 from rubrica.errors import ArtifactError, RubricaError, require
 from rubrica.files import locked, written_whole
+from rubrica.scoring import paired
 from rubrica.scoring.task import Rows
-from rubrica.tuning import paired
 from rubrica.tuning.nearby import nearby
 from rubrica.tuning.parts import Judged
 from rubrica.tuning.space import Choose, Params, Proposal, Space, suggest

@@ -72,7 +72,7 @@ def tune(
     """Search for settings that are better than the defaults on held-out parts of train, and train with the best.
 
     The defaults are the first trial. Another trial takes their place if it leads them by more than luck, see
-    `paired.py`. No text of a test split is looked at before the settings are chosen.
+    `scoring/paired.py`. No text of a test split is looked at before the settings are chosen.
 
     Args:
         data: As in `train`.

@@ -6,8 +6,8 @@ from statistics import fmean, stdev
 import numpy as np
 import pytest
 
+from rubrica.scoring import paired
 from rubrica.scoring.tasks import task_of
-from rubrica.tuning import paired
 
 
 def of_one(right):
