@@ -9,7 +9,7 @@ import rubrica
 from made_words import labelled, same
 from rubrica.config.groups import AdamTraining, DataSettings
 from rubrica.kernels import native
-from rubrica.learning import language_model, network
+from rubrica.learning import language_model, network, word_vectors
 from rubrica.learning import train as place
 from rubrica.learning.language_model import learn_to_foresee
 from rubrica.models.config import make_config
@@ -110,6 +110,7 @@ def test_a_reader_reads_scaled_vectors_as_it_read_its_own():
 
 def test_a_network_starts_at_the_reader(monkeypatch):
     monkeypatch.setattr(place, "_OWN_TEXTS", 100)
+    monkeypatch.setattr(word_vectors, "_FORESEEN_TEXTS", 100)
     starts, fit = [], network.fit
     monkeypatch.setattr(
         network, "fit", lambda net, *rest: starts.append(net.cell.weight_hh_l0.detach().clone()) or fit(net, *rest)
@@ -123,6 +124,7 @@ def test_a_network_starts_at_the_reader(monkeypatch):
 @pytest.mark.parametrize("name", ["mingru", "cnn"])
 def test_other_networks_start_at_vectors_alone(name, monkeypatch):
     monkeypatch.setattr(place, "_OWN_TEXTS", 100)
+    monkeypatch.setattr(word_vectors, "_FORESEEN_TEXTS", 100)
     made = place.find_vectors(None, labelled(), config_of(name))
     assert made.reader is None
     rubrica.train(labelled(), config=config_of(name), vectors=made)

@@ -22,10 +22,8 @@ from rubrica.vectors.subwords import SubwordVectors
 from rubrica.vectors.word_vectors import Vectors, check_enough
 
 _LR = 0.05  # fastText's for word vectors
-_LEAST_TEXTS, _MOST_TEXTS = (
-    2000,
-    300_000,
-)  # that a network's first vectors are made of: fewer say nothing, more take memory
+_MOST_TEXTS = 300_000  # that a network's first vectors are made of: more take memory
+_FORESEEN_TEXTS = 10_000  # fewer teach a recurrent layer little
 _START_COUNT = 3  # how often a word must be there for a first vector
 _MOST_BUCKETS = 2_000_000  # fastText's number, whatever the texts
 _BUCKETS_PER_RUN = 4  # a run of train shares its bucket with another in about one of five cases
@@ -79,7 +77,8 @@ def train_subword_vectors(
 def train_start_vectors(texts: Sequence[str], config: Config, *, least: int, dim: int, epochs: int) -> Vectors | None:
     """Vectors for the words of a network to start at, without subwords: what gensim's skip-gram learns, on all cores.
 
-    The same texts, settings and number of threads give the same bits.
+    From many texts a recurrent network gets a layer to start at, too. The same texts, settings and number of threads
+    give the same bits.
 
     Args:
         texts: Of many, some hundred thousand are read.
@@ -105,7 +104,7 @@ def train_start_vectors(texts: Sequence[str], config: Config, *, least: int, dim
     except VectorsError:  # of too few frequent words
         return None
     vectors = Vectors(found.words, found.matrix, found.source)
-    if not config.model.learns_to_foresee:
+    if not config.model.can_foresee or len(texts) < _FORESEEN_TEXTS:
         return vectors
     from rubrica.learning.language_model import learn_to_foresee  # late: it imports torch
 

@@ -142,8 +142,8 @@ class Family(Settings, frozen=True, kw_only=True):
         return None
 
     @property
-    def learns_to_foresee(self) -> bool:
-        """Whether it starts at a reader, too, that foresees the words of the texts that its vectors are made of."""
+    def can_foresee(self) -> bool:
+        """Whether it can start at a layer that foresees the words of texts, see `learning/language_model.py`."""
         return False
 
     @property

@@ -42,8 +42,8 @@ class Recurrent(NetworkFamily, frozen=True, kw_only=True):
         return ("l0", "l0_reverse") if self.bidirectional else ("l0",)
 
     @property
-    def learns_to_foresee(self) -> bool:
-        return self.embedding == "own" and self.name in recurrent.CELLS
+    def can_foresee(self) -> bool:
+        return self.name in recurrent.CELLS
 
     def shapes(self, sizes: Sizes) -> Shapes:
         gates = _GATES[self.name] * self.hidden_size
