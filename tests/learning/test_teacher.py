@@ -31,7 +31,7 @@ def knows_all(texts):
 
 @pytest.fixture
 def keep(monkeypatch):
-    monkeypatch.setattr(unlabeled, "_is_better", lambda *_: True)  # few held-out texts tell little
+    monkeypatch.setattr(unlabeled, "_stays", lambda *_: True)  # few held-out texts tell little
 
 
 def new_texts():
@@ -112,7 +112,7 @@ def test_its_answers_to_predicted_texts_can_be_read(tmp_path, keep):
 
 
 def test_what_is_no_better_does_not_stay(monkeypatch):
-    monkeypatch.setattr(unlabeled, "_is_better", lambda *_: False)
+    monkeypatch.setattr(unlabeled, "_stays", lambda *_: False)
     model, alone = (rubrica.train(labelled(), config=config_of(), teacher=way) for way in (knows_all, None))
     assert model.artifact.metrics["unlabeled"]["answers_learned"] is False
     assert same(model.artifact, alone.artifact)

@@ -1,5 +1,7 @@
 """Texts without labels: what a training learns of them, by every way in, and when it leaves them alone."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -16,6 +18,8 @@ from rubrica.learning.unlabeled import answer, hold_out_texts, leave_out_known
 from rubrica.models.config import make_config
 from rubrica.scoring.shares import shares_of_one, shares_of_several
 
+FEWER = np.tile([0.6, -0.4], 50)  # 0.1 on the mean, with a standard error of 0.05
+
 
 def unlabelled():
     """A known word, and new words beside it."""
@@ -26,7 +30,7 @@ def unlabelled():
 
 @pytest.mark.parametrize(("name", "several"), [("linear", False), ("linear", True), ("bag", False)])
 def test_words_that_only_unlabelled_texts_have_are_learned(name, several, monkeypatch):
-    monkeypatch.setattr(unlabeled, "_is_better", lambda *_: True)  # few held-out texts tell little
+    monkeypatch.setattr(unlabeled, "_stays", lambda *_: True)  # few held-out texts tell little
     model = rubrica.train(labelled(several), config=config_of(name), unlabeled=unlabelled())
     found = model.artifact.metrics["unlabeled"]
     assert found == {
@@ -44,11 +48,37 @@ def test_words_that_only_unlabelled_texts_have_are_learned(name, several, monkey
     assert right[1] < 0.65  # it knows none of the words
 
 
-def test_what_is_no_better_does_not_stay(monkeypatch):
-    monkeypatch.setattr(unlabeled, "_is_better", lambda *_: False)
+def test_what_does_not_stay_leaves_nothing(monkeypatch):
+    monkeypatch.setattr(unlabeled, "_stays", lambda *_: False)
     model, alone = (rubrica.train(labelled(), config=config_of(), unlabeled=texts) for texts in (unlabelled(), None))
     assert model.artifact.metrics["unlabeled"]["answers_learned"] is False
     assert same(model.artifact, alone.artifact)
+
+
+@pytest.mark.parametrize(
+    ("losses", "right", "stays"),
+    [
+        (FEWER, range(60), True),
+        (FEWER, range(4, 62), True),  # two fewer are right, and six others
+        (FEWER, range(58), False),  # two fewer, and no other
+        (-FEWER, range(60), False),
+        (-FEWER, range(80), False),
+        (FEWER - 0.13, range(60), True),  # worse on the mean, but not clearly
+    ],
+)
+def test_what_is_clearly_worse_does_not_stay(monkeypatch, losses, right, stays):
+    """How much less the loss of each of 100 texts is, and which are right; of the other model the first 60 were."""
+
+    def of(losses, right):
+        scores = {"loss": float(losses.mean()), "accuracy": len(right) / 100}
+        return SimpleNamespace(metrics={"interrupted": False, "validation": scores}, losses=losses, right=right)
+
+    def judge(model, _):
+        return model.losses, np.stack([np.isin(np.arange(100), model.right), np.full(100, 2)], axis=1).astype(int)
+
+    monkeypatch.setattr(unlabeled, "_judge", judge)
+    before = np.linspace(0, 1, 100)
+    assert unlabeled._stays(of(before - losses, right), of(before, range(60)), None, "made") is stays
 
 
 def test_every_way_in_gives_the_same_model(tmp_path):
@@ -73,7 +103,7 @@ def test_every_way_in_gives_the_same_model(tmp_path):
 
 @pytest.mark.skipif(native.library() is None, reason="word vectors are made by the native core")
 def test_a_network_starts_at_word_vectors_of_all_texts(monkeypatch):
-    monkeypatch.setattr(unlabeled, "_is_better", lambda *_: True)
+    monkeypatch.setattr(unlabeled, "_stays", lambda *_: True)
     monkeypatch.setattr(unlabeled, "_LEAST_TEXTS", 100)
     config = make_config(model={"name": "gru", "hidden_size": 4, "with_linear": False}, training={"epochs": 1})
     model = rubrica.train(labelled(), config=config, unlabeled=unlabelled())
@@ -154,7 +184,7 @@ def test_without_new_texts_the_model_is_that_of_the_labels():
 
 def test_a_run_that_was_stopped_ends_with_the_same_weights(tmp_path, monkeypatch):
     """It stops at the last of three trainings; checkpoints bring back what was done."""
-    monkeypatch.setattr(unlabeled, "_is_better", lambda *_: True)
+    monkeypatch.setattr(unlabeled, "_stays", lambda *_: True)
     given = {"config": config_of("bag"), "unlabeled": unlabelled(), "checkpoint_every": 0.0}
     whole = rubrica.train(labelled(), out=tmp_path / "whole", **given).artifact
 

@@ -4,7 +4,7 @@ A first training learns the labels alone. In a second one a network's words star
 with labels or without, unless vectors were given. The better of the two answers the texts without labels, and a third
 one learns from the answers too. A text counts once in all, shared out over the labels that it may have, each as much as
 it is probable. Where there is a teacher, its answers are learned instead, to the texts of train, too. Held-out texts
-with labels judge each training, and what is no better does not stay.
+with labels judge each training, and what is clearly worse does not stay.
 
 Sources: H. Scudder, "Probability of error of some adaptive pattern-recognition machines", IEEE Transactions on
 Information Theory 11, 1965, for learning from own answers; G. Hinton et al., "Distilling the knowledge in a neural
@@ -31,7 +31,7 @@ from rubrica.data.stored_texts import CodedLabels, StoredTexts, hash_of_texts, s
 from rubrica.learning.training import MOST_HELD
 from rubrica.models.config import Config
 from rubrica.predict.classifier import Classifier
-from rubrica.scoring.paired import Hits, lead
+from rubrica.scoring.paired import Hits, lead, mean_lead
 from rubrica.scoring.report import main_score
 from rubrica.scoring.task import Floats, Label, Rows, Task
 from rubrica.text.strings import as_texts
@@ -130,9 +130,10 @@ def learn_unlabeled(
 ) -> tuple[Corpus, Artifact]:
     """Train on labels alone, with word vectors of all texts, with answers to texts.
 
-    Each stays if the held-out texts are more probable with it and its score is not clearly lower. No model that answers
-    has seen the held-out texts: else its answers would tell of them. In the end what is best learns their labels, too.
-    Where the labelled texts are too few to hold some out, a teacher is believed, and the model's own answers are not.
+    Each stays unless the held-out texts are clearly less probable with it, or its score on them is clearly lower. No
+    model that answers has seen them: else its answers would tell of them. In the end the model learns their labels,
+    too. Where the labelled texts are too few to hold some out, a teacher is believed, and the model's own answers are
+    not.
 
     Args:
         data: With labels.
@@ -177,11 +178,11 @@ def _learn_judged(
     (corpus, best), held, answers = train(judged, vectors), judged.splits["validation"], None
     if vectors is None and not best.metrics["interrupted"]:
         made = _word_vectors(data, texts, config, best)
-        if made is not None and _is_better(other := train(judged, made)[1], best, held, "word vectors of all texts"):
+        if made is not None and _stays(other := train(judged, made)[1], best, held, "word vectors of all texts"):
             best, vectors, used["word_vectors"] = other, made, True
     if not best.metrics["interrupted"]:
         tried = answer(best, texts) if said is None else _taught(data.task, said, judged)
-        if _is_better(other := train(judged, vectors, tried)[1], best, held, "answers learned"):
+        if _stays(other := train(judged, vectors, tried)[1], best, held, "answers learned"):
             best, answers, used["answers_learned"] = other, tried, True
     if judged is not data and not best.metrics["interrupted"]:
         best = train(data, vectors, answers)[1]  # the same texts are held out, and learned at the end
@@ -202,11 +203,11 @@ def _word_vectors(data: Dataset, texts: Sequence[str], config: Config, best: Art
         return None
 
 
-def _is_better(model: Artifact, best: Artifact, held: Examples, what: str) -> bool:
-    """Whether the held-out texts are more probable to a model, and its score is not clearly lower.
+def _stays(model: Artifact, best: Artifact, held: Examples, what: str) -> bool:
+    """Whether the held-out texts do not speak against a model: neither its loss nor its score is clearly worse.
 
-    The loss decides, since it has less chance in it: of 650 held-out texts the score says a point, which is what there
-    is to gain. After Ctrl-C the best one stays.
+    What was tried helps as a rule, and few texts cannot say how much, so a doubt is no reason to drop it. After Ctrl-C
+    the best one stays.
     """
     if model.metrics["interrupted"]:
         best.metrics["interrupted"] = True
@@ -216,11 +217,14 @@ def _is_better(model: Artifact, best: Artifact, held: Examples, what: str) -> bo
         "held-out texts: loss %.4f and score %.4f with %s, %.4f and %.4f without",
         new["loss"], main_score(new), what, old["loss"], main_score(old),
     )  # fmt: skip
-    return bool(new["loss"] < old["loss"]) and not lead(_hits(model, held), _hits(best, held)).clearly_behind
+    (losses, hits), (old_losses, old_hits) = _judge(model, held), _judge(best, held)
+    return not (mean_lead(old_losses - losses).clearly_behind or lead(hits, old_hits).clearly_behind)
 
 
-def _hits(model: Artifact, held: Examples) -> Hits:
-    return model.task.hits(Classifier(model).logits(held.texts), model.task.encode(held.labels))
+def _judge(model: Artifact, held: Examples) -> tuple[Floats, Hits]:
+    """The loss of each held-out text, (N,), and what is right of its answer."""
+    logits, targets = Classifier(model).logits(held.texts), model.task.encode(held.labels)
+    return model.task.known_losses(logits, targets), model.task.hits(logits, targets)
 
 
 def hold_out_texts(data: Dataset, config: Config) -> Dataset | None:

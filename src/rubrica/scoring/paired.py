@@ -78,6 +78,11 @@ def lead(ours: Hits, theirs: Hits) -> Lead:
     return Lead(score(ours) - score(theirs), error)
 
 
+def mean_lead(leads: NDArray[np.floating[Any]]) -> Lead:
+    """The mean of how far a model is ahead on each text, (N,)."""
+    return Lead(float(leads.mean()), float(leads.std() / np.sqrt(max(1, len(leads) - 1))))
+
+
 def _parts(ours: Hits, theirs: Hits) -> NDArray[np.float64]:
     """What each text adds to the lead, less the mean, (N,)."""
     return _influence(ours) - _influence(theirs)
