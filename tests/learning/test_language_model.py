@@ -90,9 +90,10 @@ def test_two_runs_have_the_same_bits_and_other_seeds_others():
     }
 
 
-def test_texts_of_one_word_and_no_text_teach_nothing():
+@pytest.mark.parametrize("texts", [[], ["one", "", "unheard"], ["never heard", "one unheard"]])
+def test_texts_without_two_words_teach_nothing(texts):
     config, vectors = config_of(hidden_size=8), vectors_of(WORDS)
-    found = learn_to_foresee(["one", "", "unheard"], vectors, config)
+    found = learn_to_foresee(texts, vectors, config)
     std = config.model.embedding_std
     np.testing.assert_allclose(found.matrix, vectors.matrix * (std / vectors.matrix.std()), rtol=1e-6)
 

@@ -234,7 +234,7 @@ class WordFamily(Family, frozen=True, kw_only=True):
     """E, numbers in a word vector. Vectors from a file bring their own."""
     embedding: Literal["pretrained", "own", "random"] = "pretrained"
     """Where the embedding table starts: at the given vectors, if there are some, or drawn at random. Where none are
-    given, "own" makes vectors of the training texts first."""
+    given, "own" makes vectors of the training texts first, and a recurrent network learns to foresee their words."""
     extend_vectors: bool = True
     """Words of train that the vectors lack get vectors, and all are scaled to embedding_std; see
     `vectors/own_words.py`."""

@@ -48,7 +48,7 @@ class LanguageModel(nn.Module):
         self.heads = nn.ModuleList(nn.Linear(settings.hidden_size, dim) for _ in self.cell.directions)
 
     def loss(self, texts: TokenIds, rows: NDArray[np.int64], dropout: float) -> Float[Tensor, ""]:
-        """The mean cross-entropy of the words of some texts, over both directions.
+        """The mean cross-entropy of the words of some texts, over both directions; 0 where no word is known.
 
         Args:
             texts: Ids of many texts; V - 1 is the unknown word.
@@ -69,7 +69,8 @@ class LanguageModel(nn.Module):
             reading = Reading(self.cell.name, STATES, index, starts, lengths, reverse=i == 1)
             states = by_kernel(partial(pooled_states, reading), read, *self.cell.weights_of(direction))
             scores = head(F.dropout(states, dropout)) @ vectors.T - seldom
-            losses.append(F.cross_entropy(scores, torch.from_numpy(_beside(targets, starts, lengths, before=i == 1))))
+            wanted = torch.from_numpy(_beside(targets, starts, lengths, before=i == 1))
+            losses.append(F.cross_entropy(scores, wanted, reduction="sum") / max(1, int((wanted != _NO_WORD).sum())))
         return torch.stack(losses).mean()
 
 
