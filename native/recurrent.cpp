@@ -267,36 +267,37 @@ RUBRICA_API int64_t rubrica_project(int cell, int threads, int64_t U, int64_t E,
 } RUBRICA_CATCH
 
 // How many floats the forward pass saves for the backward pass; `tokens` is the sum of the lengths.
-RUBRICA_API int64_t rubrica_recurrent_saved(int cell, int pooling, int64_t B, int64_t tokens, int64_t H) try {
-  return Saved(Problem{cell, pooling, false, B, H, 0, 0, nullptr, nullptr, nullptr}, tokens).size;
+RUBRICA_API int64_t rubrica_recurrent_saved(int cell, int output, int64_t B, int64_t tokens, int64_t H) try {
+  return Saved(Problem{cell, output, false, B, H, 0, 0, nullptr, nullptr, nullptr}, tokens).size;
 } RUBRICA_CATCH
 
 // How many int32 the maximum of each unit is remembered in.
 RUBRICA_API int64_t rubrica_recurrent_best(int64_t B, int64_t H) try { return B * padded(H); } RUBRICA_CATCH
 
-// features (B, F), or a row for each of `rows`, from projected (U, width); u (H,) is the attention's, or null. `saved` and `best` are null at
-// prediction.
-RUBRICA_API int64_t rubrica_recurrent_forward(int cell, int pooling, int reverse, int threads, int64_t B, int64_t H,
+// features from projected (U, width): (B, F) of an output that is a pooling, else a state for each of `rows`. u (H,) is
+// the attention's, or null. `saved` and `best` are null at prediction.
+RUBRICA_API int64_t rubrica_recurrent_forward(int cell, int output, int reverse, int threads, int64_t B, int64_t H,
                                               int64_t U, const int32_t* rows, const int64_t* starts,
                                               const int64_t* lengths, const float* projected, const float* w_hh,
                                               const float* b_hh, const float* u, float* features, float* saved,
                                               int32_t* best) try {
-  Problem p{cell, pooling, reverse != 0, B, H, U, 0, rows, starts, lengths};
+  Problem p{cell, output, reverse != 0, B, H, U, 0, rows, starts, lengths};
   p.F = p.parts() * H;
   const auto run = cell == kRnn ? forward<kRnn> : cell == kGru ? forward<kGru> : forward<kLstm>;
   run(p, threads, projected, {nullptr, w_hh, nullptr, b_hh, u}, features, saved, best);
   return 0;
 } RUBRICA_CATCH
 
-// The gradients of vectors (U, E) and parameters from d_features, which has the shape of the features. `saved` is used up; `threads` must be that of
-// the forward pass; d_vectors is null where the vectors do not train, d_u where there is no attention.
-RUBRICA_API int64_t rubrica_recurrent_backward(int cell, int pooling, int reverse, int threads, int64_t B, int64_t H,
+// The gradients of vectors (U, E) and parameters. d_features has the shape of the features. `saved` is used up, and
+// `threads` is the number of the forward pass. d_vectors is null where the vectors do not train, and d_u is null where
+// there is no attention.
+RUBRICA_API int64_t rubrica_recurrent_backward(int cell, int output, int reverse, int threads, int64_t B, int64_t H,
                                                int64_t U, int64_t E, const int32_t* rows, const int64_t* starts,
                                                const int64_t* lengths, const float* vectors, const float* w_ih,
                                                const float* w_hh, const float* u, float* saved, const int32_t* best,
                                                const float* d_features, float* d_vectors, float* d_w_ih, float* d_b_ih,
                                                float* d_w_hh, float* d_b_hh, float* d_u) try {
-  Problem p{cell, pooling, reverse != 0, B, H, U, 0, rows, starts, lengths};
+  Problem p{cell, output, reverse != 0, B, H, U, 0, rows, starts, lengths};
   p.F = p.parts() * H;
   const auto run = cell == kRnn ? backward<kRnn> : cell == kGru ? backward<kGru> : backward<kLstm>;
   run(p, threads, E, vectors, {w_ih, w_hh, nullptr, nullptr, u}, saved, best, d_features, d_vectors,

@@ -122,6 +122,12 @@ def test_a_network_starts_at_the_reader(monkeypatch):
     np.testing.assert_array_equal(starts[0].numpy(), made.reader["cell.weight_hh_l0"])
 
 
+def test_few_texts_teach_no_layer(monkeypatch):
+    monkeypatch.setattr(place, "_OWN_TEXTS", 100)
+    monkeypatch.setattr(word_vectors, "_FORESEEN_TEXTS", len(labelled().splits["train"].texts) + 1)
+    assert place.find_vectors(None, labelled(), config_of()).reader is None
+
+
 @pytest.mark.parametrize("name", ["mingru", "cnn"])
 def test_other_networks_start_at_vectors_alone(name, monkeypatch):
     monkeypatch.setattr(place, "_OWN_TEXTS", 100)

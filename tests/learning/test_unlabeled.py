@@ -81,6 +81,15 @@ def test_what_is_clearly_worse_does_not_stay(monkeypatch, losses, right, stays):
     assert unlabeled._stays(of(before - losses, right), of(before, range(60)), None, "made") is stays
 
 
+def test_a_validation_text_with_a_label_that_train_lacks_judges_nothing():
+    data, alone = labelled(), labelled()
+    texts, labels = texts_of(KNOWN, 60, 9)
+    alone.splits["validation"] = Examples(texts, labels)
+    data.splits["validation"] = Examples([*texts, "odd"], [*labels, "never"])
+    models = [rubrica.train(each, config=config_of(), unlabeled=unlabelled()) for each in (data, alone)]
+    assert same(*(model.artifact for model in models))
+
+
 def test_every_way_in_gives_the_same_model(tmp_path):
     texts = [*unlabelled(), "a, text"]
     (tmp_path / "rest.txt").write_text("\n".join(texts))

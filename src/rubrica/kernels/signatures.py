@@ -101,14 +101,14 @@ SIGNATURES = {
     "projected_width": "cell H",
     "project": "cell threads U E H vectors:float32[U*E] w_ih:float32[G[cell]*H*E] b_ih:float32[G[cell]*H]"
     " &projected:float32",
-    "recurrent_saved": "cell pooling B tokens H",
+    "recurrent_saved": "cell output B tokens H",
     "recurrent_best": "B H",
-    "recurrent_forward": f"cell pooling reverse threads B H U {_ROWS} projected:float32 w_hh:float32[G[cell]*H*H]"
-    " b_hh:float32[G[cell]*H] u:float32[H]? &features:float32[S(pooling,B,rows)*P[pooling]*H] &saved:float32?"
+    "recurrent_forward": f"cell output reverse threads B H U {_ROWS} projected:float32 w_hh:float32[G[cell]*H*H]"
+    " b_hh:float32[G[cell]*H] u:float32[H]? &features:float32[S(output,B,rows)*P[output]*H] &saved:float32?"
     " &best:int32?",
-    "recurrent_backward": f"cell pooling reverse threads B H U E {_ROWS} vectors:float32[U*E] w_ih:float32[G[cell]*H*E]"
+    "recurrent_backward": f"cell output reverse threads B H U E {_ROWS} vectors:float32[U*E] w_ih:float32[G[cell]*H*E]"
     " w_hh:float32[G[cell]*H*H] u:float32[H]? &saved:float32 best:int32?"
-    " d_features:float32[S(pooling,B,rows)*P[pooling]*H]"
+    " d_features:float32[S(output,B,rows)*P[output]*H]"
     " &d_vectors:float32[U*E]? &d_w_ih:float32[G[cell]*H*E] &d_b_ih:float32[G[cell]*H] &d_w_hh:float32[G[cell]*H*H]"
     " &d_b_hh:float32[G[cell]*H] &d_u:float32[H]?",
     "recurrent_learn": f"cell pooling directions threads B H U E C smoothing {_ROWS} targets:int64[B]"
@@ -147,7 +147,8 @@ NUMBERS: dict[str, tuple[type, float, float]] = {
     "run_max": (c_int, 1, 16),
     "num_buckets": (c_int64, 1, 1 << 31),
     "cell": (c_int, 0, 2),
-    "pooling": (c_int, 0, 5),
+    "pooling": (c_int, 0, 4),
+    "output": (c_int, 0, 5),  # a pooling, or the states
     "directions": (c_int, 1, 2),
     "shift": (c_int, 0, 31),
     "unknown_id": (c_int32, -(1 << 31), (1 << 31) - 1),
@@ -166,6 +167,6 @@ NUMBERS |= dict.fromkeys(("lr", "lr_end", "scale", "beta1", "beta2", "epsilon", 
 SIZE: tuple[type, float, float] = (c_int64, 0, 1 << 62)
 KNOWN: dict[str, Any] = {
     "G": (1, 3, 4),  # gates of a cell
-    "P": (1, 1, 1, 2, 1, 1),  # parts that a pooling sets side by side
-    "S": lambda pooling, texts, rows: texts if pooling < 5 else rows.size,  # rows of features: of texts, or of tokens
+    "P": (1, 1, 1, 2, 1, 1),  # parts that an output sets side by side
+    "S": lambda output, texts, rows: texts if output < 5 else rows.size,  # rows of features: of texts, or of tokens
 }

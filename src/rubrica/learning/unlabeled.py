@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from rubrica.artifact.folder import Artifact
 from rubrica.corpus.corpus import Corpus
 from rubrica.corpus.held_out import hold_out, text_keys
-from rubrica.data.dataset import Dataset, Examples, read_texts
+from rubrica.data.dataset import Dataset, Examples, leave_out_unknown, read_texts
 from rubrica.data.objects import column_of
 from rubrica.data.scores import Scores, hash_of_scores
 from rubrica.data.stored_texts import CodedLabels, StoredTexts, hash_of_texts, stretches, take_texts
@@ -146,6 +146,7 @@ def learn_unlabeled(
     Returns:
         The labelled texts in numbers, and the model; `metrics["unlabeled"]` says what it learned from.
     """
+    data = leave_out_unknown(data)
     judged = hold_out_texts(data, config) if texts or said else None
     if said is not None:
         texts = list(dict.fromkeys(chain(texts, _without(said.texts, data.splits["train"].texts))))

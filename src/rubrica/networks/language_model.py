@@ -28,7 +28,7 @@ from rubrica.networks.recurrent import CELLS
 from rubrica.text.vocab import TokenIds
 
 _NO_WORD = -100  # what torch calls a target that is not there
-_NEVER = -30.0  # the score of the unknown word, which nobody foresees
+_NEVER = 30.0  # what the score of the unknown word is lowered by: nobody foresees it
 
 
 class LanguageModel(nn.Module):
@@ -60,15 +60,15 @@ class LanguageModel(nn.Module):
         assert words is not None
         assert vectors is not None
         unknown = words.numpy() == len(self.absent) - 1
-        seldom = torch.from_numpy(np.log(-np.expm1(len(index) * self.absent[words.numpy()])).astype(np.float32))
-        seldom[torch.from_numpy(unknown)] = -_NEVER
+        chances = np.log(-np.expm1(len(index) * self.absent[words.numpy()]))
+        lowered = torch.from_numpy(np.where(unknown, _NEVER, chances).astype(np.float32))
         targets = np.where(unknown[index], _NO_WORD, index.astype(np.int64))
         starts, losses = np.cumsum(lengths) - lengths, []
         read = F.dropout(vectors, dropout)
         for i, (direction, head) in enumerate(zip(self.cell.directions, self.heads, strict=True)):
             reading = Reading(self.cell.name, STATES, index, starts, lengths, reverse=i == 1)
             states = by_kernel(partial(pooled_states, reading), read, *self.cell.weights_of(direction))
-            scores = head(F.dropout(states, dropout)) @ vectors.T - seldom
+            scores = head(F.dropout(states, dropout)) @ vectors.T - lowered
             wanted = torch.from_numpy(_beside(targets, starts, lengths, before=i == 1))
             losses.append(F.cross_entropy(scores, wanted, reduction="sum") / max(1, int((wanted != _NO_WORD).sum())))
         return torch.stack(losses).mean()
