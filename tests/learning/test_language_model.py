@@ -1,5 +1,7 @@
 """A recurrent layer that learned to foresee words, and the network that starts at it."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -34,16 +36,25 @@ def vectors_of(words, dim=6):
     return Vectors(words, np.random.default_rng(0).normal(size=(len(words), dim)).astype(np.float32), "drawn")
 
 
+@pytest.fixture
+def pool():
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
+
+
 @pytest.mark.parametrize("both", [False, True])
 @pytest.mark.parametrize("name", ["rnn", "gru", "lstm"])
-def test_the_loss_is_that_of_the_formulas(name, both):
+def test_the_loss_and_its_gradients_are_the_ones_of_the_formulas(name, both, pool):
     torch.manual_seed(1)
     texts = TokenIds(np.array([0, 1, 4, 2, 3, 3, 1, 0], np.int32), np.array([0, 5, 5, 6, 8]))
     shares = np.bincount(texts.ids, minlength=5) / 8  # 4 is the unknown word
     settings = config_of(name, hidden_size=7, bidirectional=both).model
-    model = LanguageModel(settings, WordTable(torch.randn(5, 6)), shares)
+    model = LanguageModel(settings, WordTable(torch.randn(5, 6)), shares, np.ones(5))
     rows = np.array([0, 3, 1, 2])
-    loss = model.loss(texts, rows, 0.0)
+    loss = model.learn(texts, rows, 0.0, pool)
+    found = [weight.grad.clone() for weight in (*model.cell.parameters(), *model.heads.parameters())]
+    words, d_vectors = model.embedding.words, model.embedding.vectors.grad.clone()
+    model.zero_grad()
     losses, table = [], model.embedding.weight
     present = [0, 1, 2, 3]  # the words of the batch, without the unknown one
     chances = torch.tensor(1 - (1 - shares[present]) ** 8, dtype=torch.float32)
@@ -59,14 +70,31 @@ def test_the_loss_is_that_of_the_formulas(name, both):
             known = read[1:] != 4
             of_direction.append(F.cross_entropy(scores[known], read[1:][known], reduction="none"))
         losses.append(torch.cat(of_direction).mean())
-    assert loss.item() == pytest.approx(torch.stack(losses).mean().item(), rel=1e-5)
+    expected = torch.stack(losses).mean()
+    assert loss == pytest.approx(expected.item(), rel=1e-5)
+    expected.backward()
+    torch.testing.assert_close(d_vectors, table.grad[words], rtol=1e-4, atol=1e-6)
+    for mine, weight in zip(found, (*model.cell.parameters(), *model.heads.parameters()), strict=True):
+        torch.testing.assert_close(mine, weight.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_a_frequent_word_is_asked_for_as_often_as_its_share_says(pool):
+    torch.manual_seed(1)
+    texts = TokenIds(np.tile(np.array([0, 1], np.int32), 4000), np.arange(4001) * 2)
+    settings = config_of(hidden_size=3, bidirectional=False).model
+    model = LanguageModel(settings, WordTable(torch.randn(3, 6)), np.array([0.5, 0.5, 0]), np.array([1.0, 0.25, 1.0]))
+    asked = []
+    model.heads[0].register_forward_hook(lambda head, given, out: asked.append(len(out)))
+    model.learn(texts, np.arange(4000), 0.0, pool)
+    assert 900 < asked[0] < 1100  # a quarter of 4,000, and four standard deviations
 
 
 def test_it_learns_what_follows(monkeypatch):
     monkeypatch.setattr(language_model, "_EPOCHS", 30)
+    monkeypatch.setattr(language_model, "_FREQUENT", 1)
     monkeypatch.setattr(language_model, "_SCHEDULE", AdamTraining(lr=0.02))
     heard = []
-    monkeypatch.setattr(LanguageModel, "loss", listening(LanguageModel.loss, heard))
+    monkeypatch.setattr(LanguageModel, "learn", listening(LanguageModel.learn, heard))
     learn_to_foresee(RING, vectors_of(WORDS), config_of(hidden_size=8))
     assert heard[0] > 1.2  # log(4) of one that knows nothing
     assert heard[-1] < 0.2  # what is left is the share of numbers that dropout takes
@@ -75,7 +103,7 @@ def test_it_learns_what_follows(monkeypatch):
 def listening(loss, heard):
     def listen(*arguments):
         found = loss(*arguments)
-        heard.append(found.item())
+        heard.append(found)
         return found
 
     return listen
@@ -93,7 +121,7 @@ def test_two_runs_have_the_same_bits_and_other_seeds_others():
 @pytest.mark.parametrize("texts", [[], ["one", "", "unheard"], ["never heard", "one unheard"]])
 def test_texts_without_two_words_teach_nothing(texts, monkeypatch):
     config, vectors, heard = config_of(hidden_size=8), vectors_of(WORDS), []
-    monkeypatch.setattr(LanguageModel, "loss", listening(LanguageModel.loss, heard))
+    monkeypatch.setattr(LanguageModel, "learn", listening(LanguageModel.learn, heard))
     found = learn_to_foresee(texts, vectors, config)
     assert np.isfinite(heard).all()
     std = config.model.embedding_std

@@ -4,6 +4,7 @@ A. Dai and Q. Le, "Semi-supervised sequence learning", 2015, https://arxiv.org/a
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from statistics import fmean
 
@@ -11,12 +12,14 @@ import numpy as np
 import torch
 
 from rubrica.config.groups import AdamTraining
+from rubrica.kernels import native
 from rubrica.learning.schedule import lr_at
 from rubrica.learning.seeds import seeded
 from rubrica.models.config import Config
 from rubrica.models.recurrent import Recurrent
 from rubrica.networks.embedding import KernelAdam, TableAdam, WordTable, clip_scale, common_norm
 from rubrica.networks.language_model import LanguageModel
+from rubrica.networks.network import torch_threads
 from rubrica.progress import progress_bar
 from rubrica.text.batching import similar_batches
 from rubrica.text.tokens import encode, index_words
@@ -24,6 +27,7 @@ from rubrica.text.vocab import TokenIds
 from rubrica.vectors.word_vectors import Vectors
 
 _EPOCHS, _BATCH, _DROPOUT = 3, 32, 0.1  # see docs/decisions.md
+_FREQUENT = 3e-4  # share of all tokens from which on a word is asked for more seldom
 _SCHEDULE = AdamTraining(lr=3e-3, warmup=0.03)
 _SHOWN = 50  # updates that a shown loss is averaged over
 
@@ -49,7 +53,8 @@ def learn_to_foresee(texts: Sequence[str], vectors: Vectors, config: Config) -> 
     scale = np.float32(model.embedding_std / max(float(vectors.matrix.std()), 1e-12))
     with seeded(seed):
         table = torch.from_numpy(np.vstack([vectors.matrix * scale, np.zeros((1, vectors.dim), np.float32)]))
-        network = LanguageModel(model, WordTable(table), shares)
+        asked = np.minimum(1, np.sqrt(_FREQUENT / np.maximum(shares, 1e-12)))
+        network = LanguageModel(model, WordTable(table), shares, asked)
         _fit(network, tokens, seed)
     reader = {f"cell.{name}": weight.detach().numpy() for name, weight in network.cell.named_parameters()}
     return replace(vectors, matrix=network.embedding.weight.detach().numpy()[:-1].copy(), reader=reader)
@@ -61,16 +66,19 @@ def _fit(network: LanguageModel, tokens: TokenIds, seed: int) -> None:
     adam = KernelAdam([weight for weight in network.parameters() if weight is not network.embedding.weight], table.lr)
     rows = np.flatnonzero(tokens.lengths > 1)  # a word alone has nobody to foresee it
     total, losses = _EPOCHS * -(-len(rows) // _BATCH), list[float]()
-    with progress_bar("language model", total) as advance:
+    threads = max(1, native.num_threads() // len(network.heads))
+    with (
+        torch_threads(threads),
+        ThreadPoolExecutor(len(network.heads)) as pool,
+        progress_bar("language model", total) as advance,
+    ):
         for epoch in range(_EPOCHS):
             generator = np.random.default_rng([seed, epoch])
             for batch in similar_batches(generator.permutation(rows), tokens, _BATCH, generator):
                 table.lr = adam.lr = lr_at((len(losses) + 0.5) / total, _SCHEDULE)
-                loss = network.loss(tokens, batch, _DROPOUT)
-                torch.autograd.backward(loss)
+                losses.append(network.learn(tokens, batch, _DROPOUT, pool))
                 gradients = [adam.gradient, *(vectors.grad for vectors in table.trained() if vectors.grad is not None)]
                 scale = clip_scale(common_norm(gradients), _SCHEDULE.max_grad_norm)
                 adam.step(scale)
                 table.step(scale)
-                losses.append(loss.item())
                 advance(f"loss {fmean(losses[-_SHOWN:]):.3f}")

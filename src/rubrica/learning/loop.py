@@ -57,7 +57,7 @@ def fit(network: TextNetwork, job: Job, validate: Callable[[], Report] | None = 
     log.info("%s: %s", job.title, describe_thawing(run.thaw_step))
     network.train()
     try:
-        with network.torch_threads(), progress_bar(job.title, job.total_steps, run.history.steps) as advance:
+        with network.threads_of_torch(), progress_bar(job.title, job.total_steps, run.history.steps) as advance:
             for epoch in run.epochs(advance):
                 if validate is not None:
                     began = time.perf_counter()

@@ -19,8 +19,7 @@ from rubrica.learning.loop import update
 from rubrica.learning.schedule import batches_of, drop_words
 from rubrica.learning.seeds import seeded
 from rubrica.models.config import Config
-from rubrica.networks.network import TextNetwork
-from rubrica.networks.probe import one_thread
+from rubrica.networks.network import TextNetwork, torch_threads
 from rubrica.scoring.task import Floats, Rows, Task
 from rubrica.text.vocab import PAD_ID
 
@@ -54,7 +53,7 @@ def replay(
         unknown: The id of the unknown word, which dropped words become.
     """
     norms, absent = [], []
-    with seeded(config.training.seed), one_thread():
+    with seeded(config.training.seed), torch_threads(1):
         network.train()
         backend = choose_backend(network, config, task)
         table = network.embedding.weight

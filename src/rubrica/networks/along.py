@@ -16,8 +16,8 @@ from torch import Tensor
 
 from rubrica.models.family import NetworkFamily
 from rubrica.models.storage import Tensors
+from rubrica.networks.network import torch_threads
 from rubrica.networks.networks import build_network
-from rubrica.networks.probe import one_thread
 
 Numbers = NDArray[np.float64]
 _TOKENS = 1 << 14  # that autograd keeps the states of together, some 20 MB for each 64 units
@@ -43,12 +43,12 @@ class Way:
 
     def logits(self, points: Numbers) -> NDArray[Any]:
         """The logits at points from 0 (no vectors) to 1 (the text), (S, C)."""
-        with torch.no_grad(), one_thread():
+        with torch.no_grad(), torch_threads(1):
             return np.concatenate([self._read(self._grown(some)).numpy() for some in self._stretches(points)])
 
     def slopes(self, points: Numbers, classes: Sequence[int]) -> NDArray[Any]:
         """How fast the logits of some classes rise with each token's vector, (S, T, K): gradient times vector."""
-        with one_thread():
+        with torch_threads(1):
             return np.concatenate([self._slopes(some, classes) for some in self._stretches(points)])
 
     def _slopes(self, points: Numbers, classes: Sequence[int]) -> NDArray[Any]:

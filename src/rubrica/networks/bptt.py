@@ -17,16 +17,18 @@ from torch import Tensor, nn
 from rubrica.kernels import native
 from rubrica.kernels import recurrent as kernel
 from rubrica.kernels.runs import Floats, Reading
+from rubrica.kernels.signatures import MAX_THREADS
 from rubrica.networks.by_kernel import WayBack
 
 _OF_A_DIRECTION = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
 
 
 def pooled_states(
-    reading: Reading, keep: bool, x: Floats, w_ih: Floats, w_hh: Floats, b_ih: Floats, b_hh: Floats, *u: Floats
-) -> tuple[Floats, WayBack]:
+    reading: Reading, keep: bool, x: Floats, w_ih: Floats, w_hh: Floats, b_ih: Floats, b_hh: Floats, *u: Floats,
+    most_threads: int = MAX_THREADS,
+) -> tuple[Floats, WayBack]:  # fmt: skip
     """Features of one direction and the way back, as `by_kernel` calls it; arguments as in `kernels/recurrent.py`."""
-    threads = useful_threads(reading, w_hh.size)
+    threads = min(most_threads, useful_threads(reading, w_hh.size))
     projected = kernel.project(reading.cell, x, w_ih, b_ih, threads=threads)
     features, kept = kernel.forward(reading, projected, w_hh, b_hh, *u, keep=keep, threads=threads)
     return features, lambda d_features, trains: kernel.backward(

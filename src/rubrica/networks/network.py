@@ -4,7 +4,7 @@ Letters: B texts, T tokens of the longest text, U distinct words, E numbers in a
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import singledispatch
 from typing import Any
 
@@ -78,19 +78,24 @@ class TextNetwork(nn.Module):
             if isinstance(layer, RNN | GRU | LSTM):
                 join_weights(layer)
 
-    @contextmanager
-    def torch_threads(self) -> Iterator[None]:
+    def threads_of_torch(self) -> AbstractContextManager[None]:
         """One thread of torch while the block runs, where the kernels do the arithmetic.
 
         What is left to torch is tiny, and each time its threads meet, the kernels' threads wait for a core.
         """
-        before = torch.get_num_threads()
-        try:
-            if uses_kernels(self.embedding.weight) and not self.sums_in_torch:
-                torch.set_num_threads(1)
-            yield
-        finally:
-            torch.set_num_threads(before)
+        by_kernels = uses_kernels(self.embedding.weight) and not self.sums_in_torch
+        return torch_threads(1) if by_kernels else nullcontext()
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """This many threads of torch while the block runs: on small networks its threads mostly wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @singledispatch

@@ -26,7 +26,7 @@ from rubrica.models.storage import Tensors
 from rubrica.networks.cells import Recurrent
 from rubrica.networks.embedding import WordTable
 from rubrica.networks.masking import Lengths, flip_texts, length_mask
-from rubrica.networks.network import TextNetwork
+from rubrica.networks.network import TextNetwork, torch_threads
 from rubrica.networks.networks import build_network
 from rubrica.networks.recurrent import RecurrentClassifier
 from rubrica.scoring.task import Targets, Task
@@ -92,7 +92,7 @@ def look_inside(
         masked: Whether the network is told the lengths; else it reads padding as words.
         seed: Of the random sum of the last state's units.
     """
-    with one_thread():
+    with torch_threads(1):
         return _look(network, task, ids, lengths, targets, masked=masked, seed=seed)
 
 
@@ -145,17 +145,6 @@ def _trained(network: TextNetwork) -> list[tuple[str, nn.Parameter]]:
 
 def _ratio(gradient: Tensor | None, parameter: Tensor, rows: int) -> float:
     return 0.0 if gradient is None else float(gradient.norm() / rows / parameter.detach().norm().clamp(min=1e-12))
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One thread of torch while the block runs: on small networks its threads mostly wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager
