@@ -11,8 +11,9 @@ import rubrica
 from made_words import labelled, same
 from rubrica.config.groups import AdamTraining, DataSettings
 from rubrica.kernels import native
-from rubrica.learning import language_model, network, word_vectors
+from rubrica.learning import language_model, network, training, word_vectors
 from rubrica.learning import train as place
+from rubrica.learning.budget import choose_length
 from rubrica.learning.language_model import learn_to_foresee
 from rubrica.models.config import make_config
 from rubrica.networks.embedding import WordTable
@@ -150,6 +151,18 @@ def test_a_network_starts_at_the_reader(monkeypatch):
     assert same(models[0].artifact, models[1].artifact)
     made = place.find_vectors(None, labelled(), config_of(hidden_size=4))
     np.testing.assert_array_equal(starts[0].numpy(), made.reader["cell.weight_hh_l0"])
+
+
+def test_a_network_that_can_read_takes_half_the_updates(monkeypatch):
+    assert [choose_length(make_config(), 6587, 4, can_read=can).training.epochs for can in (False, True)] == [10, 5]
+    told = []
+    monkeypatch.setattr(
+        training, "choose_length", lambda *given, **how: told.append(how) or choose_length(*given, **how)
+    )
+    learned = learn_to_foresee(RING, vectors_of(WORDS), config_of(hidden_size=8))
+    for vectors in (None, vectors_of(WORDS), learned):
+        rubrica.train(labelled(), config=config_of(hidden_size=8, embedding="pretrained"), vectors=vectors)
+    assert told == [{"can_read": False}, {"can_read": False}, {"can_read": True}]
 
 
 def test_few_texts_teach_no_layer(monkeypatch):

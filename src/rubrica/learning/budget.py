@@ -31,15 +31,16 @@ Trial = Callable[[Config, Rows], float]
 """Trains on some of the texts and forgets what was learned; returns the seconds of training."""
 
 
-def choose_length(config: Config, num_texts: int, num_classes: int) -> Config:
+def choose_length(config: Config, num_texts: int, num_classes: int, *, can_read: bool = False) -> Config:
     """The settings with a batch size, a number of epochs and a step size, where the user left them open (0).
 
-    Fewer texts take smaller batches. The numbers were chosen on validation parts of data sets of 900 to 68,000 texts,
-    see docs/decisions.md.
+    Fewer texts take smaller batches. A network that starts at a layer which `can_read` takes half the updates. The
+    numbers were chosen on validation parts of data sets of 900 to 68,000 texts, see docs/decisions.md.
     """
     batch_size = config.training.batch_size or (_BATCH if num_texts >= MANY else _SMALL_BATCH)
     compared = config.model.compared(num_classes)
-    epochs = config.training.epochs or config.training.choose_epochs(num_texts, batch_size, num_classes, compared)
+    read = 2 * num_texts if can_read else num_texts
+    epochs = config.training.epochs or config.training.choose_epochs(read, batch_size, num_classes, compared)
     config = config.replace(training={"batch_size": batch_size, "epochs": epochs})
     rest = config.training.choose_rest(num_texts, num_classes, compared, beside=config.beside is not None)
     return config.replace(training=rest.to_dict())

@@ -80,7 +80,8 @@ def train_corpus(
     corpus, config = prepare(corpus, vectors, config)
     rows, held = split_train(corpus, config, title)
     corpus = balance(corpus, config, rows)
-    config = choose_length(config, len(rows), corpus.task.num_classes)
+    can_read = vectors is not None and vectors.reader is not None
+    config = choose_length(config, len(rows), corpus.task.num_classes, can_read=can_read)
     job = Job(corpus, config, rows, vectors, title=title, deadline=deadline, before=before, checkpoints=checkpoints)
     if len(held.rows):
         job = replace(job, judge=lambda trained: score(trained, corpus.task, held.split, held.rows, job.config))
