@@ -156,9 +156,12 @@ def test_a_network_starts_at_the_reader(monkeypatch):
 def test_a_network_that_can_read_takes_half_the_updates(monkeypatch):
     assert [choose_length(make_config(), 6587, 4, can_read=can).training.epochs for can in (False, True)] == [10, 5]
     told = []
-    monkeypatch.setattr(
-        training, "choose_length", lambda *given, **how: told.append(how) or choose_length(*given, **how)
-    )
+
+    def listen(config, *given, can_read):
+        told.append((config.model.name, can_read))
+        return choose_length(config, *given, can_read=can_read)
+
+    monkeypatch.setattr(training, "choose_length", listen)
     learned = learn_to_foresee(RING, vectors_of(WORDS), config_of(hidden_size=8))
     for vectors in (None, vectors_of(WORDS), learned):
         rubrica.train(labelled(), config=config_of(hidden_size=8, embedding="pretrained"), vectors=vectors)
