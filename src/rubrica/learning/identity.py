@@ -28,14 +28,26 @@ _PATIENCE = 5  # seconds that git may take
 
 
 def identity_of(
-    data: Dataset, corpus: Corpus, vectors: Vectors | None, config: Config, before: Artifact | None
+    data: Dataset,
+    weights: NDArray[np.float32] | None,
+    config: Config,
+    before: Artifact | None,
+    given: tuple[Vectors, Corpus] | None,
 ) -> Identity:
-    """What the weights of a training depend on; reads all texts."""
+    """What the weights of a training depend on; reads all texts.
+
+    Args:
+        data: With labels that train has.
+        weights: How much each text of train counts, (N,).
+        config: The settings.
+        before: The model to go on from.
+        given: Word vectors that are not made of the texts, and the texts in numbers.
+    """
     what = flat(config.to_dict()) | {f"texts of {name}": value for name, value in _hashes(data).items()}
-    for name, split in corpus.splits.items():
-        what[f"labels of {name}"] = _hash_of_arrays([split.targets])
-        what[f"weights of {name}"] = None if split.weights is None else _hash_of_arrays([split.weights])
-    what["vectors"] = None if vectors is None else _hash_of_vectors(vectors, corpus)
+    for name, examples in data.splits.items():
+        what[f"labels of {name}"] = _hash_of_arrays([data.task.encode(examples.labels)])
+    what["weights of train"] = None if weights is None else _hash_of_arrays([weights])
+    what["vectors"] = None if given is None else _hash_of_vectors(*given)
     what["model to go on from"] = None if before is None else _hash_of_model(before)
     what["version of Rubrica"] = __version__
     if config.training.needs_torch:

@@ -1,5 +1,6 @@
 """`rubrica.train`: from a data set to a saved model."""
 
+import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
@@ -31,6 +32,8 @@ from rubrica.vectors.word_vectors import Vectors
 if TYPE_CHECKING:
     from rubrica.learning.teacher import Teacher
     from rubrica.learning.unlabeled import Answered, More
+
+log = logging.getLogger(__name__)
 
 _OWN_TEXTS, _OWN_EPOCHS = 10_000, 10  # of vectors of the training texts, see docs/decisions.md
 
@@ -101,7 +104,12 @@ def _run_and_save(
     run: Callable[[Checkpoints | None], Artifact], out: Path, record: dict[str, Any], checkpoints: Checkpoints | None
 ) -> Artifact:
     anew = is_model_folder(out)  # what Ctrl-C left
-    artifact = run(checkpoints)
+    try:
+        artifact = run(checkpoints)
+    except KeyboardInterrupt:
+        if checkpoints:  # there is one
+            log.warning("no model is there yet; the same command goes on from %s", checkpoints.folder)
+        raise
     artifact.metrics["run"] = record
     save_run(artifact, out, checkpoints, anew=anew)
     return artifact
@@ -159,7 +167,7 @@ def _train_compared(
         ) -> tuple[Corpus, Artifact]:
             return train_dataset(data, vectors, config, answered=answered, checkpoints=checkpoints)
 
-        corpus, artifact = learn_unlabeled(data, more.texts, vectors, config, once, more.said)
+        corpus, artifact = learn_unlabeled(data, more, vectors, config, once, checkpoints)
     scored = artifact.metrics.keys() & {"validation", "test"}
     compared = scored and not deadline.is_set and not artifact.metrics["interrupted"] and not processes()[0]
     if compared and not artifact.config.model.is_baseline and artifact.config.beside is None:
@@ -253,8 +261,11 @@ def train_dataset(
     if vectors is not None and not config.model.reads_words:
         raise ConfigError(f"a {config.model.name} model reads no word vectors; leave them out, or take another model")
     data = leave_out_unknown(data)
+    what = data, weights, config, before  # `answered` follows from them, and from what is noted
     if vectors is not None or (before is None and not deadline.is_set):
-        vectors = find_vectors(vectors, data, config)
+        if vectors is None and config.model.dim_of_own_vectors is not None:
+            _identify(checkpoints, *what, None)
+        vectors = find_vectors(vectors, data, config, checkpoints)
     own = len(data.splits["train"].texts)
     if answered is not None:
         weights = np.ones(own, np.float32) if weights is None else weights
@@ -264,18 +275,23 @@ def train_dataset(
     corpus = build_corpus(data, vectors, config.data, spelled=config.model.spells_words, known=known)
     if weights is not None:
         corpus = corpus.with_split("train", replace(corpus.splits["train"], weights=weights, own=own))
-    title = config.model.name
-    if answered is not None:
-        title = f"{title}, with {answered.title}"
-    elif checkpoints is not None and not checkpoints.identified:
-        checkpoints.identify(lambda: identity_of(data, corpus, vectors, config, before))
+    _identify(checkpoints, *what, None if vectors is None else (vectors, corpus))
+    title = config.model.name if answered is None else f"{config.model.name}, with {answered.title}"
     artifact = train_corpus(
         corpus, vectors, config, title=title, deadline=deadline, before=before, checkpoints=checkpoints, plan=plan
     )
     return corpus, artifact
 
 
-def find_vectors(vectors: str | Path | Vectors | None, data: Dataset, config: Config) -> Vectors | None:
+def _identify(checkpoints: Checkpoints | None, *what: Any) -> None:
+    """Say what a run trains, if nobody has; `what` is what `identity_of` takes."""
+    if checkpoints is not None and not checkpoints.identified:
+        checkpoints.identify(partial(identity_of, *what))
+
+
+def find_vectors(
+    vectors: str | Path | Vectors | None, data: Dataset, config: Config, checkpoints: Checkpoints | None = None
+) -> Vectors | None:
     """The vectors of a file; where none is given and the settings say so, vectors of the training texts."""
     if isinstance(vectors, Vectors):
         return vectors
@@ -288,7 +304,7 @@ def find_vectors(vectors: str | Path | Vectors | None, data: Dataset, config: Co
     from rubrica.learning.word_vectors import train_start_vectors  # late: few trainings make vectors
 
     texts = data.splits["train"].texts
-    return train_start_vectors(texts, config, least=_OWN_TEXTS, dim=dim, epochs=_OWN_EPOCHS)
+    return train_start_vectors(texts, config, least=_OWN_TEXTS, dim=dim, epochs=_OWN_EPOCHS, checkpoints=checkpoints)
 
 
 def prepare_vectors(data: Dataset, vectors: Vectors | None, config: Config) -> tuple[Vectors | None, Config]:

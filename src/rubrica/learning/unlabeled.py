@@ -14,6 +14,7 @@ network", 2015, https://arxiv.org/abs/1503.02531, for learning from probabilitie
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ from rubrica.data.dataset import Dataset, Examples, leave_out_unknown, read_text
 from rubrica.data.objects import column_of
 from rubrica.data.scores import Scores, hash_of_scores
 from rubrica.data.stored_texts import CodedLabels, StoredTexts, hash_of_texts, stretches, take_texts
+from rubrica.learning.checkpoint import Checkpoints
 from rubrica.learning.training import MOST_HELD
 from rubrica.models.config import Config
 from rubrica.predict.classifier import Classifier
@@ -122,11 +124,11 @@ def leave_out_known(texts: Sequence[str], data: Dataset) -> list[str]:
 
 def learn_unlabeled(
     data: Dataset,
-    texts: Sequence[str],
+    more: More,
     vectors: Vectors | str | Path | None,
     config: Config,
     train: Train,
-    said: Scores | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[Corpus, Artifact]:
     """Train on labels alone, with word vectors of all texts, with answers to texts.
 
@@ -137,16 +139,16 @@ def learn_unlabeled(
 
     Args:
         data: With labels.
-        texts: Without labels; see `leave_out_known`.
+        more: What is learned beside labels; without a teacher the model's own answers are learned.
         vectors: As the user gave them.
         config: The settings.
         train: One training.
-        said: What a teacher says, see `teacher.ask`; None where the model's own answers are learned.
+        checkpoints: Of the run.
 
     Returns:
         The labelled texts in numbers, and the model; `metrics["unlabeled"]` says what it learned from.
     """
-    data = leave_out_unknown(data)
+    data, (texts, said) = leave_out_unknown(data), more
     judged = hold_out_texts(data, config) if texts or said else None
     if said is not None:
         texts = list(dict.fromkeys(chain(texts, _without(said.texts, data.splits["train"].texts))))
@@ -158,7 +160,8 @@ def learn_unlabeled(
             fate = "the unlabelled texts are left alone" if said is None else "the teacher is believed"
             log.warning("too few labelled texts to hold some out, so nothing can be judged: %s", fate)
     else:
-        corpus, best = _learn_judged(data, judged, texts, vectors, config, train, said, used)
+        make = partial(_word_vectors, data, texts, config, checkpoints)
+        corpus, best = _learn_judged(data, judged, More(texts, said), vectors, make, train, used)
     best.metrics["unlabeled"] = {"texts": len(texts)} | used
     if said is not None:
         best.metrics["unlabeled"]["taught"] = len(said.texts)
@@ -168,21 +171,23 @@ def learn_unlabeled(
 def _learn_judged(
     data: Dataset,
     judged: Dataset,
-    texts: Sequence[str],
+    more: More,
     vectors: Vectors | str | Path | None,
-    config: Config,
+    make_vectors: Callable[[], Vectors | None],
     train: Train,
-    said: Scores | None,
     used: dict[str, bool],
 ) -> tuple[Corpus, Artifact]:
     """`learn_unlabeled` where the validation split of `judged` judges; says in `used` what stayed."""
     (corpus, best), held, answers = train(judged, vectors), judged.splits["validation"], None
     if vectors is None and not best.metrics["interrupted"]:
-        made = _word_vectors(data, texts, config, best)
+        try:
+            made = make_vectors()
+        except KeyboardInterrupt:
+            made, best.metrics["interrupted"] = None, True
         if made is not None and _stays(other := train(judged, made)[1], best, held, "word vectors of all texts"):
             best, vectors, used["word_vectors"] = other, made, True
     if not best.metrics["interrupted"]:
-        tried = answer(best, texts) if said is None else _taught(data.task, said, judged)
+        tried = answer(best, more.texts) if more.said is None else _taught(data.task, more.said, judged)
         if _stays(other := train(judged, vectors, tried)[1], best, held, "answers learned"):
             best, answers, used["answers_learned"] = other, tried, True
     if judged is not data and not best.metrics["interrupted"]:
@@ -190,18 +195,16 @@ def _learn_judged(
     return corpus, best
 
 
-def _word_vectors(data: Dataset, texts: Sequence[str], config: Config, best: Artifact) -> Vectors | None:
-    """Vectors of the words of all texts; None where the model takes none, the texts are few, or after Ctrl-C."""
+def _word_vectors(
+    data: Dataset, texts: Sequence[str], config: Config, checkpoints: Checkpoints | None
+) -> Vectors | None:
+    """Vectors of the words of all texts; None where the model takes none, or the texts are few."""
     if not (config.model.reads_words and config.model.starts_at_vectors):
         return None
     from rubrica.learning.word_vectors import train_start_vectors  # late: few trainings make vectors
 
     every = list(chain(data.splits["train"].texts, texts))
-    try:
-        return train_start_vectors(every, config, least=_LEAST_TEXTS, dim=_DIM, epochs=_EPOCHS)
-    except KeyboardInterrupt:
-        best.metrics["interrupted"] = True
-        return None
+    return train_start_vectors(every, config, least=_LEAST_TEXTS, dim=_DIM, epochs=_EPOCHS, checkpoints=checkpoints)
 
 
 def _stays(model: Artifact, best: Artifact, held: Examples, what: str) -> bool:

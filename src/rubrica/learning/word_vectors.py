@@ -12,7 +12,9 @@ import numpy as np
 from rubrica.data.stored_texts import stretches, take_texts
 from rubrica.errors import VectorsError
 from rubrica.kernels import native
+from rubrica.learning.checkpoint import Checkpoints, Stage, State
 from rubrica.learning.fasttext import FastTextTraining, train_fasttext
+from rubrica.learning.first_vectors import MATRIX, Place, saved_vectors
 from rubrica.models.config import Config
 from rubrica.models.fasttext import FastText
 from rubrica.progress import Progress, share_bar
@@ -74,7 +76,9 @@ def train_subword_vectors(
     )  # fmt: skip
 
 
-def train_start_vectors(texts: Sequence[str], config: Config, *, least: int, dim: int, epochs: int) -> Vectors | None:
+def train_start_vectors(
+    texts: Sequence[str], config: Config, *, least: int, dim: int, epochs: int, checkpoints: Checkpoints | None = None
+) -> Vectors | None:
     """Vectors for the words of a network to start at, without subwords: what gensim's skip-gram learns, on all cores.
 
     From many texts a recurrent network gets a layer to start at, too. The same texts, settings and number of threads
@@ -86,14 +90,35 @@ def train_start_vectors(texts: Sequence[str], config: Config, *, least: int, dim
         least: Fewer texts make none.
         dim: Numbers of a vector.
         epochs: Passes over the texts.
+        checkpoints: Of the run that the network is trained in.
 
     Returns:
         None where the texts are too few, hardly a word is frequent enough, or there is no native core.
+
+    Raises:
+        ArtifactError: If a checkpoint is not of this training.
     """
     if native.library() is None or len(texts) < least:
         return None
     if len(texts) > _MOST_TEXTS:
         texts = take_texts(texts, np.linspace(0, len(texts) - 1, _MOST_TEXTS).astype(np.int64))
+    stage = Stage() if checkpoints is None else checkpoints.stage("word vectors")
+    saved = stage.take()
+    vectors = (
+        _train_start(texts, config, dim, epochs) if saved is None else saved_vectors(saved, _source_of(texts), dim)
+    )
+    if vectors is None:
+        return None
+    if config.model.can_foresee and len(texts) >= _FORESEEN_TEXTS:
+        from rubrica.learning.language_model import learn_to_foresee  # late: it imports torch
+
+        return learn_to_foresee(texts, vectors, config, stage, saved)
+    stage.offer(lambda: State(Place(vectors.words), {MATRIX: vectors.matrix}), is_last=True)
+    return vectors
+
+
+def _train_start(texts: Sequence[str], config: Config, dim: int, epochs: int) -> Vectors | None:
+    """Vectors by skip-gram; None of too few frequent words."""
     data = config.data
     try:
         with share_bar("word vectors") as show:
@@ -101,14 +126,13 @@ def train_start_vectors(texts: Sequence[str], config: Config, *, least: int, dim
                 texts, dim, _START_COUNT, epochs, (0, 0), cbow=False, lowercase=data.lowercase is not False,
                 split_unspaced=data.split_unspaced is not False, seed=config.training.seed, progress=show,
             )  # fmt: skip
-    except VectorsError:  # of too few frequent words
+    except VectorsError:
         return None
-    vectors = Vectors(found.words, found.matrix, found.source)
-    if not config.model.can_foresee or len(texts) < _FORESEEN_TEXTS:
-        return vectors
-    from rubrica.learning.language_model import learn_to_foresee  # late: it imports torch
+    return Vectors(found.words, found.matrix, found.source)
 
-    return learn_to_foresee(texts, vectors, config)
+
+def _source_of(texts: Sequence[str]) -> str:
+    return f"{len(texts)} own texts"
 
 
 def _train(
@@ -121,7 +145,7 @@ def _train(
     numbered = [counter.add(stretch) for stretch in stretches(texts)]
     words, counts = counter.words()
     frequent = [word for word, count in zip(words, counts.tolist(), strict=True) if count >= min_count]
-    source = f"{len(texts)} own texts"
+    source = _source_of(texts)
     check_enough(source, len(frequent), min_count=min_count, dim=dim)
     settings = FastText(
         kind="cbow" if cbow else "skipgram",

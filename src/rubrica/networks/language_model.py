@@ -53,7 +53,7 @@ class LanguageModel(nn.Module):
         self.cell = CELLS[settings.name](dim, settings.hidden_size, bidirectional=settings.bidirectional)
         self.heads = nn.ModuleList(nn.Linear(settings.hidden_size, dim) for _ in self.cell.directions)
         seeds = torch.randint(1 << 62, (len(self.heads),)).tolist()
-        self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def learn(self, texts: TokenIds, rows: NDArray[np.int64], dropout: float, pool: Executor) -> float:
         """Add up the gradients of some texts, over both directions.
@@ -80,7 +80,7 @@ class LanguageModel(nn.Module):
 
         def learn_direction(i: int) -> tuple[float, Tensor]:
             """The loss of a direction, and its derivative by the vectors."""
-            own, generator = vectors.detach().requires_grad_(), self._generators[i]
+            own, generator = vectors.detach().requires_grad_(), self.generators[i]
             reading = Reading(self.cell.name, STATES, index, starts, lengths, reverse=i == 1)
             run = partial(pooled_states, reading, most_threads=torch.get_num_threads())
             weights = self.cell.weights_of(self.cell.directions[i])
