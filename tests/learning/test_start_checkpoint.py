@@ -113,7 +113,7 @@ def test_ctrl_c_before_there_is_a_model_says_how_to_go_on(tmp_path, monkeypatch,
     monkeypatch.setattr(language_model, "lr_at", interrupt_at(20, language_model.lr_at))
     with pytest.raises(KeyboardInterrupt):
         go(tmp_path / "model")
-    assert f"no model is there yet; the same command goes on from {folder_of(tmp_path / 'model')}" in caplog.text
+    assert f"there is no model yet; the same command goes on from {folder_of(tmp_path / 'model')}" in caplog.text
 
 
 def test_answers_to_too_few_texts_are_kept_too(tmp_path):

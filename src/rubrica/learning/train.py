@@ -108,7 +108,7 @@ def _run_and_save(
         artifact = run(checkpoints)
     except KeyboardInterrupt:
         if checkpoints:  # there is one
-            log.warning("no model is there yet; the same command goes on from %s", checkpoints.folder)
+            log.warning("there is no model yet; the same command goes on from %s", checkpoints.folder)
         raise
     artifact.metrics["run"] = record
     save_run(artifact, out, checkpoints, anew=anew)
