@@ -3,16 +3,20 @@
 import json
 from itertools import count
 
+import numpy as np
 import pytest
 
 from made_checkpoints import Killed, resign
 from made_words import labelled, same, texts_of
+from rubrica.artifact.folder import load_artifact
+from rubrica.artifact.tensor_file import map_tensors, write_tensors
 from rubrica.data.dataset import Dataset, Examples
 from rubrica.errors import ArtifactError
 from rubrica.kernels import native
 from rubrica.learning import language_model, unlabeled, word_vectors
 from rubrica.learning import train as place
-from rubrica.learning.checkpoint import Checkpoints, folder_of
+from rubrica.learning.checkpoint import Checkpoints, Saved, folder_of
+from rubrica.learning.first_vectors import MATRIX, pack_words, saved_vectors
 from rubrica.models.config import make_config
 
 pytestmark = pytest.mark.skipif(native.library() is None, reason="word vectors are made by the native core")
@@ -94,9 +98,7 @@ def test_with_unlabelled_texts_too(tmp_path, monkeypatch):
     ("change", "problem"),
     [
         ({"steps": 40}, "40 updates, expected 39 at most"),
-        ({"words": ["goal", "goal"]}, "a word stands twice"),
-        ({"words": ["goal"]}, "tensor 'matrix' is"),
-        ({"words": [1]}, "Expected `str`"),
+        ({"steps": -1}, "Expected `int` >= 0"),
     ],
 )
 def test_what_is_no_state_of_it_is_an_error(change, problem, tmp_path):
@@ -116,6 +118,45 @@ def test_ctrl_c_before_there_is_a_model_says_how_to_go_on(tmp_path, monkeypatch,
     assert f"there is no model yet; the same command goes on from {folder_of(tmp_path / 'model')}" in caplog.text
 
 
+def test_ctrl_c_in_a_run_that_goes_on_says_that_the_model_stays(tmp_path, monkeypatch, caplog):
+    given = {"unlabeled": MORE, "embedding": "pretrained"}
+    with monkeypatch.context() as patch:
+        patch.setattr(language_model, "lr_at", interrupt_at(20, language_model.lr_at))
+        unfinished = go(tmp_path / "model", **given)
+    assert unfinished.artifact.metrics["interrupted"]
+    with monkeypatch.context() as patch:
+        patch.setattr(unlabeled, "answer", interrupt_at(1, unlabeled.answer))
+        with pytest.raises(KeyboardInterrupt):
+            go(tmp_path / "model", resume=True, **given)
+    assert "the unfinished model stays; the same command goes on from" in caplog.text
+    assert same(unfinished.artifact, load_artifact(tmp_path / "model"))
+    assert same(go(tmp_path / "model", resume=True, **given).artifact, go(**given).artifact)
+
+
+def test_words_with_half_a_surrogate_pair_are_kept(tmp_path):
+    words, matrix = ["goal", "\ud83d", "суп"], np.arange(18, dtype=np.float32).reshape(3, 6)
+    write_tensors({MATRIX: matrix} | pack_words(words), tmp_path / "state.safetensors")
+    found = saved_vectors(Saved(tmp_path, {}, map_tensors(tmp_path / "state.safetensors")), "made", 6)
+    assert found.words == words
+    np.testing.assert_array_equal(found.matrix, matrix)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "problem"),
+    [
+        ({MATRIX: np.zeros((1, 6), np.float32)}, "words or vectors are missing"),
+        ({MATRIX: np.zeros((2, 6), np.float32)} | pack_words(["goal", "goal"]), "a word stands twice"),
+        ({MATRIX: np.zeros((2, 6), np.float32)} | pack_words(["goal"]), "tensor 'matrix' is"),
+        ({MATRIX: np.zeros((1, 5), np.float32)} | pack_words(["goal"]), "tensor 'matrix' is"),
+        ({MATRIX: np.full((1, 6), np.inf, np.float32)} | pack_words(["goal"]), "not finite"),
+        ({MATRIX: np.zeros((1, 6), np.float32), "words": np.array([255], np.uint8)}, "words: invalid start byte"),
+    ],
+)
+def test_what_holds_no_vectors_is_an_error(tensors, problem, tmp_path):
+    with pytest.raises(ArtifactError, match=problem):
+        saved_vectors(Saved(tmp_path, {}, tensors), "made", 6)
+
+
 def test_answers_to_too_few_texts_are_kept_too(tmp_path):
     """A teacher is believed where no text can be held out: the first training learns answers already."""
     few = Dataset("few", {"train": Examples(["goal cup", "soup pan"], ["sport", "food"])}, (), "", labelled().task)
@@ -125,4 +166,14 @@ def test_answers_to_too_few_texts_are_kept_too(tmp_path):
         "teacher": lambda texts: [{"sport": 0.5, "food": 0.5}] * len(texts),
         "checkpoint_every": 0,
     }
-    assert same(place.train(few, **given).artifact, place.train(few, out=tmp_path / "model", **given).artifact)
+    whole, original = place.train(few, **given), Checkpoints.write
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoints, "write", lambda *state: original(*state) or die())
+        with pytest.raises(Killed):
+            place.train(few, out=tmp_path / "model", **given)
+    assert folder_of(tmp_path / "model").exists()
+    assert same(whole.artifact, place.train(few, out=tmp_path / "model", **given).artifact)
+
+
+def die():
+    raise Killed

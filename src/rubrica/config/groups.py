@@ -66,10 +66,13 @@ class Training(Settings, frozen=True, kw_only=True):
     least_steps: ClassVar[int] = 0
     """Fewer updates are not worth their time; 0 always makes an epoch, however little time there is."""
 
-    def choose_epochs(self, num_texts: int, batch_size: int, num_classes: int, compared: int) -> int:
+    def choose_epochs(
+        self, num_texts: int, batch_size: int, num_classes: int, compared: int, *, can_read: bool = False
+    ) -> int:
         """How many epochs a data set of this size needs. Source of the numbers: docs/decisions.md.
 
         A text is `compared` with so many rows of the head: one for each class, or fewer where a tree finds the class.
+        With `can_read` a network starts at a layer that foresees words.
         """
         raise NotImplementedError
 
@@ -139,9 +142,15 @@ class AdamTraining(Training, frozen=True, kw_only=True):
     needs_torch: ClassVar[bool] = True
     least_steps: ClassVar[int] = 200
 
-    def choose_epochs(self, num_texts: int, batch_size: int, num_classes: int, compared: int) -> int:
-        """Chooses the number of epochs that gives about 2,000 updates, from 3 to 10."""
-        return max(3, min(10, round(2000 * batch_size / num_texts)))
+    def choose_epochs(
+        self, num_texts: int, batch_size: int, num_classes: int, compared: int, *, can_read: bool = False
+    ) -> int:
+        """Chooses the number of epochs that gives about 2,000 updates, or 1,000 to a layer that `can_read`; 3 to 10.
+
+        From 20,000 texts on it is 2,000 for each: there an epoch leaves texts out, see `read_seldom`.
+        """
+        updates = 1000 if can_read and num_texts < MANY else 2000
+        return max(3, min(10, round(updates * batch_size / num_texts)))
 
     def choose_rest(self, num_texts: int, num_classes: int, compared: int, *, beside: bool = False) -> Self:
         every, share = (3, 0.75) if beside and num_texts >= MANY else (1, 0.0)
@@ -171,7 +180,9 @@ class SgdTraining(Training, frozen=True, kw_only=True):
     storage: Storage = "float32"
     """The rows of a bag are read in place."""
 
-    def choose_epochs(self, num_texts: int, batch_size: int, num_classes: int, compared: int) -> int:
+    def choose_epochs(
+        self, num_texts: int, batch_size: int, num_classes: int, compared: int, *, can_read: bool = False
+    ) -> int:
         """Chooses the number of epochs that reads about 200,000 texts, from 5 to 50; fewer above 600 classes.
 
         A text takes as long as it has classes to be compared with. Each class is read about 75 times at least where a
@@ -201,5 +212,7 @@ class DescentTraining(Training, frozen=True, kw_only=True):
 
     has_steps: ClassVar[bool] = False
 
-    def choose_epochs(self, num_texts: int, batch_size: int, num_classes: int, compared: int) -> int:
+    def choose_epochs(
+        self, num_texts: int, batch_size: int, num_classes: int, compared: int, *, can_read: bool = False
+    ) -> int:
         return 20

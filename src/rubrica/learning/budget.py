@@ -34,13 +34,20 @@ Trial = Callable[[Config, Rows], float]
 def choose_length(config: Config, num_texts: int, num_classes: int, *, can_read: bool = False) -> Config:
     """The settings with a batch size, a number of epochs and a step size, where the user left them open (0).
 
-    Fewer texts take smaller batches. A network that starts at a layer which `can_read` takes half the updates. The
-    numbers were chosen on validation parts of data sets of 900 to 68,000 texts, see docs/decisions.md.
+    Fewer texts take smaller batches. The numbers were chosen on validation parts of data sets of 900 to 68,000 texts,
+    see docs/decisions.md.
+
+    Args:
+        config: The settings.
+        num_texts: How many texts are learned.
+        num_classes: C.
+        can_read: Whether the network starts at a layer that foresees words.
     """
     batch_size = config.training.batch_size or (_BATCH if num_texts >= MANY else _SMALL_BATCH)
     compared = config.model.compared(num_classes)
-    read = 2 * num_texts if can_read else num_texts
-    epochs = config.training.epochs or config.training.choose_epochs(read, batch_size, num_classes, compared)
+    epochs = config.training.epochs or config.training.choose_epochs(
+        num_texts, batch_size, num_classes, compared, can_read=can_read
+    )
     config = config.replace(training={"batch_size": batch_size, "epochs": epochs})
     rest = config.training.choose_rest(num_texts, num_classes, compared, beside=config.beside is not None)
     return config.replace(training=rest.to_dict())

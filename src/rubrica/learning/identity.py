@@ -37,7 +37,7 @@ def identity_of(
     """What the weights of a training depend on; reads all texts.
 
     Args:
-        data: With labels that train has.
+        data: Train has all of its labels.
         weights: How much each text of train counts, (N,).
         config: The settings.
         before: The model to go on from.

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rubrica.config.groups import AdamTraining
 from rubrica.kernels import native
 from rubrica.learning.checkpoint import Saved, Stage, State
-from rubrica.learning.first_vectors import MATRIX, Place
+from rubrica.learning.first_vectors import MATRIX, Place, pack_words
 from rubrica.learning.schedule import lr_at
 from rubrica.learning.seeds import seeded
 from rubrica.models.config import Config
@@ -32,7 +32,7 @@ from rubrica.text.vocab import TokenIds
 from rubrica.vectors.word_vectors import Vectors
 
 _EPOCHS, _BATCH, _DROPOUT = 3, 32, 0.1  # see docs/decisions.md
-_FREQUENT = 3e-4  # share of all tokens from which on a word is asked for more seldom
+_FREQUENT = 3e-4  # share of all tokens from which on a word is asked for less often
 _SCHEDULE = AdamTraining(lr=3e-3, warmup=0.03)
 _SHOWN = 50  # updates that a shown loss is averaged over, and between two questions for a checkpoint
 
@@ -79,7 +79,8 @@ class _Run:
     """Adam on the table and the rest, as in `loop.py`."""
 
     def __init__(self, network: LanguageModel, tokens: TokenIds, words: list[str], seed: int) -> None:
-        self.network, self.tokens, self.seed, self.place = network, tokens, seed, Place(words)
+        self.network, self.tokens, self.seed, self.place = network, tokens, seed, Place()
+        self.words = pack_words(words)
         self.table = TableAdam(network.embedding, _SCHEDULE.lr, dense=False)
         rest = [weight for weight in network.parameters() if weight is not network.embedding.weight]
         self.adam = KernelAdam(rest, _SCHEDULE.lr)
@@ -115,7 +116,7 @@ class _Run:
             yield from batches[self.place.steps - epoch * self.in_epoch :]
 
     def _state(self) -> State:
-        return State(self.place, self._arrays())
+        return State(self.place, self._arrays() | self.words)
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         """What changes while the network learns; all but the states of the generators are the memory itself."""
@@ -125,11 +126,15 @@ class _Run:
         return {MATRIX: weight[:-1], "unknown": weight[-1:], "rest": self.adam.row} | moments | states
 
     def go_on(self, saved: Saved) -> None:
-        """Go on from a state."""
+        """Go on from a state.
+
+        Raises:
+            ArtifactError: If it is not one of this training.
+        """
         place, arrays, most = saved.place(Place), self._arrays(), _EPOCHS * self.in_epoch
         if not place.steps <= most:
             raise saved.broken(f"{place.steps} updates, expected {most} at most")
-        saved.fill(arrays)
+        saved.fill(arrays | {name: packed.copy() for name, packed in self.words.items()})
         self.place = place
         try:
             for i, generator in enumerate(self.network.generators):

@@ -17,7 +17,7 @@ from rubrica.corpus.corpus import Corpus, build_corpus
 from rubrica.data.dataset import Dataset, check_trainable, leave_out_unknown, read_dataset, read_pairs
 from rubrica.environment import processes
 from rubrica.errors import ConfigError, require
-from rubrica.learning.checkpoint import EVERY, Checkpoints, keep_checkpoints
+from rubrica.learning.checkpoint import EVERY, Checkpoints, Identity, keep_checkpoints
 from rubrica.learning.continuing import join_labels, settings_after
 from rubrica.learning.deadline import NEVER, Deadline
 from rubrica.learning.identity import identity_of, run_record
@@ -108,7 +108,8 @@ def _run_and_save(
         artifact = run(checkpoints)
     except KeyboardInterrupt:
         if checkpoints:  # there is one
-            log.warning("there is no model yet; the same command goes on from %s", checkpoints.folder)
+            kept = "the unfinished model stays" if anew else "there is no model yet"
+            log.warning("%s; the same command goes on from %s", kept, checkpoints.folder)
         raise
     artifact.metrics["run"] = record
     save_run(artifact, out, checkpoints, anew=anew)
@@ -261,10 +262,11 @@ def train_dataset(
     if vectors is not None and not config.model.reads_words:
         raise ConfigError(f"a {config.model.name} model reads no word vectors; leave them out, or take another model")
     data = leave_out_unknown(data)
-    what = data, weights, config, before  # `answered` follows from them, and from what is noted
+    # What `answered` says follows from this, and from what is noted.
+    identity = partial(identity_of, data, weights, config, before)
     if vectors is not None or (before is None and not deadline.is_set):
         if vectors is None and config.model.dim_of_own_vectors is not None:
-            _identify(checkpoints, *what, None)
+            _identify(checkpoints, partial(identity, None))
         vectors = find_vectors(vectors, data, config, checkpoints)
     own = len(data.splits["train"].texts)
     if answered is not None:
@@ -275,7 +277,7 @@ def train_dataset(
     corpus = build_corpus(data, vectors, config.data, spelled=config.model.spells_words, known=known)
     if weights is not None:
         corpus = corpus.with_split("train", replace(corpus.splits["train"], weights=weights, own=own))
-    _identify(checkpoints, *what, None if vectors is None else (vectors, corpus))
+    _identify(checkpoints, partial(identity, None if vectors is None else (vectors, corpus)))
     title = config.model.name if answered is None else f"{config.model.name}, with {answered.title}"
     artifact = train_corpus(
         corpus, vectors, config, title=title, deadline=deadline, before=before, checkpoints=checkpoints, plan=plan
@@ -283,16 +285,27 @@ def train_dataset(
     return corpus, artifact
 
 
-def _identify(checkpoints: Checkpoints | None, *what: Any) -> None:
-    """Say what a run trains, if nobody has; `what` is what `identity_of` takes."""
+def _identify(checkpoints: Checkpoints | None, identify: Callable[[], Identity]) -> None:
+    """Say what a run trains, if nobody has."""
     if checkpoints is not None and not checkpoints.identified:
-        checkpoints.identify(partial(identity_of, *what))
+        checkpoints.identify(identify)
 
 
 def find_vectors(
     vectors: str | Path | Vectors | None, data: Dataset, config: Config, checkpoints: Checkpoints | None = None
 ) -> Vectors | None:
-    """The vectors of a file; where none is given and the settings say so, vectors of the training texts."""
+    """The vectors of a file; where none is given and the settings say so, vectors of the training texts.
+
+    Args:
+        vectors: As the user gave them.
+        data: With labels.
+        config: The settings.
+        checkpoints: Of the run; None keeps none.
+
+    Raises:
+        VectorsError: If a file cannot be read.
+        ArtifactError: If a checkpoint is not of this training.
+    """
     if isinstance(vectors, Vectors):
         return vectors
     if vectors is not None:

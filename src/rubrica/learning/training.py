@@ -80,7 +80,8 @@ def train_corpus(
     corpus, config = prepare(corpus, vectors, config)
     rows, held = split_train(corpus, config, title)
     corpus = balance(corpus, config, rows)
-    can_read = vectors is not None and vectors.reader is not None
+    reader = None if vectors is None or not config.model.starts_at_vectors else vectors.reader
+    can_read = config.model.can_foresee and reader is not None
     config = choose_length(config, len(rows), corpus.task.num_classes, can_read=can_read)
     job = Job(corpus, config, rows, vectors, title=title, deadline=deadline, before=before, checkpoints=checkpoints)
     if len(held.rows):

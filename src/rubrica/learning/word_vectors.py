@@ -14,7 +14,7 @@ from rubrica.errors import VectorsError
 from rubrica.kernels import native
 from rubrica.learning.checkpoint import Checkpoints, Stage, State
 from rubrica.learning.fasttext import FastTextTraining, train_fasttext
-from rubrica.learning.first_vectors import MATRIX, Place, saved_vectors
+from rubrica.learning.first_vectors import MATRIX, Place, pack_words, saved_vectors
 from rubrica.models.config import Config
 from rubrica.models.fasttext import FastText
 from rubrica.progress import Progress, share_bar
@@ -113,7 +113,7 @@ def train_start_vectors(
         from rubrica.learning.language_model import learn_to_foresee  # late: it imports torch
 
         return learn_to_foresee(texts, vectors, config, stage, saved)
-    stage.offer(lambda: State(Place(vectors.words), {MATRIX: vectors.matrix}), is_last=True)
+    stage.offer(lambda: State(Place(), {MATRIX: vectors.matrix} | pack_words(vectors.words)), is_last=True)
     return vectors
 
 

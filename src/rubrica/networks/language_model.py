@@ -2,7 +2,7 @@
 
 The table of word vectors is also what a state is compared with to find the word. The softmax is over the words of the
 batch, and each word's score is lowered by the log of its chance to be among them, so that rare words are not favoured.
-Frequent words are asked for more seldom: they would take most of the time, and say least of a text.
+Frequent words are asked for less often: they take most of the time, and tell the least about a text.
 
 Sources: O. Press and L. Wolf, 2017, https://arxiv.org/abs/1608.05859, for one table; S. Jean et al., 2015,
 https://arxiv.org/abs/1412.2007, for a softmax over some of the words; T. Mikolov et al., 2013,
@@ -58,7 +58,7 @@ class LanguageModel(nn.Module):
     def learn(self, texts: TokenIds, rows: NDArray[np.int64], dropout: float, pool: Executor) -> float:
         """Add up the gradients of some texts, over both directions.
 
-        Each direction learns by itself in a thread of the pool: its products are too small to be shared.
+        Each direction learns by itself in a thread of the pool, since its products are too small for two cores.
 
         Args:
             texts: Ids of many texts; V - 1 is the unknown word.
