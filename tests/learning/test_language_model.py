@@ -158,7 +158,7 @@ def test_a_network_that_can_read_takes_half_the_updates(monkeypatch):
         size: [choose_length(make_config(), size, 4, can_read=can).training.epochs for can in (False, True)]
         for size in (1000, 6587, 22_000)
     }
-    assert chosen == {1000: [10, 10], 6587: [10, 5], 22_000: [6, 6]}
+    assert chosen == {1000: [10, 10], 6587: [10, 5], 22_000: [6, 3]}
     told = []
 
     def listen(config, *given, can_read):

@@ -145,11 +145,8 @@ class AdamTraining(Training, frozen=True, kw_only=True):
     def choose_epochs(
         self, num_texts: int, batch_size: int, num_classes: int, compared: int, *, can_read: bool = False
     ) -> int:
-        """Chooses the number of epochs that gives about 2,000 updates, or 1,000 to a layer that `can_read`; 3 to 10.
-
-        From 20,000 texts on it is 2,000 for each: there an epoch leaves texts out, see `read_seldom`.
-        """
-        updates = 1000 if can_read and num_texts < MANY else 2000
+        """Chooses the number of epochs that gives about 2,000 updates, or 1,000 to a layer that `can_read`; 3 to 10."""
+        updates = 1000 if can_read else 2000
         return max(3, min(10, round(updates * batch_size / num_texts)))
 
     def choose_rest(self, num_texts: int, num_classes: int, compared: int, *, beside: bool = False) -> Self:
