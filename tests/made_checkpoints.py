@@ -31,7 +31,7 @@ NEWS = Dataset(
 
 
 class Killed(BaseException):
-    """In place of SIGKILL."""
+    """In place of SIGKILL, where a process of its own would take too long."""
 
 
 def go(family, out):
@@ -42,18 +42,24 @@ def go(family, out):
         return train(NEWS, out=out, config=config, checkpoint_every=0)
 
 
+def kill_at(patch, number):
+    """Die behind the writing of a checkpoint; returns the stage of each written one."""
+    original, written = Checkpoints.write, []
+
+    def write(self, stage, state):
+        original(self, stage, state)
+        written.append(stage)
+        if len(written) == number:
+            raise Killed
+
+    patch.setattr(Checkpoints, "write", write)
+    return written
+
+
 def stopped_run(family, place):
     """The folder of checkpoints of a run that was killed at its third."""
     with pytest.MonkeyPatch.context() as patch:
-        original, written = Checkpoints.write, []
-
-        def write(self, stage, state):
-            original(self, stage, state)
-            written.append(stage)
-            if len(written) == 3:
-                raise Killed
-
-        patch.setattr(Checkpoints, "write", write)
+        kill_at(patch, 3)
         patch.setattr("rubrica.learning.loop.WINDOW", 2)
         with pytest.raises(Killed):
             go(family, place / family)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from interrupts import interrupt
+from made_checkpoints import Killed, kill_at
 from rubrica.artifact.folder import load_artifact
 from rubrica.errors import ArtifactError, ConfigError, RubricaError
 from rubrica.kernels import native
@@ -23,10 +24,6 @@ QUICK = [
     "training.batch_size=16", "training.epochs=3", "model.hidden_size=8", "model.embedding_dim=6",
     "model.num_buckets=64", "training.word_dropout=0.1", "training.dropout=0.2",
 ]  # fmt: skip
-
-
-class Killed(BaseException):
-    """In place of SIGKILL, where a process of its own would take too long."""
 
 
 @pytest.fixture
@@ -46,20 +43,6 @@ def _small_steps(monkeypatch):
 
 def settings(family, *more):
     return changed(make_config(model={"name": family}), [*QUICK, *more])
-
-
-def kill_at(monkeypatch, number):
-    """Die behind the writing of a checkpoint; returns the numbers of the written ones."""
-    original, written = Checkpoints.write, []
-
-    def write(self, stage, state):
-        original(self, stage, state)
-        written.append(stage)
-        if len(written) == number:
-            raise Killed
-
-    monkeypatch.setattr(Checkpoints, "write", write)
-    return written
 
 
 def run(news, out, config, **more):

@@ -6,7 +6,7 @@ from itertools import count
 import numpy as np
 import pytest
 
-from made_checkpoints import Killed, resign
+from made_checkpoints import Killed, kill_at, resign
 from made_words import labelled, same, texts_of
 from rubrica.artifact.folder import load_artifact
 from rubrica.artifact.tensor_file import map_tensors, write_tensors
@@ -15,7 +15,7 @@ from rubrica.errors import ArtifactError
 from rubrica.kernels import native
 from rubrica.learning import language_model, unlabeled, word_vectors
 from rubrica.learning import train as place
-from rubrica.learning.checkpoint import Checkpoints, Saved, folder_of
+from rubrica.learning.checkpoint import Saved, folder_of
 from rubrica.learning.first_vectors import MATRIX, pack_words, saved_vectors
 from rubrica.models.config import make_config
 
@@ -54,16 +54,8 @@ def interrupt_at(number, function):
 
 def kill(out, number, **more):
     """Die behind the writing of a checkpoint; returns the stage of each written one."""
-    original, written = Checkpoints.write, []
-
-    def write(self, stage, state):
-        original(self, stage, state)
-        written.append(stage)
-        if len(written) == number:
-            raise Killed
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Checkpoints, "write", write)
+        written = kill_at(patch, number)
         with pytest.raises(Killed):
             go(out, **more)
     return written
@@ -166,14 +158,10 @@ def test_answers_to_too_few_texts_are_kept_too(tmp_path):
         "teacher": lambda texts: [{"sport": 0.5, "food": 0.5}] * len(texts),
         "checkpoint_every": 0,
     }
-    whole, original = place.train(few, **given), Checkpoints.write
+    whole = place.train(few, **given)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Checkpoints, "write", lambda *state: original(*state) or die())
+        kill_at(patch, 1)
         with pytest.raises(Killed):
             place.train(few, out=tmp_path / "model", **given)
     assert folder_of(tmp_path / "model").exists()
     assert same(whole.artifact, place.train(few, out=tmp_path / "model", **given).artifact)
-
-
-def die():
-    raise Killed

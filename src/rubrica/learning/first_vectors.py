@@ -20,7 +20,11 @@ _WORDS = "words"
 
 
 class Place(msgspec.Struct, forbid_unknown_fields=True):
-    """Where the training is: so many updates of the layer."""
+    """Where the training is.
+
+    Args:
+        steps: Updates of the layer that are done.
+    """
 
     steps: Annotated[int, Meta(ge=0)] = 0
 
