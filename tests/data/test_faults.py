@@ -89,7 +89,7 @@ FAULTS = [
     ("a.jsonl", b'{"text": "a", "label": ["x"]}\n{"text": "a", "label": ""}\n', " line 2", "no label in"),
     ("a.csv", b"text,label\na,x|y\nb,x| \n", " line 3", 'an empty label in "x| "; remove a "|", or pass --label-sep'),
     ("a.csv", b"text,label\na,x|y\nb,\n", " line 3", "no label in"),
-    ("a.jsonl", b'{"text": "a", "label": {"x": 1}}\n', " line 1", "expected a label: a string or a number"),
+    ("a.jsonl", b'{"text": "a", "label": {"x": "y"}}\n', " line 1", "the score of 'x' is 'y', expected a probability"),
     ("a.jsonl", b'{"text": [5], "label": 1}\n', " line 1", 'found [5] (list) in "text", expected a text'),
     ("a.parquet", parquet_bytes({"text": ["a", "b"], "label": [1.0, None]}), ": row 2", 'no label in "label"'),
     (

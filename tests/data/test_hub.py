@@ -137,14 +137,15 @@ def test_a_hub_data_set_has_the_classes_of_its_card(readings, network):
     assert dataset == {
         "name": "ag_news",
         "splits": {
-            "train": {"texts": ["a", "b", "null"], "labels": ["Sports", "World", "Sports"]},
-            "test": {"texts": ["d"], "labels": ["World"]},
+            "train": {"texts": ["a", "b", "null"], "labels": ["Sports", "World", "Sports"], "soft": None},
+            "test": {"texts": ["d"], "labels": ["World"], "soft": None},
         },
         "text_columns": ["text"],
         "label_column": "label",
         "task": {"labels": ["World", "Sports"]},
     }
-    assert readings[network][0]["me/configs:two"][0]["splits"] == {"train": {"texts": ["b"], "labels": ["7"]}}
+    found = readings[network][0]["me/configs:two"][0]["splits"]["train"]
+    assert found == {"texts": ["b"], "labels": ["7"], "soft": None}
 
 
 @pytest.mark.parametrize(

@@ -125,3 +125,8 @@ def test_the_command_goes_on(file, tmp_path):
     after = rubrica.load(tmp_path / "m")
     assert (after.labels, after.config.training.epochs) == ([*rubrica.load(file).labels, "music"], 30)
     assert after.predict(["choir drum"]) == ["music"]
+
+
+def test_labels_that_are_not_certain(file):
+    with pytest.raises(ConfigError, match="train has scores; give each text its label"):
+        train(["a goal", "a soup"], [{"sport": 0.5, "food": 0.5}, {"food": 1.0}], start=file)

@@ -164,7 +164,12 @@ def test_shares():
     many = list(shares_of_one([str(i) for i in range(30)], np.full((1, 30), 1 / 30)))  # none is probable
     assert len(many) == 30
     found = list(shares_of_several("ab", np.array([[0.4, 0.9], [0.1, 0.1]])))
-    assert found == [(0, ("a", "b"), 0.4), (0, ("b",), 0.5), (0, (), 0.1), (1, ("a", "b"), 0.1), (1, (), 0.9)]
+    sets = [(0, ("a", "b")), (0, ("b",)), (0, ()), (1, ("a", "b")), (1, ())]
+    assert [(text, labels) for text, labels, _ in found] == sets
+    np.testing.assert_allclose([share for *_, share in found], [0.4, 0.5, 0.1, 0.1, 0.9])
+    (nine, none), *_ = [list(shares_of_several("abcdefghij", np.full((1, 10), 0.87)))]  # many labels: in tenths
+    assert (nine[1], none[1]) == (tuple("abcdefghij"), ())
+    np.testing.assert_allclose([nine[2], none[2]], [0.9, 0.1])
 
 
 @pytest.mark.parametrize("more", [{"time_budget": 5.0}, {"start": "a model"}])

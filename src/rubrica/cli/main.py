@@ -200,7 +200,7 @@ def evaluate(
         if page:
             scores = report_answers(classifier, examples, page, split=split or "", language=language, **about)
         else:
-            scores = classifier.evaluate(examples.texts, examples.labels, label_separator="", **about).to_json()
+            scores = classifier.evaluate(examples, **about).to_json()
     if as_json:
         click.echo(json.dumps(scores, ensure_ascii=False))
     else:

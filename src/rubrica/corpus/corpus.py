@@ -49,6 +49,7 @@ class Split:
         unknown: The labels that train lacks, see `Task.encode_all`.
         own: How many texts of train have labels of their own. Those behind them, which a model answered, are never held
             out. None for all.
+        probabilities: How probable each label of each text is, (N, C), where the targets are not certain; else None.
     """
 
     tokens: TokenIds
@@ -58,6 +59,7 @@ class Split:
     keys: NDArray[np.int64] | None = None
     unknown: tuple[str, ...] = ()
     own: int | None = None
+    probabilities: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,8 @@ def build_corpus(
     for name, examples in dataset.splits.items():
         labels, task = examples.labels, dataset.task
         targets, unknown = (task.encode(labels), ()) if name == first else task.encode_all(labels)
-        splits[name] = Split(tokens[name], targets, examples.texts, unknown=unknown)
+        soft = None if examples.soft is None else examples.soft.of(task.labels)
+        splits[name] = Split(tokens[name], targets, examples.texts, unknown=unknown, probabilities=soft)
     if "train" in splits and "validation" not in splits and config.validation_fraction:
         splits["train"] = replace(splits["train"], keys=text_keys(len(texts["train"]), stretches(texts["train"])))
     return Corpus(vocab, rows, table_size, dataset.task, splits)

@@ -15,6 +15,9 @@ from itertools import chain, compress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rubrica.data.addresses import Place, name_of, place_of
 from rubrica.data.columns import find_columns, read_column_texts
 from rubrica.data.files import read_parts, reader_of
@@ -23,8 +26,9 @@ from rubrica.data.large_files import USUAL, Limits, read_text
 from rubrica.data.layout import Layout
 from rubrica.data.line_files import read_fasttext, read_lines
 from rubrica.data.objects import GIVEN, SEPARATOR, column_of, label_columns
+from rubrica.data.soft_labels import Scored, SoftLabels, as_scored, may_be_several, settle
 from rubrica.data.sources import find_splits
-from rubrica.data.stored_texts import CodedLabels, StoredTexts
+from rubrica.data.stored_texts import CodedLabels, StoredTexts, take_texts
 from rubrica.data.table import Table
 from rubrica.errors import DataError, quote_names
 from rubrica.progress import BytesBar, Show, silent
@@ -36,6 +40,8 @@ from rubrica.text.strings import as_texts
 
 log = logging.getLogger(__name__)
 
+_TAKEN = 1 << 16  # texts at a time
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Examples:
@@ -45,13 +51,26 @@ class Examples:
         texts: A list; of more than 64 MB a `StoredTexts`, whose slices are lists.
         labels: One for each text, in a list; beside a `StoredTexts` in a `CodedLabels`. In multi-label data a label
             is a tuple of names.
+        soft: How probable each label of each text is; `labels` are then the most probable ones. None where labels are
+            certain, see `soft_labels.py`.
     """
 
     texts: Sequence[str]
     labels: Sequence[Label]
+    soft: SoftLabels | None = None
 
     def __repr__(self) -> str:
         return f"Examples({len(self.texts):,} texts)"  # not all of them
+
+    def take(self, rows: NDArray[np.int64]) -> "Examples":
+        """Some of the texts, by their places in ascending order; on disk where the others are."""
+        some = [rows[first : first + _TAKEN] for first in range(0, len(rows), _TAKEN)]
+        texts = chain.from_iterable(take_texts(self.texts, part) for part in some)
+        labels = (self.labels[row] for part in some for row in part.tolist())
+        soft = None if self.soft is None else self.soft.take(rows)
+        if isinstance(self.texts, StoredTexts):
+            return Examples(StoredTexts(texts), CodedLabels(labels), soft)
+        return Examples(list(texts), list(labels), soft)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,17 +162,9 @@ def _read(name: str, found: dict[str, Iterator[Table]], layout: Layout, limits: 
         if task is None and not len(texts):
             layout.bad_rows.tell(name, 0)
         if task is None:
-            lists = any(isinstance(label, tuple) for label in set(labels))
             names = next((first.class_names[column] for column in labels_from if column in first.class_names), None)
-            task = task_of([spell(label) for label in names] if names else classes_of(labels), lists=lists)
-            if lists:
-                labels = type(labels)(map(as_list, labels))
-                _explain_lists(name, labels, layout.label_separator if len(labels_from) == 1 else "")
-            elif found_hint := hint(set(labels)):
-                log.warning("%s: %s", name, found_hint)
-            if alike := differ_by_case(set(labels)):
-                log.warning("%s: %s", name, alike)
-        splits[split] = Examples(texts, labels)
+            task = _task_of(name, labels, names, layout.label_separator if len(labels_from) == 1 else "")
+        splits[split] = _settled(texts, labels, task)
     layout.bad_rows.tell(name, 1)
     assert task is not None  # there is at least one split
     return Dataset(name, splits, texts_from, ", ".join(labels_from), task)
@@ -207,13 +218,15 @@ def _iter_rows(
     labels_from: tuple[str, ...],
     layout: Layout,
     task: Task | None,
-) -> Iterator[tuple[list[str], list[Label]]]:
+) -> Iterator[tuple[list[str], list[Label | Scored]]]:
     """Yield the texts and labels of each table; behind train, `task` says what form the labels have."""
     for table in tables:
         faults: dict[int, str] = {}
         bad = table.refuse if layout.bad_rows.are_errors else faults.setdefault
         labels = read_labels(table, labels_from, layout.label_separator, bad)
         if task is not None:
+            if len(labels_from) > 1 and task.has_confusion:
+                labels = list(map(as_scored, labels))  # train has a number for each label, so one of 1 is a score, too
             labels = like_train(labels, task, bad)
         texts = read_column_texts(table, texts_from, bad)
         if faults:
@@ -226,11 +239,11 @@ def _iter_rows(
 
 
 def _gather(
-    parts: Iterable[tuple[list[str], list[Label]]], limits: Limits
-) -> tuple[Sequence[str], list[Label] | CodedLabels]:
+    parts: Iterable[tuple[list[str], list[Any]]], limits: Limits
+) -> tuple[Sequence[str], list[Any] | CodedLabels]:
     """The texts and labels of all parts, in lists while they are few, else in a file."""
     texts: list[str] | StoredTexts = []
-    labels: list[Label] | CodedLabels = []
+    labels: list[Any] | CodedLabels = []
     size = 0
     for more, spelled in parts:
         size += sum(map(len, more))
@@ -241,7 +254,33 @@ def _gather(
     return texts, labels
 
 
-def _explain_lists(name: str, labels: Iterable[Label], separator: str) -> None:
+def _task_of(name: str, labels: Iterable[Label | Scored], class_names: list[str] | None, separator: str) -> Task:
+    """The task that the labels of train ask for; says what is not plain to see."""
+    found = dict.fromkeys(labels)
+    scored = any(isinstance(label, Scored) for label in found)
+    total = may_be_several(found) if scored else None
+    lists = total is not None if scored else any(isinstance(label, tuple) for label in found)
+    if scored:
+        why = "1, so each text has one label" if total is None else f"{total:.4g}, so a text may have several labels"
+        log.info("%s: labels are scores, which add up to %s", name, why)
+    elif lists:
+        _explain_lists(name, map(as_list, labels), separator)
+    elif found_hint := hint(found):
+        log.warning("%s: %s", name, found_hint)
+    if alike := differ_by_case(found):
+        log.warning("%s: %s", name, alike)
+    return task_of([spell(label) for label in class_names] if class_names else classes_of(found), lists=lists)
+
+
+def _settled(texts: Sequence[str], labels: list[Any] | CodedLabels, task: Task) -> Examples:
+    """The texts with labels in the form of the task."""
+    if not any(isinstance(label, Scored) for label in set(labels)):
+        return Examples(texts, labels if task.has_confusion else type(labels)(map(as_list, labels)))
+    found, soft = settle(labels, task)
+    return Examples(texts, type(labels)(found), soft)
+
+
+def _explain_lists(name: str, labels: Iterable[tuple[str, ...]], separator: str) -> None:
     example = next((found for found in labels if len(found) > 1), ("a", "b"))
     advice = f'; pass --label-separator "" where "{separator}" is part of a label' if separator else ""
     log.info("%s: each text may have several labels, as %s%s", name, quote_names(example), advice)
@@ -260,7 +299,9 @@ def check_trainable(dataset: Dataset, least: int = 2) -> None:
         problem = f"{found}, expected at least {least} class{'es' if least > 1 else ''}"
         column = quote_names([dataset.label_column])
         raise DataError(dataset.name, f"{problem}; check column {column} or pass --label-column")
-    if missing := set(dataset.task.labels).difference(classes_of(dataset.splits["train"].labels)):
+    train = dataset.splits["train"]
+    there = set(classes_of(train.labels) if train.soft is None else train.soft.there)
+    if missing := set(dataset.task.labels) - there:
         names = quote_names(sorted(missing))
         raise DataError(dataset.name, f"train has no example of {names}; add some or drop the class")
 
@@ -286,12 +327,5 @@ def leave_out_unknown(dataset: Dataset) -> Dataset:
             strange = task.has_unknown(targets)
             warn_unknown(place, task, strange, unknown, fate)
             if fate == LEFT_OUT:
-                splits[name] = _take(splits[name], (~strange).tolist())
+                splits[name] = splits[name].take(np.flatnonzero(~strange))
     return replace(dataset, splits={name: examples for name, examples in splits.items() if len(examples.texts)})
-
-
-def _take(examples: Examples, kept: list[bool]) -> Examples:
-    texts, labels = compress(examples.texts, kept), compress(examples.labels, kept)
-    if isinstance(examples.texts, StoredTexts):
-        return Examples(StoredTexts(texts), CodedLabels(labels))
-    return Examples(list(texts), list(labels))

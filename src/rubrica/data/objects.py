@@ -99,17 +99,31 @@ def only_column(values: Any, kind: str = "text") -> Any:
 
 def list_in(text: str) -> list[Any] | None:
     """The list that a program wrote as a string, such as `['a', 'b']`; None where a string is none."""
+    found = _written(text)
+    if not isinstance(found, list | tuple | set):
+        return None
+    parts = sorted(found, key=str) if isinstance(found, set) else list(found)
+    return parts if all(part is None or isinstance(part, str | int | float) for part in parts) else None
+
+
+def scores_in(text: str) -> dict[str, Any] | None:
+    """The scores that a program wrote as a string, such as `{'a': 0.9, 'b': 0.1}`; None where a string has none."""
+    found = _written(text)
+    if not isinstance(found, dict):
+        return None
+    is_named = all(isinstance(name, str) and isinstance(score, int | float) for name, score in found.items())
+    return found if is_named else None
+
+
+def _written(text: str) -> Any:
+    """What a string in brackets holds, as Python writes it; None where it is something else."""
     text = text.strip()
     if text[:1] + text[-1:] not in ("[]", "{}", "()"):
         return None
     try:
-        found = ast.literal_eval(text if "," in text else _GAP.sub(", ", text))
+        return ast.literal_eval(text if "," in text else _GAP.sub(", ", text))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
-    if text == "{}" or not isinstance(found, list | tuple | set):
-        return None
-    parts = sorted(found, key=str) if isinstance(found, set) else list(found)
-    return parts if all(part is None or isinstance(part, str | int | float) for part in parts) else None
 
 
 def as_list(values: Any) -> list[Any]:
@@ -142,6 +156,8 @@ def label_columns(labels: Any) -> Mapping[str, Sequence[Any]]:
         labels = labels.tolist()
         if not _is_matrix(labels):
             raise ValueError(f"labels have shape {tuple(shape)}; give one a text, or a matrix of 0 and 1")
+    if isinstance(labels, list | tuple) and len({name for of in labels if isinstance(of, Mapping) for name in of}) > 1:
+        return {"label": labels}  # scores; dicts of one key are a table of one column
     column = column_of(labels, "label")
     if isinstance(column, list | tuple):  # rows may be arrays
         column = [as_list(row) if getattr(row, "shape", ()) else row for row in column]

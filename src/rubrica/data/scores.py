@@ -9,7 +9,6 @@ Letters: N texts, C classes.
 """
 
 import hashlib
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,12 +16,11 @@ import numpy as np
 
 from rubrica.data.addresses import Place, place_of
 from rubrica.data.dataset import iter_texts
+from rubrica.data.soft_labels import named_scores
 from rubrica.data.table import Table
 from rubrica.errors import DataError, nearest, quote_names
 from rubrica.progress import BytesBar
-from rubrica.scoring.label_names import spell
 from rubrica.scoring.task import Floats
-from rubrica.text.strings import is_missing, plain
 
 COLUMN = "scores"
 
@@ -89,27 +87,14 @@ def score_row(row: Any, labels: Sequence[str]) -> list[float]:
     Raises:
         ValueError: If it is something else, names another label, names one twice, or a score is no probability.
     """
-    if isinstance(row, list | tuple) and all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in row):
-        named = [spell(label) for label, _ in row]
-        if len(set(named)) < len(named):
-            raise ValueError(f"the label {max(named, key=named.count)!r} stands twice")
-        row = dict(row)
-    if not isinstance(row, Mapping):
+    pairs = isinstance(row, list | tuple) and all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in row)
+    if not pairs and not isinstance(row, Mapping):
         raise ValueError(f"found {row!r:.40} as the scores of a text, {_EXPECTED}")
-    found = dict.fromkeys(labels, 0.0)
-    for label, value in row.items():
-        if (name := spell(label)) not in found:
+    named = named_scores(row)
+    for name in named:
+        if name not in labels:
             raise ValueError(f"scores name the label {name!r:.40}, which train does not have; {nearest(name, labels)}")
-        if is_missing(value):
-            continue
-        try:
-            score = float(plain(value))
-        except (TypeError, ValueError):
-            score = math.nan
-        if not 0 <= score <= 1:
-            raise ValueError(f"the score of {name!r:.40} is {value!r:.40}, expected a probability from 0 to 1")
-        found[name] = score
-    return list(found.values())
+    return [named.get(label, 0.0) for label in labels]
 
 
 def hash_of_scores(scores: Scores) -> str:

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from rubrica.config.schema import flat
-from rubrica.data.dataset import Dataset, Examples
-from rubrica.data.stored_texts import take_texts
+from rubrica.data.dataset import Dataset
 from rubrica.errors import ConfigError, RubricaError
 from rubrica.insight.findings import SEVERITIES, Cost, Finding, Phrase
 from rubrica.models.config import Config
@@ -160,10 +159,7 @@ def _part(data: Dataset) -> Dataset:
     rows = np.random.default_rng(0).permutation(len(train.texts))[: _TRAIN + _JUDGED]
     judged = min(_JUDGED, len(rows) // 3)
     sides = {"train": np.sort(rows[judged:]), "validation": np.sort(rows[:judged])}
-    splits = {
-        name: Examples(take_texts(train.texts, side), [train.labels[row] for row in side.tolist()])
-        for name, side in sides.items()
-    }
+    splits = {name: train.take(side) for name, side in sides.items()}
     known = {part for label in splits["train"].labels for part in ([label] if isinstance(label, str) else label)}
     task = replace(data.task, labels=tuple(label for label in data.task.labels if label in known))
     return replace(data, splits=splits, task=task)

@@ -55,6 +55,8 @@ def go_on_fasttext(before: Artifact, data: Dataset, config: Config, deadline: De
             raise ConfigError(
                 f"training.{name} is {found!r}, and a fastText model is trained with {value!r}; leave it out"
             )
+    if data.splits["train"].soft is not None:
+        raise ConfigError("a fastText model learns labels, and train has scores; give each text its label")
     data = leave_out_unknown(join_labels(before, data))
     training = FastTextTraining(
         lr=getattr(wanted, "lr", 0) or FastTextTraining.lr,

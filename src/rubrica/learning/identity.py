@@ -45,7 +45,8 @@ def identity_of(
     """
     what = flat(config.to_dict()) | {f"texts of {name}": value for name, value in _hashes(data).items()}
     for name, examples in data.splits.items():
-        what[f"labels of {name}"] = _hash_of_arrays([data.task.encode(examples.labels)])
+        soft = [] if examples.soft is None else [examples.soft.of(data.task.labels)]
+        what[f"labels of {name}"] = _hash_of_arrays([data.task.encode(examples.labels), *soft])
     what["weights of train"] = None if weights is None else _hash_of_arrays([weights])
     what["vectors"] = None if given is None else _hash_of_vectors(*given)
     what["model to go on from"] = None if before is None else _hash_of_model(before)

@@ -14,6 +14,7 @@ import numpy as np
 from rubrica.artifact.folder import Artifact
 from rubrica.corpus.corpus import Corpus, Split
 from rubrica.corpus.held_out import LEAST, hold_out
+from rubrica.corpus.spread import spread
 from rubrica.environment import processes
 from rubrica.errors import FileError, RubricaError
 from rubrica.files import make_array
@@ -57,6 +58,12 @@ class HeldOut(NamedTuple):
     rows: Rows
     from_train: bool
 
+    @property
+    def is_many(self) -> bool:
+        """Whether they are so large a part of train that the model should learn them, too."""
+        own = len(self.split.targets) if self.split.own is None else self.split.own
+        return self.from_train and len(self.rows) > _NEGLIGIBLE * (own - len(self.rows))
+
 
 def train_corpus(
     corpus: Corpus,
@@ -79,6 +86,7 @@ def train_corpus(
     """
     corpus, config = prepare(corpus, vectors, config)
     rows, held = split_train(corpus, config, title)
+    corpus, rows, texts_of = _spread(corpus, rows)
     corpus = balance(corpus, config, rows)
     reader = None if vectors is None or not config.model.starts_at_vectors else vectors.reader
     can_read = config.model.can_foresee and reader is not None
@@ -91,14 +99,14 @@ def train_corpus(
     job, (weights, sure) = fitted.job, calibrate(fitted, held)
     model, task, reports = join(fitted, weights), job.task, dict[str, Report]()
     if len(held.rows):
-        task = task.tuned(iter_scored(model, task, held.split, held.rows, job.config))
+        task = tune(model, task, held, job.config)
         reports["validation"] = score(model, task, held.split, held.rows, job.config)
     job, first = limit_refit(job, time.perf_counter() - began), model
     model, rows = refit(model, job, held, weights)
     if test := corpus.splits.get("test"):
         reports["test"] = score(model, task, test, all_rows(test), job.config)
     metrics: dict[str, Any] = {
-        "train_texts": len(rows),
+        "train_texts": len(rows) if texts_of is None else len(np.unique(texts_of[rows])),
         "steps": model.history.steps,  # of the network, or of the only member, before the model is trained once more
         "train_seconds": model.history.train_seconds,  # of all members, once more included
         "interrupted": model.history.interrupted,
@@ -137,6 +145,15 @@ def split_train(corpus: Corpus, config: Config, title: str) -> tuple[Rows, HeldO
     if len(own) < len(train.targets):
         rows = np.concatenate([rows, np.arange(len(own), len(train.targets))])
     return rows, HeldOut(train, held, from_train=True)
+
+
+def _spread(corpus: Corpus, rows: Rows) -> tuple[Corpus, Rows, Rows | None]:
+    """The corpus and the rows to learn from, and the text of each row, where labels are not certain, see `spread`."""
+    train = corpus.splits["train"]
+    if train.probabilities is None:
+        return corpus, rows, None
+    split, texts_of = spread(train, corpus.task)
+    return corpus.with_split("train", split), np.flatnonzero(np.isin(texts_of, rows)), texts_of
 
 
 def _tell_held_out(corpus: Corpus, fraction: float, rows: Rows, held: Rows, title: str) -> None:
@@ -195,16 +212,16 @@ def calibrate(fitted: Fitted, held: HeldOut) -> tuple[Weights, float | None]:
     judged = held.rows[:: -(-len(held.rows) // most)]
     # A text's own weight counts here, too. The weights that balance the classes do not: `held` does not have them.
     counts = None if held.split.weights is None else held.split.weights[judged]
-    targets = held.split.targets[judged]
+    targets, soft = held.split.targets[judged], _soft(held.split, judged)
     if first.search is not None:
         found = first.search.margins(token_inputs(held.split, judged), targets)
         return Weights(tuple(fit_weights(DECISIONS, [found], np.ones(found.shape), counts).tolist())), None
     job, logits = fitted.job, [member.logits(held.split, judged) for member in fitted.members]
     rare = None if job.config.members[-1].reads_words else rarity(job.task.class_counts(job.split.targets, job.rows))
     if rare is None:
-        weights = Weights(tuple(fit_weights(job.task, logits, targets, counts).tolist()))
+        weights = Weights(tuple(fit_weights(job.task, logits, targets, counts, probabilities=soft).tolist()))
     else:
-        weights = fit_by_class(job.task, logits, rare, targets, counts)
+        weights = fit_by_class(job.task, logits, rare, targets, counts, soft)
     return weights, _sure(fitted, weights.apply(logits))
 
 
@@ -227,11 +244,9 @@ def limit_refit(job: Job, took: float) -> Job:
 def refit(model: Trained, job: Job, held: HeldOut, weights: Weights) -> tuple[Trained, Rows]:
     """Train once more, on all of train, where a large part of it was held out; also the rows that were learned."""
     history = model.history
-    anew = held.from_train and not history.interrupted and not job.config.training.max_steps
-    answered = 0 if held.split.own is None else len(held.split.targets) - held.split.own
-    if not anew or len(held.rows) <= _NEGLIGIBLE * (len(job.rows) - answered):
+    if not held.is_many or history.interrupted or job.config.training.max_steps:
         return model, job.rows
-    everything = np.sort(np.concatenate([job.rows, held.rows]))
+    everything = all_rows(job.split)
     title = f"{job.title}, on all of train"
     try:
         again = train_members(replace(job, rows=everything, judge=None, title=title), plan=False)
@@ -256,8 +271,8 @@ def score(model: Trained, task: Task, split: Split, rows: Rows, config: Config) 
         for part in iter_rows(rows, _SCORED):
             model.search.score(tally, token_inputs(split, part), split.targets[part])
         return tally.report(config.training.batch_size)
-    for logits, targets in iter_scored(model, task, split, rows, config):
-        tally.add(logits, targets)
+    for part, logits in _iter_logits(model, task, split, rows, config):
+        tally.add(logits, split.targets[part], _soft(split, part))
     return tally.report(config.training.batch_size)
 
 
@@ -270,20 +285,29 @@ def beside_scores(first: Trained, last: Trained, job: Job, held: HeldOut) -> dic
     if job.config.beside is None or first.beside is None or last.beside is None:
         return {}
     if len(held.rows):
-        task = task.tuned(iter_scored(first.beside, task, held.split, held.rows, job.config))
+        task = tune(first.beside, task, held, job.config)
         found["validation"] = score(first.beside, task, held.split, held.rows, job.config).main
     if test:
         found["test"] = score(last.beside, task, test, all_rows(test), job.config).main
     return {job.config.beside.name: found} if found else {}
 
 
-def iter_scored(
-    model: Trained, task: Task, split: Split, rows: Rows, config: Config
-) -> Iterator[tuple[Floats, Targets]]:
-    """Yield logits and targets of some texts at a time; whole batches, which matter where padding is read."""
+def tune(model: Trained, task: Task, held: HeldOut, config: Config) -> Task:
+    """The task with thresholds that fit the held-out texts."""
+    parts = _iter_logits(model, task, held.split, held.rows, config)
+    return task.tuned((logits, held.split.targets[part]) for part, logits in parts)
+
+
+def _soft(split: Split, rows: Rows) -> Floats | None:
+    """How probable each label of some texts is; None where labels are certain."""
+    return None if split.probabilities is None else split.probabilities[rows]
+
+
+def _iter_logits(model: Trained, task: Task, split: Split, rows: Rows, config: Config) -> Iterator[tuple[Rows, Floats]]:
+    """Yield some of the texts at a time and their logits; whole batches, which matter where padding is read."""
     batch_size, most = config.training.batch_size, min(_SCORED, _LOGITS // task.num_classes)
     for part in iter_rows(rows, batch_size * max(1, most // batch_size)):
-        yield model.logits(split, part), split.targets[part]
+        yield part, model.logits(split, part)
 
 
 def baseline_scores(corpus: Corpus, artifact: Artifact, checkpoints: Checkpoints | None = None) -> dict[str, Any]:

@@ -28,14 +28,15 @@ from rubrica.corpus.held_out import hold_out, text_keys
 from rubrica.data.dataset import Dataset, Examples, leave_out_unknown, read_texts
 from rubrica.data.objects import column_of
 from rubrica.data.scores import Scores, hash_of_scores
-from rubrica.data.stored_texts import CodedLabels, StoredTexts, hash_of_texts, stretches, take_texts
+from rubrica.data.soft_labels import settle
+from rubrica.data.stored_texts import CodedLabels, StoredTexts, hash_of_texts, stretches
 from rubrica.learning.checkpoint import Checkpoints
 from rubrica.learning.training import MOST_HELD
 from rubrica.models.config import Config
 from rubrica.predict.classifier import Classifier
 from rubrica.scoring.paired import Hits, lead, mean_lead
 from rubrica.scoring.report import main_score
-from rubrica.scoring.task import Floats, Label, Rows, Task
+from rubrica.scoring.task import Floats, Label, Task
 from rubrica.text.strings import as_texts
 from rubrica.vectors.word_vectors import Vectors
 
@@ -61,10 +62,15 @@ class Answered(NamedTuple):
         """The data set with these texts behind the texts of train."""
         train, more = data.splits["train"], self.examples
         texts, labels = chain(train.texts, more.texts), chain(train.labels, more.labels)
+        soft = train.soft
+        if soft is not None:
+            known = soft.of(data.task.labels)
+            soft = settle(more.labels, data.task)[1]
+            soft = soft._replace(probabilities=np.concatenate([known, soft.probabilities]))
         if isinstance(train.texts, StoredTexts):
-            joined = Examples(StoredTexts(texts), CodedLabels(labels))
+            joined = Examples(StoredTexts(texts), CodedLabels(labels), soft)
         else:
-            joined = Examples(list(texts), list(labels))
+            joined = Examples(list(texts), list(labels), soft)
         return replace(data, splits=data.splits | {"train": joined})
 
 
@@ -228,7 +234,8 @@ def _stays(model: Artifact, best: Artifact, held: Examples, what: str) -> bool:
 def _judge(model: Artifact, held: Examples) -> tuple[Floats, Hits]:
     """The loss of each held-out text, (N,), and what is right of its answer."""
     logits, targets = Classifier(model).logits(held.texts), model.task.encode(held.labels)
-    return model.task.known_losses(logits, targets), model.task.hits(logits, targets)
+    soft = None if held.soft is None else held.soft.of(model.task.labels)
+    return model.task.known_losses(logits, targets, soft), model.task.hits(logits, targets)
 
 
 def hold_out_texts(data: Dataset, config: Config) -> Dataset | None:
@@ -241,13 +248,7 @@ def hold_out_texts(data: Dataset, config: Config) -> Dataset | None:
     rows, held = hold_out(data.task, targets, fraction, seed, keys)
     if not len(held):
         return None
-    parts = {name: _take(train, chosen) for name, chosen in (("train", rows), ("validation", held))}
-    return replace(data, splits=data.splits | parts)
-
-
-def _take(examples: Examples, rows: Rows) -> Examples:
-    """Some of the texts, in memory: people labelled them one by one."""
-    return Examples(take_texts(examples.texts, rows), [examples.labels[row] for row in rows.tolist()])
+    return replace(data, splits=data.splits | {"train": train.take(rows), "validation": train.take(held)})
 
 
 def answer(model: Artifact, texts: Sequence[str]) -> Answered:

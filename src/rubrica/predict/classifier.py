@@ -21,6 +21,7 @@ from rubrica.artifact.fasttext_model import open_model
 from rubrica.artifact.folder import Artifact, check_writable, save_artifact
 from rubrica.data.arrow_texts import text_column
 from rubrica.data.objects import GIVEN, SEPARATOR, label_columns, list_in, ones
+from rubrica.data.soft_labels import holds_scores, read_scored, settle
 from rubrica.models.ensemble import Ensemble
 from rubrica.models.family import Inputs
 from rubrica.models.search import as_finite
@@ -253,9 +254,10 @@ class Classifier:
 
         Args:
             texts: As in `predict`. Without `labels`, texts and labels in whatever `train` takes: a path, a DataFrame,
-                a `Dataset`; of several splits the test split, or the first.
+                a `Dataset`; of several splits the test split, or the first. Or the `Examples` of one.
             labels: The label of each text in any spelling, such as 1, 1.0 or "1"; where a text may have several labels,
-                a list or set of them, or one; or a matrix of 0 and 1, whose columns are `labels` or have their names.
+                a list or set of them, or one; or a matrix of 0 and 1, whose columns are `labels` or have their names;
+                or how probable each label is, a dict for each text.
             abstain_below: The report also says what abstaining gains.
             name: What a warning calls the texts.
             layout: Without `labels`, how to read the data, see `read_dataset`; else `label_separator` alone.
@@ -268,7 +270,10 @@ class Classifier:
         from rubrica.scoring.unknown_labels import encode_scored  # late: an answer needs none
 
         self.task.check_abstaining(abstain_below)
-        texts, labels = _with_labels(texts, layout) if labels is None else (texts, self._label_column(labels, **layout))
+        if labels is None:
+            texts, labels, soft = self._with_labels(texts, layout)
+        else:
+            labels, soft = self._labels(labels, **layout)
         texts = text_column(texts)
         if not len(texts) or len(texts) != len(labels):
             raise ValueError(f"{len(texts)} texts and {len(labels)} labels; give as many labels as texts, at least one")
@@ -277,7 +282,7 @@ class Classifier:
         for strings in self._stretches(texts, self._texts_at_a_time(_AT_A_TIME)):
             here = targets[done : done + len(strings)]
             if self._ensemble.search is None:
-                tally.add(self._answer(strings), here)
+                tally.add(self._answer(strings), here, None if soft is None else soft[done : done + len(strings)])
             else:
                 self._ensemble.search.score(tally, self._inputs(strings), here)
             done += len(strings)
@@ -314,17 +319,33 @@ class Classifier:
                 lines = self.task.best_lines(*self._find(as_texts(chunk)), abstain_below)
             yield "\n".join(lines)
 
-    def _label_column(self, labels: Any, label_separator: str = SEPARATOR) -> Sequence[Any]:
-        """The labels as one column; the columns of a matrix of 0 and 1 are the classes, or have their names."""
+    def _labels(self, labels: Any, label_separator: str = SEPARATOR) -> tuple[Sequence[Any], Floats | None]:
+        """The labels as one column, and how probable each is where they are scores.
+
+        The columns of a matrix of 0 and 1 are the classes, or have their names.
+        """
         columns = label_columns(labels)
         if len(columns) == 1:
             (column,) = columns.values()
+            if any(map(holds_scores, column)):
+                found = [read_scored(label) if holds_scores(label) else label for label in column]
+                names, soft = settle(found, self.task)
+                return names, soft.of(self.labels)
             known = set(self.task.labels)
-            return [_parts(label, known, label_separator) for label in column] if label_separator else column
+            return [_parts(label, known, label_separator) for label in column] if label_separator else column, None
         named = list(columns) if hasattr(labels, "columns") else self.labels
         if len(named) != len(columns):
             raise ValueError(f"the matrix of labels has {len(columns)} columns, the model {len(named)} labels")
-        return [ones(row, named) for row in zip(*columns.values(), strict=True)]
+        return [ones(row, named) for row in zip(*columns.values(), strict=True)], None
+
+    def _with_labels(self, data: Any, layout: dict[str, Any]) -> tuple[Sequence[str], Sequence[Any], Floats | None]:
+        """Texts and labels of the test split of a data set, or of its first; see `_labels`."""
+        from rubrica.data.dataset import Dataset, Examples, read_dataset
+
+        if not isinstance(data, Examples):
+            splits = (data if isinstance(data, Dataset) else read_dataset(data, **layout)).splits
+            data = splits.get("test") or next(iter(splits.values()))
+        return data.texts, data.labels, None if data.soft is None else data.soft.of(self.labels)
 
     def whole_batches(self, count: int) -> int:
         """About `count` texts: where padding is read as words, the training batch is part of the result."""
@@ -339,15 +360,6 @@ def _parts(label: Any, known: set[str], separator: str) -> Any:
     if (found := list_in(label)) is not None:
         return found
     return list(filter(None, map(str.strip, label.split(separator)))) if separator in label else label
-
-
-def _with_labels(data: Any, layout: dict[str, Any]) -> tuple[Sequence[str], Sequence[Any]]:
-    """The texts and labels of the test split of a data set, or of its first."""
-    from rubrica.data.dataset import Dataset, read_dataset
-
-    splits = (data if isinstance(data, Dataset) else read_dataset(data, **layout)).splits
-    examples = splits.get("test") or next(iter(splits.values()))
-    return examples.texts, examples.labels
 
 
 def load(folder: str | Path) -> Classifier:

@@ -64,15 +64,18 @@ def fit_by_class(
     rare: Floats,
     targets: Targets,
     text_weights: NDArray[np.float32] | None = None,
+    probabilities: Floats | None = None,
 ) -> Weights:
     """`fit_weights`, where the last member is a linear model that counts by class, see `rarity`."""
     linear = parts[-1]
     if task.num_machines == 1:  # of two classes; it says of the second what it does not say of the first
         sides = np.array([-1, 1], np.float32)
-        *weights, shift = fit_weights(task, parts, targets, text_weights, [np.broadcast_to(sides, linear.shape)])
+        shifts = [np.broadcast_to(sides, linear.shape)]
+        *weights, shift = fit_weights(task, parts, targets, text_weights, shifts, probabilities)
         return Weights(tuple(weights), np.float32(shift) * sides)
     offset = np.broadcast_to(rare, linear.shape)
-    *weights, weight, steeper, shift = fit_weights(task, [*parts, linear * rare], targets, text_weights, [offset])
+    members = [*parts, linear * rare]
+    *weights, weight, steeper, shift = fit_weights(task, members, targets, text_weights, [offset], probabilities)
     return Weights((*weights, np.float32(weight) + np.float32(steeper) * rare), np.float32(shift) * rare)
 
 
@@ -82,6 +85,7 @@ def fit_weights(
     targets: Targets,
     text_weights: NDArray[np.float32] | None = None,
     shifts: Sequence[Floats] = (),
+    probabilities: Floats | None = None,
 ) -> NDArray[np.float64]:
     """The weights of the members, at least 0, with the least loss of their weighted sum; the loss is convex in them.
 
@@ -91,9 +95,10 @@ def fit_weights(
         targets: Of the N texts.
         text_weights: How much each text counts, above 0, (N,); None counts all alike.
         shifts: More parts, whose weights may be negative and follow behind the others.
+        probabilities: How probable each class of each text is, (N, C), where the targets are not certain.
     """
     logits = np.stack([part.astype(np.float64) for part in (*parts, *shifts)])
-    wanted = task.wanted(targets)
+    wanted = task.wanted(targets, probabilities)
     counts = np.ones(len(targets)) if text_weights is None else text_weights / text_weights.mean(dtype=np.float64)
 
     weights = np.repeat([1.0, 0.0], [len(parts), len(shifts)])

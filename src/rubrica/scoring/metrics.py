@@ -34,6 +34,13 @@ def cross_entropy(logits: Floats, targets: Ints) -> Floats:
     return np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(targets)), targets]
 
 
+def soft_cross_entropy(logits: Floats, targets: Ints | Floats) -> Floats:
+    """The mean of -log p(class) of each text in nats; the targets are how probable each class is. Both are (N, C)."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    totals = np.log(np.exp(shifted).sum(axis=1))
+    return np.asarray(totals * targets.sum(axis=1, dtype=np.float64) - (targets * shifted).sum(axis=1))
+
+
 def divergence(found: Floats, prior: Floats) -> Floats:
     """The Kullback-Leibler divergence in nats of rows of shares (F, C) from other shares (C,); (F,)."""
     return np.asarray((found * np.log(found / prior)).sum(axis=1))
@@ -64,8 +71,11 @@ def sigmoid(logits: Floats) -> Floats:
     return np.asarray(np.exp(-np.logaddexp(logits.dtype.type(0), -logits)))
 
 
-def binary_cross_entropy(logits: Floats, targets: Ints) -> Floats:
-    """-log p(its labels and no others) of each text in nats, from logits and targets (N, C): the sum over labels."""
+def binary_cross_entropy(logits: Floats, targets: Ints | Floats) -> Floats:
+    """-log p(its labels and no others) of each text in nats, from logits and targets (N, C): the sum over labels.
+
+    Where labels are not certain, the targets are their probabilities.
+    """
     exact = logits.astype(np.float64)
     return np.asarray((np.logaddexp(0, exact) - exact * targets).sum(axis=1))
 

@@ -42,6 +42,7 @@ class SeveralLabels(Task):
 
     probabilities = staticmethod(metrics.sigmoid)
     losses = staticmethod(metrics.binary_cross_entropy)
+    soft_losses = staticmethod(metrics.binary_cross_entropy)
     shares = staticmethod(shares_of_several)
 
     @staticmethod
@@ -122,9 +123,9 @@ class SeveralLabels(Task):
         if below is not None:
             raise ValueError("this model may give a text no label: each label has a threshold; leave abstain_below out")
 
-    def known_losses(self, logits: Floats, targets: Targets) -> Floats:
+    def known_losses(self, logits: Floats, targets: Targets, probabilities: Floats | None = None) -> Floats:
         """Every text has a loss: the sum over the labels that the model knows."""
-        return self.losses(logits, targets[:, : self.num_classes])
+        return self.losses(logits, targets[:, : self.num_classes] if probabilities is None else probabilities)
 
     def count(
         self, logits: Floats, targets: Targets, abstain_below: float | None, unknown: Sequence[str] = ()
@@ -162,10 +163,10 @@ class SeveralLabels(Task):
         parts = ((self.probabilities(logits), targets) for logits, targets in scored)
         return replace(self, cuts=tuple(tune_thresholds(parts, self.num_classes)))
 
-    def wanted(self, targets: Targets) -> Floats:
+    def wanted(self, targets: Targets, probabilities: Floats | None = None) -> Floats:
         """As if every label had been seen once more at a text, and once more not."""
-        unsure = 1 / (len(targets) + 2)
-        return np.where(targets > 0, 1 - unsure, unsure)
+        unsure, there = 1 / (len(targets) + 2), targets > 0 if probabilities is None else probabilities
+        return np.asarray(there * (1 - unsure) + (1 - there) * unsure)
 
     def derivatives(
         self, weights: Floats, logits: Floats, wanted: Floats, counts: Floats

@@ -41,10 +41,13 @@ class Tally:
         self.losses, self.done = make_array(num_texts, np.float64), 0
         self.counts: list[Any] = []
 
-    def add(self, logits: Floats, targets: Targets) -> None:
-        """Score some more texts."""
+    def add(self, logits: Floats, targets: Targets, probabilities: Floats | None = None) -> None:
+        """Score some more texts; `probabilities` (B, C) says how probable their labels are where they are not certain.
+
+        Answers are right or wrong by the targets, the most probable labels.
+        """
         counts = self.task.count(logits, targets, self.abstain_below, self.unknown)
-        self._add(self.task.known_losses(logits, targets), counts)
+        self._add(self.task.known_losses(logits, targets, probabilities), counts)
 
     def add_answers(self, answers: metrics.Ints, probabilities: Floats, losses: Floats, targets: Targets) -> None:
         """Score some more texts, each of one label: its answer, how probable that is, and the loss of its label.

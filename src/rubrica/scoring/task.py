@@ -63,6 +63,8 @@ class Task:
     """From logits to the probability of each class, (N, C)."""
     losses = staticmethod(metrics.cross_entropy)
     """From logits and targets to the loss of each text in nats, (N,)."""
+    soft_losses = staticmethod(metrics.soft_cross_entropy)
+    """From logits and the probabilities of the classes, (N, C), to the loss of each text in nats, (N,)."""
     divergence = staticmethod(metrics.divergence)
     """The KL divergence in nats, (F,), of class shares among some texts (F, C) from the shares among all texts (C,)."""
 
@@ -236,9 +238,17 @@ class Task:
         if below is not None and not 0 <= below <= 1:
             raise ValueError(f"{below} is no probability; give 0 to 1")
 
-    def known_losses(self, logits: Floats, targets: Targets) -> Floats:
-        """The loss of each text in nats, (N,); -1 where the text's label is unknown and there is no loss."""
+    def known_losses(self, logits: Floats, targets: Targets, probabilities: Floats | None = None) -> Floats:
+        """The loss of each text in nats, (N,); -1 where the text's label is unknown and there is no loss.
+
+        Args:
+            logits: (N, C).
+            targets: Of the texts.
+            probabilities: How probable each class is, (N, C), where the targets are not certain; else None.
+        """
         unknown = self.has_unknown(targets)
+        if probabilities is not None:
+            return np.where(unknown, metrics.NO_LOSS, self.soft_losses(logits, probabilities))
         return np.where(unknown, metrics.NO_LOSS, self.losses(logits, np.where(unknown, 0, targets)))
 
     def count(
@@ -297,14 +307,17 @@ class Task:
 
     # Training
 
-    def wanted(self, targets: Targets) -> Floats:
+    def wanted(self, targets: Targets, probabilities: Floats | None = None) -> Floats:
         """The probabilities that a calibration aims at, (N, C): as if every class had been seen once more.
 
-        Of more than 20 classes, as if 20 texts more had been seen, spread over all classes.
+        Of more than 20 classes, as if 20 texts more had been seen, spread over all classes. `probabilities` are of the
+        classes, (N, C), where the targets are not certain.
         """
         once_more = min(self.num_classes, _MOST_ONCE_MORE)
         unsure = once_more / (len(targets) + once_more)
         wanted = np.full((len(targets), self.num_classes), unsure / self.num_classes)
+        if probabilities is not None:
+            return wanted + (1 - unsure) * probabilities
         wanted[np.arange(len(targets)), targets] += 1 - unsure
         return wanted
 

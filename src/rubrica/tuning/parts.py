@@ -13,15 +13,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 
 from rubrica.artifact.folder import Artifact
 from rubrica.corpus.held_out import LEAST, hold_out_fold, split_folds, text_keys
-from rubrica.data.dataset import Dataset, Examples, leave_out_unknown
-from rubrica.data.stored_texts import CodedLabels, StoredTexts, stretches, take_texts
+from rubrica.data.dataset import Dataset, leave_out_unknown
+from rubrica.data.stored_texts import stretches
 from rubrica.errors import DataError, RubricaError
 from rubrica.export.shrink import folder_sizes, shrink
 from rubrica.learning.deadline import Deadline
@@ -31,7 +30,6 @@ from rubrica.models.config import Config
 from rubrica.predict.classifier import Classifier
 from rubrica.scoring.paired import Hits
 from rubrica.scoring.task import Rows
-from rubrica.text.batching import iter_rows
 from rubrica.vectors.word_vectors import Vectors
 
 FOLDS = 5
@@ -42,7 +40,6 @@ _ROUNDS = 3  # of parts, for the trials that may win
 _SPARE = 0.15  # of the time a training was given; one that ends sooner, unfinished, was stopped by Ctrl-C
 _NEGLIGIBLE = 0.05  # see `learning/training.py`: where more is held out, the final training learns it, too
 _TEXTS = 1 << 12  # answered at a time
-_ROWS = 1 << 16  # texts taken at a time
 
 
 class LateError(RubricaError):
@@ -117,7 +114,7 @@ class Parts:
         targets, (turn, place) = task.encode(train.labels), divmod(fold, self.count)
         fold_of = split_folds(task, targets, self.keys, self.count, self.seed + turn, task.class_counts(targets))
         rows, held = hold_out_fold(task, targets, self.keys, fold_of, place)
-        splits = {name: _take(train, chosen) for name, chosen in (("train", rows), ("validation", held))}
+        splits = {"train": train.take(rows), "validation": train.take(held)}
         return Part(replace(self.data, splits=splits), held)
 
     @property
@@ -154,16 +151,6 @@ def make_parts(data: Dataset, seed: int) -> Parts:
     return parts
 
 
-def _take(examples: Examples, rows: Rows) -> Examples:
-    """Some of the texts; on disk where the others are."""
-    some = list(iter_rows(rows, _ROWS))
-    texts = chain.from_iterable(take_texts(examples.texts, part) for part in some)
-    labels = (examples.labels[row] for part in some for row in part.tolist())
-    if isinstance(examples.texts, StoredTexts):
-        return Examples(StoredTexts(texts), CodedLabels(labels))
-    return Examples(list(texts), list(labels))
-
-
 def judge(
     part: Part, config: Config, vectors: Vectors | None, *, size: float | None = None, seconds: float = math.inf
 ) -> Judged:
@@ -198,7 +185,8 @@ def judge(
         here = slice(first, first + _TEXTS)
         logits = model.logits(held.texts[here])
         hits.append(artifact.task.hits(logits, targets[here]))
-        losses[here] = artifact.task.known_losses(logits, targets[here])
+        soft = None if held.soft is None else held.soft.of(artifact.task.labels)[here]
+        losses[here] = artifact.task.known_losses(logits, targets[here], soft)
     loss, bytes_ = float(losses.mean()), sum(folder_sizes(artifact).values())
     if not math.isfinite(loss):
         raise RubricaError("the loss of the judged texts is not finite")

@@ -105,6 +105,7 @@ def measure(
     if not len(texts):
         raise ValueError("there are no texts; give at least one")
     targets, unknown = encode_scored(task, examples.labels, name)
+    soft = None if examples.soft is None else examples.soft.of(task.labels)
     tally, read = Tally(task, len(texts), abstain_below, unknown), _one_answer if task.has_confusion else _many_answers
     step = model.whole_batches(max(1, min(_AT_A_TIME, _LOGITS // task.num_classes)))
     parts = []
@@ -112,7 +113,7 @@ def measure(
         for first in range(0, len(texts), step):
             some, here = texts[first : first + step], targets[first : first + step]
             logits = model.logits(some)
-            tally.add(logits, here)
+            tally.add(logits, here, None if soft is None else soft[first : first + step])
             parts.append(read(task, logits, here, first, np.fromiter(map(len, some), np.int64, len(some))))
             advance("")
     labels = (*task.labels, *unknown)
