@@ -81,9 +81,9 @@ function readSettings(section, table, rules, carried) {
 function readTask({ label2id, id2label, problem_type: type, thresholds: cuts }) {
   const labels = Object.keys(label2id).sort((a, b) => label2id[a] - label2id[b]);
   check(labels.length && labels.every((label, i) => id2label[i] === label), "id2label and label2id do not fit");
-  const fits = type === "multi_label_classification" ? cuts?.length === labels.length : type === "single_label_classification" && !cuts;
-  check(fits, "problem_type and thresholds do not fit");
-  return { labels, thresholds: cuts };
+  const isNumber = type === "regression" && labels.join() === "0,1", isOne = type === "single_label_classification" || isNumber;
+  check(type === "multi_label_classification" ? cuts?.length === labels.length : isOne && !cuts, "problem_type and thresholds do not fit");
+  return { labels, thresholds: cuts, isNumber };
 }
 
 async function readMember(section, table, name = table.name) {

@@ -15,7 +15,8 @@ export interface Model {
 
   /**
    * The answer to each text: the most probable label, or where a text may have several, all labels that reach their
-   * thresholds, the most probable first. With `top_k`, so many labels of each text.
+   * thresholds, the most probable first. With `top_k`, so many labels of each text. Of a model that gives numbers from 0
+   * to 1 the label is "1", and the score is the number.
    */
   predict(texts: string[], options?: { top_k?: number }): Answer[][];
 

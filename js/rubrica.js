@@ -14,7 +14,7 @@ export async function load(source) {
 }
 
 function openModel(folder) {
-  const { members, labels, thresholds, data, index, unknown, batchSize } = folder;
+  const { members, labels, thresholds, isNumber, data, index, unknown, batchSize } = folder;
   const isMasked = members[0].settings.mask_padding !== false, readsWords = !members[0].readsText;
   const { isRaw, isScore } = members[0]; // fastText reads a text as it is written, and its scores need not add up to 1
 
@@ -54,7 +54,9 @@ function openModel(folder) {
   }
 
   function answer(scores, most) {
-    const shares = probabilitiesOf(scores), order = labels.map((_, c) => c).sort((a, b) => scores[b] - scores[a] || a - b);
+    const shares = probabilitiesOf(scores);
+    if (isNumber && !most) return [{ label: labels[1], score: shares[1] }]; // how far up the scale from 0 to 1
+    const order = labels.map((_, c) => c).sort((a, b) => scores[b] - scores[a] || a - b);
     const chosen = most || !thresholds ? order.slice(0, most || 1) : order.filter((c) => shares[c] >= thresholds[c]);
     return chosen.map((c) => ({ label: labels[c], score: shares[c] }));
   }

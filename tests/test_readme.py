@@ -74,7 +74,8 @@ def test_the_python_of_the_guide_runs():
     names = [{} for _ in blocks("docs/guide.md", "python")]
     for code, found in zip(blocks("docs/guide.md", "python"), names, strict=True):
         exec(code, found)
-    unsure, taught, estimated = names
+    unsure, scored, taught, estimated = names
+    assert scored["scores"] == pytest.approx([1, 0], abs=0.2)
     assert (unsure["food"], unsure["sport"]) == pytest.approx((0.2, 0.8), abs=0.1)
     assert taught["model"].predict(["a late goal"]) == ["sport"]
     assert estimated["answers"].tolist() == ["negative"]

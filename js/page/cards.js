@@ -1,7 +1,7 @@
 // What the page says of a model: what it is, and how well it did.
 import { el, tableOf } from "./drawing.js";
 
-const SCORES = ["accuracy", "micro_f1", "macro_f1", "subset_accuracy"];
+const SCORES = ["accuracy", "micro_f1", "macro_f1", "subset_accuracy", "mean_absolute_error", "r2", "correlation"];
 const SHOWN = 30; // labels that are named, and rows of the table
 
 /** A model in words and figures. `say`, `count` and `percent` speak the page's language. */
@@ -16,8 +16,10 @@ export function modelCards({ name, labels, about }, say, count, percent) {
   const rows = scores.per_class.slice(0, SHOWN).map(({ label, texts, ...shares }) => (
     [label, ...["precision", "recall", "f1"].map((key) => percent(shares[key])), count(texts)]
   ));
+  const title = el("h4", {}, say(`scores_${scores.split}`, { count: count(scores.texts) }));
+  if (!rows.length) return el("article", {}, el("h3", {}, name), listOf(facts), title, listOf(measured));
   const head = ["label", "precision", "recall", "f1", "textsOf"].map((key) => say(key));
-  return el("article", {}, el("h3", {}, name), listOf(facts), el("h4", {}, say(`scores_${scores.split}`, { count: count(scores.texts) })),
+  return el("article", {}, el("h3", {}, name), listOf(facts), title,
     listOf(measured), el("details", {}, el("summary", {}, say("perClass")), tableOf(head, rows, say("perClass"))));
 }
 

@@ -32,9 +32,9 @@ def model_card(config: Config, task: Task, metrics: Mapping[str, Any], facts: Fa
     where = "test" if "test" in metrics else "validation"
     figures = "It was saved without a test or validation split, so there are no scores.\n"
     if scores := metrics.get(where):
-        figures = f"On {scores['texts']} {where} texts: {headline(scores)}.\n\n"
-        figures += "| class | precision | recall | F1 | texts |\n|---|---|---|---|---|\n"
-        shown = scores["per_class"]
+        figures = f"On {scores['texts']} {where} texts: {headline(scores)}.\n"
+        if shown := scores.get("per_class", []):
+            figures += "\n| class | precision | recall | F1 | texts |\n|---|---|---|---|---|\n"
         if len(shown) > _MOST_CLASSES:
             figures += f"| {len(shown):,} classes: see metrics.json | | | | |\n"
             shown = []

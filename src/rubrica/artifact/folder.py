@@ -82,11 +82,15 @@ class _Scores(msgspec.Struct):
     """What is read of the scores of a split in metrics.json."""
 
     texts: int
-    per_class: list[_ClassScore]
+    per_class: list[_ClassScore] = []
     accuracy: float = 0.0
     micro_f1: float = 0.0
     macro_f1: float = 0.0
     subset_accuracy: float = 0.0
+    mean_absolute_error: float = 0.0
+    root_mean_squared_error: float = 0.0
+    r2: float | None = None
+    correlation: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +281,8 @@ def _read_config(path: Path) -> tuple[Config, Task, _ConfigFile]:
         config = make_config(**{section: getattr(values, section) for section in SECTIONS})
         scored = config.model.logits_are_scores
         task = read_task(values.problem_type, labels, values.thresholds, scored=scored)
-        if values.sure is not None and not (config.beside and task.has_confusion and math.isfinite(values.sure)):
+        one = task.has_confusion and task.gives_labels
+        if values.sure is not None and not (config.beside and one and math.isfinite(values.sure)):
             raise ValueError(f"sure is {values.sure}, which a network with a linear model beside it has, for one label")
     except ConfigError as error:
         raise ArtifactError(path, str(error)) from None

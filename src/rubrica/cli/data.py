@@ -35,6 +35,7 @@ _TEXT_OPTIONS = (
 _LABEL_OPTIONS = (
     click.option("--label-column", multiple=True, help="Column of the label; several, with commas, hold 0 or 1 each."),
     click.option("--label-separator", default="|", help='What separates several labels; "" for none.'),
+    click.option("--regression", is_flag=True, help="The label is a number from 0 to 1, which the model is to find."),
     click.option(
         "--on-bad-row",
         type=click.Choice(["error", "skip", "report"]),

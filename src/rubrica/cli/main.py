@@ -194,7 +194,7 @@ def evaluate(
     from rubrica.data.addresses import name_of
 
     page, classifier = check_report(page), _load(model, abstain_below)
-    examples = read_split(data, split, **columns)
+    examples = read_split(data, split, **columns | classifier.task.layout)
     about: dict[str, Any] = {"abstain_below": abstain_below, "name": name_of(data)}
     with faults_of(data):
         if page:

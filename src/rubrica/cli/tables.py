@@ -120,7 +120,7 @@ def print_ladder(report: dict[str, Any]) -> None:
 def print_scores(scores: dict[str, Any]) -> None:
     """What `rubrica evaluate` found."""
     classes = _table("", "class", "precision", "recall", "F1", "texts")
-    for row in scores["per_class"]:
+    for row in scores.get("per_class", ()):
         figures = (f"{row[name]:.4f}" for name in ("precision", "recall", "f1"))
         classes.add_row(Text(row["label"]), *figures, f"{row['texts']:,}")
     for part in headline(scores).split(", "):
@@ -132,7 +132,8 @@ def print_scores(scores: dict[str, Any]) -> None:
         _say("accuracy on answered texts", _figure(scores["answered_accuracy"], ".4f"))
     _say("loss", _figure(scores["loss"], ".4f"))
     _say("texts", f"{scores['texts']:,}")
-    _print(classes)
+    if "per_class" in scores:
+        _print(classes)
     if not scores.get("confusion"):  # there is none where a text may have more than one answer, or of many classes
         return
     labels, confusion = [row["label"] for row in scores["per_class"]], scores["confusion"]

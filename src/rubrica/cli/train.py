@@ -82,18 +82,19 @@ def train(
     from rubrica.environment import join_processes, processes, torchrun_processes
     from rubrica.learning.checkpoint import EVERY
     from rubrica.learning.output import check_output
+    from rubrica.scoring.tasks import check_labels
 
     join_processes(*torchrun_processes())
     if processes()[0]:  # the first process tells how it goes
         logging.getLogger("rubrica").setLevel(logging.ERROR)
-    if ray is not None and (resume or checkpoint_every is not None):
-        raise click.UsageError("a training on Ray keeps no checkpoints; leave --resume and --checkpoint-every out")
-    if ray is not None and (unlabeled or teacher):
-        raise click.UsageError("a training on Ray takes no --unlabeled and no --teacher; leave them or --ray out")
+    if ray is not None:
+        _check_ray(keeps=resume or checkpoint_every is not None, learns_more=bool(unlabeled or teacher))
     folder = check_output(out, resume=resume, keeps=not time_budget and ray is None)  # before the data is read
     page = check_report(page)
     began = time.perf_counter()
     dataset = read_dataset(data, **columns)
+    if page:
+        check_labels(dataset.task, "a report")
     if time_budget:
         time_budget -= time.perf_counter() - began
     common: dict[str, Any] = {"config": config, "vectors": vectors, "time_budget": time_budget, "start": start}
@@ -110,6 +111,14 @@ def train(
     if not processes()[0]:  # the first one tells the result
         print_training(artifact.metrics, folder)
         report_training(artifact, dataset, page, language)
+
+
+def _check_ray(*, keeps: bool, learns_more: bool) -> None:
+    """Make sure that nothing is asked of a training on Ray that it cannot do."""
+    if keeps:
+        raise click.UsageError("a training on Ray keeps no checkpoints; leave --resume and --checkpoint-every out")
+    if learns_more:
+        raise click.UsageError("a training on Ray takes no --unlabeled and no --teacher; leave them or --ray out")
 
 
 def _read_settings(

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from rubrica.data.addresses import Place, name_of, place_of
 from rubrica.data.columns import find_columns, read_column_texts
 from rubrica.data.files import read_parts, reader_of
-from rubrica.data.labels import as_list, classes_of, differ_by_case, hint, like_train, read_labels
+from rubrica.data.labels import as_list, classes_of, differ_by_case, hint, like_train, read_labels, read_numbers
 from rubrica.data.large_files import USUAL, Limits, read_text
 from rubrica.data.layout import Layout
 from rubrica.data.line_files import read_fasttext, read_lines
@@ -34,7 +34,7 @@ from rubrica.errors import DataError, quote_names
 from rubrica.progress import BytesBar, Show, silent
 from rubrica.scoring.label_names import spell
 from rubrica.scoring.task import Label, Task
-from rubrica.scoring.tasks import task_of
+from rubrica.scoring.tasks import regression, task_of
 from rubrica.scoring.unknown_labels import LEFT_OUT, WRONG, warn_unknown
 from rubrica.text.strings import as_texts
 
@@ -122,13 +122,15 @@ def read_dataset(source: Any, *, limits: Limits = USUAL, **layout: Any) -> Datas
         return _read(name, find_splits(source, given, limits, bar.show), given, limits)
 
 
-def read_pairs(texts: Any, labels: Any, *, label_separator: str = SEPARATOR) -> Dataset:
+def read_pairs(texts: Any, labels: Any, *, label_separator: str = SEPARATOR, regression: bool = False) -> Dataset:
     """A data set of train alone, from texts and their labels in any of Python's columns.
 
     Args:
         texts: A list, a NumPy array, a column of pandas, polars, pyarrow or `datasets`, anything that gives strings.
-        labels: The label of each text; or its labels as a list or set; or a matrix of 0 and 1, a column for each label.
+        labels: The label of each text; or its labels as a list or set; or a matrix of 0 and 1, a column for each label;
+            or how probable each label is, a dict for each text.
         label_separator: Stands between several labels in one string; an empty one reads labels whole.
+        regression: The labels are scores, numbers from 0 to 1.
 
     Raises:
         DataError: If a text has no label.
@@ -141,7 +143,8 @@ def read_pairs(texts: Any, labels: Any, *, label_separator: str = SEPARATOR) -> 
         raise ValueError(f"{len(texts_found)} texts and {count} labels; give a label for each text, at least one")
     name = "text" if "text" not in named else "the text"
     table = Table(GIVEN, {name: texts_found} | {label: list(column) for label, column in named.items()})
-    layout = Layout(text_columns=(name,), label_column=tuple(named), label_separator=label_separator)
+    how: dict[str, Any] = {"label_separator": label_separator, "regression": regression}
+    layout = Layout(text_columns=(name,), label_column=tuple(named), **how)
     return _read(GIVEN, {"train": iter([table])}, layout, USUAL)
 
 
@@ -163,7 +166,10 @@ def _read(name: str, found: dict[str, Iterator[Table]], layout: Layout, limits: 
             layout.bad_rows.tell(name, 0)
         if task is None:
             names = next((first.class_names[column] for column in labels_from if column in first.class_names), None)
-            task = _task_of(name, labels, names, layout.label_separator if len(labels_from) == 1 else "")
+            if layout.regression:
+                task = regression()
+            else:
+                task = _task_of(name, labels, names, layout.label_separator if len(labels_from) == 1 else "")
         splits[split] = _settled(texts, labels, task)
     layout.bad_rows.tell(name, 1)
     assert task is not None  # there is at least one split
@@ -223,7 +229,10 @@ def _iter_rows(
     for table in tables:
         faults: dict[int, str] = {}
         bad = table.refuse if layout.bad_rows.are_errors else faults.setdefault
-        labels = read_labels(table, labels_from, layout.label_separator, bad)
+        if layout.regression:
+            labels = read_numbers(table, labels_from, bad)
+        else:
+            labels = read_labels(table, labels_from, layout.label_separator, bad)
         if task is not None:
             if len(labels_from) > 1 and task.has_confusion:
                 labels = list(map(as_scored, labels))  # train has a number for each label, so one of 1 is a score, too
@@ -274,7 +283,7 @@ def _task_of(name: str, labels: Iterable[Label | Scored], class_names: list[str]
 
 def _settled(texts: Sequence[str], labels: list[Any] | CodedLabels, task: Task) -> Examples:
     """The texts with labels in the form of the task."""
-    if not any(isinstance(label, Scored) for label in set(labels)):
+    if task.gives_labels and not any(isinstance(label, Scored) for label in set(labels)):
         return Examples(texts, labels if task.has_confusion else type(labels)(map(as_list, labels)))
     found, soft = settle(labels, task)
     return Examples(texts, type(labels)(found), soft)
@@ -294,6 +303,13 @@ def check_trainable(dataset: Dataset, least: int = 2) -> None:
     """
     if "train" not in dataset.splits:
         raise DataError(dataset.name, f"no train split, found {', '.join(dataset.splits)}; add train.*")
+    if not dataset.task.gives_labels:
+        scores = dataset.splits["train"].soft
+        assert scores is not None  # of a regression every split has them
+        if len(scores.probabilities) and np.ptp(scores.probabilities) == 0:
+            problem = f"every text has the score {scores.probabilities[0, 0]:g}, so there is nothing to learn"
+            raise DataError(dataset.name, f"{problem}; check column {quote_names([dataset.label_column])}")
+        return
     if dataset.task.num_classes < least:
         found = f"one class only ({quote_names(dataset.task.labels)})" if dataset.task.labels else "no text has a label"
         problem = f"{found}, expected at least {least} class{'es' if least > 1 else ''}"

@@ -12,11 +12,13 @@ from typing import Any
 
 from rubrica.data.columns import find_named
 from rubrica.data.objects import list_in, scores_in
-from rubrica.data.soft_labels import Scored, certain, holds_scores, named_scores, read_scored
+from rubrica.data.soft_labels import Scored, certain, holds_scores, named_scores, read_scored, scored_number
 from rubrica.data.table import Bad, Table
-from rubrica.errors import quote_names
+from rubrica.errors import DataError, quote_names
 from rubrica.scoring.label_names import spell
 from rubrica.scoring.task import Label, Task
+
+_PART = re.compile(r"0?\.[0-9]+")  # of 1
 
 
 def read_labels(table: Table, columns: tuple[str, ...], separator: str, bad: Bad) -> list[Label | Scored]:
@@ -53,6 +55,25 @@ def read_labels(table: Table, columns: tuple[str, ...], separator: str, bad: Bad
             if value in wrong:
                 bad(row, wrong[value])
     return list(map(dict(zip(different, labels, strict=True)).__getitem__, values))
+
+
+def read_numbers(table: Table, columns: tuple[str, ...], bad: Bad) -> list[Label | Scored]:
+    """The score of each row, a number from 0 to 1; a row without one goes to `bad`.
+
+    Raises:
+        DataError: If there is no such column, or there are several.
+    """
+    columns = tuple(name for column in columns for name in find_named(table, column))
+    if len(columns) > 1:
+        raise DataError(table.path, f"a text has one score, and {quote_names(columns)} are several; name one column")
+    (column,), found = columns, list[Label | Scored]()
+    for row, value in enumerate(table.values(column)):
+        try:
+            found.append(scored_number(value))
+        except ValueError as error:
+            bad(row, f"column {quote_names(columns)}: {error}")
+            found.append(Scored(()))
+    return found
 
 
 def _read_indicators(table: Table, columns: tuple[str, ...], bad: Bad) -> list[Label | Scored]:
@@ -156,11 +177,14 @@ def differ_by_case(labels: Iterable[Label | Scored]) -> str | None:
 
 
 def hint(labels: Iterable[Label | Scored]) -> str | None:
-    """What the names of the labels may mean, where most of them hold a comma or a semicolon."""
+    """What the names of the labels may mean: most of them hold a comma or a semicolon, or all are parts of 1."""
     names = {label for label in labels if isinstance(label, str)}
     for mark in (";", ","):
         holding = [name for name in names if mark in name]
         if len(names) > 1 and 2 * len(holding) > len(names):
             advice = f'pass --label-separator "{mark}" if it stands between several labels'
             return f'labels such as "{min(holding):.40}" hold a "{mark}"; {advice}'
+    parts = {name for name in names if _PART.fullmatch(name)}
+    if parts and names - parts <= {"0", "1"}:
+        return f'labels such as "{min(parts)}" are numbers from 0 to 1; pass --regression if they are scores'
     return None

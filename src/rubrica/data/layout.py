@@ -26,6 +26,7 @@ class Layout:
             stand in quotes.
         encoding: The encoding of a text file, such as cp1251; None is UTF-8, or UTF-16 or UTF-32 with their mark.
         label_prefix: Begins a label in a fastText file.
+        regression: The label is a number from 0 to 1, which the model is to find.
         on_bad_row: What becomes of a row that cannot be read, see `BadRows`: "error", "skip" or "report".
 
     Raises:
@@ -41,6 +42,7 @@ class Layout:
     quotes: bool | None = None
     encoding: str | None = None
     label_prefix: str = LABEL_PREFIX
+    regression: bool = False
     on_bad_row: str = "error"
     bad_rows: BadRows = field(init=False, repr=False, compare=False)
 

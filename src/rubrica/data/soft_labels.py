@@ -136,6 +136,35 @@ def may_be_several(labels: Iterable[Label | Scored]) -> float | None:
     return next((total for label in labels if abs((total := as_scored(label).total) - 1) > _ROUNDED), None)
 
 
+def scored_number(value: Any) -> Scored:
+    """The score of a text, a number from 0 to 1, as how probable the upper end of the scale is, see `Regression`.
+
+    Raises:
+        ValueError: If it is missing, or something else.
+    """
+    if is_missing(plain(value)) or (isinstance(value, str) and not value.strip()):
+        raise ValueError("no score")
+    try:
+        found = _probability("1", value)
+    except ValueError:
+        advice = "divide by the largest score that there may be"
+        raise ValueError(f"found {value!r:.40}, expected a number from 0 to 1; {advice}") from None
+    return Scored(tuple((end, score) for end, score in (("0", 1 - found), ("1", found)) if score))
+
+
+def scored_labels(column: Sequence[Any], task: Task) -> list[Any] | None:
+    """The labels of a column, of which some hold scores; None where none does, and the task is of labels.
+
+    Raises:
+        ValueError: If something is no score.
+    """
+    if not task.gives_labels:
+        return list(map(scored_number, column))
+    if not any(map(holds_scores, column)):
+        return None
+    return [read_scored(label) if holds_scores(label) else label for label in column]
+
+
 def certain(label: Label | Scored, task: Task) -> Label:
     """The label of a text in the form of the task: the most probable one, or all that are rather there than not.
 

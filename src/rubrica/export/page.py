@@ -14,7 +14,7 @@ from rubrica.errors import RubricaError
 
 _BUILT, _WRITTEN = Path(__file__).parent / "js", Path(__file__).parents[3] / "js"
 _MOST_CLASSES = 30  # that the page shows the scores of
-_SCORES = ("texts", "accuracy", "micro_f1", "macro_f1", "subset_accuracy")
+_SCORES = ("texts", "accuracy", "micro_f1", "macro_f1", "subset_accuracy", "mean_absolute_error", "r2", "correlation")
 
 
 def web_files(folder: str = ".") -> list[Path]:
@@ -38,8 +38,8 @@ def about_model(name: str, artifact: Artifact, size: int) -> dict[str, Any]:
     split = next((split for split in ("test", "validation") if split in artifact.metrics), None)
     if split is not None:
         scores = artifact.metrics[split]
-        about["scores"] = {key: scores[key] for key in _SCORES if key in scores}
-        about["scores"] |= {"split": split, "per_class": scores["per_class"][:_MOST_CLASSES]}
+        about["scores"] = {key: scores[key] for key in _SCORES if scores.get(key) is not None}
+        about["scores"] |= {"split": split, "per_class": scores.get("per_class", [])[:_MOST_CLASSES]}
     return {"name": name, "labels": list(artifact.task.labels), "about": about}
 
 

@@ -145,8 +145,9 @@ def export_model(
     }
     if examples is not None:
         truth, unknown = encode_scored(before.task, examples.labels, name)
+        soft = None if examples.soft is None else examples.soft.of(before.task.labels)
         answers = [Classifier(artifact).logits(examples.texts) for artifact in (before, after)]
-        scores = [score_all(before.task, logits, truth, unknown=unknown) for logits in answers]
+        scores = [score_all(before.task, logits, truth, unknown=unknown, probabilities=soft) for logits in answers]
         figures = {"before": scores[0].main, "after": scores[1].main}
         report["accuracy"] = {"texts": len(examples.texts), "measure": scores[0].measure} | figures
     if differences is not None:

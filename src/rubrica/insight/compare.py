@@ -21,7 +21,7 @@ from rubrica.data.stored_texts import hash_of_texts
 from rubrica.errors import DataError, RubricaError, require
 from rubrica.predict.classifier import Classifier
 from rubrica.scoring.metrics import f1_score
-from rubrica.scoring.report import OneLabelReport, SeveralLabelsReport
+from rubrica.scoring.tasks import check_labels
 
 _LEVEL = 0.05
 _VERDICTS = (
@@ -41,6 +41,7 @@ def compare(first: Classifier, second: Classifier, examples: Examples) -> dict[s
         RubricaError: If scipy is not installed, or one model gives one label and the other several.
     """
     stats = require("scipy.stats", "report")
+    check_labels(first.task, "a comparison")
     if type(first.task) is not type(second.task):
         raise RubricaError("one model gives one label and the other several; compare models of the same task")
     counts = np.stack([_count(model, examples) for model in (first, second)])
@@ -53,7 +54,7 @@ def compare(first: Classifier, second: Classifier, examples: Examples) -> dict[s
     signs = [p < _LEVEL, gained * low > 0 and gained * high > 0]
     return {
         "texts": len(examples.texts),
-        "measure": OneLabelReport.measure if first.task.has_confusion else SeveralLabelsReport.measure,
+        "measure": first.task.measure,
         "scores": scores,
         "difference": scores[1] - scores[0],
         "interval": [low, high],

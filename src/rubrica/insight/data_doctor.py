@@ -18,6 +18,7 @@ from rubrica.insight.data_checks.trials import with_costs
 from rubrica.insight.data_checks.unknown_words import check_unknown
 from rubrica.insight.findings import Finding, ordered
 from rubrica.progress import progress_bar
+from rubrica.scoring.tasks import check_labels
 from rubrica.vectors.case import settle_reading
 from rubrica.vectors.word_vectors import Vectors
 
@@ -80,6 +81,7 @@ def examine_data(
         trials: Whether to measure what the faults cost, where a linear model can tell.
         most: Texts of a split that are looked at.
     """
+    check_labels(dataset.task, "the doctor")
     texts = next(iter(dataset.splits.values())).texts
     sample = Sample(dataset, vectors, settle_reading(settings or DataSettings(), vectors, texts), most)
     found, twins = list[Finding](), Twins(sample)

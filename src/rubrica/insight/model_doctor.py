@@ -31,6 +31,7 @@ from rubrica.insight.model_checks.subject import Sample, Subject
 from rubrica.predict.classifier import Classifier
 from rubrica.progress import progress_bar
 from rubrica.scoring.task import Label, Rows
+from rubrica.scoring.tasks import check_labels
 from rubrica.vectors.word_vectors import Vectors
 
 log = logging.getLogger(__name__)
@@ -88,6 +89,7 @@ def examine_model(
     Raises:
         DataError: If no text has a label that the model knows.
     """
+    check_labels(model.task, "the doctor")
     subject = make_subject(model, data, learned=learned, vectors=vectors, columns=columns or {})
     found: list[Finding] = []
     with progress_bar("doctor", len(CHECKS)) as advance:

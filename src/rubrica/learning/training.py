@@ -229,7 +229,7 @@ def _sure(fitted: Fitted, parts: Sequence[Floats]) -> float | None:
     """The `Artifact.sure` of members whose weighted logits are `parts`, (N, C) each."""
     if len(parts) == 1 or not fitted.job.config.model.masks_padding:
         return None  # a network that reads padding answers a text by the texts beside it
-    if not fitted.job.task.has_confusion:  # each label would need a margin of its own
+    if not (fitted.job.task.has_confusion and fitted.job.task.gives_labels):  # each label would need its own margin
         return None
     return find_sure(parts[1], parts[0] + parts[1])
 

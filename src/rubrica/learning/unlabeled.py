@@ -235,7 +235,7 @@ def _judge(model: Artifact, held: Examples) -> tuple[Floats, Hits]:
     """The loss of each held-out text, (N,), and what is right of its answer."""
     logits, targets = Classifier(model).logits(held.texts), model.task.encode(held.labels)
     soft = None if held.soft is None else held.soft.of(model.task.labels)
-    return model.task.known_losses(logits, targets, soft), model.task.hits(logits, targets)
+    return model.task.known_losses(logits, targets, soft), model.task.hits(logits, targets, soft)
 
 
 def hold_out_texts(data: Dataset, config: Config) -> Dataset | None:

@@ -21,7 +21,7 @@ from rubrica.artifact.fasttext_model import open_model
 from rubrica.artifact.folder import Artifact, check_writable, save_artifact
 from rubrica.data.arrow_texts import text_column
 from rubrica.data.objects import GIVEN, SEPARATOR, label_columns, list_in, ones
-from rubrica.data.soft_labels import holds_scores, read_scored, settle
+from rubrica.data.soft_labels import scored_labels, settle
 from rubrica.models.ensemble import Ensemble
 from rubrica.models.family import Inputs
 from rubrica.models.search import as_finite
@@ -61,6 +61,8 @@ class Classifier:
         self, texts: Any, *, k: int | None = None, abstain_below: float | None = None, exact: bool = False
     ) -> list[Any]:
         """The most probable label of each text, in order; where a text may have several, a list, best first.
+
+        Of a model that gives scores it is the score of each text, from 0 to 1.
 
         Args:
             texts: A list, a NumPy array, a column of pandas, polars, pyarrow or `datasets`, or anything that gives
@@ -104,7 +106,7 @@ class Classifier:
     def _name(self, texts: Sequence[str], abstain_below: float | None) -> list[Any]:
         """The answer to each text."""
         if self._ensemble.search is None:
-            return self.task.decide(self._answer(texts), abstain_below)
+            return self.task.answers(self._answer(texts), abstain_below)
         best, highest = self._find(texts)
         return self.task.name_answers(best, None if abstain_below is None else highest >= abstain_below)
 
@@ -327,10 +329,9 @@ class Classifier:
         columns = label_columns(labels)
         if len(columns) == 1:
             (column,) = columns.values()
-            if any(map(holds_scores, column)):
-                found = [read_scored(label) if holds_scores(label) else label for label in column]
-                names, soft = settle(found, self.task)
-                return names, soft.of(self.labels)
+            if (scored := scored_labels(column, self.task)) is not None:
+                found, soft = settle(scored, self.task)
+                return found, soft.of(self.labels)
             known = set(self.task.labels)
             return [_parts(label, known, label_separator) for label in column] if label_separator else column, None
         named = list(columns) if hasattr(labels, "columns") else self.labels
@@ -343,7 +344,7 @@ class Classifier:
         from rubrica.data.dataset import Dataset, Examples, read_dataset
 
         if not isinstance(data, Examples):
-            splits = (data if isinstance(data, Dataset) else read_dataset(data, **layout)).splits
+            splits = (data if isinstance(data, Dataset) else read_dataset(data, **self.task.layout | layout)).splits
             data = splits.get("test") or next(iter(splits.values()))
         return data.texts, data.labels, None if data.soft is None else data.soft.of(self.labels)
 

@@ -11,6 +11,8 @@ _MATRIX = 10  # labels whose counts fit a notebook
 
 def show_scores(title: str, scores: Mapping[str, Any]) -> str:
     """The figures of each class in a report's JSON, and a small confusion matrix, below a title."""
+    if "per_class" not in scores:
+        return card(title, f"{scores['texts']:,} texts")
     rows, more = shown(scores["per_class"], _LABELS)
     names = ("precision", "recall", "f1")
     lines = [

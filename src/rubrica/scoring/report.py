@@ -12,6 +12,10 @@ _TITLES = {
     "micro_f1": "micro-F1",
     "macro_f1": "macro-F1",
     "subset_accuracy": "subset accuracy",
+    "mean_absolute_error": "mean absolute error",
+    "root_mean_squared_error": "root mean squared error",
+    "r2": "R²",
+    "correlation": "correlation",
 }
 
 
@@ -45,18 +49,14 @@ class Report:
 
     Args:
         texts: How many; at least 1.
-        macro_f1: Mean F1 of the classes that occur or are answered, as in scikit-learn.
         loss: Mean loss of a text in nats. A text whose only label the model does not know has none; where a text may
             have several labels, its loss is the sum over the labels that the model knows. None where no text has one.
-        per_class: The figures of each class, C; then of each label that the model does not know, U.
         mean_batch_loss: The loss as the seminar reports it: the mean over batches of each batch's mean.
         abstaining: What abstaining gains, where it was asked for.
     """
 
     texts: int
-    macro_f1: float
     loss: float | None
-    per_class: list[ClassScore]
     mean_batch_loss: float | None = None
     abstaining: Abstaining | None = None
 
@@ -74,7 +74,7 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """What `rubrica evaluate --json` prints."""
-        values = vars(self) | {"per_class": [row._asdict() for row in self.per_class]}
+        values = dict(vars(self))
         abstaining = values.pop("abstaining")
         if self.mean_batch_loss is None:
             values.pop("mean_batch_loss")
@@ -89,7 +89,24 @@ class Report:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OneLabelReport(Report):
+class LabelsReport(Report):
+    """Scores of a model that gives labels.
+
+    Args:
+        macro_f1: Mean F1 of the classes that occur or are answered, as in scikit-learn.
+        per_class: The figures of each class, C; then of each label that the model does not know, U.
+    """
+
+    macro_f1: float
+    per_class: list[ClassScore]
+
+    def to_json(self) -> dict[str, Any]:
+        """As `Report.to_json`, with the figures of each class."""
+        return super().to_json() | {"per_class": [row._asdict() for row in self.per_class]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneLabelReport(LabelsReport):
     """Scores where a text has one label.
 
     Args:
@@ -105,7 +122,7 @@ class OneLabelReport(Report):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SeveralLabelsReport(Report):
+class SeveralLabelsReport(LabelsReport):
     """Scores where a text may have several labels.
 
     Args:
@@ -121,11 +138,33 @@ class SeveralLabelsReport(Report):
     measure: ClassVar[str] = "micro-F1"
 
 
+@dataclass(frozen=True, kw_only=True)
+class RegressionReport(Report):
+    """How near the scores of a model are to the true ones.
+
+    Args:
+        mean_absolute_error: The mean distance from the true score.
+        root_mean_squared_error: The root of the mean squared distance.
+        r2: The share of the spread of the true scores that the model explains; below 0 it is worse than the mean score.
+            None where all true scores are the same.
+        correlation: Pearson's, of the true scores and the model's; None where one of them is always the same.
+    """
+
+    mean_absolute_error: float
+    root_mean_squared_error: float
+    r2: float | None
+    correlation: float | None
+
+    measure: ClassVar[str] = "1 - mean absolute error"
+
+
 def headline(scores: Mapping[str, Any]) -> str:
     """The main figures of a report's JSON in a line."""
-    return ", ".join(f"{title} {scores[name]:.4f}" for name, title in _TITLES.items() if name in scores)
+    return ", ".join(f"{title} {scores[name]:.4f}" for name, title in _TITLES.items() if scores.get(name) is not None)
 
 
 def main_score(scores: Mapping[str, Any]) -> float:
-    """The score of a report's JSON that models are compared by: accuracy, or micro-F1."""
+    """The score of a report's JSON that models are compared by: accuracy, micro-F1, or 1 - mean absolute error."""
+    if (error := scores.get("mean_absolute_error")) is not None:
+        return 1 - float(error)
     return float(next(scores[name] for name in _TITLES if name in scores))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rubrica.files import make_array
 from rubrica.scoring import metrics
 from rubrica.scoring.lookup import parts_of
-from rubrica.scoring.report import SeveralLabelsReport
+from rubrica.scoring.report import Report, SeveralLabelsReport
 from rubrica.scoring.shares import shares_of_several
 from rubrica.scoring.task import Floats, Label, Rows, Targets, Task
 from rubrica.scoring.thresholds import tune_thresholds
@@ -39,6 +39,7 @@ class SeveralLabels(Task):
     has_confusion: ClassVar[bool] = False
     loss_in_kernel: ClassVar[bool] = False
     fits_tree: ClassVar[bool] = False
+    measure: ClassVar[str] = SeveralLabelsReport.measure
 
     probabilities = staticmethod(metrics.sigmoid)
     losses = staticmethod(metrics.binary_cross_entropy)
@@ -59,6 +60,7 @@ class SeveralLabels(Task):
         return self.cuts or (0.5,) * self.num_classes
 
     def joined(self, other: Task) -> "SeveralLabels":
+        other.check_labels()
         return SeveralLabels(tuple(dict.fromkeys((*self.labels, *other.labels))))
 
     def parts(self, label: Any) -> list[str]:
@@ -128,7 +130,12 @@ class SeveralLabels(Task):
         return self.losses(logits, targets[:, : self.num_classes] if probabilities is None else probabilities)
 
     def count(
-        self, logits: Floats, targets: Targets, abstain_below: float | None, unknown: Sequence[str] = ()
+        self,
+        logits: Floats,
+        targets: Targets,
+        abstain_below: float | None,
+        unknown: Sequence[str] = (),
+        probabilities: Floats | None = None,
     ) -> list[Any]:
         """The counts of each label, see `metrics.set_counts`; and how many texts have all labels right.
 
@@ -138,14 +145,14 @@ class SeveralLabels(Task):
         answers[:, : self.num_classes] = metrics.chosen(logits, self.thresholds)
         return [metrics.set_counts(targets, answers), int((answers == targets).all(axis=1).sum())]
 
-    def hits(self, logits: Floats, targets: Targets) -> metrics.Ints:
+    def hits(self, logits: Floats, targets: Targets, probabilities: Floats | None = None) -> metrics.Ints:
         answers = metrics.chosen(logits, self.thresholds)
         right = (answers & (targets[:, : self.num_classes] == 1)).sum(axis=1)
         return np.stack([right, answers.sum(axis=1) + targets.sum(axis=1, dtype=np.int64)], axis=1)
 
     def report(
         self, counts: list[Any], texts: int, abstain_below: float | None, unknown: Sequence[str] = (), **losses: Any
-    ) -> SeveralLabelsReport:
+    ) -> Report:
         by_label, exact = counts
         hits, answered, there = by_label.astype(np.float64)
         rows, macro_f1 = metrics.class_scores(by_label, [*self.labels, *unknown])

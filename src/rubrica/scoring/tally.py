@@ -15,11 +15,16 @@ from rubrica.scoring.task import Floats, Targets, Task
 
 
 def score_all(
-    task: Task, logits: Floats, targets: Targets, abstain_below: float | None = None, unknown: Sequence[str] = ()
+    task: Task,
+    logits: Floats,
+    targets: Targets,
+    abstain_below: float | None = None,
+    unknown: Sequence[str] = (),
+    probabilities: Floats | None = None,
 ) -> Report:
-    """The scores of N texts; the targets and the unknown labels are what `Task.encode_all` found."""
+    """The scores of N texts; the targets and the unknown labels are what `Task.encode_all` found. See `Tally.add`."""
     tally = Tally(task, len(logits), abstain_below, unknown)
-    tally.add(logits, targets)
+    tally.add(logits, targets, probabilities)
     return tally.report()
 
 
@@ -44,9 +49,9 @@ class Tally:
     def add(self, logits: Floats, targets: Targets, probabilities: Floats | None = None) -> None:
         """Score some more texts; `probabilities` (B, C) says how probable their labels are where they are not certain.
 
-        Answers are right or wrong by the targets, the most probable labels.
+        A label that is answered is right or wrong by the targets, the most probable labels.
         """
-        counts = self.task.count(logits, targets, self.abstain_below, self.unknown)
+        counts = self.task.count(logits, targets, self.abstain_below, self.unknown, probabilities)
         self._add(self.task.known_losses(logits, targets, probabilities), counts)
 
     def add_answers(self, answers: metrics.Ints, probabilities: Floats, losses: Floats, targets: Targets) -> None:

@@ -58,6 +58,12 @@ class Task:
     """Whether the native core can compute the loss of a recurrent network."""
     fits_tree: ClassVar[bool] = True
     """Whether a tree of decisions can find the answer."""
+    gives_labels: ClassVar[bool] = True
+    """Whether an answer is made of labels."""
+    measure: ClassVar[str] = OneLabelReport.measure
+    """The score that models are compared by, as a person calls it."""
+    layout: ClassVar[dict[str, Any]] = {}
+    """How data of this task is read, see `Layout`."""
 
     probabilities = staticmethod(metrics.softmax)
     """From logits to the probability of each class, (N, C)."""
@@ -90,11 +96,21 @@ class Task:
         """The task with the labels of another behind its own.
 
         Raises:
-            ValueError: If the other one's texts may have several labels, and this one's have one.
+            ValueError: If the other one's texts may have several labels, and this one's have one; or they have scores.
         """
+        other.check_labels()
         if type(other) is not Task:
             raise ValueError("its texts may have several labels, and the model gives one; train a new model")
         return Task(tuple(dict.fromkeys((*self.labels, *other.labels))))
+
+    def check_labels(self) -> None:
+        """Make sure that texts have labels, to be added to a model's.
+
+        Raises:
+            ValueError: If they have scores.
+        """
+        if not self.gives_labels:
+            raise ValueError("its texts have scores, and the model gives labels; train a new model")
 
     # Labels to targets
 
@@ -199,10 +215,14 @@ class Task:
     # Logits to answers and scores
 
     def decide(self, logits: Floats, abstain_below: float | None = None) -> list[Any]:
-        """The answer to each text, see `Classifier.predict`: the most probable label, or None."""
+        """The labels that are the answer to each text: the most probable one, or None."""
         if abstain_below is None:
             return self.name_answers(logits.argmax(axis=1))
         return self.name_answers(logits.argmax(axis=1), self.probabilities(logits).max(axis=1) >= abstain_below)
+
+    def answers(self, logits: Floats, abstain_below: float | None = None) -> list[Any]:
+        """What `Classifier.predict` gives for each text."""
+        return self.decide(logits, abstain_below)
 
     def name_answers(self, best: metrics.Ints, sure: NDArray[np.bool_] | None = None) -> list[Any]:
         """The labels of the best classes; None for each text that is not sure enough."""
@@ -252,7 +272,12 @@ class Task:
         return np.where(unknown, metrics.NO_LOSS, self.losses(logits, np.where(unknown, 0, targets)))
 
     def count(
-        self, logits: Floats, targets: Targets, abstain_below: float | None, unknown: Sequence[str] = ()
+        self,
+        logits: Floats,
+        targets: Targets,
+        abstain_below: float | None,
+        unknown: Sequence[str] = (),
+        probabilities: Floats | None = None,
     ) -> list[Any]:
         """The right and wrong answers as counts that add up over the texts, for `report`.
 
@@ -263,7 +288,7 @@ class Task:
         sure = None if abstain_below is None else self.probabilities(logits).max(axis=1) >= abstain_below
         return self.count_answers(logits.argmax(axis=1), sure, targets, unknown)
 
-    def hits(self, logits: Floats, targets: Targets) -> metrics.Ints:
+    def hits(self, logits: Floats, targets: Targets, probabilities: Floats | None = None) -> metrics.Ints:
         """How many labels of each text are answered rightly; and how many are answered or there, each counted, (N, 2).
 
         The main score of the texts is twice the sum of the first over the sum of the second: accuracy, or micro-F1.

@@ -1,13 +1,21 @@
-"""The two tasks, and which of them labels or a config.json ask for."""
+"""The tasks, and which of them labels or a config.json ask for."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from rubrica.errors import RubricaError
 from rubrica.scoring.task import Floats, Task
 
-# `SeveralLabels` is imported where it is needed: most models start without it.
+# `SeveralLabels` and `Regression` are imported where they are needed: most models start without them.
+
+
+def regression() -> Task:
+    """The task of a data set whose texts have scores."""
+    from rubrica.scoring.regression import Regression
+
+    return Regression()
 
 
 def task_of(classes: Sequence[str], *, lists: bool) -> Task:
@@ -15,6 +23,16 @@ def task_of(classes: Sequence[str], *, lists: bool) -> Task:
     from rubrica.scoring.several_labels import SeveralLabels
 
     return SeveralLabels(tuple(classes)) if lists else Task(tuple(classes))
+
+
+def check_labels(task: Task, what: str) -> None:
+    """Make sure that texts have labels.
+
+    Raises:
+        RubricaError: If they have a score; `what` says who looks at labels.
+    """
+    if not task.gives_labels:
+        raise RubricaError(f"{what} looks at labels, and here a text has a score; rubrica evaluate says how near it is")
 
 
 @dataclass(frozen=True)
@@ -42,6 +60,8 @@ def read_task(problem_type: object, classes: Sequence[str], thresholds: object, 
         return (ScoredLabels if scored else Task)(tuple(classes))
     from rubrica.scoring.several_labels import SeveralLabels
 
+    if problem_type == "regression" and thresholds is None and tuple(classes) == regression().labels:
+        return regression()
     if problem_type != SeveralLabels.problem_type or not isinstance(thresholds, list):
         raise ValueError(f"problem_type is {problem_type!r:.40} and thresholds {thresholds!r:.40}, which do not fit")
     if len(thresholds) != len(classes) or not all(isinstance(cut, float) and 0 < cut < 1 for cut in thresholds):

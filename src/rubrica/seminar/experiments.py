@@ -23,6 +23,7 @@ from rubrica.errors import DataError, require
 from rubrica.files import written_whole
 from rubrica.learning.training import train_corpus
 from rubrica.models.config import load_recipe
+from rubrica.scoring.tasks import check_labels
 from rubrica.seminar.report import render_seminar
 from rubrica.text.vocab import Vocab
 from rubrica.vectors.word_vectors import Vectors
@@ -120,6 +121,7 @@ def check_scorable(dataset: Dataset) -> None:
         DataError: If not: the message says what is missing.
     """
     check_trainable(dataset)
+    check_labels(dataset.task, "the seminar")
     if not dataset.task.has_confusion:
         problem = "texts with several labels; in the seminar's experiments each text has one"
         raise DataError(dataset.name, f'{problem}: use rubrica train, or pass --label-separator ""')

@@ -184,8 +184,8 @@ def judge(
     for first in range(0, len(targets), _TEXTS):
         here = slice(first, first + _TEXTS)
         logits = model.logits(held.texts[here])
-        hits.append(artifact.task.hits(logits, targets[here]))
         soft = None if held.soft is None else held.soft.of(artifact.task.labels)[here]
+        hits.append(artifact.task.hits(logits, targets[here], soft))
         losses[here] = artifact.task.known_losses(logits, targets[here], soft)
     loss, bytes_ = float(losses.mean()), sum(folder_sizes(artifact).values())
     if not math.isfinite(loss):

@@ -7,7 +7,6 @@ from typing import Any
 
 from rubrica.errors import ArtifactError
 from rubrica.files import written_whole
-from rubrica.scoring.report import OneLabelReport, SeveralLabelsReport
 from rubrica.scoring.task import Task
 from rubrica.tuning.choice import Choice
 from rubrica.tuning.store import Tried
@@ -47,8 +46,7 @@ def write_trials(rows: Sequence[dict[str, Any]], folder: Path) -> Path:
 
 def summary(choice: Choice | None, tried: Sequence[Tried], task: Task, seconds: float) -> dict[str, Any]:
     """The search in short, for `metrics.json`."""
-    measure = OneLabelReport.measure if task.has_confusion else SeveralLabelsReport.measure
-    found: dict[str, Any] = {"trials": len(tried), "seconds": seconds, "measure": measure}
+    found: dict[str, Any] = {"trials": len(tried), "seconds": seconds, "measure": task.measure}
     if choice is None:  # nothing was judged in the time
         return found | {"judged_texts": 0, "winner": 1, "settings": {}, "default_score": None, "score": None}
     if choice.default is None:

@@ -18,6 +18,7 @@ from rubrica.insight.cleaning.suspects import Suspect
 from rubrica.learning.crossval import Features
 from rubrica.scoring.label_noise import judge_labels
 from rubrica.scoring.task import Rows, Targets, Task
+from rubrica.scoring.tasks import check_labels
 
 LEAST = 0.2  # how likely a label is wrong to be listed: of less, a person would read five right ones for each wrong one
 COST = 0.1  # of an error; a third of what a model costs, since wrong labels should not be learned by heart
@@ -46,6 +47,7 @@ def find_wrong_labels(
     if split not in dataset.splits:
         raise DataError(dataset.name, f"has no split {split}; give one of {', '.join(dataset.splits)}")
     task, examples = dataset.task, dataset.splits[split]
+    check_labels(task, "the search for wrong labels")
     if task.num_classes < 2:
         raise DataError(dataset.name, "has fewer than two classes, so no label can be told from another; add some")
     try:

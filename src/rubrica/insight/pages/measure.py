@@ -20,6 +20,7 @@ from rubrica.progress import progress_bar
 from rubrica.scoring.metrics import chosen
 from rubrica.scoring.tally import Tally
 from rubrica.scoring.task import Floats, Targets, Task
+from rubrica.scoring.tasks import check_labels
 from rubrica.scoring.unknown_labels import encode_scored
 
 BINS = 10  # of probabilities, each a tenth: the reliability diagram of the literature
@@ -102,6 +103,7 @@ def measure(
         ValueError: If there are no texts, or their labels are none; see `Classifier.evaluate`.
     """
     texts, task = examples.texts, model.task
+    check_labels(task, "a report")
     if not len(texts):
         raise ValueError("there are no texts; give at least one")
     targets, unknown = encode_scored(task, examples.labels, name)

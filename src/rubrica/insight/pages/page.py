@@ -28,6 +28,7 @@ from rubrica.insight.pages.training import curves, making, was_trained_on
 from rubrica.insight.pages.translation import translate
 from rubrica.notebook import printable
 from rubrica.predict.classifier import Classifier
+from rubrica.scoring.tasks import check_labels
 
 LIBRARIES = ("jinja2", "matplotlib", "scipy")
 """What a page is made with, of the extra `report`."""
@@ -69,6 +70,7 @@ def report(
         ValueError: As in `measure`.
     """
     check_libraries()
+    check_labels(model.task, "a report")
     spoken = read_language(language)
     if measured is None and examples is not None:
         measured = measure(model, examples, name=data or "the data")
