@@ -324,6 +324,17 @@ def tune():
     return lines
 
 
+def regression():
+    """A side a row: how near its scores are to the grader's; means over the seeds."""
+    runs = list(load("regression")["runs"].values())
+    lines = ["| | R² | mean absolute error |", "|---|--:|--:|"]
+    for side in runs[0]:
+        figures = ([run[side][name] for run in runs] for name in ("r2", "error"))
+        cells = (f"{sum(values) / len(values):.3f} ± {stdev(values):.3f}" for values in figures)
+        lines.append(f"| {side} | " + " | ".join(cells) + " |")
+    return lines
+
+
 STRENGTHS = ("weak", "middling", "strong")
 
 
@@ -369,6 +380,7 @@ TABLES = {
     "ladder": ladder,
     "large": large,
     "ray_scoring": ray_scoring,
+    "regression": regression,
     "seminar": seminar,
     "seminar_faults": seminar_faults,
     "seminar_spread": seminar_spread,
