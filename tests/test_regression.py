@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import onnxruntime
@@ -17,13 +18,19 @@ from made_words import same
 from nodes import ask
 from rubrica.cli.main import rubrica as command
 from rubrica.data.dataset import check_trainable, read_dataset, read_pairs
-from rubrica.errors import ArtifactError, DataError, RubricaError
+from rubrica.errors import ArtifactError, ConfigError, DataError, RubricaError
 from rubrica.export.onnx import build_model
+from rubrica.export.shrink import folder_sizes
 from rubrica.insight.cleaning.wrong_labels import find_wrong_labels
 from rubrica.insight.compare import compare
 from rubrica.insight.data_doctor import examine_data
 from rubrica.insight.model_doctor import examine_model
+from rubrica.learning import teacher
+from rubrica.learning.identity import hashes_of_labels
+from rubrica.predict.classifier import Classifier
 from rubrica.scoring.paired import score as score_of_hits
+from rubrica.tuning import final
+from serving import ask as request
 from serving import predict, serving
 
 GOOD, BAD = ["well", "clear", "exact", "careful", "proof"], ["click", "buy", "now", "free", "wow"]
@@ -165,6 +172,13 @@ def test_every_door_gives_the_score(tmp_path, model):
     np.testing.assert_allclose(np.array(found["probabilities"])[:, 1], wanted, atol=1e-5)
     with serving(tmp_path / "model", folder=tmp_path) as server:
         assert predict(server, ASKED) == [[{"label": "1", "score": pytest.approx(score)}] for score in wanted]
+        _, _, answer = request(server, "POST", "/v1/classify", {"input": ASKED})
+        assert [(row["label"], row["probs"][1], "labels" in row) for row in answer["data"]] == [
+            ("1", pytest.approx(score), False) for score in wanted
+        ]
+        given = {"name": "text", "shape": [len(ASKED)], "datatype": "BYTES", "data": ASKED}
+        _, _, answer = request(server, "POST", "/v2/models/model/infer", {"inputs": [given]})
+        assert answer["outputs"][0]["data"] == ["1"] * len(ASKED)
 
 
 def test_an_onnx_file_gives_the_score():
@@ -195,6 +209,73 @@ def test_by_the_command_line(tmp_path, model):
     assert pq.read_table(answers)["score"].to_pylist() == pytest.approx(model.predict(texts), abs=1e-6)
     done = CliRunner().invoke(command, ["predict", out, str(data), "--abstain-below", "0.5"])
     assert "this model gives each text a score; leave abstain_below out" in done.output
+
+
+def test_a_teacher_says_scores_as_numbers(tmp_path):
+    data = read_pairs(*texts_and_scores(50), regression=True)
+    texts = data.splits["train"].texts
+    wanted = [[0.75, 0.25]] * len(texts)
+    for say in (
+        lambda some: [0.25 for _ in some],
+        lambda some: np.full(len(some), 0.25),
+        lambda some: [{"1": 0.25} for _ in some],
+        lambda some: [{"0": 0.75} for _ in some],
+    ):
+        np.testing.assert_allclose(teacher.ask(say, data, []).probabilities, wanted)
+    for key, value in {"score": 0.25, "scores": {"1": 0.25}}.items():
+        lines = "".join(json.dumps({"text": text, key: value}) + "\n" for text in texts)
+        said = teacher.ask(write(tmp_path / f"{key}.jsonl", lines), data, [])
+        np.testing.assert_allclose(said.probabilities, wanted)
+    with pytest.raises(RubricaError, match=r"the teacher: found 'high', expected a number from 0 to 1, such as 0.8"):
+        teacher.ask(lambda some: ["high" for _ in some], data, [])
+
+
+def test_small_scores_are_learned_as_they_are():
+    task = read_pairs(["one", "two"], [0.0, 1.0], regression=True).task
+    said = list(task.shares(task.labels, np.array([[0.93, 0.07], [1, 0]])))
+    assert said == [(0, "0", pytest.approx(0.93)), (0, "1", pytest.approx(0.07)), (1, "0", 1)]
+
+
+def test_what_does_not_go_together():
+    texts, scores = texts_and_scores(50)
+    for settings, problem in [
+        (
+            {"model": {"name": "linear"}, "training": {"class_weight": "balanced"}},
+            "lets classes count alike, and a score",
+        ),
+        ({"model": {"name": "bag", "loss": "hs"}}, "finds one class, and texts have scores"),
+    ]:
+        with pytest.raises(ConfigError, match=problem):
+            rubrica.train(texts, scores, regression=True, config=rubrica.make_config(**settings))
+
+
+def test_labels_and_scores_are_not_mixed_up(tmp_path, model):
+    data = read_pairs(*texts_and_scores(50), regression=True)
+    labels = rubrica.train(["one two", "three four"] * 30, ["a", "b"] * 30, config=config_of())
+    with pytest.raises(ValueError, match="the model gives labels, and the data have scores; leave --regression out"):
+        labels.evaluate(data)
+    out = tmp_path / "model"
+    rubrica.train(["one two", "three four"] * 30, [0, 1] * 30, config=config_of(), out=out)
+    with pytest.raises(ArtifactError, match="holds a model of other texts"):
+        rubrica.train(
+            ["one two", "three four"] * 30, [0, 1] * 30, config=config_of(), out=out, regression=True, resume=True
+        )
+
+
+def test_a_smaller_model_has_its_own_scores(tmp_path):
+    texts, scores = texts_and_scores()
+    data = read_pairs(texts, scores, regression=True)
+    data = replace(data, splits=data.splits | {"test": data.splits["train"].take(np.arange(100))})
+    artifact = rubrica.train(data, config=config_of()).artifact
+    small = final._fitted(artifact, data, 0.7 * sum(folder_sizes(artifact).values()))
+    assert small.metrics["test"] == Classifier(small).evaluate(data.splits["test"]).to_json()
+    assert small.metrics["test"]["r2"] > 0.5
+
+
+def test_a_run_and_a_search_are_of_these_scores():
+    texts, scores = texts_and_scores(50)
+    found = [hashes_of_labels(read_pairs(texts, of, regression=True)) for of in (scores, np.sqrt(scores))]
+    assert found[0] != found[1]
 
 
 def test_who_looks_at_labels_says_so(tmp_path, model):

@@ -137,6 +137,29 @@ def test_what_is_refused(tmp_path, label, problem):
     assert (kept.texts, kept.labels) == (["one"], ["a"])
 
 
+@pytest.mark.parametrize("cell", [
+    '{"b": 0.75, "a": 0.25, "c": null}',
+    "{'b': np.float64(0.75), 'a': np.float32(0.25)}",
+    '{"b": "0.75", "a": "0.25"}',
+])  # fmt: skip
+def test_a_csv_of_another_program(tmp_path, cell):
+    train = read_dataset(write(tmp_path / "a.csv", csv_bytes([("one", cell), ("two", "{'a': 1}")]))).splits["train"]
+    np.testing.assert_array_equal(train.soft.probabilities, [[0.25, 0.75], [1, 0]])
+
+
+def test_a_row_that_is_not_like_the_others_is_named(caplog):
+    texts = [str(place) for place in range(40)]
+    data = read_pairs(texts, [*[{"a": 0.25, "b": 0.75}] * 39, {"a": 0.2, "b": 0}])
+    assert not data.task.has_confusion
+    assert "of 1 of 40 texts they do not add up to 1 (0.2), so a text may have several labels" in caplog.text
+
+
+def test_one_label_alone():
+    data = read_pairs(["one", "two"], [{"spam": 0.9}, {"spam": 0.1}])
+    with pytest.raises(DataError, match=r"one class only .*spam.* or give one number a text and pass --regression"):
+        check_trainable(data)
+
+
 def test_rows_and_labels_in_another_order():
     soft = SoftLabels(("a", "b"), np.array([[0.25, 0.75], [1, 0]], np.float32))
     np.testing.assert_array_equal(soft.take(np.array([1])).of(["c", "b", "a"]), [[0, 0, 1]])

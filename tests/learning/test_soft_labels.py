@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas
 import pytest
 from click.testing import CliRunner
 
@@ -13,8 +14,12 @@ from rubrica.cli.main import rubrica as command
 from rubrica.corpus.corpus import build_corpus
 from rubrica.corpus.spread import spread
 from rubrica.data.dataset import Dataset, Examples, read_pairs
+from rubrica.errors import ConfigError, DataError
+from rubrica.insight.cleaning.wrong_labels import find_wrong_labels
+from rubrica.insight.model_doctor import examine_model
 from rubrica.learning.identity import identity_of
 from rubrica.learning.train import train_dataset
+from rubrica.learning.training import balanced_weights
 from rubrica.models.config import make_config
 from rubrica.scoring.tasks import task_of
 
@@ -99,6 +104,47 @@ def test_the_loss_and_what_is_right():
     assert model.evaluate(texts, [*scores[:-1], sure[-1]]).loss != report.loss  # one of them certain
     with pytest.raises(ValueError, match="label 1: no label has a score above 0"):
         model.evaluate(["one", "two"], [{"a": 1, "b": 0}, {"a": 0, "b": 0}])
+
+
+def test_labels_are_read_for_the_model():
+    texts = ["soup in a pan", "goal and match"]
+    one = rubrica.train(texts * 40, ["food", "sport"] * 40, config=config_of())
+    several = rubrica.train(texts * 40, [["food"], ["food", "sport"]] * 40, config=config_of())
+    found = [{"food": 0.5, "sport": 0.5}, {"food": 1.0}]  # alone these are texts of one label
+    for asked in (found, read_pairs(texts, found)):
+        report = several.evaluate(*((texts, asked) if asked is found else (asked,)))
+        assert [row.texts for row in report.per_class] == [2, 1]
+    found = [{"food": 0.5, "sport": 0.3}, {"food": 0.4, "sport": 0.5}]  # alone they may have several
+    assert one.evaluate(read_pairs(texts, found)).accuracy == one.evaluate(texts, found).accuracy == 1
+    assert one.evaluate(texts, [{"food": 1.0}, {"sport": 1.0}]).accuracy == 1
+    assert one.evaluate(texts, ["{'food': 0.9, 'sport': 0.1}", "sport"]).accuracy == 1
+    frame = pandas.DataFrame({"food": [0.9, 0.2], "sport": [0.1, 0.8]})
+    assert one.evaluate(texts, frame) == one.evaluate(texts, frame.to_dict("records"))
+
+
+def test_balanced_classes_count_the_parts():
+    texts, _ = texts_and_scores(WORDS, 200)
+    scores = [{"a": 0.98, "b": 0.02} if place % 10 else {"a": 0.02, "b": 0.98} for place in range(200)]
+    data = read_pairs(texts, scores)
+    rows, _ = spread(build_corpus(data, None, make_config().data).splits["train"], data.task)
+    found = balanced_weights(data.task, rows.targets, np.arange(len(rows.targets)), rows.weights)
+    for label in (0, 1):
+        assert (found * rows.weights)[rows.targets == label].sum() == pytest.approx(100)
+
+
+def test_what_takes_certain_labels_alone():
+    texts, scores = texts_and_scores(WORDS, 50)
+    with pytest.raises(ConfigError, match="finds one class, and texts have scores"):
+        rubrica.train(texts, scores, config=make_config(model={"name": "bag", "loss": "hs"}))
+    with pytest.raises(DataError, match="labels are scores, which say themselves how sure they are"):
+        find_wrong_labels(read_pairs(texts, scores))
+
+
+def test_the_doctor_does_not_call_doubt_a_fault():
+    texts, scores = texts_and_scores({"red": {"a": 0.7, "b": 0.3}, "green": {"a": 0.3, "b": 0.7}}, 400)
+    model = rubrica.train(texts[:300], scores[:300], config=config_of())
+    found = examine_model(model, read_pairs(texts[300:], scores[300:]))
+    assert "miscalibrated" not in {finding.kind for finding in found}
 
 
 def test_by_the_command_line(tmp_path):

@@ -33,7 +33,11 @@ _TEXT_OPTIONS = (
     click.option("--label-prefix", default="__label__", help="What begins a label in a fastText file."),
 )
 _LABEL_OPTIONS = (
-    click.option("--label-column", multiple=True, help="Column of the label; several, with commas, hold 0 or 1 each."),
+    click.option(
+        "--label-column",
+        multiple=True,
+        help="Column of the label; several, with commas, hold 0 to 1 for a label each.",
+    ),
     click.option("--label-separator", default="|", help='What separates several labels; "" for none.'),
     click.option("--regression", is_flag=True, help="The label is a number from 0 to 1, which the model is to find."),
     click.option(

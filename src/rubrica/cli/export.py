@@ -120,8 +120,10 @@ def _quantize_file(model: str, max_size: float, out: str | None, data: str | Non
 def _export(model: str, out: str, data: str | None, change: "Change", *, onnx: bool = False, **columns: Any) -> None:
     from rubrica.cli.tables import print_export
     from rubrica.export.shrink import export_model
+    from rubrica.predict.classifier import load
 
-    examples = read_split(data, None, **columns) if data else None
+    layout = load(model).task.layout if data else {}
+    examples = read_split(data, None, **columns | layout) if data else None
     with faults_of(data or model):
         report = export_model(Path(model), Path(out), change, onnx=onnx, examples=examples, name=data or model)
     print_export(report)

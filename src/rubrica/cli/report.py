@@ -51,7 +51,8 @@ def print_training(metrics: dict[str, Any], folder: Path) -> None:
             line = f"{split}: {headline(scores)}, {scores['texts']} texts"
             if compared := _compared(metrics, split):
                 simpler = "a bag of words" if compared[0] == BASELINE else f"its {compared[0]} part alone"
-                line += f" ({simpler}: {compared[1]:.4f})"
+                figure = compared[1] if "mean_absolute_error" not in scores else 1 - compared[1]
+                line += f" ({simpler}: {figure:.4f})"
             click.echo(line, err=True)
     if found := metrics.get("unlabeled"):
         answers = f"a teacher's answers to {found['taught']:,} texts" if "taught" in found else "the answers to them"

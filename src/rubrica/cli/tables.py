@@ -43,9 +43,15 @@ def _figure(value: float | None, form: str, missing: str = "-") -> str:
 def print_overview(facts: dict[str, Any], remark: str) -> None:
     """What `overview.describe` found; the remark is the task's."""
     splits, unknown = facts["splits"], facts["unknown"]
-    rows = _table(facts["name"], "class", *splits)
+    has_scores = any("scores" in split for split in splits.values())
+    rows = _table(facts["name"], "" if has_scores else "class", *splits)
     for label in dict.fromkeys([*facts["labels"], *(label for split in splits.values() for label in split["labels"])]):
-        rows.add_row(Text(label), *(f"{split['labels'].get(label, 0):,}" for split in splits.values()))
+        if not has_scores:
+            rows.add_row(Text(label), *(f"{split['labels'].get(label, 0):,}" for split in splits.values()))
+    for name in ("mean", "standard_deviation") if has_scores else ():
+        rows.add_row(
+            f"{name.replace('_', ' ')} of the score", *(f"{split['scores'][name]:.3f}" for split in splits.values())
+        )
     rows.add_section()
     rows.add_row("texts", *(f"{split['rows']:,}" for split in splits.values()))
     rows.add_row("tokens per text", *(f"{split['tokens_per_text']:.1f}" for split in splits.values()))

@@ -49,6 +49,7 @@ def tune(
     from rubrica.cli.tables import print_trials
     from rubrica.data.dataset import read_dataset
     from rubrica.errors import require
+    from rubrica.scoring.tasks import check_labels
     from rubrica.tuning.report import verdict
     from rubrica.tuning.tune import run_tuning
 
@@ -56,6 +57,8 @@ def tune(
     require("optuna", "tune")
     folder, page = check_writable(out), check_report(page)  # before the data is read
     dataset = read_dataset(data, **columns)
+    if page:
+        check_labels(dataset.task, "a report")
     seconds = max(1e-3, seconds - (time.perf_counter() - began))
     found = run_tuning(dataset, seconds=seconds, out=folder, size=size, vectors=vectors, seed=seed, trials=trials)
     metrics = found.model.artifact.metrics

@@ -9,10 +9,11 @@ Letters: N texts, R rows to learn from.
 from itertools import chain
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rubrica.corpus.corpus import Split
 from rubrica.data.stored_texts import StoredTexts, take_texts
-from rubrica.scoring.task import Rows, Task
+from rubrica.scoring.task import Floats, Rows, Targets, Task
 from rubrica.text.batching import iter_rows
 
 _POSSIBLE = 0.01  # as probable must a label be that somebody gave; a distribution over 1,000 labels is no 1,000 rows
@@ -27,18 +28,24 @@ def spread(split: Split, task: Task) -> tuple[Split, Rows]:
         task: What the labels are.
     """
     assert split.probabilities is not None
-    shares = list(task.shares(task.labels, split.probabilities, _POSSIBLE))
-    owners = np.array([text for text, _, _ in shares], np.int64)
-    weights = np.array([share for _, _, share in shares], np.float32)
+    parts = [_spread_some(task, split.probabilities, first) for first in range(0, len(split.targets), _STRETCH)]
+    owners, targets, weights = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     if split.weights is not None:
         weights *= split.weights[owners]
     texts = chain.from_iterable(take_texts(split.texts, part) for part in iter_rows(owners, _STRETCH))
     own = len(split.targets) if split.own is None else split.own
     rows = Split(
         split.tokens.take(owners),
-        task.encode([label for _, label, _ in shares]),
+        targets,
         StoredTexts(texts) if isinstance(split.texts, StoredTexts) else list(texts),
         weights=weights,
         own=int(np.searchsorted(owners, own)),
     )
     return rows, owners
+
+
+def _spread_some(task: Task, probabilities: Floats, first: int) -> tuple[Rows, Targets, NDArray[np.float32]]:
+    """The texts, the targets and the weights of the rows of a stretch of texts."""
+    shares = list(task.shares(task.labels, probabilities[first : first + _STRETCH], _POSSIBLE))
+    owners = np.array([first + text for text, _, _ in shares], np.int64)
+    return owners, task.encode([label for _, label, _ in shares]), np.array([share for *_, share in shares], np.float32)

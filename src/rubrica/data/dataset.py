@@ -26,7 +26,7 @@ from rubrica.data.large_files import USUAL, Limits, read_text
 from rubrica.data.layout import Layout
 from rubrica.data.line_files import read_fasttext, read_lines
 from rubrica.data.objects import GIVEN, SEPARATOR, column_of, label_columns
-from rubrica.data.soft_labels import Scored, SoftLabels, as_scored, may_be_several, settle
+from rubrica.data.soft_labels import Scored, SoftLabels, as_scored, other_totals, settle
 from rubrica.data.sources import find_splits
 from rubrica.data.stored_texts import CodedLabels, StoredTexts, take_texts
 from rubrica.data.table import Table
@@ -41,6 +41,7 @@ from rubrica.text.strings import as_texts
 log = logging.getLogger(__name__)
 
 _TAKEN = 1 << 16  # texts at a time
+_MANY = 20  # fewer than one text in so many is rather a slip
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -263,15 +264,18 @@ def _gather(
     return texts, labels
 
 
-def _task_of(name: str, labels: Iterable[Label | Scored], class_names: list[str] | None, separator: str) -> Task:
+def _task_of(name: str, labels: Sequence[Label | Scored], class_names: list[str] | None, separator: str) -> Task:
     """The task that the labels of train ask for; says what is not plain to see."""
     found = dict.fromkeys(labels)
     scored = any(isinstance(label, Scored) for label in found)
-    total = may_be_several(found) if scored else None
-    lists = total is not None if scored else any(isinstance(label, tuple) for label in found)
-    if scored:
-        why = "1, so each text has one label" if total is None else f"{total:.4g}, so a text may have several labels"
-        log.info("%s: labels are scores, which add up to %s", name, why)
+    totals = other_totals(labels) if scored else []
+    lists = bool(totals) or (not scored and any(isinstance(label, tuple) for label in found))
+    if scored and totals:
+        share = f"of {len(totals):,} of {len(labels):,} texts they do not add up to 1 ({totals[0]:.4g})"
+        level = logging.INFO if _MANY * len(totals) > len(labels) else logging.WARNING
+        log.log(level, "%s: labels are scores, and %s, so a text may have several labels", name, share)
+    elif scored:
+        log.info("%s: labels are scores, which add up to 1, so each text has one label", name)
     elif lists:
         _explain_lists(name, map(as_list, labels), separator)
     elif found_hint := hint(found):
@@ -314,7 +318,10 @@ def check_trainable(dataset: Dataset, least: int = 2) -> None:
         found = f"one class only ({quote_names(dataset.task.labels)})" if dataset.task.labels else "no text has a label"
         problem = f"{found}, expected at least {least} class{'es' if least > 1 else ''}"
         column = quote_names([dataset.label_column])
-        raise DataError(dataset.name, f"{problem}; check column {column} or pass --label-column")
+        advice = "or pass --label-column"
+        if dataset.task.labels and dataset.splits["train"].soft is not None:
+            advice = "or give one number a text and pass --regression"
+        raise DataError(dataset.name, f"{problem}; check column {column} {advice}")
     train = dataset.splits["train"]
     there = set(classes_of(train.labels) if train.soft is None else train.soft.there)
     if missing := set(dataset.task.labels) - there:

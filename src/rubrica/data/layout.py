@@ -17,7 +17,7 @@ class Layout:
     Args:
         text_columns: The columns of the text, joined with a space without the empty ones.
         label_column: The column of the label. Several columns of 0 and 1 are one label each, of which a text may have
-            several.
+            several; of numbers between them, how probable each label is.
         label_separator: Stands between several labels in one string; an empty one reads labels whole.
         columns: The names of the columns of a file whose first line is data: a list, or one string `label,text`.
         header: False where the first line is data; the columns are then called 1, 2, 3.

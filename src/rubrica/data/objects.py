@@ -4,6 +4,7 @@ No library is imported: an object is known by the methods that it has.
 """
 
 import ast
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from rubrica.errors import DataError, quote_names
 
 _GAP = re.compile(r"""(?<=['"\d.])\s+(?=['"\d-])""")  # numpy writes no commas
+_NUMPY = re.compile(r"np\.float\d+\(([^()]*)\)")
 _LISTS = ("tolist", "to_pylist", "to_list")  # of NumPy and pandas, pyarrow, polars
 _SHORT_FLOATS = ("float32", "float16", "Float32", "float", "halffloat")  # as these libraries call them
 
@@ -111,18 +113,23 @@ def scores_in(text: str) -> dict[str, Any] | None:
     found = _written(text)
     if not isinstance(found, dict):
         return None
-    is_named = all(isinstance(name, str) and isinstance(score, int | float) for name, score in found.items())
-    return found if is_named else None
+    plain = all(isinstance(name, str) and isinstance(score, int | float | str | None) for name, score in found.items())
+    return found if plain else None
 
 
 def _written(text: str) -> Any:
-    """What a string in brackets holds, as Python writes it; None where it is something else."""
+    """What a string in brackets holds, as Python or JSON writes it; None where it is something else."""
     text = text.strip()
     if text[:1] + text[-1:] not in ("[]", "{}", "()"):
         return None
+    text = _NUMPY.sub(r"\1", text)
     try:
         return ast.literal_eval(text if "," in text else _GAP.sub(", ", text))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        pass
+    try:
+        return json.loads(text)  # null, true
+    except (ValueError, RecursionError):
         return None
 
 
@@ -156,14 +163,21 @@ def label_columns(labels: Any) -> Mapping[str, Sequence[Any]]:
         labels = labels.tolist()
         if not _is_matrix(labels):
             raise ValueError(f"labels have shape {tuple(shape)}; give one a text, or a matrix of 0 and 1")
-    if isinstance(labels, list | tuple) and len({name for of in labels if isinstance(of, Mapping) for name in of}) > 1:
-        return {"label": labels}  # scores; dicts of one key are a table of one column
+    if isinstance(labels, list | tuple) and _hold_scores([of for of in labels if isinstance(of, Mapping)]):
+        return {"label": labels}
     column = column_of(labels, "label")
     if isinstance(column, list | tuple):  # rows may be arrays
         column = [as_list(row) if getattr(row, "shape", ()) else row for row in column]
     if _is_matrix(column):
         return {str(place): list(of) for place, of in enumerate(zip(*column, strict=True))}
     return {"label": column}
+
+
+def _hold_scores(rows: Sequence[Mapping[Any, Any]]) -> bool:
+    """Whether dicts are scores; dicts of one key are a table of one column, unless they hold decimals."""
+    return len({name for row in rows for name in row}) > 1 or any(
+        isinstance(value, float) for row in rows for value in row.values()
+    )
 
 
 def _is_matrix(labels: Any) -> bool:

@@ -16,13 +16,14 @@ import numpy as np
 
 from rubrica.data.addresses import Place, place_of
 from rubrica.data.dataset import iter_texts
-from rubrica.data.soft_labels import named_scores
+from rubrica.data.soft_labels import named_scores, scored_number
 from rubrica.data.table import Table
 from rubrica.errors import DataError, nearest, quote_names
 from rubrica.progress import BytesBar
 from rubrica.scoring.task import Floats
 
 COLUMN = "scores"
+_NUMBER = "score"  # as `predict` writes the answer of a regression
 
 
 class Scores(NamedTuple):
@@ -37,12 +38,13 @@ class Scores(NamedTuple):
     probabilities: Floats
 
 
-def read_scores(source: str | Place, labels: Sequence[str]) -> Scores:
+def read_scores(source: str | Place, labels: Sequence[str], *, regression: bool = False) -> Scores:
     """Read a file of scores; a label that a text does not name has a score of 0.
 
     Args:
         source: The file.
         labels: The C labels that may be named.
+        regression: The scores are numbers, in a column `score`, or of the ends of the scale.
 
     Raises:
         DataError: If it cannot be read, has no scores, names another label, or a score is no probability; if a text
@@ -53,9 +55,9 @@ def read_scores(source: str | Place, labels: Sequence[str]) -> Scores:
         for texts, table in iter_texts(path, show=bar.show):
             if table is None:
                 raise DataError(path, f"holds no scores; {_EXPECTED}")
-            for place, (text, row) in enumerate(zip(texts, _rows(table, labels), strict=True)):
+            for place, (text, row) in enumerate(zip(texts, _rows(table, labels, regression=regression), strict=True)):
                 try:
-                    scores = score_row(row, labels)
+                    scores = score_row(row, labels, regression=regression)
                 except ValueError as error:
                     raise table.error(place, str(error)) from None
                 if found.setdefault(text, scores) != scores:
@@ -66,8 +68,10 @@ def read_scores(source: str | Place, labels: Sequence[str]) -> Scores:
 _EXPECTED = 'expected a column "scores" such as {"sports": 0.9, "world": 0.1}, or a column for each label'
 
 
-def _rows(table: Table, labels: Sequence[str]) -> Iterable[Any]:
-    """The scores of each row, by label."""
+def _rows(table: Table, labels: Sequence[str], *, regression: bool) -> Iterable[Any]:
+    """The scores of each row, by label; of a regression perhaps a number."""
+    if regression and _NUMBER in table.columns:
+        return table.values(_NUMBER)
     if COLUMN in table.columns:
         return table.values(COLUMN)
     names = [name for name in table.columns if name.strip() in labels]
@@ -77,16 +81,20 @@ def _rows(table: Table, labels: Sequence[str]) -> Iterable[Any]:
     return (dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True))
 
 
-def score_row(row: Any, labels: Sequence[str]) -> list[float]:
+def score_row(row: Any, labels: Sequence[str], *, regression: bool = False) -> list[float]:
     """The scores of a text in the order of the labels, C.
 
     Args:
         row: A score by each label; pairs of them, as Arrow gives a map. What is missing is 0.
         labels: The C labels.
+        regression: They are the ends of a scale; a number says how far up it a text is, and the score of one end gives
+            the other.
 
     Raises:
         ValueError: If it is something else, names another label, names one twice, or a score is no probability.
     """
+    if regression and not isinstance(row, Mapping | list | tuple):
+        row = dict(scored_number(row).scores)
     pairs = isinstance(row, list | tuple) and all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in row)
     if not pairs and not isinstance(row, Mapping):
         raise ValueError(f"found {row!r:.40} as the scores of a text, {_EXPECTED}")
@@ -94,6 +102,9 @@ def score_row(row: Any, labels: Sequence[str]) -> list[float]:
     for name in named:
         if name not in labels:
             raise ValueError(f"scores name the label {name!r:.40}, which train does not have; {nearest(name, labels)}")
+    if regression and len(named) == 1:
+        ((name, score),) = named.items()
+        return [score if label == name else 1 - score for label in labels]
     return [named.get(label, 0.0) for label in labels]
 
 

@@ -56,10 +56,12 @@ class SoftLabels(NamedTuple):
         labels: The C labels.
         probabilities: (N, C). Where each text has one label a row adds up to 1, or to less where its label is none of
             these.
+        is_regression: Whether they are scores, see `Regression`.
     """
 
     labels: tuple[str, ...]
     probabilities: NDArray[np.float32]
+    is_regression: bool = False
 
     @property
     def there(self) -> list[str]:
@@ -68,7 +70,7 @@ class SoftLabels(NamedTuple):
 
     def take(self, rows: NDArray[np.int64]) -> "SoftLabels":
         """Of some of the texts."""
-        return SoftLabels(self.labels, self.probabilities[rows])
+        return self._replace(probabilities=self.probabilities[rows])
 
     def of(self, labels: Sequence[str]) -> NDArray[np.float32]:
         """How probable these labels are, (N, C); a label that nobody has scored is never there."""
@@ -131,9 +133,9 @@ def _probability(label: str, value: Any) -> float:
     return score
 
 
-def may_be_several(labels: Iterable[Label | Scored]) -> float | None:
-    """What the scores of a text add up to if it is not 1, so that a text may have several labels; None if all do."""
-    return next((total for label in labels if abs((total := as_scored(label).total) - 1) > _ROUNDED), None)
+def other_totals(labels: Iterable[Label | Scored]) -> list[float]:
+    """What the scores of each text add up to that are not 1: it may have several labels."""
+    return [total for label in labels if abs((total := as_scored(label).total) - 1) > _ROUNDED]
 
 
 def scored_number(value: Any) -> Scored:
@@ -145,11 +147,35 @@ def scored_number(value: Any) -> Scored:
     if is_missing(plain(value)) or (isinstance(value, str) and not value.strip()):
         raise ValueError("no score")
     try:
-        found = _probability("1", value)
-    except ValueError:
+        found = float(plain(value))
+    except (TypeError, ValueError):
+        raise ValueError(f"found {value!r:.40}, expected a number from 0 to 1, such as 0.8") from None
+    if not 0 <= found <= 1:
         advice = "divide by the largest score that there may be"
-        raise ValueError(f"found {value!r:.40}, expected a number from 0 to 1; {advice}") from None
+        raise ValueError(f"found {value!r:.40}, expected a number from 0 to 1; {advice}")
     return Scored(tuple((end, score) for end, score in (("0", 1 - found), ("1", found)) if score))
+
+
+def labels_for(
+    labels: Sequence[Label], soft: SoftLabels | None, task: Task
+) -> tuple[Sequence[Label], NDArray[np.float32] | None]:
+    """The labels of a data set for a model's task, and how probable each is, (N, C), where they are not certain.
+
+    Data that were read alone may have several labels a text where the model gives one, or the other way round.
+
+    Raises:
+        ValueError: As `certain`; if the data have scores, and the model gives labels.
+    """
+    if soft is None:
+        return labels, None
+    if task.gives_labels and soft.is_regression:
+        raise ValueError("the model gives labels, and the data have scores; leave --regression out")
+    if task.has_confusion == all(isinstance(label, str) for label in labels[:1]):
+        return labels, soft.of(task.labels)
+    rows = soft.probabilities.tolist()
+    named = [[(name, p) for name, p in zip(soft.labels, row, strict=True) if p > 0] for row in rows]
+    found, soft = settle([Scored(tuple(sorted(pairs))) for pairs in named], task)
+    return found, soft.of(task.labels)
 
 
 def scored_labels(column: Sequence[Any], task: Task) -> list[Any] | None:
@@ -192,7 +218,7 @@ def settle(labels: Sequence[Label | Scored], task: Task) -> tuple[list[Label], S
             found.append(certain(label, task))
         except ValueError as error:
             raise ValueError(f"label {place}: {error}") from None
-    return found, SoftLabels(task.labels, _probabilities(scored, task))
+    return found, SoftLabels(task.labels, _probabilities(scored, task), not task.gives_labels)
 
 
 def _probabilities(labels: Sequence[Scored], task: Task) -> NDArray[np.float32]:

@@ -62,9 +62,8 @@ def shrink_file(
     }
     if examples is not None:
         after = to_artifact(*made, out)
-        texts, labels = examples.texts, examples.labels
-        scores = [Classifier(artifact).evaluate(texts, labels, name=name) for artifact in (before, after)]
-        report["accuracy"] = {"texts": len(texts), "measure": scores[0].measure}
+        scores = [Classifier(artifact).evaluate(examples, name=name) for artifact in (before, after)]
+        report["accuracy"] = {"texts": len(examples.texts), "measure": scores[0].measure}
         report["accuracy"] |= {"before": scores[0].main, "after": scores[1].main}
     write_fasttext(*made, out)
     report["bytes"] = {name: {path.name: path.stat().st_size} for name, path in (("before", file), ("after", out))}

@@ -41,7 +41,8 @@ def compare(first: Classifier, second: Classifier, examples: Examples) -> dict[s
         RubricaError: If scipy is not installed, or one model gives one label and the other several.
     """
     stats = require("scipy.stats", "report")
-    check_labels(first.task, "a comparison")
+    for model in (first, second):
+        check_labels(model.task, "a comparison")
     if type(first.task) is not type(second.task):
         raise RubricaError("one model gives one label and the other several; compare models of the same task")
     counts = np.stack([_count(model, examples) for model in (first, second)])

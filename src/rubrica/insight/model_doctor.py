@@ -211,4 +211,6 @@ def _sample(
     texts = [read[place] for place in np.searchsorted(ascending, drawn).tolist()]
     labels = [examples.labels[row] for row in drawn.tolist()]
     values = {name: [column[row] for row in drawn.tolist()] for name, column in (columns or {}).items()}
-    return Sample(split, drawn, texts, labels, model.task.encode(labels), model.logits(texts), values)
+    return Sample(
+        split, drawn, texts, labels, model.task.encode(labels), model.logits(texts), values, examples.soft is None
+    )

@@ -42,7 +42,7 @@ def describe(dataset: Dataset, vectors: Vectors | None, config: DataSettings) ->
         "split_unspaced": vocab.split_unspaced,
         "max_length": config.max_length,
         "vocabulary": len(vocab.words),
-        "examples": [_example(*row, vocab, config) for row in zip(first.texts[:3], first.labels[:3], strict=True)],
+        "examples": [_example(*row, vocab, config) for row in zip(first.texts[:3], _labels(first, 3), strict=True)],
         "unknown": {name: _unknown(vocab, examples.texts, config) for name, examples in dataset.splits.items()},
     }
     if file is not None:
@@ -56,12 +56,23 @@ def describe(dataset: Dataset, vectors: Vectors | None, config: DataSettings) ->
 
 
 def _split(examples: Examples, tokens: TokenIds) -> dict[str, Any]:
-    return {
+    facts: dict[str, Any] = {}
+    if examples.soft is not None and examples.soft.is_regression and len(examples.texts):
+        scores = examples.soft.probabilities[:, 1].astype(float)
+        facts = {"scores": {"mean": float(scores.mean()), "standard_deviation": float(scores.std())}}
+    return facts | {
         "rows": len(examples.texts),
         "labels": dict(Counter(chain.from_iterable(map(as_list, examples.labels)))),
         "tokens": int(tokens.lengths.sum()),
         "tokens_per_text": float(tokens.lengths.mean()),
     }
+
+
+def _labels(examples: Examples, count: int) -> list[Label]:
+    """The first labels; of a regression the scores."""
+    if examples.soft is not None and examples.soft.is_regression:
+        return [f"{score:g}" for score in examples.soft.probabilities[:count, 1].tolist()]
+    return list(examples.labels[:count])
 
 
 def _example(text: str, label: Label, vocab: Vocab, config: DataSettings) -> dict[str, Any]:

@@ -79,8 +79,7 @@ def go_on_fasttext(before: Artifact, data: Dataset, config: Config, deadline: De
     )
     for split, examples in data.splits.items():
         if split != "train":
-            report = Classifier(artifact).evaluate(examples.texts, examples.labels, name=data.name, label_separator="")
-            artifact.metrics[split] = report.to_json()
+            artifact.metrics[split] = Classifier(artifact).evaluate(examples, name=data.name).to_json()
     trained = artifact.config.replace(training={"lr": training.lr, "epochs": training.epochs, "seed": training.seed})
     return Artifact(trained, artifact.task, artifact.vocab, artifact.tensors, artifact.metrics)
 

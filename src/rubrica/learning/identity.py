@@ -44,9 +44,7 @@ def identity_of(
         given: Word vectors that are not made of the texts, and the texts in numbers.
     """
     what = flat(config.to_dict()) | {f"texts of {name}": value for name, value in _hashes(data).items()}
-    for name, examples in data.splits.items():
-        soft = [] if examples.soft is None else [examples.soft.of(data.task.labels)]
-        what[f"labels of {name}"] = _hash_of_arrays([data.task.encode(examples.labels), *soft])
+    what |= {f"labels of {name}": value for name, value in hashes_of_labels(data).items()}
     what["weights of train"] = None if weights is None else _hash_of_arrays([weights])
     what["vectors"] = None if given is None else _hash_of_vectors(*given)
     what["model to go on from"] = None if before is None else _hash_of_model(before)
@@ -68,7 +66,12 @@ def run_record(
 
     `more` says what tells data without labels from others, by name.
     """
-    texts = {name: {"texts": len(data.splits[name].texts), "sha256": value} for name, value in _hashes(data).items()}
+    labels = hashes_of_labels(data) if any(examples.soft for examples in data.splits.values()) else {}
+    texts = {
+        name: {"texts": len(data.splits[name].texts), "sha256": value}
+        | ({"scores": labels[name]} if name in labels else {})
+        for name, value in _hashes(data).items()
+    }
     source = vectors.source if isinstance(vectors, Vectors) else None if vectors is None else str(vectors)
     asked = json.dumps([config.to_dict(), source], sort_keys=True)
     versions = {"version": __version__, "python": platform.python_version(), "numpy": np.__version__}
@@ -96,6 +99,15 @@ def _hash_of_vectors(vectors: Vectors, corpus: Corpus) -> str:
 def _hash_of_model(model: Artifact) -> str:
     words = "\n".join([*model.vocab.words, *model.task.labels]).encode("utf-8", "surrogatepass")
     return _hash_of_arrays([np.frombuffer(words, np.uint8), *(model.tensors[name] for name in sorted(model.tensors))])
+
+
+def hashes_of_labels(data: Dataset) -> dict[str, str]:
+    """What tells the labels of each split from others, and how probable they are."""
+    found = {}
+    for name, examples in data.splits.items():
+        soft = [] if examples.soft is None else [examples.soft.of(data.task.labels)]
+        found[name] = _hash_of_arrays([data.task.encode_all(examples.labels)[0], *soft])
+    return found
 
 
 def _hashes(data: Dataset) -> dict[str, str]:

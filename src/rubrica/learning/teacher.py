@@ -22,7 +22,7 @@ from rubrica.errors import ConfigError, RubricaError, nearest
 from rubrica.files import user_path
 from rubrica.predict.classifier import Classifier
 from rubrica.progress import progress_bar
-from rubrica.scoring.task import Floats
+from rubrica.scoring.task import Floats, Task
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def ask(teacher: Teacher, data: Dataset, texts: Sequence[str]) -> Scores:
     labels = data.task.labels
     unseen = {text for name, examples in data.splits.items() if name != "train" for text in examples.texts}
     if isinstance(teacher, str | Path) and not _is_model(teacher):
-        said = read_scores(str(teacher), labels)
+        said = read_scores(str(teacher), labels, regression=not data.task.gives_labels)
         shown = [place for place, text in enumerate(said.texts) if text and text not in unseen]
         said = Scores([said.texts[place] for place in shown], said.probabilities[shown])
     else:
@@ -58,7 +58,7 @@ def ask(teacher: Teacher, data: Dataset, texts: Sequence[str]) -> Scores:
             teacher = Classifier(open_model(teacher))
         every = dict.fromkeys(text for some in (data.splits["train"].texts, texts) for text in some)
         asked = [text for text in every if text and text not in unseen]
-        say = _by_model(teacher, labels) if isinstance(teacher, Classifier) else _by_function(teacher, labels)
+        say = _by_model(teacher, labels) if isinstance(teacher, Classifier) else _by_function(teacher, data.task)
         said = Scores(asked, _ask_all(say, asked, len(labels)))
     given = said.probabilities.max(axis=1, initial=0) > 0
     if not given.any():
@@ -101,19 +101,20 @@ def _by_model(model: Classifier, labels: Sequence[str]) -> Callable[[list[str]],
     return say
 
 
-def _by_function(teacher: Callable[[list[str]], Any], labels: Sequence[str]) -> Callable[[list[str]], Floats]:
+def _by_function(teacher: Callable[[list[str]], Any], task: Task) -> Callable[[list[str]], Floats]:
     """The answers of a function, checked."""
+    labels = task.labels
 
     def say(texts: list[str]) -> Floats:
         answer = teacher(texts)
         if getattr(answer, "ndim", 0) == 2 and answer.shape[1] == len(labels):
             rows: list[Any] = [dict(zip(labels, row, strict=True)) for row in np.asarray(answer).tolist()]
         else:
-            rows = list(answer)
+            rows = answer.tolist() if getattr(answer, "ndim", 0) == 1 else list(answer)
         if len(rows) != len(texts):
             raise RubricaError(f"the teacher gave {len(rows)} scores for {len(texts)} texts; give scores for each")
         try:
-            return np.array([score_row(row, labels) for row in rows], np.float32)
+            return np.array([score_row(row, labels, regression=not task.gives_labels) for row in rows], np.float32)
         except ValueError as error:
             raise RubricaError(f"the teacher: {error}") from None
 

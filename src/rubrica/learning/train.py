@@ -258,9 +258,7 @@ def train_dataset(
         choose_device(config.training)
     if before is not None:
         data = join_labels(before, data)
-    config.model.check_task(data.task)
-    if vectors is not None and not config.model.reads_words:
-        raise ConfigError(f"a {config.model.name} model reads no word vectors; leave them out, or take another model")
+    _check_learnable(data, config, vectors)
     data = leave_out_unknown(data)
     # What `answered` says follows from this, and from what is noted.
     identity = partial(identity_of, data, weights, config, before)
@@ -283,6 +281,19 @@ def train_dataset(
         corpus, vectors, config, title=title, deadline=deadline, before=before, checkpoints=checkpoints, plan=plan
     )
     return corpus, artifact
+
+
+def _check_learnable(data: Dataset, config: Config, vectors: object) -> None:
+    """Make sure that the settings suit the data.
+
+    Raises:
+        ConfigError: If not.
+    """
+    config.model.check_task(data.task, certain=data.splits["train"].soft is None)
+    if config.training.class_weight == "balanced" and not data.task.gives_labels:
+        raise ConfigError("class_weight lets classes count alike, and a score has none; leave it out")
+    if vectors is not None and not config.model.reads_words:
+        raise ConfigError(f"a {config.model.name} model reads no word vectors; leave them out, or take another model")
 
 
 def _identify(checkpoints: Checkpoints | None, identify: Callable[[], Identity]) -> None:

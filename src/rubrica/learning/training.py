@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rubrica.artifact.folder import Artifact
 from rubrica.corpus.corpus import Corpus, Split
@@ -87,7 +88,7 @@ def train_corpus(
     corpus, config = prepare(corpus, vectors, config)
     rows, held = split_train(corpus, config, title)
     corpus, rows, texts_of = _spread(corpus, rows)
-    corpus = balance(corpus, config, rows)
+    corpus = balance(corpus, config, rows, in_parts=texts_of is not None)
     reader = None if vectors is None or not config.model.starts_at_vectors else vectors.reader
     can_read = config.model.can_foresee and reader is not None
     config = choose_length(config, len(rows), corpus.task.num_classes, can_read=can_read)
@@ -162,11 +163,11 @@ def _tell_held_out(corpus: Corpus, fraction: float, rows: Rows, held: Rows, titl
     targets = corpus.splits["train"].targets[:num_texts]
     counts, held_counts = (np.count_nonzero(corpus.task.class_counts(targets, part)) for part in (None, held))
     if len(held):
-        if held_counts < counts:
+        if held_counts < counts and corpus.task.gives_labels:
             sizes = (len(held), num_texts, held_counts, counts)
             log.info("%s: {:,} of {:,} texts are held out, of {:,} of the {:,} classes".format(*sizes), title)
         return
-    if corpus.task.class_counts(targets).max() <= 1:
+    if corpus.task.gives_labels and corpus.task.class_counts(targets).max() <= 1:
         reason = "every class has one text only, so none is held out"
     elif round(fraction * num_texts) < LEAST:
         reason = f"{num_texts:,} texts are too few to hold some out"
@@ -175,26 +176,32 @@ def _tell_held_out(corpus: Corpus, fraction: float, rows: Rows, held: Rows, titl
     log.warning("%s: %s; probabilities are not calibrated", title, reason)
 
 
-def balance(corpus: Corpus, config: Config, rows: Rows) -> Corpus:
-    """The corpus with weights that let its classes count alike, if the settings say so."""
+def balance(corpus: Corpus, config: Config, rows: Rows, *, in_parts: bool = False) -> Corpus:
+    """The corpus with weights that let its classes count alike, if the settings say so.
+
+    With `in_parts` a row is the part of a text that its weight says.
+    """
     if config.training.class_weight == "none":
         return corpus
     train = corpus.splits["train"]
-    weights = balanced_weights(corpus.task, train.targets, rows)
+    weights = balanced_weights(corpus.task, train.targets, rows, train.weights if in_parts else None)
     if train.weights is not None:
         weights *= train.weights
     return corpus.with_split("train", replace(train, weights=weights))
 
 
-def balanced_weights(task: Task, targets: Targets, rows: Rows) -> Floats:
+def balanced_weights(task: Task, targets: Targets, rows: Rows, parts: Floats | None = None) -> Floats:
     """How much each text counts, (N,), so that the classes count alike: n / (C * texts of its class).
 
     This is scikit-learn's rule. Where a text may have several labels, n counts all labels, and a text counts the mean
     of its labels' weights; without labels it counts 1.
 
-    Only the texts of `rows`, to train on, are counted.
+    Only the texts of `rows`, to train on, are counted; each once, or the part of it that `parts` (N,) says.
     """
-    counts = task.class_counts(targets, rows)
+    counts: NDArray[Any] = task.class_counts(targets, rows)
+    if parts is not None:
+        texts, classes = task.pairs(targets[rows])
+        counts = np.bincount(classes, parts[rows][texts], task.num_classes)
     by_class = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
     weights = make_array(len(targets), np.float32)
     for first in range(0, len(targets), _SCORED):

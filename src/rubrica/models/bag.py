@@ -124,10 +124,10 @@ class Bag(WordFamily, frozen=True, kw_only=True):
         counts: Shapes = {"head.counts": (num_classes,)} if self.loss == "hs" else {}
         return {"head.weight": (rows, self.embedding_dim), "head.bias": (rows,), **counts}
 
-    def check_task(self, task: Task) -> None:
-        if self.loss == "hs" and not task.fits_tree:
-            problem = 'model.loss is "hs", which finds one class, and a text may have several labels'
-            raise ConfigError(f'{problem}; give model.loss="softmax"')
+    def check_task(self, task: Task, *, certain: bool = True) -> None:
+        if self.loss == "hs" and not (task.fits_tree and certain):
+            found = "a text may have several labels" if certain and task.gives_labels else "texts have scores"
+            raise ConfigError(f'model.loss is "hs", which finds one class, and {found}; give model.loss="softmax"')
 
     def compared(self, num_classes: int) -> int:
         return num_classes if self.loss == "softmax" else max(1, (num_classes - 1).bit_length())

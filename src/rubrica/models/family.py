@@ -175,8 +175,12 @@ class Family(Settings, frozen=True, kw_only=True):
         """What finds the classes without the logits of all; None where all logits are needed."""
         return None
 
-    def check_task(self, task: Task) -> None:
+    def check_task(self, task: Task, *, certain: bool = True) -> None:
         """Make sure that the family can learn this task.
+
+        Args:
+            task: The task.
+            certain: Whether each text has its labels for certain.
 
         Raises:
             ConfigError: If it cannot.

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from rubrica.artifact.fasttext_model import open_model
 from rubrica.artifact.folder import Artifact, check_writable, save_artifact
 from rubrica.data.arrow_texts import text_column
-from rubrica.data.objects import GIVEN, SEPARATOR, label_columns, list_in, ones
-from rubrica.data.soft_labels import scored_labels, settle
+from rubrica.data.objects import GIVEN, SEPARATOR, label_columns, list_in, ones, scores_in
+from rubrica.data.soft_labels import labels_for, read_scored, scored_labels, settle
 from rubrica.models.ensemble import Ensemble
 from rubrica.models.family import Inputs
 from rubrica.models.search import as_finite
@@ -328,16 +328,21 @@ class Classifier:
         """
         columns = label_columns(labels)
         if len(columns) == 1:
-            (column,) = columns.values()
-            if (scored := scored_labels(column, self.task)) is not None:
-                found, soft = settle(scored, self.task)
-                return found, soft.of(self.labels)
-            known = set(self.task.labels)
-            return [_parts(label, known, label_separator) for label in column] if label_separator else column, None
+            (column,), known = columns.values(), set(self.task.labels)
+            if label_separator and self.task.gives_labels:
+                column = [_parts(label, known, label_separator) for label in column]
+            if (scored := scored_labels(column, self.task)) is None:
+                return column, None
+            found, soft = settle(scored, self.task)
+            return found, soft.of(self.labels)
         named = list(columns) if hasattr(labels, "columns") else self.labels
         if len(named) != len(columns):
             raise ValueError(f"the matrix of labels has {len(columns)} columns, the model {len(named)} labels")
-        return [ones(row, named) for row in zip(*columns.values(), strict=True)], None
+        rows = list(zip(*columns.values(), strict=True))
+        if hasattr(labels, "columns") and any(value not in (0, 1) for row in rows for value in row):
+            found, soft = settle([read_scored(dict(zip(named, row, strict=True))) for row in rows], self.task)
+            return found, soft.of(self.labels)
+        return [ones(row, named) for row in rows], None
 
     def _with_labels(self, data: Any, layout: dict[str, Any]) -> tuple[Sequence[str], Sequence[Any], Floats | None]:
         """Texts and labels of the test split of a data set, or of its first; see `_labels`."""
@@ -346,7 +351,7 @@ class Classifier:
         if not isinstance(data, Examples):
             splits = (data if isinstance(data, Dataset) else read_dataset(data, **self.task.layout | layout)).splits
             data = splits.get("test") or next(iter(splits.values()))
-        return data.texts, data.labels, None if data.soft is None else data.soft.of(self.labels)
+        return data.texts, *labels_for(data.labels, data.soft, self.task)
 
     def whole_batches(self, count: int) -> int:
         """About `count` texts: where padding is read as words, the training batch is part of the result."""
@@ -360,6 +365,8 @@ def _parts(label: Any, known: set[str], separator: str) -> Any:
         return label
     if (found := list_in(label)) is not None:
         return found
+    if (scores := scores_in(label)) is not None:
+        return scores
     return list(filter(None, map(str.strip, label.split(separator)))) if separator in label else label
 
 

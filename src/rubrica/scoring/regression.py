@@ -9,7 +9,7 @@ Letters: N texts.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from rubrica.scoring import metrics
 from rubrica.scoring.report import RegressionReport
+from rubrica.scoring.shares import Share, shares_of_one
 from rubrica.scoring.task import Floats, Targets, Task
 
 _UNITS = 1_000_000  # of a hit: hits are whole numbers
@@ -36,9 +37,14 @@ class Regression(Task):
     measure: ClassVar[str] = RegressionReport.measure
     layout: ClassVar[dict[str, Any]] = {"regression": True}
 
+    @staticmethod
+    def shares(labels: Sequence[str], probabilities: Floats, possible: float = 0.0) -> Iterator[Share]:
+        """As `shares_of_one`, of each end of the scale as much as was said, however little."""
+        return shares_of_one(labels, probabilities, possible=0.0)
+
     def joined(self, other: Task) -> "Regression":
         if not isinstance(other, Regression):
-            raise ValueError("its texts have labels, and the model gives a score; train a new model")
+            raise ValueError("its texts have labels, and the model gives a score; read scores with --regression")
         return self
 
     def encode_all(self, labels: Sequence[Any]) -> tuple[Targets, tuple[str, ...]]:

@@ -21,7 +21,7 @@ def shares_of_one(labels: Sequence[str], probabilities: Floats, possible: float 
     """Of texts that have one label each: the possible ones. `probabilities` are (N, C), at least one above 0 each."""
     for text, row in enumerate((probabilities / probabilities.sum(axis=1, keepdims=True)).tolist()):
         least = min(possible, max(row))  # of very many labels none may be probable
-        kept = [(label, share) for label, share in zip(labels, row, strict=True) if share >= least]
+        kept = [(label, share) for label, share in zip(labels, row, strict=True) if share >= least and share]
         total = sum(share for _, share in kept)
         yield from ((text, label, share / total) for label, share in kept)
 

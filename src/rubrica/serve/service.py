@@ -154,6 +154,8 @@ def _full(service: Service, model: Model, texts: list[str]) -> list[tuple[Any, l
     """The answer to each text and the probability of each class."""
     logits, task = model.classifier.logits(texts), model.classifier.task
     answers = task.decide(logits, service.limits.abstain_below)
+    if not task.gives_labels:  # the one label whose probability is the score
+        answers = [label for (label,) in answers]
     service.metrics.tell_answers(model, [answer if isinstance(answer, list) else [answer] for answer in answers])
     return list(zip(answers, task.probabilities(logits).tolist(), strict=True))
 

@@ -82,8 +82,7 @@ def _fitted(artifact: Artifact, data: Dataset, size: float) -> Artifact:
         metrics = {name: value for name, value in artifact.metrics.items() if name not in ("validation", "test")}
         for name in ("validation", "test"):
             if examples := data.splits.get(name):
-                report = Classifier(small).evaluate(examples.texts, examples.labels, label_separator="", name=data.name)
-                metrics[name] = report.to_json()
+                metrics[name] = Classifier(small).evaluate(examples, name=data.name).to_json()
         small = replace(small, metrics=metrics)
         if (over := sum(folder_sizes(small).values()) - size) <= 0:
             return small

@@ -18,6 +18,7 @@ from rubrica.data.dataset import Dataset, check_trainable
 from rubrica.data.stored_texts import hash_of_texts
 from rubrica.environment import processes
 from rubrica.errors import ConfigError, MissingExtraError, RubricaError, require
+from rubrica.learning.identity import hashes_of_labels
 from rubrica.learning.output import check_output
 from rubrica.learning.train import as_dataset
 from rubrica.models.config import make_config
@@ -200,6 +201,8 @@ def _identity(
     """What the trials depend on, by the names that an error calls it by."""
     texts = {name: hash_of_texts(examples.texts) for name, examples in data.splits.items()}
     labels = {name: hash_of_texts(list(map(repr, examples.labels))) for name, examples in data.splits.items()}
+    if any(examples.soft for examples in data.splits.values()):
+        labels = hashes_of_labels(data)
     return {
         "texts": texts,
         "labels": labels,

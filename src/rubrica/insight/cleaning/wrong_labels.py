@@ -48,6 +48,9 @@ def find_wrong_labels(
         raise DataError(dataset.name, f"has no split {split}; give one of {', '.join(dataset.splits)}")
     task, examples = dataset.task, dataset.splits[split]
     check_labels(task, "the search for wrong labels")
+    if examples.soft is not None:
+        problem = "labels are scores, which say themselves how sure they are; give data with certain labels"
+        raise DataError(f"{dataset.name} ({split})", problem)
     if task.num_classes < 2:
         raise DataError(dataset.name, "has fewer than two classes, so no label can be told from another; add some")
     try:

@@ -64,7 +64,7 @@ def find_constant(subject: Subject) -> Iterator[Finding]:
 def find_miscalibrated(subject: Subject) -> Iterator[Finding]:
     """Probabilities that are further from the truth than chance explains, or that cost much of the loss."""
     sample, task = subject.held, subject.model.task
-    if sample is None or len(sample) < _LEAST_TEXTS:
+    if sample is None or len(sample) < _LEAST_TEXTS or not sample.certain:
         return
     sure, right = _pairs(subject)
     if len(sure) < _LEAST_TEXTS:

@@ -53,6 +53,7 @@ class Sample:
         targets: The labels in numbers, see `Task.encode`.
         logits: The model's, (N, C).
         columns: Values of other columns of the data, by their names.
+        certain: Whether the labels are certain, so that an answer is right or wrong.
     """
 
     split: str
@@ -62,6 +63,7 @@ class Sample:
     targets: Targets
     logits: Floats
     columns: Mapping[str, Sequence[Label]] = field(default_factory=dict)
+    certain: bool = True
 
     def __len__(self) -> int:
         return len(self.texts)

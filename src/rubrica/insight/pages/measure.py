@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.data.dataset import Examples
+from rubrica.data.soft_labels import labels_for
 from rubrica.predict.classifier import Classifier
 from rubrica.progress import progress_bar
 from rubrica.scoring.metrics import chosen
@@ -73,7 +74,8 @@ class Measured:
         labels: The C labels of the model, then the U that it does not know.
         kinds: What the texts are and are answered with; None where only the scores are known.
         mistakes: The wrong answers; None where only the scores are known.
-        bins: How many probabilities each tenth holds, their sum, and how many of the answers are right, (3, BINS).
+        bins: How many probabilities each tenth holds, their sum, and how many of the answers are right, (3, BINS); None
+            where only the scores are known, or labels are not certain.
         texts: What is known of each text.
     """
 
@@ -106,8 +108,8 @@ def measure(
     check_labels(task, "a report")
     if not len(texts):
         raise ValueError("there are no texts; give at least one")
-    targets, unknown = encode_scored(task, examples.labels, name)
-    soft = None if examples.soft is None else examples.soft.of(task.labels)
+    given, soft = labels_for(examples.labels, examples.soft, task)
+    targets, unknown = encode_scored(task, given, name)
     tally, read = Tally(task, len(texts), abstain_below, unknown), _one_answer if task.has_confusion else _many_answers
     step = model.whole_batches(max(1, min(_AT_A_TIME, _LOGITS // task.num_classes)))
     parts = []
@@ -125,7 +127,7 @@ def measure(
         labels=labels,
         kinds=_kinds(counts, len(labels)) if not task.has_confusion else _kinds_of_pairs(counts),
         mistakes=Mistakes(*(np.concatenate(column) for column in zip(*(part.mistakes for part in parts), strict=True))),
-        bins=np.sum([part.bins for part in parts], axis=0),
+        bins=None if soft is not None else np.sum([part.bins for part in parts], axis=0),
         texts=_join(part.texts for part in parts),
     )
 
