@@ -66,6 +66,11 @@ def check_rows(path, **layout):
     texts, labels = list(examples.texts), list(examples.labels)
     assert len(texts) == len(labels)
     assert all(isinstance(text, str) for text in texts)
+    if examples.soft is not None:
+        probabilities = examples.soft.of(dataset.task.labels)
+        assert probabilities.shape == (len(texts), dataset.task.num_classes)
+        assert ((probabilities >= 0) & (probabilities <= 1)).all()
+        assert not dataset.task.has_confusion or abs(probabilities.sum(axis=1) - 1).max(initial=0) < 1e-5
     return texts, labels, dataset.task.labels
 
 

@@ -65,6 +65,7 @@ def tables():
     put("json", "columns.json", b'{"text":["a","b"],"label":[true,false]}')
     put("json", "pandas.json", b'{"text":{"0":"a","1":"b"},"label":{"0":1.5,"1":2e3}}')
     put("json", "data.json", b'{"data":[\n{"text":"a","label":0},\n{"text":"b","label":1}]}')
+    put("json", "scores.jsonl", b'{"text":"a","label":{"x":0.25,"y":0.75}}\n{"text":"b","label":{"y":1,"z":null}}\n')
     put("json", "wrong.jsonl", b'{"text":"a","label":"x"}\n{"text":"\\ud800","label":"x"}\n[]\n{"text":1,"text":2}\n{')
     put("lines", "labels.txt", "__label__a one text\n\n__label__b __label__c другой\tтекст\r\n".encode())
     put("lines", "plain.txt", b"no label\n__label__ \n__label__a\n\x00\n")
