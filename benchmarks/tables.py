@@ -309,18 +309,20 @@ def seminar_faults():
     return ["| | the doctor's errors | warnings | cost, points |", "|---|---|---|---|", *rows]
 
 
+def _with_spread(values, digits):
+    """The mean and the standard deviation of some figures; a dash where there are none."""
+    spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{sum(values) / len(values):.{digits}f}{spread}" if values else "-"
+
+
 def tune():
     """A data set a row: the default, what a search found, and both searches at 1 MB; means over the seeds."""
     result = load("tune")
     sides = list(dict.fromkeys(side for runs in result["runs"].values() for run in runs.values() for side in run))
     lines = [f"| {result['seconds'] / 60:.0f} minutes | " + " | ".join(sides) + " |", "|---|" + "--:|" * len(sides)]
     for data, runs in result["runs"].items():
-        figures = []
-        for side in sides:
-            scores = [100 * run[side]["score"] for run in runs.values() if run.get(side)]
-            spread = f" ± {stdev(scores):.1f}" if len(scores) > 1 else ""
-            figures.append(f"{sum(scores) / len(scores):.1f}{spread}" if scores else "-")
-        lines.append(f"| {DATA[data]} | " + " | ".join(figures) + " |")
+        scores = ([100 * run[side]["score"] for run in runs.values() if run.get(side)] for side in sides)
+        lines.append(f"| {DATA[data]} | " + " | ".join(_with_spread(found, 1) for found in scores) + " |")
     return lines
 
 
@@ -330,8 +332,7 @@ def regression():
     lines = ["| | R² | mean absolute error |", "|---|--:|--:|"]
     for side in runs[0]:
         figures = ([run[side][name] for run in runs] for name in ("r2", "error"))
-        cells = (f"{sum(values) / len(values):.3f} ± {stdev(values):.3f}" for values in figures)
-        lines.append(f"| {side} | " + " | ".join(cells) + " |")
+        lines.append(f"| {side} | " + " | ".join(_with_spread(found, 3) for found in figures) + " |")
     return lines
 
 
@@ -367,28 +368,11 @@ def doctor():
     return lines
 
 
-TABLES = {
-    "accuracy": accuracy,
-    "accuracy_over_time": accuracy_over_time,
-    "artifact_size": artifact_size,
-    "calibration": calibration,
-    "doctor": doctor,
-    "doctor_rates": doctor_rates,
-    "explanations": explanations,
-    "first_screen": first_screen,
-    "growth": growth,
-    "ladder": ladder,
-    "large": large,
-    "ray_scoring": ray_scoring,
-    "regression": regression,
-    "seminar": seminar,
-    "seminar_faults": seminar_faults,
-    "seminar_spread": seminar_spread,
-    "seminar_step": seminar_step,
-    "speed": speed,
-    "tune": tune,
-    "vectors_read": vectors_read,
-}
+TABLES = {made.__name__: made for made in (
+    accuracy, accuracy_over_time, artifact_size, calibration, doctor, doctor_rates, explanations, first_screen,
+    growth, ladder, large, ray_scoring, regression, seminar, seminar_faults, seminar_spread, seminar_step,
+    speed, tune, vectors_read,
+)}  # fmt: skip
 
 
 def fill(text):

@@ -45,9 +45,9 @@ def print_overview(facts: dict[str, Any], remark: str) -> None:
     splits, unknown = facts["splits"], facts["unknown"]
     has_scores = any("scores" in split for split in splits.values())
     rows = _table(facts["name"], "" if has_scores else "class", *splits)
-    for label in dict.fromkeys([*facts["labels"], *(label for split in splits.values() for label in split["labels"])]):
-        if not has_scores:
-            rows.add_row(Text(label), *(f"{split['labels'].get(label, 0):,}" for split in splits.values()))
+    found = () if has_scores else [*facts["labels"], *(label for split in splits.values() for label in split["labels"])]
+    for label in dict.fromkeys(found):
+        rows.add_row(Text(label), *(f"{split['labels'].get(label, 0):,}" for split in splits.values()))
     for name in ("mean", "standard_deviation") if has_scores else ():
         rows.add_row(
             f"{name.replace('_', ' ')} of the score", *(f"{split['scores'][name]:.3f}" for split in splits.values())

@@ -41,7 +41,7 @@ from rubrica.text.strings import as_texts
 log = logging.getLogger(__name__)
 
 _TAKEN = 1 << 16  # texts at a time
-_MANY = 20  # fewer than one text in so many is rather a slip
+_MANY = 20  # where fewer than one text in 20 is not like the others, somebody made a mistake
 
 
 @dataclass(frozen=True, slots=True, repr=False)

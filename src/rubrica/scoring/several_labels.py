@@ -60,7 +60,7 @@ class SeveralLabels(Task):
         return self.cuts or (0.5,) * self.num_classes
 
     def joined(self, other: Task) -> "SeveralLabels":
-        other.check_labels()
+        other.check_joinable()
         return SeveralLabels(tuple(dict.fromkeys((*self.labels, *other.labels))))
 
     def parts(self, label: Any) -> list[str]:

@@ -98,12 +98,12 @@ class Task:
         Raises:
             ValueError: If the other one's texts may have several labels, and this one's have one; or they have scores.
         """
-        other.check_labels()
+        other.check_joinable()
         if type(other) is not Task:
             raise ValueError("its texts may have several labels, and the model gives one; train a new model")
         return Task(tuple(dict.fromkeys((*self.labels, *other.labels))))
 
-    def check_labels(self) -> None:
+    def check_joinable(self) -> None:
         """Make sure that texts have labels, to be added to a model's.
 
         Raises:
