@@ -91,6 +91,17 @@ def test_lines_are_right_behind_rows_that_are_left_out(tmp_path):
     assert [row["line"] for row in report if "no label" in row["problem"]] == [42]
 
 
+@each_size
+@pytest.mark.parametrize("where", [0, 20, 39])
+@pytest.mark.parametrize("way", ["skip", "report"])
+def test_a_quote_that_never_closes_stays_an_error(where, way, limits, tmp_path):
+    lines = [f"text {i},a\n" for i in range(40)]
+    lines[where] = '"' + lines[where]
+    (tmp_path / "news.csv").write_text("text,label\n" + "".join(lines))
+    with pytest.raises(DataError, match=rf"news.csv line {where + 2}: a quote opens here and never closes"):
+        read_dataset(tmp_path / "news.csv", on_bad_row=way, limits=limits)
+
+
 def test_tables_have_bad_rows_too(caplog):
     frame = pd.DataFrame({"text": ["a", ["b"], "c", "d"], "label": ["x", "x", None, "y"]})
     assert rows(read_dataset(frame, on_bad_row="skip")) == [("a", "x"), ("d", "y")]

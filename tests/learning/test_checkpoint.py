@@ -8,12 +8,14 @@ import pytest
 
 from interrupts import interrupt
 from made_checkpoints import Killed, kill_at
-from rubrica.artifact.folder import load_artifact
+from rubrica.artifact.folder import load_artifact, save_artifact
+from rubrica.data.dataset import Examples
 from rubrica.errors import ArtifactError, ConfigError, RubricaError
 from rubrica.kernels import native
 from rubrica.learning import backend, checkpoint, linear, members
 from rubrica.learning.bag import train_bag
 from rubrica.learning.checkpoint import Checkpoints, folder_of, keep_checkpoints
+from rubrica.learning.identity import run_record
 from rubrica.learning.train import train
 from rubrica.models.config import Config, make_config
 from rubrica.models.families import FAMILIES
@@ -149,9 +151,44 @@ def test_resume_takes_a_finished_model_as_it_is(news, tmp_path, monkeypatch):
     monkeypatch.setattr("rubrica.learning.train.train_dataset", None)
     assert_same(run(news, out, config, resume=True), expected)
     assert not folder_of(out).exists()
-    for data, other, what in ((news, changed(config, ["training.seed=3"]), "settings"), (fewer(news), config, "texts")):
-        with pytest.raises(ArtifactError, match=f"holds a model of other {what} than the training to resume"):
-            run(data, out, other, resume=True)
+    with pytest.raises(ArtifactError, match="holds a model of other settings than the training to resume"):
+        run(news, out, changed(config, ["training.seed=3"]), resume=True)
+    for data in (fewer(news), shuffled(news), renamed(news)):
+        with pytest.raises(ArtifactError, match="holds a model of other texts or labels than the training to resume"):
+            run(data, out, config, resume=True)
+
+
+def test_resume_takes_a_finished_model_of_the_same_start(news, tmp_path):
+    out, starts = tmp_path / "out", [train(data, config=settings("bag")) for data in (news, shuffled(news))]
+    expected = run(news, out, None, start=starts[0])
+    assert_same(run(news, out, None, start=starts[0], resume=True), expected)
+    with pytest.raises(ArtifactError, match="holds a model of another start than the training to resume"):
+        run(news, out, None, start=starts[1], resume=True)
+
+
+def test_resume_takes_a_model_of_an_older_version(news, tmp_path, monkeypatch):
+    config, out = settings("bag"), tmp_path / "out"
+    made = train(news, config=config).artifact
+    record = run_record(news, config, None)
+    record["data"]["train"].pop("labels")
+    record.pop("start")
+    save_artifact(replace(made, metrics=made.metrics | {"run": record}), out)
+    monkeypatch.setattr("rubrica.learning.train.train_dataset", None)
+    assert_same(run(news, out, config, resume=True), load_artifact(out))
+    with pytest.raises(ArtifactError, match="of other texts or labels than"):
+        run(fewer(news), out, config, resume=True)
+
+
+def shuffled(news):
+    examples = news.splits["train"]
+    return replace(news, splits={"train": replace(examples, labels=examples.labels[::-1])})
+
+
+def renamed(news):
+    examples, names = news.splits["train"], {name: name.upper() for name in news.task.labels}
+    labels = [names[label] for label in examples.labels]
+    splits = {"train": Examples(examples.texts, labels)}
+    return replace(news, splits=splits, task=type(news.task)(tuple(names.values())))
 
 
 def fewer(news):

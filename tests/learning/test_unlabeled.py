@@ -104,7 +104,7 @@ def test_every_way_in_gives_the_same_model(tmp_path):
     out = str(tmp_path / "model")
     done = CliRunner().invoke(command, ["train", str(tmp_path / "train.csv"), *flags, "--out", out])
     assert done.exit_code == 0, done.output
-    assert f"learned of {first.metrics['unlabeled']['texts']:,} unlabelled texts: " in done.output
+    assert f"learned from {first.metrics['unlabeled']['texts']:,} unlabelled texts: " in done.output
     saved = rubrica.load(out).artifact
     assert same(first, saved)
     assert saved.metrics["run"]["data"]["unlabeled"]["texts"] == first.metrics["unlabeled"]["texts"]

@@ -99,7 +99,7 @@ def test_a_killed_prediction_goes_on(model, suffix, tmp_path):
 def test_answers_of_another_prediction_are_refused(model, tmp_path):
     out = tmp_path / "out.jsonl"
     kill(model, out, 4)
-    with pytest.raises(FileError, match="another model, other texts or other flags; remove it"):
+    with pytest.raises(FileError, match="another model, other texts, other flags or another version; remove it"):
         answer_file(model, parts(), out, {"model": "another"})
     with pytest.raises(FileError, match="another model, other texts"):
         answer_file(model, parts(), out, None)
@@ -159,6 +159,35 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     for file in ("texts.csv", "lines"):
         assert "250 texts answered" in run(file, "--out", f"{file}.jsonl").err
         assert (tmp_path / f"{file}.jsonl").read_text(encoding="utf-8") == plain
-        assert "is complete already" in run(file, "--out", f"{file}.jsonl", "--resume").err
+        with pytest.raises(FileError, match="is there already, and nothing says what it answers"):
+            run(file, "--out", f"{file}.jsonl", "--resume")
     run("texts.csv", "--out", "out.parquet")
     assert pq.read_table("out.parquet").column_names == ["text", "id", "label", "score"]
+
+
+def test_with_resume_answers_are_complete_only_for_the_same_model_texts_and_flags(tmp_path, capsys, monkeypatch):
+    from rubrica.cli.main import rubrica
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("model", "other"):
+        save_artifact(random_artifact("bag" if name == "model" else "linear", lists=False), name)
+    (tmp_path / "texts.csv").write_text("text\n" + "some words\n" * 30)
+    (tmp_path / "more.csv").write_text("text\n" + "some words\n" * 31)
+
+    def run(model, file, *flags):
+        rubrica(["predict", model, file, "--out", "out.jsonl", "--resume", *flags], standalone_mode=False)
+        return capsys.readouterr().err
+
+    assert "30 texts answered" in run("model", "texts.csv")
+    first = (tmp_path / "out.jsonl").read_bytes()
+    assert "out.jsonl: is complete already" in run("model", "texts.csv")
+    for model, file, *flags in (("other", "texts.csv"), ("model", "more.csv"), ("model", "texts.csv", "--all")):
+        with pytest.raises(FileError, match="has answers of another model, other texts, other flags"):
+            run(model, file, *flags)
+    # A kill between the answers and the note beside them.
+    (tmp_path / "out.jsonl.unfinished").mkdir()
+    (tmp_path / "out.jsonl.prediction.json").rename("out.jsonl.unfinished/prediction.json")
+    assert "is complete already" in run("model", "texts.csv")
+    assert {path.name for path in tmp_path.iterdir()} >= {"out.jsonl", "out.jsonl.prediction.json"}
+    assert not (tmp_path / "out.jsonl.unfinished").exists()
+    assert (tmp_path / "out.jsonl").read_bytes() == first

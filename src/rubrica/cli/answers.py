@@ -1,6 +1,5 @@
 """`rubrica predict --out`: the answers to a file, in a file."""
 
-import shutil
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -40,19 +39,15 @@ def write_answers(
         _answer_on_ray(classifier, model, file, out, resume=resume, workers=workers, options=options, **columns)
         return
 
-    if resume and Path(out).exists():
-        shutil.rmtree(unfinished(Path(out)), ignore_errors=True)  # a kill came just before this
-        click.echo(f"{out}: is complete already", err=True)
-        return
-    if unfinished(Path(out)).exists():
+    if not Path(out).exists() and unfinished(Path(out)).exists():
         click.echo(f"{unfinished(Path(out))}: goes on", err=True)
     run = None
     if texts := _identity(file):
         run = {"model": stamp(model), "texts": texts, "flags": [options, columns]}
     with BytesBar(file) as bar:
         parts = _parts_in(file, bar.show, **columns)
-        count = answer_file(classifier, parts, out, run, advance=bar.note, **options)
-    click.echo(f"{count:,} texts answered; the answers are in {out}", err=True)
+        count = answer_file(classifier, parts, out, run, resume=resume, advance=bar.note, **options)
+    _tell(count, out)
 
 
 def _answer_on_ray(
@@ -68,20 +63,21 @@ def _answer_on_ray(
 ) -> None:
     from rubrica.predict.answer_file import stamp
     from rubrica.progress import progress_bar
-    from rubrica.scale.answer_folder import is_complete, is_folder
     from rubrica.scale.answers import answer_on_ray
 
     if file == "-":
         raise click.UsageError("--ray reads files that its workers see, not standard input; give a file or a folder")
-    if resume and (is_complete(out) if is_folder(out) else Path(out).exists()):
-        click.echo(f"{out}: is complete already", err=True)
-        return
     run = {"model": stamp(model), "flags": [options, columns]}
     with progress_bar(file, None) as advance:
         count = answer_on_ray(
-            classifier, file, out, run, workers=workers or None, advance=advance, **options, **columns
+            classifier, file, out, run, workers=workers or None, resume=resume, advance=advance, **options, **columns
         )
-    click.echo(f"{count:,} texts answered; the answers are in {out}", err=True)
+    _tell(count, out)
+
+
+def _tell(count: int | None, out: str) -> None:
+    done = f"{out}: is complete already" if count is None else f"{count:,} texts answered; the answers are in {out}"
+    click.echo(done, err=True)
 
 
 def _identity(file: str) -> list[Any] | None:

@@ -28,6 +28,7 @@ def compare(first: str, second: str, data: str | None, split: str | None, as_jso
     from rubrica.predict.classifier import load
 
     models = load(first), load(second)
+    columns |= models[0].task.layout
     if data is None:
         name, examples = texts_of_run(models[0].artifact, split, **columns)
     else:

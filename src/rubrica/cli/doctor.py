@@ -114,6 +114,7 @@ def _examine_model(
     from rubrica.data.dataset import read_dataset
     from rubrica.insight.model_doctor import data_of_run, examine_model
 
+    columns |= model.task.layout
     learned = data_of_run(model.artifact, **columns)
     if data is None and learned is None:
         raise RubricaError("the model does not name training texts that are here; give DATA")

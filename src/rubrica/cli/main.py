@@ -214,7 +214,7 @@ def evaluate(
 @click.option(
     "--out", help="New .jsonl or .parquet file for the answers; a killed command goes on when it is run again."
 )
-@click.option("--resume", is_flag=True, help="With --out: leave answers that are complete as they are.")
+@click.option("--resume", is_flag=True, help="With --out: if all answers are there already, do nothing.")
 @ray_option("With --out: answer on Ray with N workers, or all that the cluster has room for.")
 @text_options
 @abstain_option

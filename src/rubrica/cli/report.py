@@ -51,15 +51,27 @@ def print_training(metrics: dict[str, Any], folder: Path) -> None:
             line = f"{split}: {headline(scores)}, {scores['texts']} texts"
             if compared := _compared(metrics, split):
                 simpler = "a bag of words" if compared[0] == BASELINE else f"its {compared[0]} part alone"
-                figure = compared[1] if "mean_absolute_error" not in scores else 1 - compared[1]
-                line += f" ({simpler}: {figure:.4f})"
+                figure = f"{compared[1]:.4f}"
+                if "mean_absolute_error" in scores:
+                    figure = f"mean absolute error {1 - compared[1]:.4f}"
+                line += f" ({simpler}: {figure})"
             click.echo(line, err=True)
     if found := metrics.get("unlabeled"):
-        answers = f"a teacher's answers to {found['taught']:,} texts" if "taught" in found else "the answers to them"
-        used = [what for name, what in (("word_vectors", "word vectors"), ("answers_learned", answers)) if found[name]]
-        told = " and ".join(used) or "nothing, since held-out texts did not get better"
-        click.echo(f"learned of {found['texts']:,} unlabelled texts: {told}", err=True)
+        _print_learned(found, judged="validation" in metrics)
     click.echo(f"trained in {metrics['train_seconds']:.1f} s; the model is in {folder}", err=True)
+
+
+def _print_learned(found: dict[str, Any], *, judged: bool) -> None:
+    """What a model learned beside labels."""
+    taught = f"a teacher's answers to {found['taught']:,} texts" if "taught" in found else None
+    names = (("word_vectors", "word vectors"), ("answers_learned", taught or "its own answers"))
+    told = " and ".join(what for name, what in names if found[name])
+    source = f"{found['texts']:,} unlabelled texts" if found["texts"] else taught
+    if told:
+        start = f"learned from {found['texts']:,} unlabelled texts: " if found["texts"] else "learned beside the labels: "
+        click.echo(start + told, err=True)
+    elif source and judged:  # else it was said that nothing could be judged
+        click.echo(f"learned nothing from {source}: held-out texts got worse", err=True)
 
 
 def report_training(artifact: "Artifact", dataset: "Dataset", page: Path | None, language: str) -> None:

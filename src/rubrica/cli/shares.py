@@ -31,7 +31,9 @@ def print_explanation(found: "Explanation") -> None:
     if found.beliefs is not None:
         console.print(_beliefs(found))
     for near in found.nearest:
-        labels, text = ", ".join(near.labels), shorten(printable(near.text))
+        shares = [f" {share:.1%}" for share in near.shares] or [""] * len(near.labels)
+        labels = ", ".join(map("".join, zip(near.labels, shares, strict=True)))
+        text = shorten(printable(near.text))
         console.print(Text(f"  {near.similarity:.3f}  {labels}: {text} ({near.split}, row {near.row})"))
     console.print()
 

@@ -51,7 +51,9 @@ def read_csv(content: Content, layout: Layout, usual: str) -> Iterator[Table]:
             rows += len(part)
         if widths:
             for line, fields, open_quote in iter_records(content, dialect):
-                if open_quote is None and len(fields) != len(first):
+                if open_quote is not None:  # nobody knows where the rows behind it begin
+                    raise _quote_fault(content, open_quote)
+                if len(fields) != len(first):
                     layout.bad_rows.add(_width_fault(content, names, line, fields), fields)
     except (UnicodeDecodeError, pa.ArrowInvalid) as error:
         first_line = str(error).strip().partition("\n")[0]
@@ -139,14 +141,15 @@ def _find_fault(content: Content, dialect: Dialect) -> DataError | None:
     for line, fields, open_quote in iter_records(content, dialect):
         names = names or fields
         if open_quote is not None:
-            advice = (
-                'close it, write a quote inside a text as "", or pass --no-quotes where quotes are plain characters'
-            )
-            problem = f"a quote opens here and never closes; {advice}"
-            return DataError(content.path, problem, line=open_quote)
+            return _quote_fault(content, open_quote)
         if fault is None and len(fields) != len(names):
             fault = _width_fault(content, names, line, fields)
     return fault
+
+
+def _quote_fault(content: Content, line: int) -> DataError:
+    advice = 'close it, write a quote inside a text as "", or pass --no-quotes where quotes are plain characters'
+    return DataError(content.path, f"a quote opens here and never closes; {advice}", line=line)
 
 
 def _width_fault(content: Content, names: list[str], line: int, fields: list[str]) -> DataError:

@@ -10,7 +10,7 @@ docs/data.md.
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, compress
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 
 from rubrica.data.addresses import Place, name_of, place_of
 from rubrica.data.columns import find_columns, read_column_texts
-from rubrica.data.files import read_parts, reader_of
+from rubrica.data.files import file_suffix, read_parts, reader_of
 from rubrica.data.labels import as_list, classes_of, differ_by_case, hint, like_train, read_labels, read_numbers
 from rubrica.data.large_files import USUAL, Limits, read_text
 from rubrica.data.layout import Layout
 from rubrica.data.line_files import read_fasttext, read_lines
 from rubrica.data.objects import GIVEN, SEPARATOR, column_of, label_columns
 from rubrica.data.soft_labels import Scored, SoftLabels, as_scored, other_totals, settle
-from rubrica.data.sources import find_splits
+from rubrica.data.sources import files_of, find_splits
 from rubrica.data.stored_texts import CodedLabels, StoredTexts, take_texts
 from rubrica.data.table import Table
 from rubrica.errors import DataError, quote_names
@@ -41,6 +41,7 @@ from rubrica.text.strings import as_texts
 log = logging.getLogger(__name__)
 
 _TAKEN = 1 << 16  # texts at a time
+_FORM = ("text_columns", "columns", "header", "delimiter", "quotes", "encoding", "label_prefix")  # of `Layout`
 _MANY = 20  # where fewer than one text in 20 is not like the others, somebody made a mistake
 
 
@@ -85,6 +86,7 @@ class Dataset:
         label_column: The column of the labels.
         task: The class names of train (or of the only split), and whether a text has one of them. The names stand in
             the order of a hub ClassLabel, else integers by value, else sorted.
+        form: How its files are written and where their texts stand, as the user said, see `form_like`.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Dataset:
     text_columns: tuple[str, ...]
     label_column: str
     task: Task
+    form: dict[str, Any] = field(default_factory=dict)
 
     def _repr_html_(self) -> str:
         """What a notebook shows: how many texts each label has, and the first texts."""
@@ -174,7 +177,16 @@ def _read(name: str, found: dict[str, Iterator[Table]], layout: Layout, limits: 
         splits[split] = _settled(texts, labels, task)
     layout.bad_rows.tell(name, 1)
     assert task is not None  # there is at least one split
-    return Dataset(name, splits, texts_from, ", ".join(labels_from), task)
+    form = {name: getattr(layout, name) for name in _FORM}
+    return Dataset(name, splits, texts_from, ", ".join(labels_from), task, form)
+
+
+def form_like(path: Place, data: Dataset) -> dict[str, Any]:
+    """How to read a further file of texts: as the files of a data set, if it has their suffix, else by itself."""
+    own = place_of(data.name)
+    if own.is_dir():
+        own = next(iter(files_of(own).values()))[0]
+    return data.form if own.is_file() and file_suffix(own) == file_suffix(path) else {}
 
 
 def read_texts(source: str | Path, *, limits: Limits = USUAL, **layout: Any) -> Sequence[str]:
@@ -310,8 +322,9 @@ def check_trainable(dataset: Dataset, least: int = 2) -> None:
     if not dataset.task.gives_labels:
         scores = dataset.splits["train"].soft
         assert scores is not None  # of a regression every split has them
-        if len(scores.probabilities) and np.ptp(scores.probabilities) == 0:
-            problem = f"every text has the score {scores.probabilities[0, 0]:g}, so there is nothing to learn"
+        given = scores.probabilities[:, -1]  # how far up the scale
+        if least > 1 and len(given) and np.ptp(given) == 0:
+            problem = f"every text has the score {given[0]:g}, so there is nothing to learn"
             raise DataError(dataset.name, f"{problem}; check column {quote_names([dataset.label_column])}")
         return
     if dataset.task.num_classes < least:

@@ -38,13 +38,14 @@ class Scores(NamedTuple):
     probabilities: Floats
 
 
-def read_scores(source: str | Place, labels: Sequence[str], *, regression: bool = False) -> Scores:
+def read_scores(source: str | Place, labels: Sequence[str], *, regression: bool = False, **layout: Any) -> Scores:
     """Read a file of scores; a label that a text does not name has a score of 0.
 
     Args:
         source: The file.
         labels: The C labels that may be named.
         regression: The scores are numbers, in a column `score`, or of the ends of the scale.
+        layout: How to read the texts, see `Layout`.
 
     Raises:
         DataError: If it cannot be read, has no scores, names another label, or a score is no probability; if a text
@@ -52,7 +53,7 @@ def read_scores(source: str | Place, labels: Sequence[str], *, regression: bool 
     """
     path, found = place_of(source), dict[str, list[float]]()
     with BytesBar() as bar:
-        for texts, table in iter_texts(path, show=bar.show):
+        for texts, table in iter_texts(path, show=bar.show, **layout):
             if table is None:
                 raise DataError(path, f"holds no scores; {_EXPECTED}")
             for place, (text, row) in enumerate(zip(texts, _rows(table, labels, regression=regression), strict=True)):

@@ -61,15 +61,15 @@ def run_record(
     config: Config,
     vectors: str | Path | Vectors | None,
     more: dict[str, Any] | None = None,
+    before: Artifact | None = None,
 ) -> dict[str, Any]:
     """What is kept of a run beside its settings: a hash of what was asked, its data, versions, the folder's commit.
 
-    `more` says what tells data without labels from others, by name.
+    `more` says what tells data without labels from others, by name; `before` is the model to go on from.
     """
-    labels = hashes_of_labels(data) if any(examples.soft for examples in data.splits.values()) else {}
+    labels = hashes_of_labels(data)
     texts = {
-        name: {"texts": len(data.splits[name].texts), "sha256": value}
-        | ({"scores": labels[name]} if name in labels else {})
+        name: {"texts": len(data.splits[name].texts), "sha256": value, "labels": labels[name]}
         for name, value in _hashes(data).items()
     }
     source = vectors.source if isinstance(vectors, Vectors) else None if vectors is None else str(vectors)
@@ -78,6 +78,7 @@ def run_record(
     return {
         "asked": hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()[:_SHOWN],
         "data": {"name": data.name, **texts, **(more or {})},
+        "start": None if before is None else _hash_of_model(before),
         **versions,
         **_machine(),
         "git": _commit(),
@@ -102,11 +103,11 @@ def _hash_of_model(model: Artifact) -> str:
 
 
 def hashes_of_labels(data: Dataset) -> dict[str, str]:
-    """What tells the labels of each split from others, and how probable they are."""
-    found = {}
+    """What tells the labels of each split from others: their names, each text's, and how probable they are."""
+    found, names = {}, np.frombuffer("\n".join(data.task.labels).encode("utf-8", "surrogatepass"), np.uint8)
     for name, examples in data.splits.items():
         soft = [] if examples.soft is None else [examples.soft.of(data.task.labels)]
-        found[name] = _hash_of_arrays([data.task.encode_all(examples.labels)[0], *soft])
+        found[name] = _hash_of_arrays([names, data.task.encode_all(examples.labels)[0], *soft])
     return found
 
 

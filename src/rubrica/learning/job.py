@@ -72,7 +72,7 @@ class History:
         assert report.loss is not None  # of held-out texts all labels are known
         self.record(epoch, validation_loss=report.loss, validation_accuracy=report.main)
         scores = (report.loss, report.measure, report.main)
-        log.info("%s: epoch %d, validation loss %.4f %s %.4f", title, epoch + 1, *scores)
+        log.info("%s: epoch %d, validation loss %.4f, %s %.4f", title, epoch + 1, *scores)
         return report.loss
 
 

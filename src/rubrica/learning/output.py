@@ -43,9 +43,10 @@ def finished(out: Path, record: dict[str, Any]) -> Artifact | None:
     artifact = load_artifact(out)
     run = artifact.metrics.get("run")
     kept = run if isinstance(run, dict) else {}
-    for name, what in (("asked", "settings"), ("data", "texts")):
-        if _hashes(kept.get(name)) != _hashes(record[name]):
-            problem = f"holds a model of other {what} than the training to resume"
+    for name, what in (("asked", "other settings"), ("data", "other texts or labels"), ("start", "another start")):
+        there = kept.get(name, record["start"] if name == "start" else None)  # an older version did not keep the start
+        if _hashes(there) != _hashes(record[name], like=there):
+            problem = f"holds a model of {what} than the training to resume"
             raise ArtifactError(out, f"{problem}; give another --out, or remove the folder")
     if artifact.metrics.get("interrupted"):
         return None
@@ -72,6 +73,13 @@ def save_run(artifact: Artifact, out: Path, checkpoints: Checkpoints | None, *, 
         checkpoints.discard()
 
 
-def _hashes(entry: Any) -> Any:
-    """What must be the same; the name of the data may be another."""
-    return {name: value for name, value in entry.items() if name != "name"} if isinstance(entry, dict) else entry
+def _hashes(entry: Any, like: Any = None) -> Any:
+    """What must be the same: the name of the data may be another, and an older version kept no labels."""
+    if not isinstance(entry, dict):
+        return entry
+    found = {name: value for name, value in entry.items() if name != "name"}
+    for name, split in found.items():
+        older = like.get(name) if isinstance(like, dict) else None
+        if isinstance(split, dict) and isinstance(older, dict) and "labels" not in older:
+            found[name] = {key: value for key, value in split.items() if key != "labels"}
+    return found

@@ -8,7 +8,7 @@ Letters: N texts, C classes.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ import numpy as np
 
 from rubrica.artifact.fasttext_model import open_model
 from rubrica.artifact.folder import is_model_folder
-from rubrica.data.dataset import Dataset
+from rubrica.data.addresses import place_of
+from rubrica.data.dataset import Dataset, form_like
 from rubrica.data.scores import Scores, read_scores, score_row
 from rubrica.errors import ConfigError, RubricaError, nearest
 from rubrica.files import user_path
@@ -30,7 +31,7 @@ _AT_A_TIME = 1024  # texts; a large model needs seconds for them, and the bar sh
 
 Teacher = Classifier | str | Path | Callable[[list[str]], Any]
 """A model, its folder, fastText's file or a file of scores; or a function from texts to their scores: a dict by label
-for each, or an array (N, C) in the order of the data set's labels."""
+for each, or an array (N, C) in the order of the data set's labels: `read_dataset(data).task.labels`."""
 
 
 def ask(teacher: Teacher, data: Dataset, texts: Sequence[str]) -> Scores:
@@ -50,8 +51,14 @@ def ask(teacher: Teacher, data: Dataset, texts: Sequence[str]) -> Scores:
     labels = data.task.labels
     unseen = {text for name, examples in data.splits.items() if name != "train" for text in examples.texts}
     if isinstance(teacher, str | Path) and not _is_model(teacher):
-        said = read_scores(str(teacher), labels, regression=not data.task.gives_labels)
+        said = read_scores(
+            str(teacher), labels, regression=not data.task.gives_labels, **form_like(place_of(teacher), data)
+        )
         shown = [place for place, text in enumerate(said.texts) if text and text not in unseen]
+        if "" in said.texts:
+            log.warning("%s: scores of an empty or missing text are left out", teacher)
+        if held := len(said.texts) - len(shown) - ("" in said.texts):
+            log.info("%s: the texts of validation and test, %d, are left out", teacher, held)
         said = Scores([said.texts[place] for place in shown], said.probabilities[shown])
     else:
         if isinstance(teacher, str | Path):
@@ -63,7 +70,8 @@ def ask(teacher: Teacher, data: Dataset, texts: Sequence[str]) -> Scores:
     given = said.probabilities.max(axis=1, initial=0) > 0
     if not given.any():
         raise ConfigError("the teacher gives no label of any text a score above 0; check its scores")
-    if silent := int(len(given) - given.sum()):
+    # Where a text may have several labels, none is an answer too.
+    if data.task.has_confusion and (silent := int(len(given) - given.sum())):
         log.info("the teacher gives no label a score above 0 in %d of %d texts; they are left out", silent, len(given))
         said = Scores([text for text, there in zip(said.texts, given, strict=True) if there], said.probabilities[given])
     return said
@@ -110,7 +118,7 @@ def _by_function(teacher: Callable[[list[str]], Any], task: Task) -> Callable[[l
         if getattr(answer, "ndim", 0) == 2 and answer.shape[1] == len(labels):
             rows: list[Any] = [dict(zip(labels, row, strict=True)) for row in np.asarray(answer).tolist()]
         else:
-            rows = answer.tolist() if getattr(answer, "ndim", 0) == 1 else list(answer)
+            rows = list(answer) if isinstance(answer, Iterable) else []
         if len(rows) != len(texts):
             raise RubricaError(f"the teacher gave {len(rows)} scores for {len(texts)} texts; give scores for each")
         try:

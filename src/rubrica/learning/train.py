@@ -93,7 +93,7 @@ def train(
     run = partial(_train_compared, data, vectors, config, deadline, before, more)
     if out is None:
         return Classifier(run(None))
-    record = run_record(data, config, vectors, more and more.hashes)
+    record = run_record(data, config, vectors, more and more.hashes, before)
     if resume and (found := finished(out, record)):
         return Classifier(found)
     with keep_checkpoints(out, checkpoint_every) if keeps else nullcontext() as checkpoints:
@@ -194,7 +194,7 @@ def _more(
             raise ConfigError(f"{what} and {name} do not go together; leave one of them out")
     if processes()[1] > 1:
         raise ConfigError(f"a training with {what} is for one process; run rubrica without torchrun")
-    texts = [] if unlabeled is None else leave_out_known(read_unlabeled(unlabeled), data)
+    texts = [] if unlabeled is None else leave_out_known(read_unlabeled(unlabeled, data), data)
     if teacher is None:
         return More(texts, None)
     from rubrica.learning.teacher import ask
@@ -280,6 +280,8 @@ def train_dataset(
     artifact = train_corpus(
         corpus, vectors, config, title=title, deadline=deadline, before=before, checkpoints=checkpoints, plan=plan
     )
+    if answered is not None:  # a text has a row for each label that it may have
+        artifact.metrics["train_texts"] -= len(answered.weights) - len(set(answered.examples.texts))
     return corpus, artifact
 
 

@@ -179,12 +179,15 @@ def _tell_held_out(corpus: Corpus, fraction: float, rows: Rows, held: Rows, titl
 def balance(corpus: Corpus, config: Config, rows: Rows, *, in_parts: bool = False) -> Corpus:
     """The corpus with weights that let its classes count alike, if the settings say so.
 
-    With `in_parts` a row is the part of a text that its weight says.
+    With `in_parts` a row is the part of a text that its weight says. So is a row of a text that a model answered.
     """
     if config.training.class_weight == "none":
         return corpus
     train = corpus.splits["train"]
-    weights = balanced_weights(corpus.task, train.targets, rows, train.weights if in_parts else None)
+    parts = train.weights if in_parts else None
+    if parts is None and train.weights is not None and train.own is not None:
+        parts = np.concatenate([np.ones(train.own, np.float32), train.weights[train.own :]])
+    weights = balanced_weights(corpus.task, train.targets, rows, parts)
     if train.weights is not None:
         weights *= train.weights
     return corpus.with_split("train", replace(train, weights=weights))
@@ -202,7 +205,7 @@ def balanced_weights(task: Task, targets: Targets, rows: Rows, parts: Floats | N
     if parts is not None:
         texts, classes = task.pairs(targets[rows])
         counts = np.bincount(classes, parts[rows][texts], task.num_classes)
-    by_class = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    by_class = counts.sum() / (np.count_nonzero(counts) * np.where(counts > 0, counts, 1))
     weights = make_array(len(targets), np.float32)
     for first in range(0, len(targets), _SCORED):
         weights[first : first + _SCORED] = task.mean_over_labels(targets[first : first + _SCORED], by_class)
@@ -291,12 +294,25 @@ def beside_scores(first: Trained, last: Trained, job: Job, held: HeldOut) -> dic
     task, found, test = job.task, dict[str, float](), job.corpus.splits.get("test")
     if job.config.beside is None or first.beside is None or last.beside is None:
         return {}
+    beside, again = first.beside, last.beside
     if len(held.rows):
-        task = tune(first.beside, task, held, job.config)
-        found["validation"] = score(first.beside, task, held.split, held.rows, job.config).main
+        if not task.gives_labels:
+            beside, again = (_scaled(model, _own_scale(beside, task, held)) for model in (beside, again))
+        task = tune(beside, task, held, job.config)
+        found["validation"] = score(beside, task, held.split, held.rows, job.config).main
     if test:
-        found["test"] = score(last.beside, task, test, all_rows(test), job.config).main
+        found["test"] = score(again, task, test, all_rows(test), job.config).main
     return {job.config.beside.name: found} if found else {}
+
+
+def _own_scale(model: Trained, task: Task, held: HeldOut) -> float:
+    """How far the logits of a member are to be stretched where it answers alone; labels do not depend on it."""
+    logits, soft = model.logits(held.split, held.rows), _soft(held.split, held.rows)
+    return float(fit_weights(task, [logits], held.split.targets[held.rows], probabilities=soft)[0])
+
+
+def _scaled(model: Trained, scale: float) -> Trained:
+    return model._replace(logits=lambda split, rows: np.float32(scale) * model.logits(split, rows))
 
 
 def tune(model: Trained, task: Task, held: HeldOut, config: Config) -> Task:

@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from rubrica.artifact.folder import Artifact
 from rubrica.corpus.corpus import Corpus
 from rubrica.corpus.held_out import hold_out, text_keys
-from rubrica.data.dataset import Dataset, Examples, leave_out_unknown, read_texts
+from rubrica.data.addresses import place_of
+from rubrica.data.dataset import Dataset, Examples, form_like, leave_out_unknown, read_texts
 from rubrica.data.objects import column_of
 from rubrica.data.scores import Scores, hash_of_scores
 from rubrica.data.soft_labels import settle
@@ -98,21 +99,21 @@ Train = Callable[..., tuple[Corpus, Artifact]]
 """Trains on a data set, from these vectors, perhaps with texts that a model answered."""
 
 
-def read_unlabeled(source: Any) -> Sequence[str]:
+def read_unlabeled(source: Any, data: Dataset) -> Sequence[str]:
     """Texts without labels: of files, whose labels are not looked at, or given one by one.
 
     Args:
         source: The path of a file, several of them, or texts.
+        data: With labels; files of its format are read as it was.
 
     Raises:
         DataError: If a file cannot be read.
         TypeError: If something else than a text is among them.
     """
-    if isinstance(source, str | Path):
-        return read_texts(source)
-    found = column_of(source)
-    if len(found) and all(isinstance(path, Path) for path in found):
-        return [text for path in found for text in read_texts(path)]
+    found = [source] if isinstance(source, str | Path) else column_of(source)
+    if isinstance(source, str) or (len(found) and all(isinstance(path, Path) for path in found)):
+        texts = [read_texts(path, **form_like(place_of(path), data)) for path in found]
+        return texts[0] if len(texts) == 1 else list(chain.from_iterable(texts))
     return as_texts(found)
 
 
@@ -183,21 +184,31 @@ def _learn_judged(
     train: Train,
     used: dict[str, bool],
 ) -> tuple[Corpus, Artifact]:
-    """`learn_unlabeled` where the validation split of `judged` judges; says in `used` what stayed."""
+    """`learn_unlabeled` where the validation split of `judged` judges; says in `used` what stayed.
+
+    After Ctrl-C the best model that was trained whole stays.
+    """
     (corpus, best), held, answers = train(judged, vectors), judged.splits["validation"], None
-    if vectors is None and not best.metrics["interrupted"]:
-        try:
-            made = make_vectors()
-        except KeyboardInterrupt:
-            made, best.metrics["interrupted"] = None, True
-        if made is not None and _stays(other := train(judged, made)[1], best, held, "word vectors of all texts"):
+    if best.metrics["interrupted"]:
+        return corpus, best
+
+    def train_whole(*given: Any) -> Artifact:
+        model = train(*given)[1]
+        if model.metrics["interrupted"]:
+            raise KeyboardInterrupt
+        return model
+
+    try:
+        made = make_vectors() if vectors is None else None
+        if made is not None and _stays(other := train_whole(judged, made), best, held, "word vectors of all texts"):
             best, vectors, used["word_vectors"] = other, made, True
-    if not best.metrics["interrupted"]:
         tried = answer(best, more.texts) if more.said is None else _taught(data.task, more.said, judged)
-        if _stays(other := train(judged, vectors, tried)[1], best, held, "answers learned"):
+        if _stays(other := train_whole(judged, vectors, tried), best, held, "answers learned"):
             best, answers, used["answers_learned"] = other, tried, True
-    if judged is not data and not best.metrics["interrupted"]:
-        best = train(data, vectors, answers)[1]  # the same texts are held out, and learned at the end
+        if judged is not data:
+            best = train_whole(data, vectors, answers)  # the same texts are held out, and learned at the end
+    except KeyboardInterrupt:
+        best.metrics["interrupted"] = True
     return corpus, best
 
 
@@ -216,12 +227,8 @@ def _word_vectors(
 def _stays(model: Artifact, best: Artifact, held: Examples, what: str) -> bool:
     """Whether the held-out texts do not speak against a model: neither its loss nor its score is clearly worse.
 
-    What was tried helps as a rule, and few texts cannot say how much, so a doubt is no reason to drop it. After Ctrl-C
-    the best one stays.
+    What was tried helps as a rule, and few texts cannot say how much, so a doubt is no reason to drop it.
     """
-    if model.metrics["interrupted"]:
-        best.metrics["interrupted"] = True
-        return False
     new, old = model.metrics["validation"], best.metrics["validation"]
     log.info(
         "held-out texts: loss %.4f and score %.4f with %s, %.4f and %.4f without",

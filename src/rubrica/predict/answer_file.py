@@ -3,6 +3,7 @@
     OUT.unfinished/         beside OUT, gone once OUT is written
         prediction.json     the model, the texts and the options
         000000.jsonl        the answers to the first 65,536 texts, about; written whole
+    OUT.prediction.json     with `resume` that file stays, so a later call can tell whether OUT has its answers
 
 A Parquet file gets a column for each field of an answer; columns of the texts' own file are kept in front of them.
 """
@@ -24,7 +25,8 @@ _ROWS = 1 << 16  # texts of a part; a kill loses one part at most
 _SCORES = 1 << 22  # numbers of a part with all classes, about
 _RUN = "prediction.json"
 THERE = "is there already; give another --out, or remove it"
-OTHERS = "has answers of another model, other texts or other flags; remove it to begin anew"
+OTHERS = "has answers of another model, other texts, other flags or another version; remove it to begin anew"
+UNKNOWN = "is there already, and nothing says what it answers; give another --out, or remove it"
 Part = tuple[Sequence[str], Table | None]
 
 
@@ -34,11 +36,14 @@ def answer_file(
     out: Path | str,
     run: dict[str, Any] | None,
     *,
+    resume: bool = False,
     all_classes: bool = False,
     abstain_below: float | None = None,
     advance: Callable[[str], object] = str,
-) -> int:
+) -> int | None:
     """Answer all texts and write the answers to `out`; returns how many texts this call answered.
+
+    With `resume` it returns None where `out` has all these answers already.
 
     Args:
         classifier: The model.
@@ -46,16 +51,20 @@ def answer_file(
         out: A new `.jsonl` or `.parquet` file.
         run: What the answers depend on, for JSON; parts that are there already are kept where it is the same. None
             keeps none, since nobody knows whether the texts are the same.
+        resume: See above; a file beside `out` then keeps what the answers depend on.
         all_classes: As in `Classifier.iter_answers`.
         abstain_below: As there.
         advance: Called behind each part with how many texts are answered.
 
     Raises:
         FileError: If `out` is there, has another suffix, or cannot be written; if the columns of the texts' file do not
-            fit into Parquet; if what is unfinished is of another prediction, or another process writes it.
+            fit into Parquet; if what is unfinished is of another prediction, or another process writes it; with
+            `resume`, if `out` has other answers, or nobody knows which.
     """
-    out = user_path(out)
-    with parts_of(out, run, size := part_size(classifier, all_classes=all_classes)) as folder:
+    out, size = user_path(out), part_size(classifier, all_classes=all_classes)
+    if resume and is_answered(out, run, size):
+        return None
+    with parts_of(out, run, size, resume=resume) as folder:
         suffix, answered, read, names = out.suffix.lower(), 0, 0, list[Path]()
         for number, (texts, table) in enumerate(chunks(parts, size, keep_rows=suffix == ".parquet")):
             names.append(folder / f"{number:06d}{suffix}")
@@ -70,14 +79,34 @@ def answer_file(
     return answered
 
 
+def is_answered(out: Path, run: dict[str, Any] | None, size: int) -> bool:
+    """Whether `out` is there, with the answers of this run; what a kill left beside it goes then.
+
+    Raises:
+        FileError: If it is there with other answers, or nobody knows with which.
+    """
+    if not out.exists():
+        return False
+    # A kill may have come between the answers and the note.
+    note = next((place for place in (_note(out), unfinished(out) / _RUN) if place.exists()), None)
+    if run is None or note is None:
+        raise FileError(out, UNKNOWN)
+    if note.read_bytes() != _text(run, size):
+        raise FileError(out, OTHERS)
+    if unfinished(out).exists():
+        _finish(out, keep_note=True)
+    return True
+
+
 @contextmanager
-def parts_of(out: Path, run: dict[str, Any] | None, size: int) -> Iterator[Path]:
+def parts_of(out: Path, run: dict[str, Any] | None, size: int, *, resume: bool = False) -> Iterator[Path]:
     """The folder of the parts of an answer file, for this process alone; it goes when the block has joined them.
 
     Args:
         out: A new `.jsonl` or `.parquet` file.
         run: As in `answer_file`.
         size: How many texts a part has.
+        resume: As there.
 
     Raises:
         FileError: As in `answer_file`.
@@ -91,9 +120,9 @@ def parts_of(out: Path, run: dict[str, Any] | None, size: int) -> Iterator[Path]
     with locked(folder) as alone, explained_columns(out):
         if alone is False:
             raise FileError(folder, "another process writes these answers; wait for it, or give another --out")
-        _begin(folder, None if run is None else run | {"version": __version__, "size": size})
+        _begin(folder, None if run is None else _text(run, size))
         yield folder
-        shutil.rmtree(folder)
+        _finish(out, keep_note=resume and run is not None)
 
 
 def check_suffix(out: Path) -> str:
@@ -119,6 +148,22 @@ def unfinished(out: Path) -> Path:
     return out.with_name(f"{out.name}.unfinished")
 
 
+def _note(out: Path) -> Path:
+    """What answers depend on that are complete."""
+    return out.with_name(f"{out.name}.{_RUN}")
+
+
+def _text(run: dict[str, Any], size: int) -> bytes:
+    return json.dumps(run | {"version": __version__, "size": size}).encode()
+
+
+def _finish(out: Path, *, keep_note: bool) -> None:
+    """Remove the parts, whose answers are in `out`."""
+    if keep_note and (unfinished(out) / _RUN).exists():
+        (unfinished(out) / _RUN).replace(_note(out))
+    shutil.rmtree(unfinished(out), ignore_errors=True)
+
+
 def stamp(path: Path | str) -> Any:
     """Identifies a model folder by the hash of its manifest, and a file by its size and time."""
     path = user_path(path)
@@ -128,13 +173,13 @@ def stamp(path: Path | str) -> Any:
     return [found.st_size, found.st_mtime_ns]
 
 
-def _begin(folder: Path, run: dict[str, Any] | None) -> None:
+def _begin(folder: Path, run: bytes | None) -> None:
     """Make sure that the parts in the folder are of this prediction; parts that nobody can tell are removed.
 
     Raises:
         FileError: If they are of another.
     """
-    kept, text = folder / _RUN, json.dumps(run).encode()
+    kept, text = folder / _RUN, b"null" if run is None else run
     before = kept.read_bytes() if kept.exists() else text
     if before != text:
         raise FileError(folder, OTHERS)

@@ -1,6 +1,6 @@
 """Answers in a folder of files, on any storage; the workers write them, and a killed prediction goes on.
 
-    OUT/_prediction.json        what the answers depend on, while they are not complete
+    OUT/_prediction.json        what the answers depend on
     OUT/000000-000000.parquet   the answers to the first 65,536 texts, about; written whole
     OUT/_SUCCESS                empty; says that the answers are complete, as Spark and Hadoop say it
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from rubrica.data.addresses import Address, name_of, place_of
 from rubrica.errors import FileError, require
-from rubrica.predict.answer_file import OTHERS, THERE
+from rubrica.predict.answer_file import OTHERS, THERE, UNKNOWN
 
 _RUN, _DONE = "_prediction.json", "_SUCCESS"
 Target = tuple[Any, str]
@@ -27,10 +27,19 @@ def is_folder(out: str) -> bool:
     return "://" in out or out.endswith("/")
 
 
-def is_complete(out: str) -> bool:
-    """Whether all answers are in a folder."""
+def is_complete(out: str, run: dict[str, Any]) -> bool:
+    """Whether all answers of a run are in a folder.
+
+    Raises:
+        FileError: If it has all answers of another, or nobody knows of which.
+    """
     storage, path = _target_of(out)
-    return _exists(storage, f"{path}/{_DONE}")
+    if not _exists(storage, f"{path}/{_DONE}"):
+        return False
+    if not _exists(storage, f"{path}/{_RUN}"):
+        raise FileError(name_of(out), UNKNOWN)
+    _check_run(storage, path, out, run)
+    return True
 
 
 @contextmanager
@@ -46,7 +55,7 @@ def answer_folder(out: str, run: dict[str, Any]) -> Iterator[tuple[Target, set[s
     """
     fs = require("pyarrow.fs", "data")
     storage, path = _target_of(out)
-    path, text = path.rstrip("/"), json.dumps(run).encode()
+    path = path.rstrip("/")
     try:
         found = storage.get_file_info(fs.FileSelector(path, allow_not_found=True))
         names = {info.base_name for info in found}
@@ -54,15 +63,23 @@ def answer_folder(out: str, run: dict[str, Any]) -> Iterator[tuple[Target, set[s
             raise FileError(name_of(out), THERE)
         if not names:
             storage.create_dir(path, recursive=True)
-            store_part((storage, path), _RUN, text)
-        with storage.open_input_stream(f"{path}/{_RUN}") as file:
-            if file.read() != text:
-                raise FileError(name_of(out), OTHERS)
+            store_part((storage, path), _RUN, json.dumps(run).encode())
+        _check_run(storage, path, out, run)
         yield (storage, path), {name for name in names if not name.startswith(("_", "."))}
-        storage.delete_file(f"{path}/{_RUN}")
         store_part((storage, path), _DONE, b"")
     except OSError as error:
         raise _unwritable(name_of(out), error) from None
+
+
+def _check_run(storage: Any, path: str, out: str, run: dict[str, Any]) -> None:
+    """Make sure that the answers in a folder are of this run.
+
+    Raises:
+        FileError: If they are of another.
+    """
+    with storage.open_input_stream(f"{path}/{_RUN}") as file:
+        if file.read() != json.dumps(run).encode():
+            raise FileError(name_of(out), OTHERS)
 
 
 def store_part(target: Target, name: str, data: bytes) -> bytes:

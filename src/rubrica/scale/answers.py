@@ -24,9 +24,9 @@ from rubrica import __version__
 from rubrica.data.addresses import name_of
 from rubrica.data.pieces import Piece, cut
 from rubrica.files import user_path, written_whole
-from rubrica.predict.answer_file import check_suffix, join_parts, part_size, parts_of
+from rubrica.predict.answer_file import check_suffix, is_answered, join_parts, part_size, parts_of
 from rubrica.predict.classifier import Classifier
-from rubrica.scale.answer_folder import answer_folder, is_folder, store_part
+from rubrica.scale.answer_folder import answer_folder, is_complete, is_folder, store_part
 from rubrica.scale.cluster import cluster, explained
 from rubrica.scale.worker import Answers, Part, read_parts, result_of, send_parts
 
@@ -41,12 +41,15 @@ def answer_on_ray(
     run: dict[str, Any],
     *,
     workers: int | None = None,
+    resume: bool = False,
     advance: Callable[[str], object] = str,
     all_classes: bool = False,
     abstain_below: float | None = None,
     **layout: Any,
-) -> int:
+) -> int | None:
     """Answer all texts of a file or a folder on Ray; returns how many texts this call answered.
+
+    With `resume` it returns None where all these answers are in `out` already.
 
     Args:
         classifier: The model; it travels to the workers, each of which opens it once.
@@ -55,6 +58,7 @@ def answer_on_ray(
             ends in `/`, becomes a folder of such files, which the workers write.
         run: As in `answer_file`.
         workers: How many, with a processor each; None takes all processors of the cluster.
+        resume: As in `answer_file`.
         advance: Called behind each part with how many texts are answered.
         all_classes: As in `Classifier.iter_answers`.
         abstain_below: As there.
@@ -70,17 +74,19 @@ def answer_on_ray(
     run = run | {"texts": stamp, "ray": True}
     read = partial(read_parts, out=out, layout=layout, size=size, suffix=suffix)
     answer = {"classifier": classifier, "out": out, "suffix": suffix, "options": options, "version": __version__}
-    count = 0
+    whole, count = run | {"version": __version__, "size": size}, 0
+    if resume and (is_complete(out, whole) if is_folder(out) else is_answered(user_path(out), run, size)):
+        return None
     with cluster(workers) as ray, explained(ray):
         if is_folder(out):
-            with answer_folder(out, run | {"version": __version__, "size": size}) as (target, done):
+            with answer_folder(out, whole) as (target, done):
                 parts = _parts(ray, pieces, read, answer | {"store": partial(store_part, target)}, done, workers)
                 for _, texts, _ in parts:
                     count += texts
                     advance(f"{count:,} texts")
             return count
         place = user_path(out)
-        with parts_of(place, run, size) as folder:
+        with parts_of(place, run, size, resume=resume) as folder:
             done = {part.name for part in folder.glob(f"??????-??????{suffix}")}
             for name, texts, data in _parts(ray, pieces, read, answer | {"store": send_part}, done, workers):
                 with written_whole(folder / name) as part:

@@ -145,7 +145,8 @@ def make_parts(data: Dataset, seed: int) -> Parts:
     count = max(FOLDS, math.ceil(len(texts) / _MOST_JUDGED))
     folds = min(FOLDS, math.ceil(_MOST_JUDGED * count / len(texts)))
     parts = Parts(data, text_keys(len(texts), stretches(texts)), count, folds, seed)
-    if len(parts.part(0).rows) < LEAST:
+    sizes = [len(parts.part(fold).rows) for fold in range(folds)]
+    if sizes[0] < LEAST or not min(sizes):
         advice = "train with `rubrica train`, or give a validation split"
         raise DataError(data.name, f"{len(texts):,} texts are too few to choose settings on; {advice}")
     return parts

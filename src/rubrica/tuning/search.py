@@ -240,7 +240,9 @@ class Search:
             try:
                 if not self._judge_next(following, show):
                     return
-            except (LateError, TooLargeError, MemoryError) as error:
+            except (FileError, ConfigError):
+                raise
+            except (RubricaError, MemoryError, RuntimeError) as error:
                 log.info("trial %d: no more parts are judged: %s", following.number + 1, _first_line(error))
                 return
             self._rank()

@@ -42,6 +42,8 @@ class Near(NamedTuple):
         row: Its number there, from 1 on.
         labels: Its labels.
         text: Its characters.
+        shares: How probable each label is, where labels are not certain. With `Regression` the label is the upper end
+            of the scale, and its share the score.
     """
 
     similarity: float
@@ -49,6 +51,7 @@ class Near(NamedTuple):
     row: int
     labels: tuple[str, ...]
     text: str
+    shares: tuple[float, ...] = ()
 
 
 def training_texts(artifact: Artifact, data: Any = None, **layout: Any) -> tuple[str, Examples]:
@@ -57,11 +60,12 @@ def training_texts(artifact: Artifact, data: Any = None, **layout: Any) -> tuple
     Args:
         artifact: The model. Without `data` it says where its texts are.
         data: A `Dataset`, or whatever `read_dataset` takes; its split train, or its first.
-        layout: How to read the data, see `read_dataset`.
+        layout: How to read the data, see `read_dataset`; what the model answers with is known.
 
     Raises:
         RubricaError: If the model does not say where they are, or they are no longer the same.
     """
+    layout |= artifact.task.layout
     if data is None:
         try:
             return texts_of_run(artifact, "train", **layout)
@@ -99,12 +103,21 @@ def nearest_texts(
         order = np.argsort(-best, axis=1, kind="stable")[:, :k]
         best, rows = np.take_along_axis(best, order, axis=1), np.take_along_axis(rows, order, axis=1)
     return [
-        [
-            Near(cosine, split, row + 1, tuple(as_list(examples.labels[row])), examples.texts[row])
-            for cosine, row in zip(*near, strict=True)
-        ]
+        [_near(examples, row, cosine, split) for cosine, row in zip(*near, strict=True)]
         for near in zip(best.tolist(), rows.tolist(), strict=True)
     ]
+
+
+def _near(examples: Examples, row: int, cosine: float, split: str) -> Near:
+    text, soft = examples.texts[row], examples.soft
+    if soft is None:
+        return Near(cosine, split, row + 1, tuple(as_list(examples.labels[row])), text)
+    scores = soft.probabilities[row].astype(float).round(6)
+    there = np.argsort(-scores, kind="stable")[: np.count_nonzero(scores)]
+    if soft.is_regression:
+        there = np.array([len(scores) - 1])
+    labels = tuple(soft.labels[place] for place in there)
+    return Near(cosine, split, row + 1, labels, text, tuple(scores[there].tolist()))
 
 
 def _stretches(texts: Sequence[str], at_once: int) -> Iterator[tuple[int, Sequence[str]]]:
