@@ -311,3 +311,18 @@ def test_texts_without_scores_and_a_teacher(monkeypatch):
     )  # fmt: skip
     assert model.artifact.metrics["unlabeled"]["taught"] == 600
     assert math.isfinite(model.artifact.metrics["validation"]["loss"])
+
+
+@pytest.mark.parametrize("score", [0.0, 0.5, 0.8, 1.0])
+def test_scores_that_are_all_the_same_teach_nothing(score):
+    with pytest.raises(DataError, match=f"every text has the score {score:g}, so there is nothing to learn"):
+        rubrica.train([f"text {number}" for number in range(50)], [score] * 50, config=config_of(), regression=True)
+
+
+def test_the_linear_part_alone_is_scored_as_it_would_answer_alone():
+    """Its logits are too small by far beside a network; alone they are stretched on the held-out texts."""
+    texts, scores = texts_and_scores(600)
+    config = rubrica.make_config(model={"hidden_size": 8, "embedding_dim": 8}, training={"epochs": 2})
+    beside = rubrica.train(texts, scores, config=config, regression=True).artifact.metrics["linear"]["validation"]
+    alone = rubrica.train(texts, scores, config=config_of(), regression=True).artifact.metrics["validation"]
+    assert beside == pytest.approx(1 - alone["mean_absolute_error"], abs=0.02)

@@ -1,6 +1,7 @@
 """A teacher: what a training learns of its answers, by every way in, and which answers are refused."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -205,3 +206,35 @@ def test_teachers_that_are_refused():
         ask(other, labelled(), [])
     with pytest.raises(ConfigError, match="a teacher and a time budget do not go together"):
         rubrica.train(labelled(), config=config_of(), teacher=knows_all, time_budget=5.0)
+
+
+def test_where_a_text_may_have_several_labels_none_is_an_answer(keep):
+    data = labelled(several=True)
+    taught = [
+        rubrica.train(
+            data, config=config_of(), unlabeled=["nothing to see", "quite other words"], teacher=says
+        ).artifact.metrics["unlabeled"]["taught"]
+        for says in (
+            lambda texts: [{} if "o" in text.split()[0] else {"food": 1.0} for text in texts],
+            lambda texts: [{"food": 0.0 if "o" in text.split()[0] else 1.0} for text in texts],
+        )
+    ]
+    every = len(set(data.splits["train"].texts)) + 2
+    assert taught == [every, every]
+
+
+def test_what_a_file_leaves_out_is_said(tmp_path, caplog):
+    data = labelled()
+    held = replace(data, splits=data.splits | {"test": data.splits["train"].take(np.arange(3))})
+    rows = [("", {"food": 1.0}), *((text, {"food": 1.0}) for text in (*held.splits["test"].texts, "a new one"))]
+    with caplog.at_level("INFO", "rubrica"):
+        said = ask(write_scores(tmp_path / "scores.jsonl", dict(rows).items()), held, [])
+    assert said.texts == ["a new one"]
+    assert "scores of an empty or missing text are left out" in caplog.text
+    assert f"the texts of validation and test, {len(set(held.splits['test'].texts))}, are left out" in caplog.text
+
+
+@pytest.mark.parametrize("answer", [None, 3, "words"])
+def test_a_function_that_gives_something_else(answer):
+    with pytest.raises(RubricaError, match=r"the teacher gave \d+ scores for \d+ texts; give scores for each"):
+        rubrica.train(labelled(), config=config_of(), teacher=lambda texts: answer)

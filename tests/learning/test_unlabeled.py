@@ -1,5 +1,6 @@
 """Texts without labels: what a training learns of them, by every way in, and when it leaves them alone."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,13 +8,16 @@ import pytest
 from click.testing import CliRunner
 
 import rubrica
+from interrupts import interrupt
 from made_words import KNOWN, NEW, config_of, labelled, same, texts_of
 from rubrica.cli.main import rubrica as command
-from rubrica.data.dataset import Examples
+from rubrica.corpus.corpus import build_corpus
+from rubrica.data.dataset import Examples, read_dataset, read_pairs
 from rubrica.errors import ConfigError, DataError
 from rubrica.kernels import native
-from rubrica.learning import unlabeled
+from rubrica.learning import training, unlabeled
 from rubrica.learning.checkpoint import Stage
+from rubrica.learning.teacher import ask
 from rubrica.learning.unlabeled import answer, hold_out_texts, leave_out_known
 from rubrica.models.config import make_config
 from rubrica.scoring.shares import shares_of_one, shares_of_several
@@ -220,3 +224,67 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(tmp_path, monkeypatch
     again = rubrica.train(labelled(), out=tmp_path / "stopped", **given).artifact
     assert same(whole, again)
     assert not (tmp_path / "stopped.checkpoint").exists()
+
+
+@pytest.mark.parametrize(("place", "name", "call"), [
+    (unlabeled, "answer", 1), (unlabeled, "_judge", 1), (training, "join", 2), (training, "join", 3),
+])  # fmt: skip
+def test_ctrl_c_keeps_the_best_model_that_was_trained_whole(place, name, call, monkeypatch, tmp_path):
+
+    def stays(model, best, held, what):
+        unlabeled._judge(model, held)
+        return True
+
+    monkeypatch.setattr(unlabeled, "_stays", stays)
+    alone = rubrica.train(labelled(), config=config_of("bag"))
+    calls = interrupt(monkeypatch, place, name, call=call)
+    model = rubrica.train(labelled(), config=config_of("bag"), unlabeled=unlabelled(), out=tmp_path / "model")
+    assert len(calls) == call
+    found = model.artifact.metrics
+    assert found["interrupted"]
+    assert found["steps"] == alone.artifact.metrics["steps"] or call == 3
+    texts, labels = texts_of(KNOWN, 100, 5)
+    assert rubrica.load(tmp_path / "model").evaluate(texts, labels).accuracy > 0.9
+
+
+def test_balanced_classes_count_the_parts_of_answers():
+    """A teacher that doubts gives each text to three classes, of which it mostly means the first."""
+    labels, texts = ("a", "b", "c"), [f"text {number}" for number in range(90)]
+    data = read_pairs(texts, [labels[number % 3] for number in range(90)])
+    said = np.tile(np.float32([0.7, 0.2, 0.1]), (300, 1))
+    answered = unlabeled._share_out(data.task, [([f"more {i}" for i in range(300)], said)], "answers")
+    corpus = build_corpus(answered.behind(data), None, make_config().data)
+    weights = np.concatenate([np.ones(90, np.float32), answered.weights])
+    corpus = corpus.with_split("train", replace(corpus.splits["train"], weights=weights, own=90))
+    config = make_config(training={"class_weight": "balanced"})
+    rows = np.arange(len(weights))
+    train = training.balance(corpus, config, rows).splits["train"]
+    mass = np.bincount(train.targets, train.weights)
+    np.testing.assert_allclose(mass, mass.mean(), rtol=1e-4)
+
+
+def test_files_are_read_as_the_data_was(tmp_path):
+    data = labelled()
+    rows = zip(data.splits["train"].labels, data.splits["train"].texts, strict=True)
+    (tmp_path / "train.csv").write_text("y;q\n" + "\n".join(f"{label};caf\xe9 {text}" for label, text in rows), "cp1252")
+    more = [f"caf\xe9 {text}" for text in unlabelled()[:50]]
+    (tmp_path / "rest.csv").write_text("q;other\n" + "\n".join(f"{text};1" for text in more), "cp1252")
+    (tmp_path / "rest.txt").write_text("\n".join(more), "utf-8")  # of another format: it is read by itself
+    scored = "".join(f"{text};0.9;0.1\n" for text in more)
+    (tmp_path / "scores.csv").write_text("q;food;sport\n" + scored, "cp1252")
+    layout = {"text_columns": "q", "label_column": "y", "delimiter": ";", "encoding": "cp1252"}
+    source = read_dataset(tmp_path / "train.csv", **layout)
+    texts, *others = [unlabeled.read_unlabeled(way, source) for way in (more, tmp_path / "rest.csv", str(tmp_path / "rest.txt"))]
+    assert all(list(other) == list(texts) for other in others)
+    said = ask(tmp_path / "scores.csv", source, [])
+    assert said.texts == list(dict.fromkeys(more))
+    np.testing.assert_allclose(said.probabilities[0], [0.9, 0.1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_train_texts_are_texts_and_not_their_labels(several, monkeypatch):
+    monkeypatch.setattr(unlabeled, "_stays", lambda *_: True)
+    data = labelled(several)
+    model = rubrica.train(data, config=config_of(), unlabeled=unlabelled())
+    more = len(leave_out_known(unlabelled(), data))
+    assert model.artifact.metrics["train_texts"] == len(data.splits["train"].texts) + more

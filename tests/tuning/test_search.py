@@ -176,6 +176,8 @@ def test_a_class_with_a_single_text_stays_in_train():
 def test_too_few_texts_are_one_sentence():
     with pytest.raises(DataError, match=r"20 texts are too few to choose settings on; train with `rubrica train`"):
         quick(dataset(*plain(20)))
+    with pytest.raises(DataError, match="texts are too few to choose settings on"):  # a part would have no text
+        quick(dataset(["goal and match", "soup in a pan", "a late goal", "salt"] * 20, ["sport", "food"] * 40))
 
 
 # What has no score
@@ -198,6 +200,24 @@ def test_a_trial_that_fails_does_not_end_the_search(monkeypatch, fault):
     assert found.rows[1]["note"] == (str(fault).splitlines() or ["MemoryError"])[0]
     assert found.rows[1]["score"] is None
     assert len(found.rows) == 4
+
+
+@pytest.mark.parametrize("fault", [RubricaError("diverged"), MemoryError(), RuntimeError("out of memory")])
+def test_a_failure_on_further_parts_does_not_end_the_search(monkeypatch, fault):
+    from rubrica.tuning import tune as tuning
+
+    original = tuning._judge
+
+    def judge(parts, vectors, size, tried, fold, seconds):
+        if fold >= 5:  # of the first round there are five
+            raise fault
+        return original(parts, vectors, size, tried, fold, seconds)
+
+    monkeypatch.setattr(tuning, "_judge", judge)
+    monkeypatch.setattr("rubrica.tuning.search._SURE", 0.0)  # nothing is beyond doubt
+    found = quick(dataset(*capitals()))
+    assert len(found.rows) == 4
+    assert tuning_of(found)["winner"] > 1
 
 
 def test_where_the_defaults_have_no_score_the_best_of_the_others_wins(monkeypatch):
