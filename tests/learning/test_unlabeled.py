@@ -266,7 +266,9 @@ def test_balanced_classes_count_the_parts_of_answers():
 def test_files_are_read_as_the_data_was(tmp_path):
     data = labelled()
     rows = zip(data.splits["train"].labels, data.splits["train"].texts, strict=True)
-    (tmp_path / "train.csv").write_text("y;q\n" + "\n".join(f"{label};caf\xe9 {text}" for label, text in rows), "cp1252")
+    (tmp_path / "train.csv").write_text(
+        "y;q\n" + "\n".join(f"{label};caf\xe9 {text}" for label, text in rows), "cp1252"
+    )
     more = [f"caf\xe9 {text}" for text in unlabelled()[:50]]
     (tmp_path / "rest.csv").write_text("q;other\n" + "\n".join(f"{text};1" for text in more), "cp1252")
     (tmp_path / "rest.txt").write_text("\n".join(more), "utf-8")  # of another format: it is read by itself
@@ -274,7 +276,9 @@ def test_files_are_read_as_the_data_was(tmp_path):
     (tmp_path / "scores.csv").write_text("q;food;sport\n" + scored, "cp1252")
     layout = {"text_columns": "q", "label_column": "y", "delimiter": ";", "encoding": "cp1252"}
     source = read_dataset(tmp_path / "train.csv", **layout)
-    texts, *others = [unlabeled.read_unlabeled(way, source) for way in (more, tmp_path / "rest.csv", str(tmp_path / "rest.txt"))]
+    texts, *others = [
+        unlabeled.read_unlabeled(way, source) for way in (more, tmp_path / "rest.csv", str(tmp_path / "rest.txt"))
+    ]
     assert all(list(other) == list(texts) for other in others)
     said = ask(tmp_path / "scores.csv", source, [])
     assert said.texts == list(dict.fromkeys(more))

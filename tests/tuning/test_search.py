@@ -9,9 +9,10 @@ import pytest
 import rubrica
 from made_searches import capitals, dataset, judged_by, plain, quick, same, several, tuning_of, without_torch
 from rubrica.errors import ConfigError, DataError, RubricaError
+from rubrica.export.shrink import TooLargeError
 from rubrica.scoring import paired
 from rubrica.tuning import parts
-from rubrica.tuning.parts import LateError, TooLargeError, make_parts
+from rubrica.tuning.parts import LateError, make_parts
 from rubrica.vectors.word_vectors import Vectors
 
 
@@ -227,16 +228,16 @@ def test_where_the_defaults_have_no_score_the_best_of_the_others_wins(monkeypatc
 
     def judge(parts, vectors, size, tried, fold, seconds):
         if tried.number == 0:
-            raise TooLargeError("too large")
+            raise TooLargeError("too large", 1000)
         return original(parts, vectors, size, tried, fold, seconds)
 
     monkeypatch.setattr(tuning, "_judge", judge)
     told = tuning_of(quick())
     assert told["default_score"] is None
-    assert told["default_note"] == "too large"
+    assert told["default_note"] == "1,000 bytes at the least"
     assert told["winner"] > 1
-    monkeypatch.setattr(tuning, "_judge", lambda *a: (_ for _ in ()).throw(TooLargeError("too large")))
-    with pytest.raises(RubricaError, match="no settings could be judged; the first had: too large"):
+    monkeypatch.setattr(tuning, "_judge", lambda *a: (_ for _ in ()).throw(TooLargeError("too large", 1000)))
+    with pytest.raises(RubricaError, match="no settings could be judged; the first had: 1,000 bytes"):
         quick()
 
 
@@ -299,7 +300,7 @@ def test_what_cannot_be_is_one_sentence(given, problem):
 
 
 def test_a_size_that_no_model_has():
-    with pytest.raises(RubricaError, match=r"no settings could be judged; the first had: .*cannot be made smaller"):
+    with pytest.raises(RubricaError, match=r"none of 4 trials fits into 100 bytes; the smallest model has [\d,]+"):
         quick(size=100)
 
 

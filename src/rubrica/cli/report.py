@@ -66,10 +66,10 @@ def _print_learned(found: dict[str, Any], *, judged: bool) -> None:
     taught = f"a teacher's answers to {found['taught']:,} texts" if "taught" in found else None
     names = (("word_vectors", "word vectors"), ("answers_learned", taught or "its own answers"))
     told = " and ".join(what for name, what in names if found[name])
-    source = f"{found['texts']:,} unlabelled texts" if found["texts"] else taught
+    texts = f"{found['texts']:,} unlabelled texts" if found["texts"] else None
+    source = texts or taught
     if told:
-        start = f"learned from {found['texts']:,} unlabelled texts: " if found["texts"] else "learned beside the labels: "
-        click.echo(start + told, err=True)
+        click.echo(f"learned from {texts}: {told}" if texts else f"learned beside the labels: {told}", err=True)
     elif source and judged:  # else it was said that nothing could be judged
         click.echo(f"learned nothing from {source}: held-out texts got worse", err=True)
 

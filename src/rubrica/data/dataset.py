@@ -23,7 +23,7 @@ from rubrica.data.columns import find_columns, read_column_texts
 from rubrica.data.files import file_suffix, read_parts, reader_of
 from rubrica.data.labels import as_list, classes_of, differ_by_case, hint, like_train, read_labels, read_numbers
 from rubrica.data.large_files import USUAL, Limits, read_text
-from rubrica.data.layout import Layout
+from rubrica.data.layout import Layout, make_layout
 from rubrica.data.line_files import read_fasttext, read_lines
 from rubrica.data.objects import GIVEN, SEPARATOR, column_of, label_columns
 from rubrica.data.soft_labels import Scored, SoftLabels, as_scored, other_totals, settle
@@ -120,7 +120,7 @@ def read_dataset(source: Any, *, limits: Limits = USUAL, **layout: Any) -> Datas
         ConfigError: If a part of the layout cannot be one.
         TypeError: If the source is no table, or the layout has no part of this name.
     """
-    given = Layout(**layout)
+    given = make_layout(layout)
     name = name_of(source) if isinstance(source, str | Path) else GIVEN
     with BytesBar() as bar:
         return _read(name, find_splits(source, given, limits, bar.show), given, limits)
@@ -211,7 +211,7 @@ def iter_texts(
     Raises:
         DataError: As in `read_dataset`.
     """
-    path, given = place_of(source), Layout(**layout)
+    path, given = place_of(source), make_layout(layout)
     if path.is_dir():
         raise DataError(path, "a folder, expected one file of texts")
     if reader_of(path, given) is read_fasttext:

@@ -1,11 +1,12 @@
 """What the user says about a data set: which columns to read, and how its files are written."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 from rubrica.data.bad_rows import BadRows
 from rubrica.data.objects import SEPARATOR
-from rubrica.errors import ConfigError
+from rubrica.errors import ConfigError, resembling
 
 LABEL_PREFIX = "__label__"
 
@@ -88,6 +89,25 @@ class Layout:
 
 
 GIVEN_BY_USER = tuple(field.name for field in fields(Layout) if field.init)
+OF_PAIRS = ("label_separator", "regression")  # what there is to say of texts and labels that are given as two columns
+
+
+def make_layout(given: Mapping[str, Any], known: Sequence[str] = GIVEN_BY_USER) -> Layout:
+    """How to read a data set, from the keywords of a call.
+
+    Raises:
+        TypeError: If one is none of the `known` ones; people who come from elsewhere pass settings of the model here.
+        ConfigError: As `Layout`.
+    """
+    if unknown := [name for name in given if name not in known]:
+        problem = f"there is no keyword {unknown[0]!r}"
+        if close := resembling(unknown[0], known):
+            raise TypeError(f"{problem}; did you mean {close!r}?")
+        advice = 'settings of a model go into config=rubrica.make_config(model={"name": "linear"})'
+        raise TypeError(f"{problem}; {advice}; how to read data: {', '.join(known)}")
+    return Layout(**given)
+
+
 """The names of what the user may say."""
 
 

@@ -50,6 +50,8 @@ def check_rewritable(path: Place, out: Path) -> None:
         raise DataError(out, f"has another format than {path.name}; give a name that ends in {file_suffix(path)}")
     if path.is_dir() and out.is_dir() and any(out.iterdir()):
         raise DataError(out, "is a folder with files in it; give a new name")
+    if out.exists() and not out.is_dir():
+        raise DataError(out, "is there already; give a new name, or remove it")
     check_place(out, DataError)
 
 

@@ -37,6 +37,14 @@ _WORD_TABLE = "embedding.weight"  # the one with a row for each word of the voca
 _FEWEST = 1000  # words, or features; at 1,000 to 2,000 words texts lost 3 to 9 points
 
 
+class TooLargeError(RubricaError):
+    """A model cannot be made as small as it is asked for; `least` is how many bytes it has at the least."""
+
+    def __init__(self, message: str, least: int = 0) -> None:
+        super().__init__(message)
+        self.least = least
+
+
 def store(artifact: Artifact, storage: Storage) -> Artifact:
     """The model with its tables in a storage, and every other weight as it will come back from disk."""
     if storage == artifact.storage:  # to round a number again would move it again
@@ -70,7 +78,7 @@ def shrink(artifact: Artifact, max_bytes: float) -> Artifact:
     """The model in a folder of at most `max_bytes`, by the first step of the module's order that gets there.
 
     Raises:
-        RubricaError: If even the last step leaves it larger; the message says how large.
+        TooLargeError: If even the last step leaves it larger; the message says how large.
     """
     words, features = artifact.num_words, artifact.num_features
     # A bag hashes its n-grams from ids, so the words that stay must keep their ids.
@@ -95,11 +103,9 @@ def shrink(artifact: Artifact, max_bytes: float) -> Artifact:
             shares = range(lowest, whole + 1)
             return cut(stored, shares[bisect_right(shares, max_bytes, key=partial(size_with, stored)) - 1])
     least = ", ".join(f"{count:,} {what}" for what, count in fewest.items() if count)
+    problem = f"the model cannot be made smaller than {size:,} bytes ({least}, 4 bits a number)"
     advice = "train with a smaller model.embedding_dim or model.hidden_size" if words else "allow this size"
-    raise RubricaError(
-        f"the model cannot be made smaller than {size:,} bytes ({least}, 4 bits a number), and "
-        f"{max_bytes:,.0f} were asked for; {advice}"
-    )
+    raise TooLargeError(f"{problem}, and {max_bytes:,.0f} were asked for; {advice}", size)
 
 
 def folder_sizes(model: Artifact | Path) -> dict[str, int]:

@@ -1,9 +1,10 @@
 """The doctor of data: what will go wrong in a training, and why, before it is begun."""
 
+import logging
 from collections.abc import Callable, Iterator
 
 from rubrica.config.groups import DataSettings
-from rubrica.data.dataset import Dataset
+from rubrica.data.dataset import Dataset, check_trainable
 from rubrica.insight.data_checks.answers import judge
 from rubrica.insight.data_checks.difficulty import check_noise, check_same, check_signal, forgive
 from rubrica.insight.data_checks.duplicates import Twins, check_duplicates, check_leaks
@@ -22,6 +23,10 @@ from rubrica.scoring.tasks import check_labels
 from rubrica.vectors.case import settle_reading
 from rubrica.vectors.word_vectors import Vectors
 
+log = logging.getLogger(__name__)
+
+_JUDGED = 100  # texts; a model that has learned fewer is wrong too often to doubt a label
+
 Check = Callable[[Sample, Twins], Iterator[Finding]]
 
 
@@ -31,6 +36,9 @@ def _about_twins(sample: Sample, twins: Twins) -> Iterator[Finding]:
 
 
 def _about_answers(sample: Sample, twins: Twins) -> Iterator[Finding]:
+    if len(sample.train) < _JUDGED:
+        log.info("%d texts are too few to judge their labels by a model; label some hundred", len(sample.train))
+        return
     judged = judge(sample)
     found = list(check_signal(sample, judged))
     if not found:  # else the rest follows from it
@@ -80,8 +88,14 @@ def examine_data(
         settings: How texts will be read; None takes the defaults.
         trials: Whether to measure what the faults cost, where a linear model can tell.
         most: Texts of a split that are looked at.
+
+    Raises:
+        DataError: If there is one class only.
+        RubricaError: If a text has a score in place of a label.
     """
     check_labels(dataset.task, "the doctor")
+    if dataset.task.num_classes < 2:
+        check_trainable(dataset)
     texts = next(iter(dataset.splits.values())).texts
     sample = Sample(dataset, vectors, settle_reading(settings or DataSettings(), vectors, texts), most)
     found, twins = list[Finding](), Twins(sample)

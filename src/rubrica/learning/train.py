@@ -15,6 +15,7 @@ from rubrica.artifact.fasttext_model import open_model
 from rubrica.artifact.folder import Artifact, is_model_folder
 from rubrica.corpus.corpus import Corpus, build_corpus
 from rubrica.data.dataset import Dataset, check_trainable, leave_out_unknown, read_dataset, read_pairs
+from rubrica.data.layout import OF_PAIRS, make_layout
 from rubrica.environment import processes
 from rubrica.errors import ConfigError, require
 from rubrica.learning.checkpoint import EVERY, Checkpoints, Identity, keep_checkpoints
@@ -213,13 +214,15 @@ def as_dataset(data: Any, labels: Any, layout: dict[str, Any]) -> Dataset:
 
     Raises:
         DataError: If it cannot be read.
-        TypeError: If a data set that is read already is given with a layout.
+        TypeError: If a data set that is read already is given with a layout, or the layout has no part of this name.
     """
     if labels is not None:
+        make_layout(layout, OF_PAIRS)
         return read_pairs(data, labels, **layout)
     if not isinstance(data, Dataset):
         return read_dataset(data, **layout)
     if layout:
+        make_layout(layout)
         raise TypeError(f"{', '.join(layout)}: the data set is read already; pass them to read_dataset")
     return data
 

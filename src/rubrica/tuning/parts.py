@@ -46,10 +46,6 @@ class LateError(RubricaError):
     """A training was stopped since it would take too long."""
 
 
-class TooLargeError(RubricaError):
-    """A model cannot be made as small as is asked for."""
-
-
 class Judged(NamedTuple):
     """What a training answered.
 
@@ -200,12 +196,7 @@ def made_to_fit(artifact: Artifact, size: float | None) -> Artifact:
     Raises:
         TooLargeError: If it cannot be made as small.
     """
-    if size is None or sum(folder_sizes(artifact).values()) <= size:
-        return artifact
-    try:
-        return shrink(artifact, size)
-    except RubricaError as error:
-        raise TooLargeError(str(error)) from None
+    return artifact if size is None or sum(folder_sizes(artifact).values()) <= size else shrink(artifact, size)
 
 
 @contextmanager

@@ -19,10 +19,11 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from rubrica.errors import ConfigError, FileError, RubricaError
+from rubrica.export.shrink import TooLargeError
 from rubrica.progress import progress_bar
 from rubrica.scoring import paired
 from rubrica.tuning.choice import chances_of, ranked
-from rubrica.tuning.parts import Judged, LateError, Parts, TooLargeError
+from rubrica.tuning.parts import Judged, LateError, Parts
 from rubrica.tuning.store import Store, Tried
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,7 @@ class Search:
         self.tried = store.tried()
         self.default: Tried | None = None
         self.best: Tried | None = None
+        self.smallest: float = math.inf  # bytes, of the models that were too large
         self._passed_over = set[int]()
         self._rank()
 
@@ -206,7 +208,8 @@ class Search:
                 self.store.end(tried, "too slow", self.clock.spent, str(error))
                 return True
             except TooLargeError as error:
-                self.store.end(tried, "too large", self.clock.spent, str(error))
+                self.smallest = min(self.smallest, error.least)
+                self.store.end(tried, "too large", self.clock.spent, f"{error.least:,} bytes at the least")
                 return True
             except (RubricaError, MemoryError, RuntimeError) as error:  # torch has RuntimeErrors for want of memory
                 if isinstance(error, FileError | ConfigError):

@@ -18,6 +18,7 @@ from rubrica.data.dataset import Dataset, check_trainable
 from rubrica.data.stored_texts import hash_of_texts
 from rubrica.environment import processes
 from rubrica.errors import ConfigError, MissingExtraError, RubricaError, require
+from rubrica.export.shrink import TooLargeError
 from rubrica.learning.identity import hashes_of_labels
 from rubrica.learning.output import check_output
 from rubrica.learning.train import as_dataset
@@ -144,15 +145,29 @@ def _search_and_train(
     stopped, folder, seed = search.run(), search.store.folder, search.store.seed
     choice = choose(search.tried, seed)
     if choice is None and search.tried:
-        raise RubricaError(f"no settings could be judged; the first had: {search.tried[0].note}")
+        raise RubricaError(_nothing_judged(search, size))
     if stopped:
         log.warning("the search ends, and the best settings are trained; Ctrl-C again leaves it for later")
     rows, found = rows_of(search.tried), summary(choice, search.tried, data.task, search.clock.spent)
     files = [] if out is None else [write_trials(rows, folder), *_plot(rows, found, folder)]
-    artifact = train_finally(data, vectors, search, choice, found, size)
+    try:
+        artifact = train_finally(data, vectors, search, choice, found, size)
+    except TooLargeError as error:
+        problem = f"the model has {error.least:,} bytes at the least, and {size:,.0f} were asked for"
+        raise RubricaError(f"{problem}; give more time, so smaller kinds are tried, or a larger size") from None
     if out is not None:
         save_artifact(artifact, out)
     return Tuned(Classifier(artifact), rows, files)
+
+
+def _nothing_judged(search: Search, size: float | None) -> str:
+    """Why a search has found nothing, and what to do."""
+    count, small = len(search.tried), search.smallest < math.inf
+    if small and size is not None and all(tried.state == "too large" for tried in search.tried):
+        found = "the trial does not fit" if count == 1 else f"none of {count} trials fits"
+        advice = f"the smallest model has {search.smallest:,}: give a larger size, or more time"
+        return f"{found} into {size:,.0f} bytes; {advice}"
+    return f"no settings could be judged; the first had: {search.tried[0].note}"
 
 
 def _check(seconds: float, size: float | None, trials: int | None) -> None:

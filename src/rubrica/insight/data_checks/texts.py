@@ -13,6 +13,7 @@ from rubrica.scoring.task import Rows
 _EXAMPLES = 3
 _RUN = 5  # words that open or close a text; shorter runs are how people write
 _SHARED = 0.05  # of the texts with one opening: no one's habit, but a form
+_FORMED = 5  # texts at least: of a handful one is 5 % and more
 _KEPT = 0.9  # of these texts have the next word, too: the form goes on
 _LONG = 60  # words of a form that are looked for
 
@@ -119,7 +120,7 @@ def check_forms(sample: Sample) -> Iterator[Finding]:
             continue
         (run, count), *_ = Counter(runs.values()).most_common(1)
         share = count / len(part)
-        if share < _SHARED:
+        if share < _SHARED or count < _FORMED:
             continue
         places = np.array([place for place, found in runs.items() if found == run])
         words = _grown(part, places, backwards=where == "end")
