@@ -106,7 +106,7 @@ def test_a_folder_that_is_not_there_or_not_a_folder(tmp_path):
     with pytest.raises(ArtifactError, match="no such model folder"):
         load_artifact(tmp_path / "nothing")
     (tmp_path / "file").write_text("")
-    with pytest.raises(ArtifactError, match="no such model folder"):
+    with pytest.raises(ArtifactError, match="is a file and no model; give the folder that"):
         load_artifact(tmp_path / "file")
 
 

@@ -108,7 +108,7 @@ def test_the_command_says_what_differs(runs, capsys):
     assert found["scores"] == [pytest.approx(score) for score in scores]
     text = run("test.jsonl")
     assert "training.seed" in text
-    assert "train, 40 texts: accuracy" in text
+    assert "test.jsonl, 40 texts: accuracy" in text
     assert "beyond chance" in text
 
 
@@ -116,7 +116,7 @@ def test_a_run_says_what_it_was_made_of(runs):
     run = json.loads((runs / "0" / "metrics.json").read_text())["run"]
     assert run["data"]["name"] == "mini-news"
     assert run["data"]["train"]["texts"] == len(read_dataset("mini-news").splits["train"].texts)
-    assert run.keys() == {"asked", "data", "version", "kernels", "threads", "processes", "python", "numpy", "git"}
+    assert run.keys() == {"asked", "data", "start", "version", "kernels", "threads", "processes", "python", "numpy", "git"}
     first, other = load_artifact(runs / "0"), train("mini-news", config=make_config(model={"name": "linear"})).artifact
     assert {"model.name", "model.cost", "words", "run.data.name"} <= differences(first, other).keys()
     assert not differences(other, other)
@@ -141,6 +141,8 @@ def test_texts_that_changed_are_not_compared_on(runs, tiny_news):
     kept = {"run": {"data": {"name": "mini-news", "test": {"texts": 1, "sha256": "0"}}}}
     with pytest.raises(DataError, match="its test split is not as the training read it"):
         texts_of_run(replace(model, metrics=kept), None)
+    with pytest.raises(RubricaError, match="was trained on mini-news, which has no split validation; give DATA, texts"):
+        texts_of_run(replace(model, metrics=kept), "validation")
 
 
 def test_a_split_is_found_or_asked_for(tiny_news):

@@ -32,11 +32,12 @@ def compare(first: str, second: str, data: str | None, split: str | None, as_jso
     if data is None:
         name, examples = texts_of_run(models[0].artifact, split, **columns)
     else:
-        name, examples = held_out(read_dataset(data, **columns), split)
+        dataset = read_dataset(data, **columns)
+        name, examples = held_out(dataset, split)
     check_unseen([model.artifact for model in models], examples)
     found = {"models": [first, second], "split": name, "differences": differences(*(m.artifact for m in models))}
     found |= run_comparison(*models, examples)
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False))
-    else:
-        print_comparison(found)
+    else:  # the name of a file's only split says nothing
+        print_comparison(found, name if data is None or len(dataset.splits) > 1 else data)

@@ -83,6 +83,19 @@ def has_format(file: str, layout: "Layout") -> bool:
     return bool(place_of(file).suffix or layout.is_delimited)
 
 
+def check_file(file: str) -> None:
+    """Make sure that the texts to answer are there; people write a text where the name of a file is expected.
+
+    Raises:
+        DataError: If no file has this name.
+    """
+    from rubrica.data.addresses import place_of
+
+    place = place_of(file)
+    if file != "-" and isinstance(place, Path) and not place.exists():
+        raise DataError(file, 'no such file; to answer one text, echo "TEXT" | rubrica predict MODEL')
+
+
 def texts_in(file: str, **columns: Any) -> "Iterable[str]":
     """The texts of a file, or the lines of standard input or of a file without a suffix as they come."""
     from rubrica.data.large_files import iter_lines

@@ -117,6 +117,9 @@ def _quantize_file(model: str, max_size: float, out: str | None, data: str | Non
     print_export(report)
 
 
+_STORED = "stored in small numbers already; rubrica quantize --max-size makes it smaller"
+
+
 def _export(model: str, out: str, data: str | None, change: "Change", *, onnx: bool = False, **columns: Any) -> None:
     from rubrica.cli.tables import print_export
     from rubrica.export.shrink import export_model
@@ -127,3 +130,6 @@ def _export(model: str, out: str, data: str | None, change: "Change", *, onnx: b
     with faults_of(data or model):
         report = export_model(Path(model), Path(out), change, onnx=onnx, examples=examples, name=data or model)
     print_export(report)
+    before, after = (sum(report["bytes"][when].values()) for when in ("before", "after"))
+    if not onnx and after >= before:
+        click.echo(f"{out}: is not smaller, since {model} was {_STORED}", err=True)

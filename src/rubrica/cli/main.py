@@ -15,7 +15,7 @@ from rubrica import __version__
 from rubrica.cli.answers import write_answers
 from rubrica.cli.clean import clean
 from rubrica.cli.compare import compare
-from rubrica.cli.data import data, data_options, faults_of, read_split, text_options, texts_in, vectors
+from rubrica.cli.data import check_file, data, data_options, faults_of, read_split, text_options, texts_in, vectors
 from rubrica.cli.doctor import doctor
 from rubrica.cli.explain import explain
 from rubrica.cli.export import convert, export, quantize
@@ -238,6 +238,7 @@ def predict(
         raise click.UsageError("--resume requires --out")
     if ray is not None and not out:
         raise click.UsageError("--ray requires --out")
+    check_file(file)
     classifier = _load(model, abstain_below)
     options: dict[str, Any] = {"all_classes": all_classes, "abstain_below": abstain_below}
     if out:

@@ -227,15 +227,15 @@ def print_info(facts: dict[str, Any], remark: str) -> None:
         _say(section, ", ".join(f"{key} {value}" for key, value in values.items()))
 
 
-def print_comparison(found: dict[str, Any]) -> None:
-    """What `compare` found of two models."""
+def print_comparison(found: dict[str, Any], texts: str) -> None:
+    """What `compare` found of two models on these texts."""
     first, second = found["models"]
     rows = _table("what differs", "", first, second)
     for name, pair in found["differences"].items():
         rows.add_row(Text(name), *(Text(_short(value)) for value in pair))
     _print(rows if found["differences"] else Text("the models were made in the same way"))
     scores, (low, high) = found["scores"], found["interval"]
-    _say(f"{found['split']}, {found['texts']:,} texts", f"{found['measure']} {scores[0]:.4f} and {scores[1]:.4f}")
+    _say(f"{texts}, {found['texts']:,} texts", f"{found['measure']} {scores[0]:.4f} and {scores[1]:.4f}")
     _say(
         "right alone",
         f"{found['right_alone'][0]:,} and {found['right_alone'][1]:,} texts (McNemar, p {found['p']:.2g})",

@@ -18,6 +18,16 @@ _OTHER = ("cp1251", "gb18030", "cp932", "cp949", "koi8_r", "cp866", "big5", "cp1
 """Encodings that a proposal is chosen from: what people use beside UTF-8, the more common ones first."""
 _WORD = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
 _ACCENTED = 0.7  # of the bytes of words with bytes beyond ASCII: accents are fewer, letters of other scripts are more
+_OTHERS = (  # first bytes, what the file is, and the suffix that says so
+    (b"\x1f\x8b", "packed by gzip", ".gz"),
+    (b"BZh", "packed by bzip2", ".bz2"),
+    (b"\xfd7zXZ\0", "packed by xz", ".xz"),
+    (b"PK\x03\x04", "a zip archive", ".zip"),
+    (b"PAR1", "a Parquet file", ".parquet"),
+    (b"\x89PNG", "a picture", ""),
+    (b"\xff\xd8\xff", "a picture", ""),
+    (b"%PDF", "a PDF", ""),
+)
 _SAMPLE = 1 << 16  # bytes that a proposal looks at
 _PART = 1 << 20  # bytes that are decoded at a time
 
@@ -77,6 +87,14 @@ def propose(data: bytes, place: int) -> str:
         if name in candidates
     }
     return min(ranked, key=ranked.__getitem__, default=candidates[0])
+
+
+def what_else(start: bytes) -> str | None:
+    """What a file is that is no text, by its first bytes, and what to do; None where they do not say."""
+    for mark, name, suffix in _OTHERS:
+        if start.startswith(mark):
+            return f"is {name}; " + (f"give it a name that ends in {suffix}" if suffix else "give a file of texts")
+    return None
 
 
 def unmarked(sample: bytes) -> str | None:

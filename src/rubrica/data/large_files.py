@@ -232,8 +232,10 @@ def decode(path: "Place | str", data: bytes, first_line: int = 1, *, lenient: bo
     try:
         return data.decode(errors="replace" if lenient else "strict")
     except UnicodeDecodeError as error:
-        from rubrica.data.encodings import propose
+        from rubrica.data.encodings import propose, what_else
 
+        if first_line == 1 and (found := what_else(data)):
+            raise DataError(path, found) from None
         line = first_line + data.count(b"\n", 0, error.start)
         advice = f"pass --encoding {propose(data, error.start)}, or save the file as UTF-8"
         problem = f"not UTF-8 (byte 0x{data[error.start]:02x}); {advice}"

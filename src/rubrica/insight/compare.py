@@ -118,7 +118,11 @@ def texts_of_run(first: Artifact, split: str | None, **layout: Any) -> tuple[str
     there = isinstance(name, str) and (name == "mini-news" or Path(name).is_file() or Path(name).is_dir())
     if not isinstance(kept, dict) or not there:
         raise RubricaError("the first model does not name data that is here; give DATA that neither was trained on")
-    found, examples = held_out(read_dataset(name, **layout), split or "test")
+    data, wanted = read_dataset(name, **layout), split or "test"
+    if wanted not in data.splits:
+        problem = f"the first model was trained on {name}, which has no split {wanted}"
+        raise RubricaError(f"{problem}; give DATA, texts that neither model was trained on")
+    found, examples = held_out(data, wanted)
     entry = kept.get(found)
     if not isinstance(entry, dict) or entry.get("sha256") != hash_of_texts(examples.texts):
         problem = f"its {found} split is not as the training read it; repeat the flags of the training"
