@@ -116,7 +116,18 @@ def test_a_run_says_what_it_was_made_of(runs):
     run = json.loads((runs / "0" / "metrics.json").read_text())["run"]
     assert run["data"]["name"] == "mini-news"
     assert run["data"]["train"]["texts"] == len(read_dataset("mini-news").splits["train"].texts)
-    assert run.keys() == {"asked", "data", "start", "version", "kernels", "threads", "processes", "python", "numpy", "git"}
+    assert run.keys() == {
+        "asked",
+        "data",
+        "start",
+        "version",
+        "kernels",
+        "threads",
+        "processes",
+        "python",
+        "numpy",
+        "git",
+    }
     first, other = load_artifact(runs / "0"), train("mini-news", config=make_config(model={"name": "linear"})).artifact
     assert {"model.name", "model.cost", "words", "run.data.name"} <= differences(first, other).keys()
     assert not differences(other, other)

@@ -113,7 +113,9 @@ def test_a_linear_model_fits_or_not(caplog):
     assert fits_beside(job(CONFIG, 10), machine(step=0, linear=7))
     assert not caplog.text
     assert not fits_beside(job(CONFIG, 10), machine(step=0, linear=9))
-    assert "the linear model beside it would take 9.0 s, and is left out" in caplog.text
+    assert "the linear model beside it would take 9.0 s of the 10.0 s left, and is left out" in caplog.text
+    assert fits_beside(job(CONFIG, -1), machine(step=0, linear=0.4))  # it knows more than what would take its place
+    assert not fits_beside(job(CONFIG, -1), machine(step=0, linear=0.6))
 
 
 def test_a_linear_model_alone_says_what_it_takes(caplog):
@@ -252,3 +254,12 @@ def test_ctrl_c_on_trial_is_meant_for_all_of_it(tiny_news, with_linear, expected
     model = train(tiny_news, config=config, time_budget=30)
     assert model.config.title == expected
     assert model.artifact.metrics["interrupted"]
+
+
+def test_with_no_time_at_all_a_small_linear_model_is_trained(tiny_news, monkeypatch):
+    """Python and torch may take all of a short budget to begin."""
+    monkeypatch.setattr(members, "_try", lambda job, config, rows: 0.1)
+    model = train(tiny_news, time_budget=1e-3)
+    assert model.config.title == "linear"
+    assert not model.artifact.metrics["interrupted"]
+    assert model.artifact.metrics["test"]["accuracy"] > 0.9

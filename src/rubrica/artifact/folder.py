@@ -224,7 +224,9 @@ def load_artifact(folder: Path | str) -> Artifact:
     folder = user_path(folder)
     try:
         if folder.is_file():
-            problem = "is a file and no model; give the folder that `rubrica train --out` wrote, or fastText's .bin or .ftz"
+            problem = (
+                "is a file and no model; give the folder that `rubrica train --out` wrote, or fastText's .bin or .ftz"
+            )
             raise ArtifactError(folder, problem)
         if not folder.is_dir():
             raise ArtifactError(folder, "no such model folder; give the folder that `rubrica train --out` wrote")

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 _BATCH, _SMALL_BATCH = 64, 32  # texts of an update where there are `MANY` texts; of fewer
 _TRIAL_STEPS = (5, 35)
 _TRIAL_TEXTS = 1024  # of each of two runs of texts; `learning.linear` reads 1,024 texts at a time
+_ALWAYS = 0.5  # seconds: a linear model that takes fewer is trained even late; what is faster knows hardly anything
 _PLANNED = 0.8  # of the time left; the rest is for validation, for saving, and for what else the machine does
 
 Trial = Callable[[Config, Rows], float]
@@ -64,12 +65,14 @@ def fits_beside(job: Job, trial: Trial) -> bool:
         places = (len(rows) // 4, 3 * len(rows) // 4)
         sample = np.concatenate([rows[place : place + _TRIAL_TEXTS] for place in places])
     needed = trial(config.alone(config.members[-1]), sample) / len(sample) * len(rows)
-    if needed <= _PLANNED * job.deadline.left:
+    left = job.deadline.left
+    if needed <= max(_PLANNED * left, _ALWAYS):
         return True
     if config.beside is None:
         log.warning("%s: takes about %.1f s; a linear model has no shorter way", job.title, needed)
     else:
-        log.info("%s: the linear model beside it would take %.1f s, and is left out", job.title, needed)
+        told = (job.title, needed, max(0.0, left))
+        log.info("%s: the linear model beside it would take %.1f s of the %.1f s left, and is left out", *told)
     return False
 
 

@@ -80,7 +80,13 @@ def train_members(job: Job, *, plan: bool = True) -> Fitted:
         return Fitted(job, [train_member(job)])
     if job.config.beside is None:
         return _train_first(job, trial, beside=None)
-    alone = replace(job, config=job.config.alone(job.config.beside), vectors=None, judge=None)
+    alone = replace(
+        job,
+        config=job.config.alone(job.config.beside),
+        vectors=None,
+        judge=None,
+        deadline=job.deadline.with_reserve(1, _LEAST_SECONDS),
+    )
     beside = Fitted(alone, [train_member(replace(alone, title=f"linear, beside {job.title}"))])
     history = beside.members[0].history
     if history.interrupted:
