@@ -43,8 +43,8 @@ def test_lines_of_csv_stay_byte_for_byte(tmp_path):
 def test_without_edits_it_is_the_same_file(tmp_path):
     (tmp_path / "in.csv").write_bytes(CSV)
     for split in ("train", "test"):  # a file is train, so edits of test are none of its own
-        rewrite_data(tmp_path / "in.csv", tmp_path / "out.csv", {split: {}}, Layout())
-        assert (tmp_path / "out.csv").read_bytes() == CSV
+        rewrite_data(tmp_path / "in.csv", tmp_path / f"{split}.csv", {split: {}}, Layout())
+        assert (tmp_path / f"{split}.csv").read_bytes() == CSV
 
 
 @pytest.mark.parametrize("name", ["in.tsv", "in.csv"])
@@ -214,10 +214,13 @@ def test_what_cannot_be_written_is_said_first(tmp_path):
     (tmp_path / "in.csv").write_bytes(CSV)
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "train.csv").write_bytes(CSV)
+    (tmp_path / "other.csv").write_bytes(b"precious")
     for path, out, problem in (
         ("in.csv", "out.jsonl", "another format than in.csv; give a name that ends in .csv"),
         ("in.csv", "in.csv", "is the data itself"),
         ("in", "in", "is the data itself"),
+        ("in.csv", "other.csv", "other.csv: is there already; give a new name, or remove it"),
+        ("in", "other.csv", "other.csv: is there already"),
         ("mini-news", "out.csv", "is no file or folder"),
     ):
         with pytest.raises(DataError, match=problem):

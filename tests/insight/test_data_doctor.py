@@ -11,7 +11,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from rubrica.config.groups import DataSettings
-from rubrica.data.dataset import Dataset, Examples, read_dataset
+from rubrica.data.dataset import Dataset, Examples, read_dataset, read_pairs
 from rubrica.insight.data_checks.apart import area, told_apart
 from rubrica.insight.data_checks.labels import check_spellings, check_splits
 from rubrica.insight.data_checks.more_labels import Curve, forecast
@@ -325,3 +325,18 @@ def test_a_trial_says_what_a_fault_costs(bench, sound):
     assert cost("duplicates", 0.6) >= 0
     assert cost("truncation", 0.9) > 5  # what is read says nothing
     assert abs(cost("markup", 0.6)) < 3
+
+
+@pytest.mark.parametrize("count", [60, 600])
+def test_one_class_is_said(count, caplog):
+    assert examine_data(read_pairs([f"text {number}" for number in range(count)], ["good"] * count)) == []
+    assert 'one class only ("good"), so there is nothing to learn; check their column' in caplog.text
+
+
+@pytest.mark.parametrize("count", [4, 8, 20, 60])
+def test_a_handful_of_sound_texts_raises_no_alarm(sound, count, caplog):
+    texts, labels = zip(*sound["train"][:count], strict=True)
+    with caplog.at_level("INFO", "rubrica"):
+        found = examine_data(read_pairs(texts, labels))
+    assert not {"unrelated-labels", "label-noise", "same-classes", "boilerplate"} & {finding.kind for finding in found}
+    assert f"{count} texts are too few to judge their labels by a model" in caplog.text

@@ -5,10 +5,12 @@ import pytest
 
 from made_explanations import BAGS, LINEAR, make_both, make_fasttext, make_linear
 from made_models import make
-from rubrica.data.dataset import Dataset, Examples
+from rubrica.data.dataset import Dataset, Examples, read_pairs
 from rubrica.errors import RubricaError
 from rubrica.insight.explanations.explain import explain
 from rubrica.insight.explanations.nearest import nearest_texts, training_texts
+from rubrica.learning.train import train
+from rubrica.models.config import make_config
 from rubrica.predict.classifier import Classifier
 from rubrica.text.ngrams import count_ngrams, index_keys, weigh_counts
 
@@ -73,3 +75,26 @@ def test_the_texts_are_the_ones_that_are_given_or_named(tiny_news):
     assert [one.row for one in found] == [1, 4]
     with pytest.raises(RubricaError, match="does not name training texts that are here; give them as data"):
         training_texts(make_linear())
+
+
+def test_labels_that_are_not_certain_are_shown_with_their_shares():
+    def nearest(scores, count, **given):
+        train = read_pairs(TEXTS, scores, **given).splits["train"]
+        return [
+            (near.labels, near.shares) for near in nearest_texts(make_linear(), ["a b c"], "train", train, count)[0]
+        ]
+
+    doubted = [{"World": 0.75, "Sports": 0.25}, {"Sports": 1.0}] * 10
+    assert nearest(doubted, 1) == [(("World", "Sports"), (0.75, 0.25))]
+    assert (("Sports",), (1.0,)) in nearest(doubted, 20)
+    several = [{"World": 0.75, "Sports": 0.5}, {"Sports": 1.0}] * 10  # they do not add up to 1
+    assert nearest(several, 1) == [(("World", "Sports"), (0.75, 0.5))]
+    assert nearest([0.1, 0.7] * 10, 1, regression=True) == [(("1",), (0.1,))]
+
+
+def test_texts_of_a_regression_are_read_as_scores(tmp_path):
+    (tmp_path / "train.csv").write_text("text,label\n" + "".join(f"word{i % 5} a,{i / 50}\n" for i in range(50)))
+    config = make_config(model={"name": "linear"})
+    model = train(tmp_path / "train.csv", config=config, regression=True, out=tmp_path / "model").artifact
+    for data in (None, tmp_path / "train.csv"):
+        assert training_texts(model, data)[1].soft.is_regression
