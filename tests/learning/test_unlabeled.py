@@ -292,3 +292,13 @@ def test_train_texts_are_texts_and_not_their_labels(several, monkeypatch):
     model = rubrica.train(data, config=config_of(), unlabeled=unlabelled())
     more = len(leave_out_known(unlabelled(), data))
     assert model.artifact.metrics["train_texts"] == len(data.splits["train"].texts) + more
+
+
+def test_the_bag_beside_learns_the_labels_alone():
+    data = labelled()
+    data = replace(data, splits=data.splits | {"test": data.splits["train"].take(np.arange(50))})
+    config = make_config(model={"name": "gru", "with_linear": False, "hidden_size": 8}, training={"epochs": 1})
+    given = (unlabelled(), None)
+    bags = [rubrica.train(data, config=config, unlabeled=texts).artifact.metrics["bag"] for texts in given]
+    assert bags[0] == bags[1]
+    assert bags[0].keys() == {"validation", "test"}

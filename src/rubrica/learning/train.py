@@ -154,6 +154,7 @@ def _train_compared(
         from rubrica.learning.continued_fasttext import go_on_fasttext  # late: few trainings go on from one
 
         return go_on_fasttext(before, data, config, deadline)
+    corpus = None
     if more is None:
         corpus, artifact = train_dataset(
             data, vectors, config, deadline=deadline, before=before, checkpoints=checkpoints
@@ -166,13 +167,15 @@ def _train_compared(
 
         def once(
             data: Dataset, vectors: Vectors | str | Path | None, answered: "Answered | None" = None
-        ) -> tuple[Corpus, Artifact]:
-            return train_dataset(data, vectors, config, answered=answered, checkpoints=checkpoints)
+        ) -> Artifact:
+            return train_dataset(data, vectors, config, answered=answered, checkpoints=checkpoints)[1]
 
-        corpus, artifact = learn_unlabeled(data, more, vectors, config, once, checkpoints)
+        artifact = learn_unlabeled(data, more, vectors, config, once, checkpoints)
     scored = artifact.metrics.keys() & {"validation", "test"}
     compared = scored and not deadline.is_set and not artifact.metrics["interrupted"] and not processes()[0]
     if compared and not artifact.config.model.is_baseline and artifact.config.beside is None:
+        if corpus is None:  # the bag learns the labels alone
+            corpus = build_corpus(leave_out_unknown(data), None, artifact.config.data)
         artifact.metrics.update(baseline_scores(corpus, artifact, checkpoints))
     return artifact
 

@@ -23,7 +23,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.artifact.folder import Artifact
-from rubrica.corpus.corpus import Corpus
 from rubrica.corpus.held_out import hold_out, text_keys
 from rubrica.data.addresses import place_of
 from rubrica.data.dataset import Dataset, Examples, form_like, leave_out_unknown, read_texts
@@ -95,7 +94,7 @@ class More(NamedTuple):
         return found
 
 
-Train = Callable[..., tuple[Corpus, Artifact]]
+Train = Callable[..., Artifact]
 """Trains on a data set, from these vectors, perhaps with texts that a model answered."""
 
 
@@ -136,7 +135,7 @@ def learn_unlabeled(
     config: Config,
     train: Train,
     checkpoints: Checkpoints | None = None,
-) -> tuple[Corpus, Artifact]:
+) -> Artifact:
     """Train on labels alone, with word vectors of all texts, with answers to texts.
 
     Each stays unless the held-out texts are clearly less probable with it, or its score on them is clearly lower. No
@@ -153,7 +152,7 @@ def learn_unlabeled(
         checkpoints: Of the run.
 
     Returns:
-        The labelled texts in numbers, and the model; `metrics["unlabeled"]` says what it learned from.
+        The model; `metrics["unlabeled"]` says what it learned from.
     """
     data, (texts, said) = leave_out_unknown(data), more
     judged = hold_out_texts(data, config) if texts or said else None
@@ -161,18 +160,18 @@ def learn_unlabeled(
         texts = list(dict.fromkeys(chain(texts, _without(said.texts, data.splits["train"].texts))))
     used = {"word_vectors": False, "answers_learned": False}
     if judged is None:
-        corpus, best = train(data, vectors, None if said is None else _taught(data.task, said, data))
+        best = train(data, vectors, None if said is None else _taught(data.task, said, data))
         used["answers_learned"] = said is not None
         if texts or said:
             fate = "the unlabelled texts are left alone" if said is None else "the teacher is believed"
             log.warning("too few labelled texts to hold some out, so nothing can be judged: %s", fate)
     else:
         make = partial(_word_vectors, data, texts, config, checkpoints)
-        corpus, best = _learn_judged(data, judged, More(texts, said), vectors, make, train, used)
+        best = _learn_judged(data, judged, More(texts, said), vectors, make, train, used)
     best.metrics["unlabeled"] = {"texts": len(texts)} | used
     if said is not None:
         best.metrics["unlabeled"]["taught"] = len(said.texts)
-    return corpus, best
+    return best
 
 
 def _learn_judged(
@@ -183,17 +182,17 @@ def _learn_judged(
     make_vectors: Callable[[], Vectors | None],
     train: Train,
     used: dict[str, bool],
-) -> tuple[Corpus, Artifact]:
+) -> Artifact:
     """`learn_unlabeled` where the validation split of `judged` judges; says in `used` what stayed.
 
     After Ctrl-C the best model that was trained whole stays.
     """
-    (corpus, best), held, answers = train(judged, vectors), judged.splits["validation"], None
+    best, held, answers = train(judged, vectors), judged.splits["validation"], None
     if best.metrics["interrupted"]:
-        return corpus, best
+        return best
 
     def train_whole(*given: Any) -> Artifact:
-        model = train(*given)[1]
+        model = train(*given)
         if model.metrics["interrupted"]:
             raise KeyboardInterrupt
         return model
@@ -209,7 +208,7 @@ def _learn_judged(
             best = train_whole(data, vectors, answers)  # the same texts are held out, and learned at the end
     except KeyboardInterrupt:
         best.metrics["interrupted"] = True
-    return corpus, best
+    return best
 
 
 def _word_vectors(
