@@ -34,7 +34,9 @@ def test_evaluate_prints_a_table_or_one_json_object(run, home):
     scores = json.loads(out)
     assert (scores["accuracy"], scores["macro_f1"], scores["texts"]) == (1.0, 1.0, 30)
     assert scores["loss"] < 0.5
-    assert json.loads(run("evaluate", home / "model", home, "--split", "train", "--json")[1])["texts"] == 120
+    _, out, err = run("evaluate", home / "model", home, "--split", "train", "--json")
+    assert json.loads(out)["texts"] == 120
+    assert err == f"{home}: the model was trained on these texts; its scores on new texts are lower\n"
 
 
 def test_a_label_that_the_model_does_not_know_stops_nothing(run, home, tmp_path):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rubrica.errors import DataError, RubricaError
+from rubrica.files import user_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,10 +90,7 @@ def check_file(file: str) -> None:
     Raises:
         DataError: If no file has this name.
     """
-    from rubrica.data.addresses import place_of
-
-    place = place_of(file)
-    if file != "-" and isinstance(place, Path) and not place.exists():
+    if file != "-" and "://" not in file and not user_path(file).exists():
         raise DataError(file, 'no such file; to answer one text, echo "TEXT" | rubrica predict MODEL')
 
 

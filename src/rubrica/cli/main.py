@@ -192,6 +192,8 @@ def evaluate(
     """Score MODEL on DATA: accuracy, macro-F1, the scores of each class, confusion."""
     from rubrica.cli.tables import print_scores
     from rubrica.data.addresses import name_of
+    from rubrica.data.stored_texts import hash_of_texts
+    from rubrica.insight.compare import was_trained_on
 
     page, classifier = check_report(page), _load(model, abstain_below)
     examples = read_split(data, split, **columns | classifier.task.layout)
@@ -205,6 +207,8 @@ def evaluate(
         click.echo(json.dumps(scores, ensure_ascii=False))
     else:
         print_scores(scores)
+    if was_trained_on(classifier.artifact, hash_of_texts(examples.texts)):
+        click.echo(f"{data}: the model was trained on these texts; its scores on new texts are lower", err=True)
 
 
 @rubrica.command()

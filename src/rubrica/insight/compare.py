@@ -137,9 +137,13 @@ def check_unseen(models: Sequence[Artifact], examples: Examples) -> None:
         RubricaError: If one was.
     """
     wanted = hash_of_texts(examples.texts)
-    for model in models:
-        if flat(model.metrics).get("run.data.train.sha256") == wanted:
-            raise RubricaError("a model was trained on these very texts, which say nothing about it; give other texts")
+    if any(was_trained_on(model, wanted) for model in models):
+        raise RubricaError("a model was trained on these very texts, which say nothing about it; give other texts")
+
+
+def was_trained_on(artifact: Artifact, digest: str) -> bool:
+    """Whether the model says that it was trained on the texts with this hash, see `hash_of_texts`."""
+    return bool(flat(artifact.metrics).get("run.data.train.sha256") == digest)
 
 
 def held_out(data: Dataset, split: str | None) -> tuple[str, Examples]:

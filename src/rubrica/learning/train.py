@@ -165,9 +165,7 @@ def _train_compared(
         if checkpoints is not None:
             checkpoints.note("unlabelled texts and a teacher's answers", more.hashes)
 
-        def once(
-            data: Dataset, vectors: Vectors | str | Path | None, answered: "Answered | None" = None
-        ) -> Artifact:
+        def once(data: Dataset, vectors: Vectors | str | Path | None, answered: "Answered | None" = None) -> Artifact:
             return train_dataset(data, vectors, config, answered=answered, checkpoints=checkpoints)[1]
 
         artifact = learn_unlabeled(data, more, vectors, config, once, checkpoints)

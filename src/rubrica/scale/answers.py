@@ -49,8 +49,6 @@ def answer_on_ray(
 ) -> int | None:
     """Answer all texts of a file or a folder on Ray; returns how many texts this call answered.
 
-    With `resume` it returns None where all these answers are in `out` already.
-
     Args:
         classifier: The model; it travels to the workers, each of which opens it once.
         source: A path, or an address such as `s3://bucket/texts`; the workers must see it.
@@ -58,7 +56,7 @@ def answer_on_ray(
             ends in `/`, becomes a folder of such files, which the workers write.
         run: As in `answer_file`.
         workers: How many, with a processor each; None takes all processors of the cluster.
-        resume: As in `answer_file`.
+        resume: Where `out` has all these answers already, nothing is done and None is returned.
         advance: Called behind each part with how many texts are answered.
         all_classes: As in `Classifier.iter_answers`.
         abstain_below: As there.

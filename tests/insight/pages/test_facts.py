@@ -7,10 +7,11 @@ import pytest
 
 from made_pages import HISTORY, Given, many_labels, one_label
 from rubrica.data.dataset import Examples
+from rubrica.insight.compare import was_trained_on
 from rubrica.insight.pages import measure as measuring
 from rubrica.insight.pages.facts import BEHIND, facts
 from rubrica.insight.pages.measure import NOTHING, measure, measured_before
-from rubrica.insight.pages.training import curves, making, was_trained_on
+from rubrica.insight.pages.training import curves, making
 from rubrica.scoring.tally import score_all
 
 

@@ -18,13 +18,14 @@ from rubrica.data.dataset import Examples
 from rubrica.data.stored_texts import hash_of_texts
 from rubrica.errors import FileError, require
 from rubrica.files import check_place, user_path, written_whole
+from rubrica.insight.compare import was_trained_on
 from rubrica.insight.findings import SEVERITIES, Finding, ordered
 from rubrica.insight.pages.facts import MATRIX_UP_TO, SHOWN, facts
 from rubrica.insight.pages.language import Language, read_language
 from rubrica.insight.pages.measure import NOTHING, Measured, measure
 from rubrica.insight.pages.plots import MOST_LABELS, NAMES, Plot, plots, save_png, to_svg
 from rubrica.insight.pages.template import FOLDER, open_template
-from rubrica.insight.pages.training import curves, making, was_trained_on
+from rubrica.insight.pages.training import curves, making
 from rubrica.insight.pages.translation import translate
 from rubrica.notebook import printable
 from rubrica.predict.classifier import Classifier

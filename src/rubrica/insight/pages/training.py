@@ -58,8 +58,3 @@ def making(artifact: Artifact) -> dict[str, Any]:
 def _number(value: Any) -> float | None:
     """A number of a file that anybody may have written; None for anything else."""
     return value if isinstance(value, int | float) and math.isfinite(value) else None
-
-
-def was_trained_on(artifact: Artifact, digest: str) -> bool:
-    """Whether the model says that it was trained on the texts with this hash, see `hash_of_texts`."""
-    return bool(flat(artifact.metrics).get("run.data.train.sha256") == digest)
