@@ -44,7 +44,7 @@ FAULTS = [
     ("a.csv", gzip.compress(GOOD, mtime=0), "", "is packed by gzip; give it a name that ends in .gz"),
     ("a.csv", bz2.compress(GOOD), "", "is packed by bzip2; give it a name that ends in .bz2"),
     ("a.csv", b"\x89PNG\r\n\x1a\n\0", "", "is a picture; give a file of texts"),
-    ("a.txt", b"%PDF-1.7\n%\xb5\xed\n", "", "is a PDF; give a file of texts"),
+    ("a.txt", b"%PDF-1.7 \xb5\xed\n", "", "is a PDF; give a file of texts"),
     ("a.tsv", b"text\tlabel\na\tb\tc\n", " line 2", "3 columns, expected 2"),
     ("a.csv", GOOD + b'"open,a\nfine,b\n', " line 3", "a quote opens here and never closes"),
     ("a.csv", GOOD + b'5" pipe,"open\nfine,b\n', " line 3", "a quote opens here and never closes"),

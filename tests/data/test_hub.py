@@ -134,6 +134,7 @@ def readings(tmp_path_factory):
 @pytest.mark.parametrize("network", [0, 1], ids=["online", "from the cache"])
 def test_a_hub_data_set_has_the_classes_of_its_card(readings, network):
     dataset, _ = readings[network][0]["ag_news"]
+    assert dataset.pop("form")["text_columns"] == []
     assert dataset == {
         "name": "ag_news",
         "splits": {

@@ -44,10 +44,10 @@ def interrupt_at(number, function):
     """A function that is Ctrl-C at one of its calls."""
     calls = count(1)
 
-    def call(*given):
+    def call(*given, **named):
         if next(calls) == number:
             raise KeyboardInterrupt
-        return function(*given)
+        return function(*given, **named)
 
     return call
 
@@ -117,7 +117,7 @@ def test_ctrl_c_in_a_run_that_goes_on_says_that_the_model_stays(tmp_path, monkey
         unfinished = go(tmp_path / "model", **given)
     assert unfinished.artifact.metrics["interrupted"]
     with monkeypatch.context() as patch:
-        patch.setattr(unlabeled, "answer", interrupt_at(1, unlabeled.answer))
+        patch.setattr(place, "train_corpus", interrupt_at(1, place.train_corpus))  # before the first of its models
         with pytest.raises(KeyboardInterrupt):
             go(tmp_path / "model", resume=True, **given)
     assert "the unfinished model stays; the same command goes on from" in caplog.text
