@@ -36,7 +36,9 @@ def test_evaluate_prints_a_table_or_one_json_object(run, home):
     assert scores["loss"] < 0.5
     _, out, err = run("evaluate", home / "model", home, "--split", "train", "--json")
     assert json.loads(out)["texts"] == 120
-    assert err == f"{home}: the model was trained on these texts; its scores on new texts are lower\n"
+    assert err == (
+        f"{home}: the model was trained on these very texts, so the scores do not say how it does on others\n"
+    )
 
 
 def test_a_label_that_the_model_does_not_know_stops_nothing(run, home, tmp_path):

@@ -135,6 +135,7 @@ def readings(tmp_path_factory):
 def test_a_hub_data_set_has_the_classes_of_its_card(readings, network):
     dataset, _ = readings[network][0]["ag_news"]
     assert dataset.pop("form")["text_columns"] == []
+    assert dataset.pop("suffix") == ""
     assert dataset == {
         "name": "ag_news",
         "splits": {

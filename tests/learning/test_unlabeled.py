@@ -276,6 +276,10 @@ def test_files_are_read_as_the_data_was(tmp_path):
     (tmp_path / "scores.csv").write_text("q;food;sport\n" + scored, "cp1252")
     layout = {"text_columns": "q", "label_column": "y", "delimiter": ";", "encoding": "cp1252"}
     source = read_dataset(tmp_path / "train.csv", **layout)
+    (tmp_path / "named.csv").write_text("text;food;sport\nanother one;0.9;0.1\n")  # without the column of the data
+    assert list(unlabeled.read_unlabeled(tmp_path / "named.csv", source)) == ["another one"]
+    bare = read_dataset(tmp_path / "train.csv", **layout | {"columns": "y,q"})
+    assert ask(tmp_path / "named.csv", bare, []).texts == ["another one"]
     texts, *others = [
         unlabeled.read_unlabeled(way, source) for way in (more, tmp_path / "rest.csv", str(tmp_path / "rest.txt"))
     ]
@@ -287,10 +291,15 @@ def test_files_are_read_as_the_data_was(tmp_path):
 
 @pytest.mark.parametrize("several", [False, True])
 def test_train_texts_are_texts_and_not_their_labels(several, monkeypatch):
+    def teacher(texts):
+        return [{"food": 0.75, "sport": 0.25}] * len(texts)
+
     monkeypatch.setattr(unlabeled, "_stays", lambda *_: True)
     data = labelled(several)
     model = rubrica.train(data, config=config_of(), unlabeled=unlabelled())
     more = len(leave_out_known(unlabelled(), data))
+    assert model.artifact.metrics["train_texts"] == len(data.splits["train"].texts) + more
+    model = rubrica.train(data, config=config_of(), unlabeled=unlabelled(), teacher=teacher)
     assert model.artifact.metrics["train_texts"] == len(data.splits["train"].texts) + more
 
 

@@ -184,6 +184,12 @@ def test_with_resume_answers_are_complete_only_for_the_same_model_texts_and_flag
     for model, file, *flags in (("other", "texts.csv"), ("model", "more.csv"), ("model", "texts.csv", "--all")):
         with pytest.raises(FileError, match="has answers of another model, other texts, other flags"):
             run(model, file, *flags)
+    (tmp_path / "out.jsonl").unlink()  # the note of what was removed is not of what comes in its place
+    rubrica(["predict", "other", "texts.csv", "--out", "out.jsonl"], standalone_mode=False)
+    with pytest.raises(FileError, match="nothing says what it answers"):
+        run("model", "texts.csv")
+    (tmp_path / "out.jsonl").unlink()
+    assert "30 texts answered" in run("model", "texts.csv")
     # A kill between the answers and the note beside them.
     (tmp_path / "out.jsonl.unfinished").mkdir()
     (tmp_path / "out.jsonl.prediction.json").rename("out.jsonl.unfinished/prediction.json")

@@ -19,7 +19,6 @@ from rubrica.errors import DataError, FileError, RubricaError
 from rubrica.predict import answer_file as module
 from rubrica.predict.answer_file import answer_file, unfinished
 from rubrica.predict.classifier import Classifier
-from rubrica.scale.answer_folder import is_complete
 from rubrica.scale.answers import answer_on_ray
 
 ray = pytest.importorskip("ray", reason="make ray installs Ray and runs these tests")
@@ -97,10 +96,23 @@ def test_workers_write_a_folder(place, files):
     out = place.format(files)
     answer_on_ray(_bag(), f"file://{files}/in.parquet", out, RUN)
     check_same(files / "out.parquet", in_one_process(_bag(), files / "in.parquet", files / "one.parquet"))
-    assert is_complete(out)
-    assert {path.name for path in (files / "out.parquet").glob("_*")} == {"_SUCCESS"}
+    assert {path.name for path in (files / "out.parquet").glob("_*")} == {"_prediction.json", "_SUCCESS"}
     with pytest.raises(FileError, match="is there already"):
         answer_on_ray(_bag(), f"file://{files}/in.parquet", out, RUN)
+
+
+@pytest.mark.parametrize("place", ["{}/out.parquet/", "{}/out.parquet"])
+def test_with_resume_answers_are_complete_only_for_the_same_run(place, files):
+    def answer(run):
+        return answer_on_ray(_bag(), f"file://{files}/in.parquet", place.format(files), run, resume=True)
+
+    assert answer(RUN) == len(TEXTS)
+    assert answer(RUN) is None
+    with pytest.raises(FileError, match="has answers of another model"):
+        answer(RUN | {"model": "another"})
+    (files / ("out.parquet/_prediction.json" if place.endswith("/") else "out.parquet.prediction.json")).unlink()
+    with pytest.raises(FileError, match="nothing says what it answers"):
+        answer(RUN)
 
 
 def test_a_folder_is_read_in_the_order_of_its_names(files):

@@ -22,6 +22,7 @@ def compare(first: str, second: str, data: str | None, split: str | None, as_jso
     are still where they were.
     """
     from rubrica.cli.tables import print_comparison
+    from rubrica.data.addresses import name_of
     from rubrica.data.dataset import read_dataset
     from rubrica.insight.compare import check_unseen, differences, held_out, texts_of_run
     from rubrica.insight.compare import compare as run_comparison
@@ -40,4 +41,4 @@ def compare(first: str, second: str, data: str | None, split: str | None, as_jso
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False))
     else:  # the name of a file's only split says nothing
-        print_comparison(found, name if data is None or len(dataset.splits) > 1 else data)
+        print_comparison(found, name if data is None or len(dataset.splits) > 1 else name_of(data))

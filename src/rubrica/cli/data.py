@@ -90,7 +90,13 @@ def check_file(file: str) -> None:
     Raises:
         DataError: If no file has this name.
     """
-    if file != "-" and "://" not in file and not user_path(file).exists():
+    if file == "-" or file.partition("://")[0].isalnum():  # an address
+        return
+    try:
+        there = user_path(file).exists()
+    except OSError:  # too long for a name
+        there = False
+    if not there:
         raise DataError(file, 'no such file; to answer one text, echo "TEXT" | rubrica predict MODEL')
 
 

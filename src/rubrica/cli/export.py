@@ -59,7 +59,13 @@ def export(
         raise click.UsageError("give --out, a new folder; with --onnx a new file, NAME.onnx")
     from rubrica.export.shrink import store
 
-    _export(models[0], out, data, lambda artifact: store(artifact, storage or artifact.storage), onnx=onnx, **columns)
+    sizes = _export(
+        models[0], out, data, lambda artifact: store(artifact, storage or artifact.storage), onnx=onnx, **columns
+    )
+    before, after = (sum(sizes[when].values()) for when in ("before", "after"))
+    if not onnx and after >= before:
+        advice = "rubrica quantize --max-size makes it smaller"
+        click.echo(f"{out}: is not smaller, since {models[0]} was stored in small numbers already; {advice}", err=True)
 
 
 @click.command()
@@ -117,10 +123,8 @@ def _quantize_file(model: str, max_size: float, out: str | None, data: str | Non
     print_export(report)
 
 
-_STORED = "stored in small numbers already; rubrica quantize --max-size makes it smaller"
-
-
-def _export(model: str, out: str, data: str | None, change: "Change", *, onnx: bool = False, **columns: Any) -> None:
+def _export(model: str, out: str, data: str | None, change: "Change", *, onnx: bool = False, **columns: Any) -> Any:
+    """Write the model in another form, and tell what it costs; returns the bytes of each file, before and after."""
     from rubrica.cli.tables import print_export
     from rubrica.export.shrink import export_model
     from rubrica.predict.classifier import load
@@ -130,6 +134,4 @@ def _export(model: str, out: str, data: str | None, change: "Change", *, onnx: b
     with faults_of(data or model):
         report = export_model(Path(model), Path(out), change, onnx=onnx, examples=examples, name=data or model)
     print_export(report)
-    before, after = (sum(report["bytes"][when].values()) for when in ("before", "after"))
-    if not onnx and after >= before:
-        click.echo(f"{out}: is not smaller, since {model} was {_STORED}", err=True)
+    return report["bytes"]

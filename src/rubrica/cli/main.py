@@ -208,7 +208,8 @@ def evaluate(
     else:
         print_scores(scores)
     if was_trained_on(classifier.artifact, hash_of_texts(examples.texts)):
-        click.echo(f"{data}: the model was trained on these texts; its scores on new texts are lower", err=True)
+        told = "the model was trained on these very texts, so the scores do not say how it does on others"
+        click.echo(f"{name_of(data)}: {told}", err=True)
 
 
 @rubrica.command()
@@ -218,7 +219,7 @@ def evaluate(
 @click.option(
     "--out", help="New .jsonl or .parquet file for the answers; a killed command goes on when it is run again."
 )
-@click.option("--resume", is_flag=True, help="With --out: if all answers are there already, do nothing.")
+@click.option("--resume", is_flag=True, help="With --out: do nothing where the same command has written all answers.")
 @ray_option("With --out: answer on Ray with N workers, or all that the cluster has room for.")
 @text_options
 @abstain_option

@@ -57,7 +57,7 @@ def print_training(metrics: dict[str, Any], folder: Path) -> None:
                 line += f" ({simpler}: {figure})"
             click.echo(line, err=True)
     if found := metrics.get("unlabeled"):
-        _print_learned(found, judged="validation" in metrics)
+        _print_learned(found, judged="validation" in metrics and not metrics["interrupted"])
     click.echo(f"trained in {metrics['train_seconds']:.1f} s; the model is in {folder}", err=True)
 
 
@@ -70,7 +70,7 @@ def _print_learned(found: dict[str, Any], *, judged: bool) -> None:
     source = texts or taught
     if told:
         click.echo(f"learned from {texts}: {told}" if texts else f"learned beside the labels: {told}", err=True)
-    elif source and judged:  # else it was said that nothing could be judged
+    elif source and judged:  # else it was said that nothing could be judged, or Ctrl-C came before
         click.echo(f"learned nothing from {source}: held-out texts got worse", err=True)
 
 

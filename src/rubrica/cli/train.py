@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     multiple=True,
     metavar="FILE",
-    help="Texts without labels to learn from too; repeat it.",
+    help="Texts without labels to learn from too, in a file that is read as DATA is; repeat it.",
 )
 @click.option("--teacher", metavar="SCORES|MODEL", help="A file of scores, or a model, whose answers are learned too.")
 @click.option("--resume", is_flag=True, help="Go on with what Ctrl-C stopped, too; leave a finished model as it is.")

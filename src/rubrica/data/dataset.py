@@ -27,7 +27,7 @@ from rubrica.data.layout import Layout, make_layout
 from rubrica.data.line_files import read_fasttext, read_lines
 from rubrica.data.objects import GIVEN, SEPARATOR, column_of, label_columns
 from rubrica.data.soft_labels import Scored, SoftLabels, as_scored, other_totals, settle
-from rubrica.data.sources import files_of, find_splits
+from rubrica.data.sources import find_splits
 from rubrica.data.stored_texts import CodedLabels, StoredTexts, take_texts
 from rubrica.data.table import Table
 from rubrica.errors import DataError, quote_names
@@ -86,6 +86,7 @@ class Dataset:
         label_column: The column of the labels.
         task: The class names of train (or of the only split), and whether a text has one of them. The names stand in
             the order of a hub ClassLabel, else integers by value, else sorted.
+        suffix: Of its files; empty where it is no file.
         form: How its files are written and where their texts stand, as the user said, see `form_like`.
     """
 
@@ -94,6 +95,7 @@ class Dataset:
     text_columns: tuple[str, ...]
     label_column: str
     task: Task
+    suffix: str = ""
     form: dict[str, Any] = field(default_factory=dict)
 
     def _repr_html_(self) -> str:
@@ -154,12 +156,13 @@ def read_pairs(texts: Any, labels: Any, *, label_separator: str = SEPARATOR, reg
 
 def _read(name: str, found: dict[str, Iterator[Table]], layout: Layout, limits: Limits) -> Dataset:
     """The data set in tables of rows, by split; train decides about columns and classes."""
-    splits, task = dict[str, Examples](), None
+    splits, task, suffix = dict[str, Examples](), None, ""
     texts_from, labels_from = tuple[str, ...](), tuple[str, ...]()
     for split, tables in found.items():
         first = next(tables)
         if task is None:
             texts_from, labels_from = find_columns(first, layout)
+            suffix = "" if isinstance(first.path, str) else file_suffix(first.path)
         elif _is_secret(first, labels_from):
             # A hub keeps the labels of some test splits secret.
             log.warning("%s: the %s split has no labels and is left out", first.path, split)
@@ -178,15 +181,21 @@ def _read(name: str, found: dict[str, Iterator[Table]], layout: Layout, limits: 
     layout.bad_rows.tell(name, 1)
     assert task is not None  # there is at least one split
     form = {name: getattr(layout, name) for name in _FORM}
-    return Dataset(name, splits, texts_from, ", ".join(labels_from), task, form)
+    return Dataset(name, splits, texts_from, ", ".join(labels_from), task, suffix, form)
 
 
-def form_like(path: Place, data: Dataset) -> dict[str, Any]:
-    """How to read a further file of texts: as the files of a data set, if it has their suffix, else by itself."""
-    own = place_of(data.name)
-    if own.is_dir():
-        own = next(iter(files_of(own).values()))[0]
-    return data.form if own.is_file() and file_suffix(own) == file_suffix(path) else {}
+def form_like(path: Place, data: Dataset, *, names: bool = True) -> dict[str, Any]:
+    """How to read a further file of texts: as the files of a data set, if it has their suffix, else by itself.
+
+    Where it lacks the columns of the texts, they are found by their names. Without `names` the file has other columns.
+    """
+    if not data.suffix or file_suffix(path) != data.suffix:
+        return {}
+    form = data.form if names else data.form | {"columns": None, "header": True}
+    layout = make_layout(form)
+    if layout.texts and not set(layout.texts) <= next(read_parts(path, layout, USUAL)).columns.keys():
+        return form | {"text_columns": ()}
+    return form
 
 
 def read_texts(source: str | Path, *, limits: Limits = USUAL, **layout: Any) -> Sequence[str]:
@@ -327,19 +336,28 @@ def check_trainable(dataset: Dataset, least: int = 2) -> None:
             problem = f"every text has the score {given[0]:g}, so there is nothing to learn"
             raise DataError(dataset.name, f"{problem}; check column {quote_names([dataset.label_column])}")
         return
-    if dataset.task.num_classes < least:
-        found = f"one class only ({quote_names(dataset.task.labels)})" if dataset.task.labels else "no text has a label"
-        problem = f"{found}, expected at least {least} class{'es' if least > 1 else ''}"
-        column = quote_names([dataset.label_column])
-        advice = "or pass --label-column"
-        if dataset.task.labels and dataset.splits["train"].soft is not None:
-            advice = "or give one number a text and pass --regression"
-        raise DataError(dataset.name, f"{problem}; check column {column} {advice}")
+    check_classes(dataset, least)
     train = dataset.splits["train"]
     there = set(classes_of(train.labels) if train.soft is None else train.soft.there)
     if missing := set(dataset.task.labels) - there:
         names = quote_names(sorted(missing))
         raise DataError(dataset.name, f"train has no example of {names}; add some or drop the class")
+
+
+def check_classes(dataset: Dataset, least: int = 2) -> None:
+    """Make sure that there are classes to tell apart.
+
+    Raises:
+        DataError: If there are fewer than `least`.
+    """
+    if dataset.task.num_classes < least:
+        found = f"one class only ({quote_names(dataset.task.labels)})" if dataset.task.labels else "no text has a label"
+        problem = f"{found}, expected at least {least} class{'es' if least > 1 else ''}"
+        column = quote_names([dataset.label_column])
+        advice = "or pass --label-column"
+        if dataset.task.labels and next(iter(dataset.splits.values())).soft is not None:
+            advice = "or give one number a text and pass --regression"
+        raise DataError(dataset.name, f"{problem}; check column {column} {advice}")
 
 
 def leave_out_unknown(dataset: Dataset) -> Dataset:

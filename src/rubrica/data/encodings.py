@@ -22,7 +22,7 @@ _OTHERS = (  # first bytes, what the file is, and the suffix that says so
     (b"\x1f\x8b", "packed by gzip", ".gz"),
     (b"BZh", "packed by bzip2", ".bz2"),
     (b"\xfd7zXZ\0", "packed by xz", ".xz"),
-    (b"PK\x03\x04", "a zip archive", ".zip"),
+    (b"PK\x03\x04", "a zip archive or an Excel file", ".zip; save a table of Excel as CSV"),
     (b"PAR1", "a Parquet file", ".parquet"),
     (b"\x89PNG", "a picture", ""),
     (b"\xff\xd8\xff", "a picture", ""),

@@ -89,6 +89,7 @@ class Layout:
 
 
 GIVEN_BY_USER = tuple(field.name for field in fields(Layout) if field.init)
+"""The names of what the user may say."""
 OF_PAIRS = ("label_separator", "regression")  # what there is to say of texts and labels that are given as two columns
 
 
@@ -100,15 +101,14 @@ def make_layout(given: Mapping[str, Any], known: Sequence[str] = GIVEN_BY_USER) 
         ConfigError: As `Layout`.
     """
     if unknown := [name for name in given if name not in known]:
+        if unknown[0] in GIVEN_BY_USER:
+            raise TypeError(f"{unknown[0]} says how a file is read, and texts and labels were given; leave it out")
         problem = f"there is no keyword {unknown[0]!r}"
         if close := resembling(unknown[0], known):
             raise TypeError(f"{problem}; did you mean {close!r}?")
         advice = 'settings of a model go into config=rubrica.make_config(model={"name": "linear"})'
         raise TypeError(f"{problem}; {advice}; how to read data: {', '.join(known)}")
     return Layout(**given)
-
-
-"""The names of what the user may say."""
 
 
 def as_names(given: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -4,8 +4,7 @@ import logging
 from collections.abc import Callable, Iterator
 
 from rubrica.config.groups import DataSettings
-from rubrica.data.dataset import Dataset
-from rubrica.errors import quote_names
+from rubrica.data.dataset import Dataset, check_classes
 from rubrica.insight.data_checks.answers import judge
 from rubrica.insight.data_checks.difficulty import check_noise, check_same, check_signal, forgive
 from rubrica.insight.data_checks.duplicates import Twins, check_duplicates, check_leaks
@@ -37,8 +36,6 @@ def _about_twins(sample: Sample, twins: Twins) -> Iterator[Finding]:
 
 
 def _about_answers(sample: Sample, twins: Twins) -> Iterator[Finding]:
-    if sample.task.num_classes < 2:
-        return
     if len(sample.train) < _JUDGED:
         log.info("%d texts are too few to judge their labels by a model; label some hundred", len(sample.train))
         return
@@ -50,11 +47,6 @@ def _about_answers(sample: Sample, twins: Twins) -> Iterator[Finding]:
             judged = forgive(sample, judged, same)
         found += check_noise(sample, judged)
     yield from found
-
-
-def _about_more(sample: Sample, twins: Twins) -> Iterator[Finding]:
-    if sample.task.num_classes > 1:
-        yield from check_more(sample)
 
 
 def _of(check: Callable[[Sample], Iterator[Finding]]) -> Check:
@@ -76,7 +68,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("train and test", _of(check_shift)),
     ("duplicates", _about_twins),
     ("answers of a linear model", _about_answers),
-    ("learning curve", _about_more),
+    ("learning curve", _of(check_more)),
 )
 
 
@@ -98,12 +90,11 @@ def examine_data(
         most: Texts of a split that are looked at.
 
     Raises:
+        DataError: If there are no two classes.
         RubricaError: If a text has a score in place of a label.
     """
     check_labels(dataset.task, "the doctor")
-    if dataset.task.num_classes < 2:
-        names = quote_names(dataset.task.labels)
-        log.warning("%s: one class only (%s), so there is nothing to learn; check their column", dataset.name, names)
+    check_classes(dataset)
     texts = next(iter(dataset.splits.values())).texts
     sample = Sample(dataset, vectors, settle_reading(settings or DataSettings(), vectors, texts), most)
     found, twins = list[Finding](), Twins(sample)

@@ -81,5 +81,5 @@ def _hashes(entry: Any, like: Any = None) -> Any:
     for name, split in found.items():
         older = like.get(name) if isinstance(like, dict) else None
         if isinstance(split, dict) and isinstance(older, dict) and "labels" not in older:
-            found[name] = {key: value for key, value in split.items() if key != "labels"}
+            found[name] = {key: value for key, value in split.items() if key not in ("labels", "scores")}
     return found

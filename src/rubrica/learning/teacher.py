@@ -51,9 +51,8 @@ def ask(teacher: Teacher, data: Dataset, texts: Sequence[str]) -> Scores:
     labels = data.task.labels
     unseen = {text for name, examples in data.splits.items() if name != "train" for text in examples.texts}
     if isinstance(teacher, str | Path) and not _is_model(teacher):
-        said = read_scores(
-            str(teacher), labels, regression=not data.task.gives_labels, **form_like(place_of(teacher), data)
-        )
+        form = form_like(place_of(teacher), data, names=False)
+        said = read_scores(str(teacher), labels, regression=not data.task.gives_labels, **form)
         shown = [place for place, text in enumerate(said.texts) if text and text not in unseen]
         if "" in said.texts:
             log.warning("%s: scores of an empty or missing text are left out", teacher)

@@ -271,7 +271,9 @@ def train_dataset(
             _identify(checkpoints, partial(identity, None))
         vectors = find_vectors(vectors, data, config, checkpoints)
     own = len(data.splits["train"].texts)
+    more = 0  # rows that are no further text: a text has a row for each label that a model gives it
     if answered is not None:
+        more = len(answered.weights) - len({*answered.examples.texts} - {*data.splits["train"].texts})
         weights = np.ones(own, np.float32) if weights is None else weights
         data, weights = answered.behind(data), np.concatenate([weights, answered.weights])
     vectors, config = prepare_vectors(data, vectors, config)
@@ -284,8 +286,7 @@ def train_dataset(
     artifact = train_corpus(
         corpus, vectors, config, title=title, deadline=deadline, before=before, checkpoints=checkpoints, plan=plan
     )
-    if answered is not None:  # a text has a row for each label that it may have
-        artifact.metrics["train_texts"] -= len(answered.weights) - len(set(answered.examples.texts))
+    artifact.metrics["train_texts"] -= more
     return corpus, artifact
 
 

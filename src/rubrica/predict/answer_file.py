@@ -120,6 +120,7 @@ def parts_of(out: Path, run: dict[str, Any] | None, size: int, *, resume: bool =
     with locked(folder) as alone, explained_columns(out):
         if alone is False:
             raise FileError(folder, "another process writes these answers; wait for it, or give another --out")
+        _note(out).unlink(missing_ok=True)  # of answers that were removed
         _begin(folder, None if run is None else _text(run, size))
         yield folder
         _finish(out, keep_note=resume and run is not None)

@@ -62,13 +62,14 @@ def train_on_ray(
             family is trained by one.
     """
     folder = check_output(out, resume=False, keeps=False)
-    run = run_record(data, config, vectors)
+    before = None if start is None else open_model(start)
+    run = run_record(data, config, vectors, before=before)
     if workers > 1 and not config.training.needs_torch:
         raise ConfigError(f"a {config.model.name} is trained by one worker; give --ray 1")
     if workers > 1 and time_budget:
         raise ConfigError("a time budget is for one worker; leave it out, or give --ray 1")
     call: Call = {"data": data, "config": config, "time_budget": time_budget}
-    call["start"] = None if start is None else open_model(start)
+    call["start"] = before
     if vectors is not None:
         from rubrica.vectors.stored import load_vectors  # late: many trainings are given no vectors
 
