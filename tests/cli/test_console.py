@@ -85,6 +85,8 @@ def test_a_terminal_gets_escapes_that_are_json(folder, encoding):
     assert "\\ud83d\\ude3a" in shown
     assert ("ž" in shown) == (encoding == "cp1252")
     shown, _ = run_in_terminal(folder, encoding, "evaluate", "model", "data.csv", "--json")
+    shown, _, told = shown.partition("\n")  # a terminal shows what goes to stderr, too
+    assert "was trained on these very texts" in told
     assert sorted(row["label"] for row in json.loads(shown)["per_class"]) == sorted(LABELS)
 
 
