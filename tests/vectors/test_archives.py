@@ -149,3 +149,15 @@ def test_a_file_that_is_made_to_fill_the_memory_is_refused(tmp_path, content):
     assert path.stat().st_size * 200 < len(content)
     with pytest.raises(VectorsError, match=r"holds more than 200 times its size, .*; if it is right, unpack it"):
         read_vectors(path)
+
+
+def test_a_refused_archive_is_closed(tmp_path, monkeypatch):
+    closed, close = [], zipfile.ZipFile.close
+    monkeypatch.setattr(zipfile.ZipFile, "close", lambda archive: closed.append(archive) or close(archive))
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        archive.writestr("a.txt", "oak 1 2")
+        archive.writestr("b.txt", "elm 1 2")
+    closed.clear()
+    with pytest.raises(VectorsError, match="expected one file"):
+        read_vectors(tmp_path / "two.zip")
+    assert len(closed) == 1

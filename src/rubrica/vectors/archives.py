@@ -8,10 +8,13 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from rubrica.data.packed import OPENERS
 from rubrica.errors import VectorsError, require
+
+if TYPE_CHECKING:
+    from zipfile import ZipFile
 
 
 class Packer(NamedTuple):
@@ -34,6 +37,15 @@ def _open_zip(path: Path) -> IO[bytes]:
         archive = zipfile.ZipFile(path)
     except (ValueError, struct.error, NotImplementedError) as error:  # from a broken list of files
         raise zipfile.BadZipFile(f"no list of files: {error}") from error
+    try:
+        return _open_member(archive, path)
+    except BaseException:
+        archive.close()
+        raise
+
+
+def _open_member(archive: "ZipFile", path: Path) -> IO[bytes]:
+    """The only file in an archive."""
     # A Mac adds a folder of its own to each archive. `is_dir` fails where a broken archive has an empty name.
     named = [(file.filename, file) for file in archive.infolist()]
     inside = [file for name, file in named if not name.endswith("/") and not name.startswith("__MACOSX/")]
