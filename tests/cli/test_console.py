@@ -106,3 +106,11 @@ def test_a_terminal_in_utf_8_gets_characters(folder):
     shown, _ = run_in_terminal(folder, "utf-8", "predict", "model", "texts.txt")
     assert [json.loads(line)["label"] for line in shown.splitlines()] == LABELS
     assert all(label in shown for label in LABELS)
+
+
+def test_a_closed_pipe_ends_the_command_quietly(home, tmp_path):
+    (tmp_path / "texts").write_text("goal\n" * 5000)  # their answers are more than a pipe holds
+    command = f"{sys.executable} -m rubrica predict {home / 'model'} {tmp_path / 'texts'} | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""

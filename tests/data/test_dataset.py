@@ -13,7 +13,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-import rubrica
 from made_files import TINY, class_label, csv_bytes, each_size, jsonl_bytes, parquet_bytes, rows_of, write
 from rubrica.data import csv_files, hub
 from rubrica.data.dataset import Examples, read_dataset, read_texts
@@ -386,17 +385,3 @@ def test_a_fault_without_a_reason_of_the_system_is_named_by_itself(tmp_path, mon
     monkeypatch.setattr(type(tmp_path), "open", broken)
     with pytest.raises(DataError, match=r"cannot be read \(the stream is gone\)"):
         read_content(path)
-
-
-def test_a_keyword_that_is_none_has_a_sentence():
-    with pytest.raises(TypeError, match="there is no keyword 'lable_column'; did you mean 'label_column'"):
-        read_dataset("mini-news", lable_column="x")
-    for call in (
-        lambda: read_dataset("mini-news", model="linear"),
-        lambda: rubrica.train("mini-news", model="linear"),
-        lambda: rubrica.train(["a", "b"], ["x", "y"], model="linear"),
-        lambda: rubrica.train(read_dataset("mini-news"), model="linear"),
-        lambda: rubrica.tune("mini-news", seconds=1, model="linear"),
-    ):
-        with pytest.raises(TypeError, match=r"there is no keyword 'model'; settings of a model go into config="):
-            call()

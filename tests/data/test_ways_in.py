@@ -19,6 +19,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import rubrica
 from made_files import TINY, csv_bytes, parquet_bytes, rows_of, write
 from rubrica.data.dataset import read_dataset, read_pairs, read_texts
 from rubrica.data.objects import column_of
@@ -230,3 +231,17 @@ def test_the_same_texts_are_answered_from_every_way_in(folder, rows):
     for name, make in PAIRS.items():
         column, _ = make(rows)
         assert as_texts(column_of(column)) == expected, name
+
+
+def test_a_keyword_that_is_none_has_a_sentence():
+    with pytest.raises(TypeError, match="there is no keyword 'lable_column'; did you mean 'label_column'"):
+        read_dataset("mini-news", lable_column="x")
+    for call in (
+        lambda: read_dataset("mini-news", model="linear"),
+        lambda: rubrica.train("mini-news", model="linear"),
+        lambda: rubrica.train(["a", "b"], ["x", "y"], model="linear"),
+        lambda: rubrica.train(read_dataset("mini-news"), model="linear"),
+        lambda: rubrica.tune("mini-news", seconds=1, model="linear"),
+    ):
+        with pytest.raises(TypeError, match=r"there is no keyword 'model'; settings of a model go into config="):
+            call()

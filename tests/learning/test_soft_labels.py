@@ -68,7 +68,7 @@ def test_a_text_is_learned_as_rows_that_count_in_part(name):
     texts, scores = texts_and_scores({"red": {"a": 0.75, "b": 0.25}, "green": {"a": 0.5, "b": 0.5}}, 60)
     config = config_of(name).replace(
         data={"validation_fraction": 0.0, "min_count": 1}
-    )  # here each word is in twice as many rows
+    )  # a text has two rows here, so each word is counted twice
     soft = train_dataset(read_pairs(texts, scores), None, config)[1]
     rows = [(text, label, share) for text, found in zip(texts, scores, strict=True) for label, share in found.items()]
     repeated = Examples([text for text, *_ in rows], [label for _, label, _ in rows])

@@ -345,7 +345,7 @@ def check_trainable(dataset: Dataset, least: int = 2) -> None:
 
 
 def check_classes(dataset: Dataset, least: int = 2) -> None:
-    """Make sure that there are classes to tell apart.
+    """Make sure that a data set has enough classes.
 
     Raises:
         DataError: If there are fewer than `least`.
