@@ -170,7 +170,7 @@ def test_resume_takes_a_model_of_an_older_version(news, tmp_path, monkeypatch):
     config, out = settings("bag"), tmp_path / "out"
     made = train(news, config=config).artifact
     record = run_record(news, config, None)
-    record["data"]["train"].pop("labels")
+    record["data"]["train"]["scores"] = record["data"]["train"].pop("labels")
     record.pop("start")
     save_artifact(replace(made, metrics=made.metrics | {"run": record}), out)
     monkeypatch.setattr("rubrica.learning.train.train_dataset", None)

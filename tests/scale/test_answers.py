@@ -19,6 +19,7 @@ from rubrica.errors import DataError, FileError, RubricaError
 from rubrica.predict import answer_file as module
 from rubrica.predict.answer_file import answer_file, unfinished
 from rubrica.predict.classifier import Classifier
+from rubrica.scale import answer_folder
 from rubrica.scale.answers import answer_on_ray
 
 ray = pytest.importorskip("ray", reason="make ray installs Ray and runs these tests")
@@ -113,6 +114,15 @@ def test_with_resume_answers_are_complete_only_for_the_same_run(place, files):
     (files / ("out.parquet/_prediction.json" if place.endswith("/") else "out.parquet.prediction.json")).unlink()
     with pytest.raises(FileError, match="nothing says what it answers"):
         answer(RUN)
+
+
+def test_a_storage_that_does_not_answer_is_one_sentence(files, monkeypatch):
+    def fail(*_):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(answer_folder, "_exists", fail)
+    with pytest.raises(FileError, match=r"cannot be written \(no route to host\); give another --out"):
+        answer_on_ray(_bag(), f"file://{files}/in.parquet", f"file://{files}/out.parquet", RUN, resume=True)
 
 
 def test_a_folder_is_read_in_the_order_of_its_names(files):

@@ -90,7 +90,8 @@ def check_file(file: str) -> None:
     Raises:
         DataError: If no file has this name.
     """
-    if file == "-" or file.partition("://")[0].isalnum():  # an address
+    scheme, mark, _ = file.partition("://")
+    if file == "-" or (mark and scheme.isalnum()):  # standard input, or an address
         return
     try:
         there = user_path(file).exists()

@@ -12,6 +12,8 @@ from rubrica.learning.checkpoint import Checkpoints, folder_of, has_checkpoints,
 
 log = logging.getLogger(__name__)
 
+_NOT_ALWAYS = {"labels", "scores"}  # what older versions do not keep of a data set, or keep under another name
+
 
 def check_output(out: Path | str, *, resume: bool, keeps: bool) -> Path:
     """Make sure that a model can be written here, before any work is done for it; to resume, one may be here.
@@ -45,7 +47,7 @@ def finished(out: Path, record: dict[str, Any]) -> Artifact | None:
     kept = run if isinstance(run, dict) else {}
     for name, what in (("asked", "other settings"), ("data", "other texts or labels"), ("start", "another start")):
         there = kept.get(name, record["start"] if name == "start" else None)  # an older version did not keep the start
-        if _hashes(there) != _hashes(record[name], like=there):
+        if not _same(there, record[name]):
             problem = f"holds a model of {what} than the training to resume"
             raise ArtifactError(out, f"{problem}; give another --out, or remove the folder")
     if artifact.metrics.get("interrupted"):
@@ -73,13 +75,10 @@ def save_run(artifact: Artifact, out: Path, checkpoints: Checkpoints | None, *, 
         checkpoints.discard()
 
 
-def _hashes(entry: Any, like: Any = None) -> Any:
-    """What must be the same: the name of the data may be another, and an older version kept no labels."""
-    if not isinstance(entry, dict):
-        return entry
-    found = {name: value for name, value in entry.items() if name != "name"}
-    for name, split in found.items():
-        older = like.get(name) if isinstance(like, dict) else None
-        if isinstance(split, dict) and isinstance(older, dict) and "labels" not in older:
-            found[name] = {key: value for key, value in split.items() if key not in ("labels", "scores")}
-    return found
+def _same(kept: Any, wanted: Any) -> bool:
+    """Whether two parts of a run's record agree; the name of the data may be another."""
+    if not (isinstance(kept, dict) and isinstance(wanted, dict)):
+        return bool(kept == wanted)
+    alone = kept.keys() ^ wanted.keys()
+    both = (kept.keys() & wanted.keys()) - {"name"}
+    return alone <= _NOT_ALWAYS and all(_same(kept[name], wanted[name]) for name in both)

@@ -297,7 +297,8 @@ def beside_scores(first: Trained, last: Trained, job: Job, held: HeldOut) -> dic
     beside, again = first.beside, last.beside
     if len(held.rows):
         if not task.gives_labels:
-            beside, again = (_scaled(model, _own_scale(beside, task, held)) for model in (beside, again))
+            scale = _own_scale(beside, task, held)
+            beside, again = _scaled(beside, scale), _scaled(again, scale)
         task = tune(beside, task, held, job.config)
         found["validation"] = score(beside, task, held.split, held.rows, job.config).main
     if test:

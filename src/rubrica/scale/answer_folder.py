@@ -31,14 +31,17 @@ def is_complete(out: str, run: dict[str, Any]) -> bool:
     """Whether all answers of a run are in a folder.
 
     Raises:
-        FileError: If it has all answers of another, or nobody knows of which.
+        FileError: If it has all answers of another, or nobody knows of which; if it cannot be read.
     """
     storage, path = _target_of(out)
-    if not _exists(storage, f"{path}/{_DONE}"):
-        return False
-    if not _exists(storage, f"{path}/{_RUN}"):
-        raise FileError(name_of(out), UNKNOWN)
-    _check_run(storage, path, out, run)
+    try:
+        if not _exists(storage, f"{path}/{_DONE}"):
+            return False
+        if not _exists(storage, f"{path}/{_RUN}"):
+            raise FileError(name_of(out), UNKNOWN)
+        _check_run(storage, path, out, run)
+    except OSError as error:
+        raise _unwritable(name_of(out), error) from None
     return True
 
 
