@@ -1,7 +1,8 @@
 // What the page says of a model: what it is, and how well it did.
 import { el, tableOf } from "./drawing.js";
 
-const SCORES = ["accuracy", "micro_f1", "macro_f1", "subset_accuracy", "mean_absolute_error", "r2", "correlation"];
+const SHARES = ["accuracy", "micro_f1", "macro_f1", "subset_accuracy"];
+const NUMBERS = ["mean_absolute_error", "r2", "correlation"];
 const SHOWN = 30; // labels that are named, and rows of the table
 
 /** A model in words and figures. `say`, `count` and `percent` speak the page's language. */
@@ -12,7 +13,8 @@ export function modelCards({ name, labels, about }, say, count, percent) {
   facts.push([say("size"), say("megabytes", { count: count(Math.max(0.1, Math.round(about.bytes / 1e5) / 10)) })]);
   const { scores } = about;
   if (!scores) return el("article", {}, el("h3", {}, name), listOf(facts));
-  const measured = SCORES.filter((key) => scores[key] !== undefined).map((key) => [say(key), percent(scores[key])]);
+  const told = (keys, write) => keys.filter((key) => scores[key] !== undefined).map((key) => [say(key), write(scores[key])]);
+  const measured = [...told(SHARES, percent), ...told(NUMBERS, count)];
   const rows = scores.per_class.slice(0, SHOWN).map(({ label, texts, ...shares }) => (
     [label, ...["precision", "recall", "f1"].map((key) => percent(shares[key])), count(texts)]
   ));

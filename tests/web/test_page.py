@@ -4,6 +4,7 @@ import csv
 import io
 import threading
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from browser import launched
 from made_models import make
 from rubrica import explain, load
+from rubrica.artifact.folder import save_artifact
 from rubrica.cli.main import rubrica as command
 from serving import serving
 from static import Quiet
@@ -283,6 +285,19 @@ def test_a_model_without_scores_and_a_server_that_ended(browser, tmp_path):
     page.wait_for_selector("#problem", state="visible")
     assert "The server does not answer" in page.locator("#problem").inner_text()
     page.close()
+
+
+def test_scores_that_are_no_shares_are_numbers(browser, tmp_path):
+    made = make("gru")[0].artifact
+    scores = {"texts": 30, "mean_absolute_error": 0.0414, "r2": -0.25, "correlation": 0.981}
+    save_artifact(replace(made, metrics={"validation": scores}), tmp_path / "graded")
+    with serving(tmp_path / "graded", folder=tmp_path) as server:
+        page = browser.new_page(locale="en")
+        page.goto(f"http://127.0.0.1:{server.port}/")
+        page.wait_for_selector("#models article")
+        shown = page.locator("#cards dl").nth(1).inner_text().split("\n")
+        assert shown == ["Mean absolute error", "0.041", "R²", "-0.25", "Correlation", "0.981"]
+        page.close()
 
 
 def test_from_a_disk_the_page_says_what_to_do(browser, places, folders):
