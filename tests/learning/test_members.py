@@ -99,6 +99,16 @@ def test_a_model_is_the_weighted_sum_of_its_members(tiny_news):
         assert not model.history.interrupted
 
 
+@pytest.mark.parametrize("weight", [0.0, np.float32([1, 0, 2, 1])])
+def test_a_linear_model_that_counts_for_nothing_is_compared_as_it_is(tiny_news, weight):
+    job = job_of(tiny_news, "gru", "training.epochs=1")
+    fitted, rows = train_members(job), np.arange(1, 160, 2)
+    beside = join(fitted, Weights((1.0, weight))).beside
+    expected = fitted.members[1].logits(job.split, rows)
+    np.testing.assert_array_equal(beside.logits(job.split, rows), expected)
+    assert (expected.argmax(axis=1) == job.split.targets[rows]).mean() > 0.8
+
+
 def test_two_classes_share_a_machine():
     tensors = {"linear.weight": np.array([[1.0], [-2.0]], np.float32), "linear.bias": np.array([0.25], np.float32)}
     found = weigh(make_config(model={"name": "linear"}), [tensors], Weights((2.0,), np.array([-0.5, 0.5], np.float32)))

@@ -166,6 +166,8 @@ def join(fitted: Fitted, weights: Weights) -> Trained:
         interrupted=any(member.history.interrupted for member in members),
     )
     beside = None
-    if job.config.beside is not None:
+    if job.config.beside is not None and np.any(np.less_equal(weights.members[-1], 0)):
+        beside = members[-1]  # a weight of 0 has left nothing of its logits
+    elif job.config.beside is not None:
         beside = Trained(tensors, lambda split, rows: ensemble.quick(take_texts(split.texts, rows)), history)
     return Trained(tensors, logits, history, ensemble.search, beside=beside)
