@@ -72,7 +72,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         settings: All other settings by name, as in `{"model.pooling": "max"}`; a parameter above wins over its own.
 
     Attributes:
-        classes_: The C labels, sorted; of a matrix its columns.
+        classes_: The C labels, sorted; of a matrix its columns. New labels of `partial_fit` come behind the others.
         classifier_: The trained `rubrica.Classifier`; its `save` writes a model folder.
         multilabel_: How y gave several labels a text, "matrix" or "lists"; None for one label.
     """

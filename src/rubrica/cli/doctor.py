@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 @click.argument("target")
 @click.argument("data", required=False)
 @click.option("--vectors", help="The word vectors of the training: a file, or a name of `rubrica vectors list`.")
-@click.option("--trials", is_flag=True, help="Measure what the three gravest faults cost, by short trainings.")
+@click.option(
+    "--trials",
+    is_flag=True,
+    help="Measure by short trainings what faults cost: of a model the three gravest, of data six kinds.",
+)
 @click.option("--slice-column", multiple=True, metavar="COLUMN", help="Compare texts by the values of this column.")
 @click.option(
     "--fail-on",

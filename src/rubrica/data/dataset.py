@@ -114,7 +114,7 @@ def read_dataset(source: Any, *, limits: Limits = USUAL, **layout: Any) -> Datas
             dicts, a dict of columns; a dict of them by the names of splits.
         limits: How much is in memory at a time.
         layout: What the user says about it, see `Layout`: `text_columns`, `label_column`, `label_separator`, `columns`,
-            `header`, `delimiter`, `quotes`, `encoding`, `label_prefix`.
+            `header`, `delimiter`, `quotes`, `encoding`, `label_prefix`, `regression`, `on_bad_row`.
 
     Raises:
         DataError: If it is not there or cannot be used; with the path and, where there is one, the line.

@@ -54,12 +54,12 @@ def train(
     teacher: "Teacher | None" = None,
     **layout: Any,
 ) -> Classifier:
-    """Train on a data set and save the model.
+    """Train on a data set, and with `out` save the model.
 
     Args:
         data: A path, a hub id, `mini-news`, a table such as a DataFrame, or a `Dataset`, see `read_dataset`. With
             `labels`, the texts: a list, an array, a column, anything that gives strings.
-        labels: The label of each text; or a list or set of its labels; or a matrix of 0 and 1, a column for each label.
+        labels: Of each text a label, a list of labels, a dict of probabilities or a score; or a matrix of 0 and 1.
         out: The new model folder; None saves nothing. A long training keeps checkpoints beside it, from which the same
             call goes on after a kill, see `checkpoint.py`.
         config: The settings, see `make_config`; None takes the defaults.
@@ -73,7 +73,7 @@ def train(
         layout: How to read the data, such as `text_columns`, `label_column`, `encoding`: see `Layout`.
 
     Returns:
-        The model, ready to answer. `artifact.metrics` holds its scores on validation and test, and a bag's.
+        The model, ready to answer. `artifact.metrics` holds its scores, and what a simpler model reaches.
 
     Raises:
         RubricaError: If the data, the vectors, the settings or the output folder cannot be used.

@@ -74,7 +74,8 @@ class Classifier:
                 says a probability asks all members.
 
         Raises:
-            TypeError: If the texts are one string, a table of several columns, or hold something else than texts.
+            TypeError: If the texts are one string, a table of several columns, or hold what is neither text, number nor
+                missing.
             ValueError: If k is below 1, or given with `abstain_below`; see `Task.check_abstaining`.
         """
         self._check(k, abstain_below)
@@ -265,6 +266,7 @@ class Classifier:
             layout: Without `labels`, how to read the data, see `read_dataset`; else `label_separator` alone.
 
         Raises:
+            RubricaError: If the data cannot be read.
             TypeError: As in `predict`.
             ValueError: If there are no texts, or not one label per text; see `Task.encode_all` and
                 `Task.check_abstaining`.

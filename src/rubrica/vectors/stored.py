@@ -41,6 +41,7 @@ def load_vectors(source: str | Path) -> Vectors:
     Raises:
         VectorsError: If there is no such file or name, or the file cannot be used.
         MissingExtraError: If a library that reads the format is not installed.
+        RubricaError: If a model folder cannot be opened, or its model has no vectors.
     """
     path = user_path(source)
     if not path.exists():
