@@ -87,6 +87,26 @@ def test_all_right_is_not_infinitely_sure(several):
     assert 0.5 < weights[0] < 10
 
 
+@pytest.mark.parametrize("scale", [0.02, 1.0, 30.0, 100.0])
+@pytest.mark.parametrize("classes", [3, 400])
+@pytest.mark.parametrize("count", [1, 2])
+def test_where_all_is_right_and_sure_the_weights_are_still_the_minimum(scale, classes, count):
+    """The loss has hardly a curve there, and a step by the curve leads far away."""
+    draw, targets = np.random.default_rng(0), np.arange(2 * classes) % classes
+    parts = [0.1 * draw.normal(size=(2 * classes, classes)) + np.eye(classes)[targets] - 1 for _ in range(count)]
+    parts = [(scale * part).astype(np.float32) for part in parts]
+    task = task_of([f"{i:03}" for i in range(classes)], lists=False)
+    given = (np.stack(parts).astype(float), task.wanted(targets), np.ones(len(targets)))
+    found = fit_weights(task, parts, targets)
+    best = minimize(
+        lambda weights: task.derivatives(weights, *given)[:2],
+        np.full(count, 5 / scale),
+        jac=True,
+        bounds=[(0, None)] * count,
+    )
+    assert task.derivatives(found, *given)[0] <= best.fun + 1e-5
+
+
 def test_parts_that_say_nothing():
     targets = np.array([0, 1, 2])
     assert np.isfinite(fit_weights(ONE, [np.zeros((3, 3)), np.zeros((3, 3))], targets)).all()

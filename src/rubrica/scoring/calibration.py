@@ -112,11 +112,15 @@ def fit_weights(
         # A member with constant logits has no curvature; a small ridge keeps the system solvable.
         system = curve[np.ix_(free, free)] + 1e-12 * np.eye(int(free.sum()))
         step[free] = -np.linalg.solve(system, slope[free])
+        if slope @ step > 0:  # a curve of nothing but rounding leads uphill
+            step[free] = -slope[free]
         length = 1.0
         while True:
             moved = np.maximum(weights + length * step, least)
             found = task.derivatives(moved, logits, wanted, counts)
-            if found[0] <= loss or length < 1e-6:
+            # Where all answers are right and sure, there is hardly a curve, and a step is far too long. It is halved until
+            # the loss does not rise, but for what rounding adds to a short one.
+            if found[0] <= loss or (length < 1e-6 and found[0] - loss < _CLOSE):
                 break
             length /= 2
         gain, (loss, slope, curve), weights = loss - found[0], found, moved
