@@ -1,9 +1,11 @@
 """scikit-learn's contract. Its `check_estimator` runs nothing on an estimator of texts; these are its checks."""
 
 import copy
+import enum
 import io
 import pickle
 import warnings
+from dataclasses import replace
 
 import joblib
 import numpy as np
@@ -175,6 +177,70 @@ def test_labels_of_any_type_come_back_as_they_were(news, spell):
     assert np.mean(answers == np.asarray(y)) > 0.9
 
 
+class Mood(str, enum.Enum):  # noqa: UP042 - as it was written before StrEnum, str() of a member is its name
+    GOOD = "aa"
+    BAD = "bb"
+
+
+def test_members_of_an_enum_are_the_strings_that_they_hold(news):
+    y = [Mood.GOOD if label == "Sports" else Mood.BAD for label in news[1]]
+    model = clone(LINEAR).fit(news[0], y)
+    assert model.classes_.tolist() == ["aa", "bb"]
+    assert model.score(news[0], y) > 0.9
+
+
+@pytest.mark.parametrize("mix", [[1, "a"], [True, "no"], [1, "1"]])
+@pytest.mark.parametrize("column", [list, lambda x: np.array(x, object), lambda x: pandas.Series(x, dtype=object)])
+def test_strings_and_numbers_are_not_mixed(news, mix, column):
+    with pytest.raises(
+        ValueError, match=r"y has labels of several types \((bool|int), str\); give strings, or numbers"
+    ):
+        clone(LINEAR).fit(news[0][:40], column(mix * 20))
+
+
+@pytest.mark.parametrize("first", [[False, True], [0, 1], ["false", "TRUE"], ["true", "TRUE"]])
+@pytest.mark.parametrize("then", [[1], [1, 0], ["TRUE"], ["true", "maybe"]])
+def test_labels_of_a_later_batch_are_the_known_ones(news, first, then):
+    y = [first[label == "Sports"] for label in news[1]]
+    model = TextClassifier("bag", epochs=5).partial_fit(news[0], y)
+    if isinstance(first[0], str) != isinstance(then[0], str):
+        with pytest.raises(ValueError, match="labels of several types"):
+            model.partial_fit(news[0][:40], [*then, *then][:2] * 20)
+        return
+    if first == ["false", "TRUE"] and "true" in then:
+        with pytest.raises(ValueError, match="labels that differ in their spelling alone"):
+            model.partial_fit(news[0][:40], then * 20)
+        return
+    model.partial_fit(news[0][: 40 * len(then)], then * 40)
+    new = [label for label in then if label not in first]
+    assert model.classes_.tolist() == [*sorted(first), *new]
+    assert model.predict_proba(news[0][:3]).shape == (3, len(first) + len(new))
+    if len(then) == 1:
+        model = model.set_params(epochs=50).partial_fit(news[0][:40], then * 40)
+        assert np.mean(model.predict(news[0][:40]) == then[0]) > 0.9
+
+
+def test_a_missing_text_is_warned_of(news, caplog):
+    clone(LINEAR).fit([None, *news[0][1:-1], ""], news[1])
+    assert "row 1: an empty text (and 1 more)" in caplog.text
+
+
+def test_ctrl_c_ends_a_search_and_keeps_what_was_learned(news, monkeypatch):
+    model = clone(LINEAR)
+    original = rubrica.estimator.train_dataset
+
+    def interrupted(*given, **named):
+        corpus, artifact = original(*given, **named)
+        return corpus, replace(artifact, metrics=artifact.metrics | {"interrupted": True})
+
+    monkeypatch.setattr(rubrica.estimator, "train_dataset", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(*news)
+    assert model.score(*news) > 0.9
+    with pytest.raises(KeyboardInterrupt):
+        cross_val_score(clone(LINEAR), *news, cv=2)
+
+
 def objects(values):
     return np.array(values, object)
 
@@ -331,7 +397,9 @@ def test_calibrated(news, test_news, ensemble):
         (["x", "y"], None, None, ValueError, "requires y to be passed, but the target y is None"),
         (["x", "y"], ["a", None], None, ValueError, "label 1 is missing"),
         (["x", "y"], ["a", float("nan")], None, ValueError, "label 1 is missing"),
-        (["x", "y"], ["a", "a"], None, ValueError, "one class only"),
+        (["x", "y"], ["a", "a"], None, ValueError, r"one class only \(a\)"),
+        (["x", "y"], [[], []], None, ValueError, "y has no label; give texts of at least two classes"),
+        (["x", "y"], ["a", "b"], [1.7e308, 1e308], ValueError, "numbers with an infinite sum"),
         (["x", "y"], ["a", "b"], [1, 0], ValueError, "one class only"),
         (["x", "y"], [0.5, 1.5], None, ValueError, "Unknown label type"),
         (["x", "y"], np.array([[0, 1], [1, 2]]), None, ValueError, "a matrix of 0 and 1"),

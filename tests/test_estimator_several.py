@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas
+import pyarrow
 import pytest
 import scipy.sparse
 from sklearn.model_selection import KFold, cross_val_score
@@ -24,9 +25,11 @@ def test_several_labels_come_back_in_the_form_in_which_they_came(model):
         "rows": MATRIX.tolist(),
         "sparse": scipy.sparse.csr_matrix(MATRIX),
         "frame": pandas.DataFrame(MATRIX, columns=sorted(COLOURS)),
+        "pyarrow": pyarrow.table(dict(zip(sorted(COLOURS), MATRIX.T, strict=True))),
     }
     fitted = {name: TextClassifier(model).fit(TEXTS, y) for name, y in forms.items()}
-    assert fitted["frame"].classes_.tolist() == fitted["lists"].classes_.tolist() == sorted(COLOURS)
+    for name in ("frame", "pyarrow", "lists"):
+        assert fitted[name].classes_.tolist() == sorted(COLOURS)
     assert fitted["matrix"].classes_.tolist() == [0, 1, 2]
     p = fitted["matrix"].predict_proba(TEXTS)
     for name, estimator in fitted.items():
@@ -36,6 +39,8 @@ def test_several_labels_come_back_in_the_form_in_which_they_came(model):
             found = [[name in row for name in sorted(COLOURS)] for row in found]
         np.testing.assert_array_equal(found, MATRIX)
         assert estimator.score(TEXTS, forms[name]) == 1.0
+    assert fitted["lists"].score(TEXTS, MATRIX) == 1.0
+    assert fitted["pyarrow"].score(TEXTS, forms["pyarrow"].select(["red", "blue", "green"])) == 1.0
     assert cross_val_score(TextClassifier(model), TEXTS, MATRIX, cv=3).mean() > 0.8
     assert cross_val_score(TextClassifier(model), TEXTS, forms["lists"], cv=KFold(3)).mean() > 0.8
 

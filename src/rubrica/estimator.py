@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rubrica.artifact.folder import Artifact
-from rubrica.data.dataset import Dataset, Examples
+from rubrica.data.dataset import Dataset, Examples, tell_empty
 from rubrica.data.labels import as_list
-from rubrica.data.objects import column_of, label_columns, ones
+from rubrica.data.objects import GIVEN, column_of, label_columns, ones
+from rubrica.data.table import Table
 from rubrica.errors import ConfigError, nearest, require
 from rubrica.learning.continuing import settings_after
 from rubrica.learning.train import train_dataset
@@ -125,6 +126,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             TypeError: If X holds something else than texts.
             ValueError: If X and y do not fit each other, hold nothing, or one class only; for a bad setting.
+            KeyboardInterrupt: After Ctrl-C; the estimator then has what was learned until then.
         """
         return self._fit(X, y, sample_weight, None)
 
@@ -135,9 +137,11 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         config = self._config()
         if before is not None:
             config = settings_after(before, config)
-        texts, targets = as_texts(column_of(X)), _Targets(y)
+        known = {} if before is None else dict(zip(self.classes_.tolist(), before.task.labels, strict=True))
+        texts, targets = as_texts(column_of(X)), _Targets(y, known)
         if not texts or len(texts) != len(targets.labels):
             raise ValueError(f"found {len(texts)} texts and {len(targets.labels)} labels; give a label for each text")
+        tell_empty(texts, Table(GIVEN, {"text": texts}))
         weights = self._weights(sample_weight, targets)
         kept = np.flatnonzero(weights)
         labels = [targets.labels[row] for row in kept.tolist()]
@@ -147,7 +151,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"y gives labels as {targets.form or 'one a text'}, and before as {self.multilabel_ or 'one'}"
             )
         if len(names) < 2 and before is None:
-            raise ValueError(f"y has one class only ({', '.join(names)}); give texts of at least two classes")
+            found = f"one class only ({names[0]})" if names else "no label"
+            raise ValueError(f"y has {found}; give texts of at least two classes")
         examples = Examples([texts[row] for row in kept.tolist()], labels)
         data = Dataset("X", {"train": examples}, ("text",), "label", task_of(names, lists=targets.is_multilabel))
         weights = weights[kept]
@@ -155,12 +160,14 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         vectors = self.vectors if before is None else None
         _, artifact = train_dataset(data, vectors, config, counts, before=before)
         self.classifier_ = Classifier(artifact)
-        found = targets.classes[[targets.names.index(name) for name in names]]
+        classes = targets.classes[[targets.names.index(name) for name in names]]
         if before is not None:
             new = [place for place, name in enumerate(names) if name not in before.task.labels]
-            found = np.concatenate([self.classes_, found[new]])
-        self.classes_ = found
+            classes = np.concatenate([self.classes_, classes[new]])
+        self.classes_ = classes
         self.multilabel_ = targets.form
+        if artifact.metrics["interrupted"]:  # a search over settings has to end, too
+            raise KeyboardInterrupt
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
@@ -209,13 +216,19 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The accuracy; of several labels the share of texts whose labels are all right."""
-        found = self.predict(X)
-        if self.multilabel_ == "lists":  # scikit-learn compares matrices alone
+        found, classes = self.predict(X), self.classes_.tolist()
+        if self.multilabel_ is None:
+            y = _as_held(y) if isinstance(y, list | tuple) else y
+        elif len(columns := label_columns(y)) > 1:
+            if set(_column_names(y) or ()) == set(classes):
+                columns = {name: columns[str(name)] for name in classes}
+            y = np.array(list(columns.values())).T
+            if self.multilabel_ == "lists":
+                found = _matrix([[classes.index(label) for label in row] for row in found], len(classes))
+        elif self.multilabel_ == "lists":  # scikit-learn compares matrices alone
             y = list(map(_labels_of, y))
             known = {label: place for place, label in enumerate(sorted({*chain(*found, *y)}, key=str))}
             y, found = (_matrix([[known[label] for label in row] for row in rows], len(known)) for rows in (y, found))
-        elif self.multilabel_ and hasattr(y, "columns") and set(y.columns) == set(self.classes_.tolist()):
-            y = y[self.classes_.tolist()]  # by name
         return float(accuracy_score(y, found, sample_weight=sample_weight))
 
     def _weights(self, sample_weight: Any, targets: "_Targets") -> NDArray[np.float64]:
@@ -266,7 +279,7 @@ class _Targets:
         given: y as an array, where a text has one label.
     """
 
-    def __init__(self, y: Any) -> None:
+    def __init__(self, y: Any, known: Mapping[Any, str]) -> None:
         if y is None:
             raise ValueError(
                 "TextClassifier requires y to be passed, but the target y is None; give a label for each text"
@@ -274,8 +287,8 @@ class _Targets:
         columns = label_columns(y)
         self.form = "matrix" if len(columns) > 1 else None
         if self.form:
-            named = getattr(y, "columns", None)
-            self.classes = np.arange(len(columns)) if named is None else np.array(list(named))
+            named = _column_names(y)
+            self.classes = np.arange(len(columns)) if named is None else np.array(named)
             self.names = list(map(str, self.classes.tolist()))
             self.labels = [ones(row, self.names) for row in zip(*columns.values(), strict=True)]
             return
@@ -285,23 +298,24 @@ class _Targets:
                 raise ValueError(f"label {place} is missing ({value}); give one, or remove the row")
         if any(isinstance(value, list | tuple | set | frozenset) for value in values):
             self.form = "lists"
-            self._read_lists(values)
+            self._read_lists(values, known)
             return
+        _check_kinds([*known, *values])
         # pandas' own types, such as Int64, become NumPy's by their values.
         is_array = isinstance(getattr(y, "dtype", None), np.dtype)
-        self.given: NDArray[Any] = column_or_1d(y, warn=True) if is_array else np.asarray(values)
+        self.given: NDArray[Any] = column_or_1d(y, warn=True) if is_array else np.asarray(_as_held(values))
         if len(self.given):
             check_classification_targets(self.given)
         self.classes, targets = np.unique(self.given, return_inverse=True)
-        self.names = _names_of(self.classes.tolist())
+        self.names = _names_of(self.classes.tolist(), known)
         self.labels = [self.names[target] for target in targets.tolist()]
 
-    def _read_lists(self, values: Sequence[Any]) -> None:
+    def _read_lists(self, values: Sequence[Any], known: Mapping[Any, str]) -> None:
         rows = list(map(_labels_of, values))
         every = sorted({label for row in rows for label in row}, key=lambda label: (str(type(label)), label))
         kinds = set(map(type, every))
         self.classes = np.array(every, None if len(kinds) == 1 else object)
-        self.names = _names_of(every)
+        self.names = _names_of(every, known)
         named = dict(zip(every, self.names, strict=True))
         self.labels = [tuple(dict.fromkeys(named[label] for label in sorted(row, key=str))) for row in rows]
 
@@ -318,6 +332,17 @@ class _Targets:
         return [name for name in self.names if name in there]
 
 
+def _as_held(labels: Sequence[Any]) -> list[Any]:
+    """Labels, the members of an Enum as the strings that they hold; NumPy would take their names."""
+    return [str.__str__(label) if isinstance(label, str) else label for label in labels]
+
+
+def _column_names(y: Any) -> list[Any] | None:
+    """The names of a table's columns; None of what is no table."""
+    named = getattr(y, "column_names", getattr(y, "columns", None))
+    return None if named is None else list(named)
+
+
 def _labels_of(value: Any) -> Collection[Any]:
     """The labels of a text as a list or set."""
     if getattr(value, "shape", ()):
@@ -325,14 +350,32 @@ def _labels_of(value: Any) -> Collection[Any]:
     return value if isinstance(value, list | tuple | set | frozenset) else (value,)
 
 
-def _names_of(classes: list[Any]) -> list[str]:
-    """The labels as `train` spells them; as Python does where two would be one.
+def _check_kinds(labels: Sequence[Any]) -> None:
+    """Make sure that strings and numbers are not mixed: NumPy would make strings of all.
 
     Raises:
-        ValueError: If one is empty or missing.
+        ValueError: If they are.
     """
-    names = list(map(spell, classes))
-    return names if len(set(names)) == len(names) else list(map(str, classes))
+    kinds = set(map(type, labels))
+    if len({issubclass(kind, str) for kind in kinds}) > 1:
+        names = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise ValueError(f"y has labels of several types ({names}); give strings, or numbers")
+
+
+def _names_of(classes: list[Any], known: Mapping[Any, str]) -> list[str]:
+    """The labels as `train` spells them, or as Python does where two would be one; known ones keep their names.
+
+    Raises:
+        ValueError: If one is empty or missing, or has the name of another in both ways.
+    """
+    new = [label for label in classes if label not in known]
+    names = list(map(spell, new))
+    if len({*names, *known.values()}) < len(names) + len(known):
+        names = list(map(str, new))
+    if len({*names, *known.values()}) < len(names) + len(known):
+        raise ValueError(f"y has labels that differ in their spelling alone ({', '.join(names)}); spell them alike")
+    every = {**known, **dict(zip(new, names, strict=True))}
+    return [every[label] for label in classes]
 
 
 def _matrix(rows: list[list[int]], columns: int) -> NDArray[np.int64]:
@@ -349,7 +392,9 @@ def _check_weights(sample_weight: Any, count: int) -> NDArray[np.float64]:
         weights = np.full(count, float(weights))
     if weights.shape != (count,):
         raise ValueError(f"sample_weight.shape is {weights.shape}, expected ({count},), a weight for each text")
-    if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
-        problem = "sample_weight holds NaN, infinity, a negative number or only zeros"
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if not (np.isfinite(total) and (weights >= 0).all() and weights.any()):
+        problem = "sample_weight holds NaN, infinity, a negative number, numbers with an infinite sum or only zeros"
         raise ValueError(f"{problem}; give 0 or more, some above")
     return weights

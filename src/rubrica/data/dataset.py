@@ -263,10 +263,15 @@ def _iter_rows(
         if faults:
             left = table.leave_out(faults, layout.bad_rows)
             texts, labels = list(compress(texts, left)), list(compress(labels, left))
-        if empty := texts.count(""):
-            place = str(table.error(texts.index(""), "an empty text"))
-            log.warning("%s%s", place, f" (and {empty - 1} more)" if empty > 1 else "")
+        tell_empty(texts, table)
         yield texts, labels
+
+
+def tell_empty(texts: list[str], table: Table) -> None:
+    """Warn of the empty texts among the texts of a table."""
+    if empty := texts.count(""):
+        place = str(table.error(texts.index(""), "an empty text"))
+        log.warning("%s%s", place, f" (and {empty - 1} more)" if empty > 1 else "")
 
 
 def _gather(

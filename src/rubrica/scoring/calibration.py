@@ -118,8 +118,8 @@ def fit_weights(
         while True:
             moved = np.maximum(weights + length * step, least)
             found = task.derivatives(moved, logits, wanted, counts)
-            # Where all answers are right and sure, there is hardly a curve, and a step is far too long. It is halved until
-            # the loss does not rise, but for what rounding adds to a short one.
+            # Where all answers are right and sure, there is hardly a curve, and a step is far too long. It is halved
+            # until the loss does not rise, but for what rounding adds to a short one.
             if found[0] <= loss or (length < 1e-6 and found[0] - loss < _CLOSE):
                 break
             length /= 2
