@@ -11,6 +11,7 @@ from interrupts import interrupt
 from made_models import learn
 from rubrica.cli.units import parse_seconds
 from rubrica.config.groups import AdamTraining
+from rubrica.errors import ConfigError
 from rubrica.learning import loop, members, training
 from rubrica.learning.budget import choose_length, fits_beside
 from rubrica.learning.budget import limit_steps as limit_job
@@ -263,3 +264,9 @@ def test_with_no_time_at_all_a_small_linear_model_is_trained(tiny_news, monkeypa
     assert model.config.title == "linear"
     assert not model.artifact.metrics["interrupted"]
     assert model.artifact.metrics["test"]["accuracy"] > 0.9
+
+
+@pytest.mark.parametrize("given", [0, -3, float("nan"), float("inf"), "60s"])
+def test_a_time_that_is_none_is_refused(tiny_news, given):
+    with pytest.raises(ConfigError, match=r"time_budget is .*, expected a number of seconds above 0"):
+        train(tiny_news, time_budget=given)

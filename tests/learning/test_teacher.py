@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -204,6 +205,8 @@ def test_teachers_that_are_refused():
     problem = r"the teacher gives the label 'sports', which train does not have; did you mean 'sport'\?"
     with pytest.raises(ConfigError, match=problem):
         ask(other, labelled(), [])
+    with pytest.raises(TypeError, match=r"teacher is 3 \(int\), expected a model, a file of scores or a function"):
+        rubrica.train(labelled(), config=config_of(), teacher=3)
     with pytest.raises(ConfigError, match="a teacher and a time budget do not go together"):
         rubrica.train(labelled(), config=config_of(), teacher=knows_all, time_budget=5.0)
 
@@ -221,6 +224,14 @@ def test_where_a_text_may_have_several_labels_none_is_an_answer(keep):
     ]
     every = len(set(data.splits["train"].texts)) + 2
     assert taught == [every, every]
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pa.table])
+@pytest.mark.parametrize("names", [["food", "sport"], ["sport", "food"]])
+def test_the_columns_of_a_table_are_found_by_name(make, names):
+    shares = {"food": 0.25, "sport": 0.75}
+    said = ask(lambda texts: make({name: [shares[name]] * len(texts) for name in names}), labelled(), ["a new one"])
+    assert np.unique(said.probabilities, axis=0).tolist() == [[0.25, 0.75]]
 
 
 def test_what_a_file_leaves_out_is_said(tmp_path, caplog):

@@ -368,3 +368,14 @@ def test_ids_in_a_file_and_scores_in_stretches_change_nothing(tiny_news, monkeyp
     for split in ("validation", "test"):
         assert found.metrics[split]["confusion"] == expected.metrics[split]["confusion"]
         assert found.metrics[split]["loss"] == pytest.approx(expected.metrics[split]["loss"], rel=1e-6)
+
+
+@pytest.mark.parametrize(("given", "problem"), [
+    ({"config": "linear"}, r"config is 'linear' \(str\); make settings by rubrica.make_config"),
+    ({"config": {"model": {"name": "linear"}}}, r"\(dict\); make settings by rubrica.make_config"),
+    ({"vectors": {"oak": [1.0]}}, r"vectors is .* \(dict\); give a file, a name of `rubrica vectors list` or rub"),
+    ({"start": 3}, r"start is 3 \(int\), expected a model or its folder"),
+])  # fmt: skip
+def test_what_is_none_of_the_arguments_of_train(tiny_news, given, problem):
+    with pytest.raises(TypeError, match=problem):
+        train(tiny_news, **given)

@@ -94,6 +94,17 @@ def test_a_validation_text_with_a_label_that_train_lacks_judges_nothing():
     assert same(*(model.artifact for model in models))
 
 
+def test_strings_that_all_name_files_are_files(tmp_path):
+    (tmp_path / "one.txt").write_text("some words\nother words\n")
+    (tmp_path / "two.txt").write_text("more\n")
+    one, two = tmp_path / "one.txt", tmp_path / "two.txt"
+    expected = ["some words", "other words", "more"]
+    for given in ([one, two], [str(one), str(two)], (one, str(two))):
+        assert list(unlabeled.read_unlabeled(given, labelled())) == expected
+    texts = [str(one), "is no file", "long " * 1000]
+    assert list(unlabeled.read_unlabeled(texts, labelled())) == texts
+
+
 def test_every_way_in_gives_the_same_model(tmp_path):
     texts = [*unlabelled(), "a, text"]
     (tmp_path / "rest.txt").write_text("\n".join(texts))

@@ -284,3 +284,26 @@ def test_a_data_set_is_scored_as_its_texts_and_labels_are(tmp_path):
     frame.to_csv(tmp_path / "a.csv", index=False)
     for data in (frame, tmp_path / "a.csv", rubrica.read_dataset(frame), {"train": frame[:1], "test": frame}):
         assert classifier.evaluate(data) == expected
+
+
+def test_lines_of_json_answer_what_predict_answers():
+    model, texts = make("gru")[0], ["a b", "c", "b b a"]
+
+    def labels(given):
+        lines = "\n".join(model.iter_answers(given, all_classes=False)).split("\n")
+        return [json.loads(line)["label"] for line in lines]
+
+    expected = model.predict(texts)
+    for column in (list, iter, np.array, pandas.Series, pyarrow.array, lambda x: pandas.DataFrame({"text": x})):
+        assert labels(column(texts)) == expected
+    for other, problem in (("a b", "pass a list"), (None, "expected a list of texts"), ({"a": 1}, "expected a list")):
+        with pytest.raises(TypeError, match=problem):
+            model.iter_answers(other, all_classes=False)
+    with pytest.raises(ValueError, match="3 is no probability"):
+        model.iter_answers(texts, all_classes=False, abstain_below=3)
+
+
+def test_a_keyword_of_evaluate_that_is_none_has_a_sentence():
+    with pytest.raises(TypeError, match="there is no keyword 'abstain'; did you mean 'abstain_below'"):
+        make("gru")[0].evaluate(["a"], ["x"], abstain=0.5)
+    assert repr(make("gru")[0]) == "<Classifier: gru, 3 labels>"

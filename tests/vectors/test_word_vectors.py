@@ -253,3 +253,9 @@ def test_too_few_words_are_an_error(texts, found):
 def test_few_words_are_a_warning(caplog):
     train_vectors(TEXTS, dim=50, epochs=1)
     assert "only 8 words occur 5 times, fewer than dim 50" in caplog.text
+
+
+def test_a_table_is_shown_in_one_line():
+    assert repr(Vectors([f"word{i}" for i in range(4000)], np.zeros((4000, 3), np.float32), "mine")) == (
+        "<Vectors: 4,000 words of 3 numbers, mine>"
+    )

@@ -249,7 +249,7 @@ def predict(
     if out:
         write_answers(classifier, model, file, out, resume=resume, workers=ray, options=options, **columns)
         return
-    for lines in classifier.iter_answers(texts_in(file, **columns), **options):
+    for lines in classifier.iter_answers(iter(texts_in(file, **columns)), **options):
         click.echo(lines)
 
 

@@ -18,6 +18,7 @@ from rubrica.artifact.fasttext_model import open_model
 from rubrica.artifact.folder import is_model_folder
 from rubrica.data.addresses import place_of
 from rubrica.data.dataset import Dataset, form_like
+from rubrica.data.objects import columns_of
 from rubrica.data.scores import Scores, read_scores, score_row
 from rubrica.errors import ConfigError, RubricaError, nearest
 from rubrica.files import user_path
@@ -62,6 +63,9 @@ def ask(teacher: Teacher, data: Dataset, texts: Sequence[str]) -> Scores:
     else:
         if isinstance(teacher, str | Path):
             teacher = Classifier(open_model(teacher))
+        if not (isinstance(teacher, Classifier) or callable(teacher)):
+            problem = f"teacher is {teacher!r:.40} ({type(teacher).__name__})"
+            raise TypeError(f"{problem}, expected a model, a file of scores or a function from texts to scores")
         every = dict.fromkeys(text for some in (data.splits["train"].texts, texts) for text in some)
         asked = [text for text in every if text and text not in unseen]
         say = _by_model(teacher, labels) if isinstance(teacher, Classifier) else _by_function(teacher, data.task)
@@ -114,8 +118,11 @@ def _by_function(teacher: Callable[[list[str]], Any], task: Task) -> Callable[[l
 
     def say(texts: list[str]) -> Floats:
         answer = teacher(texts)
-        if getattr(answer, "ndim", 0) == 2 and answer.shape[1] == len(labels):
-            rows: list[Any] = [dict(zip(labels, row, strict=True)) for row in np.asarray(answer).tolist()]
+        if hasattr(answer, "columns") or hasattr(answer, "column_names"):  # a table; its columns may be in any order
+            columns = columns_of(answer)
+            rows: list[Any] = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        elif getattr(answer, "ndim", 0) == 2 and answer.shape[1] == len(labels):
+            rows = [dict(zip(labels, row, strict=True)) for row in np.asarray(answer).tolist()]
         else:
             rows = list(answer) if isinstance(answer, Iterable) else []
         if len(rows) != len(texts):

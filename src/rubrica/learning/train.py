@@ -1,6 +1,7 @@
 """`rubrica.train`: from a data set to a saved model."""
 
 import logging
+import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
@@ -80,11 +81,11 @@ def train(
         TypeError: If the texts, the labels or the table are none.
         ValueError: If there is not one label for each text.
     """
-    deadline, before = Deadline.after(time_budget), _artifact(start)
+    deadline, before = _deadline(time_budget), _artifact(start)
     keeps = not (out is None or deadline.is_set or _is_fasttext(before))
     if resume and not keeps:
         raise ConfigError("resume requires out; with a time budget or from a fastText model there are no checkpoints")
-    config = (config or make_config()) if before is None else settings_after(before, config, vectors)
+    config = _settings(config, vectors, before)
     _join_team(config, deadline)  # first: a process that stops later is missed by the others, one before is awaited
     if out is not None:
         out = check_output(out, resume=resume, keeps=keeps)  # before minutes of work, not after
@@ -204,9 +205,27 @@ def _more(
     return More(texts, ask(teacher, data, texts))
 
 
+def _deadline(seconds: float | None) -> Deadline:
+    if seconds is not None and not (isinstance(seconds, int | float) and 0 < seconds < math.inf):
+        raise ConfigError(f"time_budget is {seconds!r:.40}, expected a number of seconds above 0")
+    return Deadline.after(seconds)
+
+
+def _settings(config: Config | None, vectors: Any, before: Artifact | None) -> Config:
+    if not (config is None or isinstance(config, Config)):
+        advice = 'make settings by rubrica.make_config(model={"name": "linear"})'
+        raise TypeError(f"config is {config!r:.40} ({type(config).__name__}); {advice}")
+    if not (vectors is None or isinstance(vectors, str | Path | Vectors)):
+        advice = "give a file, a name of `rubrica vectors list` or rubrica.Vectors(words, matrix, name)"
+        raise TypeError(f"vectors is {vectors!r:.40} ({type(vectors).__name__}); {advice}")
+    return (config or make_config()) if before is None else settings_after(before, config, vectors)
+
+
 def _artifact(start: Classifier | Artifact | str | Path | None) -> Artifact | None:
     if isinstance(start, str | Path):
         return open_model(start)
+    if not (start is None or isinstance(start, Classifier | Artifact)):
+        raise TypeError(f"start is {start!r:.40} ({type(start).__name__}), expected a model or its folder")
     return start.artifact if isinstance(start, Classifier) else start
 
 

@@ -12,6 +12,7 @@ network", 2015, https://arxiv.org/abs/1503.02531, for learning from probabilitie
 """
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -102,7 +103,7 @@ def read_unlabeled(source: Any, data: Dataset) -> Sequence[str]:
     """Texts without labels: of files, whose labels are not looked at, or given one by one.
 
     Args:
-        source: The path of a file, several of them, or texts.
+        source: The path of a file, several of them, or texts. Strings that all name files are paths.
         data: With labels; files of its format are read as it was.
 
     Raises:
@@ -110,10 +111,15 @@ def read_unlabeled(source: Any, data: Dataset) -> Sequence[str]:
         TypeError: If something else than a text is among them.
     """
     found = [source] if isinstance(source, str | Path) else column_of(source)
-    if isinstance(source, str) or (len(found) and all(isinstance(path, Path) for path in found)):
+    is_path = isinstance(source, str) or any(isinstance(path, Path) for path in found)
+    if is_path or (len(found) and all(isinstance(text, str) and _names_file(text) for text in found)):
         texts = [read_texts(path, **form_like(place_of(path), data)) for path in found]
         return texts[0] if len(texts) == 1 else list(chain.from_iterable(texts))
     return as_texts(found)
+
+
+def _names_file(text: str) -> bool:
+    return os.path.isfile(text)  # noqa: PTH113 - a Path fails where a text is too long for a name
 
 
 def leave_out_known(texts: Sequence[str], data: Dataset) -> list[str]:

@@ -7,7 +7,7 @@
 Letters: N texts, C classes.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 from operator import index
@@ -51,6 +51,9 @@ class Classifier:
     def __init__(self, artifact: Artifact) -> None:
         self.artifact, self.task, self.config = artifact, artifact.task, artifact.config
         self._ensemble = Ensemble(artifact.config, artifact.tensors)
+
+    def __repr__(self) -> str:
+        return f"<Classifier: {self.config.title}, {len(self.task.labels):,} labels>"
 
     @property
     def labels(self) -> list[str]:
@@ -271,12 +274,14 @@ class Classifier:
             ValueError: If there are no texts, or not one label per text; see `Task.encode_all` and
                 `Task.check_abstaining`.
         """
-        from rubrica.scoring.unknown_labels import encode_scored  # late: an answer needs none
+        from rubrica.data.layout import make_layout  # late: an answer needs none
+        from rubrica.scoring.unknown_labels import encode_scored
 
         self.task.check_abstaining(abstain_below)
         if labels is None:
             texts, labels, soft = self._with_labels(texts, layout)
         else:
+            make_layout(layout, ("label_separator", "abstain_below", "name"))
             labels, soft = self._labels(labels, **layout)
         texts = text_column(texts)
         if not len(texts) or len(texts) != len(labels):
@@ -301,18 +306,21 @@ class Classifier:
         stretches = self._stretches(texts, self.whole_batches(_AT_A_TIME))
         return np.concatenate([np.zeros((0, self.task.num_classes), np.float32), *map(self._answer, stretches)])
 
-    def iter_answers(
-        self, texts: Iterable[str], *, all_classes: bool, abstain_below: float | None = None
-    ) -> Iterator[str]:
+    def iter_answers(self, texts: Any, *, all_classes: bool, abstain_below: float | None = None) -> Iterator[str]:
         """Yield lines of JSON for the texts, in their order, some thousand lines in one string.
 
-        The texts are read as they come. `all_classes` adds the probability of every class.
+        The texts of an iterator are read as they come; else they are as in `predict`. `all_classes` adds the
+        probability of every class.
 
         Raises:
+            TypeError: As in `predict`.
             ValueError: See `Task.check_abstaining`.
         """
         self.task.check_abstaining(abstain_below)
-        texts = iter(texts)
+        found = texts if isinstance(texts, Iterator) else iter(text_column(texts))
+        return self._iter_answers(found, all_classes=all_classes, abstain_below=abstain_below)
+
+    def _iter_answers(self, texts: Iterator[str], *, all_classes: bool, abstain_below: float | None) -> Iterator[str]:
         count = self._texts_at_a_time(_READ_AHEAD)
         if all_classes:  # a line has a number of each class
             count = self.whole_batches(max(1, min(_READ_AHEAD, _LOGITS // self.task.num_classes)))

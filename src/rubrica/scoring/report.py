@@ -5,7 +5,7 @@ Letters: N texts, C classes, U labels of the texts that the model does not know.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 _TITLES = {
     "accuracy": "accuracy",
@@ -71,6 +71,11 @@ class Report:
     def __getitem__(self, name: str) -> Any:
         """A score by its name in the JSON, as in `report["accuracy"]`."""
         return self.to_json()[name]
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """The scores of the kind of task, which a type checker does not know."""
 
     def to_json(self) -> dict[str, Any]:
         """What `rubrica evaluate --json` prints."""

@@ -176,8 +176,8 @@ def _check(seconds: float, size: float | None, trials: int | None) -> None:
         ("size", size, "a number of bytes above 0"),
         ("trials", trials, "a number above 0"),
     ):
-        if value is not None and not 0 < value < math.inf:
-            raise ConfigError(f"{name} is {value}, expected {expected}")
+        if value is not None and not (isinstance(value, int | float) and 0 < value < math.inf):
+            raise ConfigError(f"{name} is {value!r:.40}, expected {expected}")
     if processes()[1] > 1:
         raise ConfigError("a search is for one process; run rubrica without torchrun")
 

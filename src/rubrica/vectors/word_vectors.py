@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Vectors:
     """Words and their vectors.
 
@@ -41,6 +41,9 @@ class Vectors:
     matrix: "Matrix"
     source: str
     reader: "Mapping[str, Matrix] | None" = None
+
+    def __repr__(self) -> str:
+        return f"<Vectors: {len(self.words):,} words of {self.dim} numbers, {self.source}>"
 
     @property
     def dim(self) -> int:

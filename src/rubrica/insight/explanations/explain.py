@@ -166,6 +166,10 @@ def explain(
         TypeError: If the text is none.
         RubricaError: If the method does not fit the model, or the data cannot be read.
     """
+    if not isinstance(model, Classifier):
+        raise TypeError(
+            f"model is {model!r:.40} ({type(model).__name__}), expected one of rubrica.load or rubrica.train"
+        )
     (text,) = as_texts([text], raw=True)
     found = explain_text(Reader(model.artifact), text, labels=labels, method=method, beliefs=beliefs)
     if data is None:
