@@ -159,3 +159,14 @@ def test_a_row_that_is_there_twice_goes_and_so_does_a_leak():
     assert len(rows) == len(set(rows))
     assert found.keys() <= set(rows)
     assert not {suspect.why for suspect in find_suspects(data, "test")} - {"label"}
+
+
+def test_a_row_with_another_label_is_no_copy():
+    good = "the phone that I bought in the shop last week works very well and I would buy it again"
+    bad = "the phone that I bought in the shop last week works very badly and I would not buy it again"
+    other = "a text about something else and nothing like it"
+    rows = [(good, "a"), (bad, "b"), (other, "a"), (other, "b"), (other, "b"), (good, "a")]
+    train = Examples(*map(list, zip(*rows, strict=True)))
+    data = Dataset("d", {"train": train, "test": Examples([bad, good], ["a", "a"])}, (), "", task_of("ab", lists=False))
+    found = {suspect.row: suspect.why for suspect in find_repeated(data)}
+    assert found == {1: "leak", 5: "duplicate", 6: "leak"}

@@ -12,21 +12,23 @@ from rubrica.vectors.case import settle_reading
 
 
 def find_repeated(dataset: Dataset) -> list[Suspect]:
-    """The rows of train that should go, since an earlier row or another split says almost the same.
+    """The rows of train that should go, since an earlier row or another split says almost the same with the same label.
 
-    Their probability is how much the two texts share, see `data_checks/near.py`. Of more texts than `Sample` reads, a
-    sample is looked at.
+    Where the labels differ, one of them may be wrong: that is for `find_wrong_labels` to say. Their probability is how
+    much the two texts share, see `data_checks/near.py`. Of more texts than `Sample` reads, a sample is looked at.
     """
     settings = settle_reading(DataSettings(), None, ())
     twins = Twins(Sample(dataset, None, settings))
     train, (first, second, alike) = twins.parts[0], twins.pairs
-    leaked = np.zeros(len(train), np.float32)
-    leaks = (first < len(train)) & (second >= len(train))
+    agree = twins.labels[first] == twins.labels[second]
+    leaked, repeated = np.zeros(len(train), np.float32), np.zeros(len(train), np.float32)
+    leaks = agree & (first < len(train)) & (second >= len(train))
     np.maximum.at(leaked, first[leaks], alike[leaks])
-    found = {place: (float(leaked[place]), "leak") for place in np.flatnonzero(leaked).tolist()}
-    for twin in twins.twins:
-        if twin.place < len(train) and twin.original not in found:  # the original stays
-            found.setdefault(twin.place, (twin.alike, "duplicate"))
+    copies = agree & (second < len(train))
+    copies[copies] = leaked[first[copies]] == 0  # the original stays
+    np.maximum.at(repeated, second[copies], alike[copies])
+    found = {place: (float(repeated[place]), "duplicate") for place in np.flatnonzero(repeated).tolist()}
+    found |= {place: (float(leaked[place]), "leak") for place in np.flatnonzero(leaked).tolist()}
     suspects = [
         Suspect(train.name, int(train.rows[at]) + 1, train.texts[at], train.labels[at], None, round(chance, 4), why)
         for at, (chance, why) in found.items()

@@ -56,6 +56,13 @@ class Twins:
         return np.cumsum([0, *map(len, self.parts)])
 
     @cached_property
+    def labels(self) -> Rows:
+        """A number for the labels of each text, (N,): equal labels have equal numbers."""
+        numbers = dict[frozenset[str], int]()
+        names = (_names(label) for part in self.parts for label in part.labels)
+        return np.array([numbers.setdefault(found, len(numbers)) for found in names], np.int64)
+
+    @cached_property
     def pairs(self) -> Pairs:
         """The pairs of similar texts; equal letters and digits are 1."""
         _, numbers = self.sample.lowered
@@ -64,9 +71,10 @@ class Twins:
         offsets = np.append(0, np.cumsum(sizes))
         found = similar_pairs(ids, offsets)
         keys = np.concatenate([part.keys for part in self.parts])
-        same = _equal_pairs(keys, sizes > 0)
-        both = np.concatenate([np.stack(found[:2], axis=1), same])
-        alike = np.concatenate([found.alike, np.ones(len(same), np.float32)])
+        # With other labels between them, a text is the same as the first one of its label, too.
+        same = [_equal_pairs(of, sizes > 0) for of in (keys, _numbered(keys, self.labels))]
+        both = np.concatenate([np.stack(found[:2], axis=1), *same])
+        alike = np.concatenate([found.alike, np.ones(len(both) - len(found.alike), np.float32)])
         alike[keys[both[:, 0]] == keys[both[:, 1]]] = 1
         both, places = np.unique(both, axis=0, return_index=True)
         return Pairs(both[:, 0], both[:, 1], alike[places])
@@ -100,6 +108,11 @@ class Twins:
         if labels[0] != labels[1]:
             note = Phrase("{}; {!r} here, {!r} there", note, *labels)
         return part.show(place, note)
+
+
+def _numbered(keys: Rows, labels: Rows) -> Rows:
+    """A number for each key with its label, (N,)."""
+    return np.unique(np.stack([keys, labels], axis=1), axis=0, return_inverse=True)[1].ravel()
 
 
 def _equal_pairs(keys: Rows, filled: NDArray[np.bool_]) -> Rows:
@@ -144,8 +157,8 @@ def check_duplicates(twins: Twins) -> Iterator[Finding]:
         )
 
 
-def _names(label: object) -> set[str]:
-    return set(as_list(label))  # type: ignore[arg-type]
+def _names(label: object) -> frozenset[str]:
+    return frozenset(as_list(label))  # type: ignore[arg-type]
 
 
 def check_leaks(twins: Twins) -> Iterator[Finding]:
