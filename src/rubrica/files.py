@@ -75,6 +75,16 @@ def check_place(path: Path, error: type[FileError] = FileError) -> None:
         raise error(path, f"cannot be written ({fault.strerror or fault}); give another place") from None
 
 
+def check_html(path: Path) -> None:
+    """Make sure that a page takes the place of a page at most, and not of data.
+
+    Raises:
+        FileError: If the name says that it is something else.
+    """
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise FileError(path, "is no name of a page; give one that ends in .html")
+
+
 @contextmanager
 def _private_folder(parent: Path) -> Iterator[Path]:
     """A folder that is gone after the block; it also sweeps out what killed processes left in `parent`."""

@@ -286,6 +286,12 @@ def bad_cases(home, tmp):
         (["predict", model, tmp / "texts"], 1, ["texts line 2", "UTF-8"]),
         (["predict", model, home / "test.csv", "--abstain-below", "80"], 2, ["--abstain-below", "80", "0<=x<=1"]),
         (["predict", model, tmp / "none.txt"], 1, ["none.txt: no such file", 'echo "TEXT" | rubrica predict']),
+        (
+            ["evaluate", model, home, "--report", home / "test.csv"],
+            1,
+            ["test.csv: is no name of a page; give one that"],
+        ),
+        (["explain", model, "goal", "--html", home / "test.csv"], 1, ["test.csv: is no name of a page; give one that"]),
         (["predict", model, "Wonderful"], 1, ["Wonderful: no such file", 'echo "TEXT" | rubrica predict']),
         (["evaluate", home / "test.csv", model], 1, ["test.csv: is a file and no model"]),
         (["seminar", "--data", tmp / "one.csv", "--vectors", home / "v.txt", *out], 1, ["one class only"]),
@@ -317,11 +323,11 @@ def bad_cases(home, tmp):
     ]
 
 
-@pytest.mark.parametrize("case", range(51))
+@pytest.mark.parametrize("case", range(53))
 def test_what_goes_wrong_is_one_sentence(run, home, tmp_path, monkeypatch, case):
     monkeypatch.setenv("GENSIM_DATA_DIR", str(tmp_path / "gensim-data"))
     cases = bad_cases(home, tmp_path)
-    assert len(cases) == 51
+    assert len(cases) == 53
     arguments, expected_code, sentences = cases[case]
     code, out, err = run(*arguments)
     assert code == expected_code, err

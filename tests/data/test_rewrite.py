@@ -217,6 +217,7 @@ def test_what_cannot_be_written_is_said_first(tmp_path):
     (tmp_path / "other.csv").write_bytes(b"precious")
     for path, out, problem in (
         ("in.csv", "out.jsonl", "another format than in.csv; give a name that ends in .csv"),
+        ("in.csv", "out.csv.gz", "names a packed file, and a plain one is written; give a name that ends in .csv"),
         ("in.csv", "in.csv", "is the data itself"),
         ("in", "in", "is the data itself"),
         ("in.csv", "other.csv", "other.csv: is there already; give a new name, or remove it"),

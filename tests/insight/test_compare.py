@@ -162,3 +162,10 @@ def test_a_split_is_found_or_asked_for(tiny_news):
     for splits, split in (({"train": None, "other": None}, None), (tiny_news.splits, "dev")):
         with pytest.raises(DataError, match="give data with a split"):
             held_out(Dataset("news", splits, ("text",), "label", tiny_news.task), split)
+
+
+def test_labels_that_a_model_does_not_know_are_said(runs, caplog):
+    model = Classifier(load_artifact(runs / "0"))
+    compare(model, model, Examples(["some words", "other words"], ["no such label", "another"]))
+    assert 'the first model knows none of the labels of these texts: "another", "no such label"' in caplog.text
+    assert "the second model knows none" in caplog.text

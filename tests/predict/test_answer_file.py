@@ -9,7 +9,7 @@ import pytest
 
 from made_models import random_artifact
 from rubrica.artifact.folder import save_artifact
-from rubrica.errors import FileError
+from rubrica.errors import DataError, FileError
 from rubrica.kernels import native
 from rubrica.predict import answer_file as module
 from rubrica.predict.answer_file import answer_file, unfinished
@@ -197,3 +197,16 @@ def test_with_resume_answers_are_complete_only_for_the_same_model_texts_and_flag
     assert {path.name for path in tmp_path.iterdir()} >= {"out.jsonl", "out.jsonl.prediction.json"}
     assert not (tmp_path / "out.jsonl.unfinished").exists()
     assert (tmp_path / "out.jsonl").read_bytes() == first
+
+
+def test_where_nothing_was_answered_another_prediction_begins_anew(tmp_path, capsys, monkeypatch):
+    from rubrica.cli.main import rubrica
+
+    monkeypatch.chdir(tmp_path)
+    save_artifact(random_artifact("bag", lists=False), "model")
+    (tmp_path / "texts.csv").write_text("text\n")
+    with pytest.raises(DataError):
+        rubrica(["predict", "model", "texts.csv", "--out", "out.jsonl"], standalone_mode=False)
+    (tmp_path / "texts.csv").write_text("text\nsome words\n")
+    rubrica(["predict", "model", "texts.csv", "--out", "out.jsonl"], standalone_mode=False)
+    assert capsys.readouterr().err.endswith("1 texts answered; the answers are in out.jsonl\n")

@@ -32,14 +32,14 @@ def write_answers(
 
     With a number of workers, 0 for all, Ray's workers answer.
     """
-    from rubrica.predict.answer_file import answer_file, stamp, unfinished
+    from rubrica.predict.answer_file import answer_file, has_parts, stamp, unfinished
     from rubrica.progress import BytesBar
 
     if workers is not None:
         _answer_on_ray(classifier, model, file, out, resume=resume, workers=workers, options=options, **columns)
         return
 
-    if not Path(out).exists() and unfinished(Path(out)).exists():
+    if not Path(out).exists() and has_parts(unfinished(Path(out))):
         click.echo(f"{unfinished(Path(out))}: goes on", err=True)
     run = None
     if texts := _identity(file):

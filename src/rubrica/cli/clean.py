@@ -107,7 +107,8 @@ def _print_suspects(name: str, suspects: "Sequence[Suspect]", expected: float) -
 
     click.echo(f"{name}: rows that are suspected: {len(suspects):,}, about {expected:,.0f} of them rightly")
     for found in suspects[:_SHOWN]:
-        label, suggested = ("|".join(as_list(each or "drop")) for each in (found.label, found.suggested))
+        label, other = ("|".join(as_list(each or ())) or "no label" for each in (found.label, found.suggested))
+        suggested = "drop" if found.suggested is None else other
         why = "" if found.why == "label" else f" ({found.why})"
         click.echo(f"{found.probability:.2f}  {found.split} {found.row}  {label} -> {suggested}{why}")
         click.echo(f"      {shorten(found.text, 90)}")

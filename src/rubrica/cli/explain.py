@@ -95,10 +95,11 @@ def _print_all(found: "Iterable[Explanation]", *, as_json: bool) -> None:
 
 
 def _write_page(found: "Iterable[Explanation]", model: str, place: Path) -> None:
-    from rubrica.files import user_path, written_whole
+    from rubrica.files import check_html, user_path, written_whole
     from rubrica.insight.explanations.show import render_page
 
     place = user_path(place)
+    check_html(place)
     page = render_page(found, f"Why {Path(model).name} answers so")
     with written_whole(place) as part:
         part.write_text(page, encoding="utf-8")

@@ -254,7 +254,9 @@ def print_trials(rows: list[dict[str, Any]], measure: str) -> None:
     judged = [row for row in rows if row["state"] == "judged"]
     best = sorted(judged, key=lambda row: (-(row["lead"] or 0), -row["score"], row["loss"]))
     shown = [*best[:_BEST], *(row for row in best[_BEST:] if row["trial"] == 1)]
-    title = f"{len(rows)} trials, {len(judged)} judged on all parts; lead over the defaults in points"
+    title = (
+        f"{len(rows)} trial{'s' * (len(rows) > 1)}, {len(judged)} judged on all parts; lead over the defaults in points"
+    )
     table = _table(title, "trial", measure, "lead", "s", "kB", "settings")
     table.columns[-1].justify = "left"
     for row in shown:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option("--size", type=click.Choice(["small", "base", "large"]), help="Size of the model.  [default: base]")
 @click.option("--recipe", help="A recipe's name, a TOML file, or the config.json of a model to repeat.")
-@click.option("--epochs", type=int, help="Passes over the training texts.")
+@click.option("--epochs", type=int, help="Passes over the training texts; 0 lets their number decide.")
 @click.option("--batch-size", type=int, help="Number of texts in an update.")
 @click.option("--lr", type=float, help="The largest step size.")
 @click.option("--seed", type=int, help="Seed of all random draws.")

@@ -320,9 +320,11 @@ def _settled(texts: Sequence[str], labels: list[Any] | CodedLabels, task: Task) 
 
 
 def _explain_lists(name: str, labels: Iterable[tuple[str, ...]], separator: str) -> None:
-    example = next((found for found in labels if len(found) > 1), ("a", "b"))
-    advice = f'; pass --label-separator "" where "{separator}" is part of a label' if separator else ""
-    log.info("%s: each text may have several labels, as %s%s", name, quote_names(example), advice)
+    example = next((found for found in labels if len(found) > 1), ())
+    told = f", as {quote_names(example)}" if example else ""
+    if example and separator:
+        told += f'; pass --label-separator "" where "{separator}" is part of a label'
+    log.info("%s: each text may have several labels%s", name, told)
 
 
 def check_trainable(dataset: Dataset, least: int = 2) -> None:

@@ -47,7 +47,11 @@ def check_rewritable(path: Place, out: Path) -> None:
     if isinstance(path, Path) and out.exists() and out.samefile(path):
         raise DataError(out, "is the data itself; give a new name, so that nothing is lost")
     if not path.is_dir() and out.suffix.lower() != file_suffix(path):
-        raise DataError(out, f"has another format than {path.name}; give a name that ends in {file_suffix(path)}")
+        is_packed = file_suffix(out) == file_suffix(path)
+        problem = (
+            "names a packed file, and a plain one is written" if is_packed else f"has another format than {path.name}"
+        )
+        raise DataError(out, f"{problem}; give a name that ends in {file_suffix(path)}")
     if path.is_dir() and out.is_dir() and any(out.iterdir()):
         raise DataError(out, "is a folder with files in it; give a new name")
     if out.exists() and not out.is_dir():

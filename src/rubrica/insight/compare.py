@@ -7,6 +7,7 @@ the difference is a paired bootstrap's: texts are drawn with replacement, the sa
 Letters: N texts.
 """
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,12 @@ from rubrica.artifact.folder import Artifact
 from rubrica.config.schema import flat
 from rubrica.data.dataset import Dataset, Examples, read_dataset
 from rubrica.data.stored_texts import hash_of_texts
-from rubrica.errors import DataError, RubricaError, require
+from rubrica.errors import DataError, RubricaError, quote_names, require
 from rubrica.predict.classifier import Classifier
 from rubrica.scoring.metrics import f1_score
 from rubrica.scoring.tasks import check_labels
+
+log = logging.getLogger(__name__)
 
 _LEVEL = 0.05
 _VERDICTS = (
@@ -45,6 +48,11 @@ def compare(first: Classifier, second: Classifier, examples: Examples) -> dict[s
         check_labels(model.task, "a comparison")
     if type(first.task) is not type(second.task):
         raise RubricaError("one model gives one label and the other several; compare models of the same task")
+    there = {name for label in examples.labels for name in _names(label)}
+    for which, model in (("first", first), ("second", second)):
+        if there.isdisjoint(model.labels):
+            shown = quote_names(sorted(there)[:3])
+            log.warning("the %s model knows none of the labels of these texts: %s", which, shown)
     counts = np.stack([_count(model, examples) for model in (first, second)])
     right = (counts[:, 0] == counts[:, 1]) & (counts[:, 0] == counts[:, 2])
     alone = [int((here & ~there).sum()) for here, there in (right, right[::-1])]

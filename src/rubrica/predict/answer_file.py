@@ -149,6 +149,11 @@ def unfinished(out: Path) -> Path:
     return out.with_name(f"{out.name}.unfinished")
 
 
+def has_parts(folder: Path) -> bool:
+    """Whether there are answers in a folder of parts."""
+    return any(folder.glob("[0-9]*"))
+
+
 def _note(out: Path) -> Path:
     """What answers depend on that are complete."""
     return out.with_name(f"{out.name}.{_RUN}")
@@ -182,7 +187,7 @@ def _begin(folder: Path, run: bytes | None) -> None:
     """
     kept, text = folder / _RUN, b"null" if run is None else run
     before = kept.read_bytes() if kept.exists() else text
-    if before != text:
+    if before != text and has_parts(folder):
         raise FileError(folder, OTHERS)
     if run is None:
         for part in folder.glob("??????.*"):

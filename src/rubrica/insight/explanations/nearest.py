@@ -73,7 +73,7 @@ def training_texts(artifact: Artifact, data: Any = None, **layout: Any) -> tuple
             problem = "the texts are not as the training read them; repeat its flags, or give the texts as data"
             raise DataError(error.path, problem) from None
         except RubricaError:
-            problem = "the model does not name training texts that are here; give them as data"
+            problem = "the model does not name training texts that are here; give them as data (--data)"
             raise RubricaError(problem) from None
     splits = (data if isinstance(data, Dataset) else read_dataset(data, **layout)).splits
     name = "train" if "train" in splits else next(iter(splits))

@@ -17,7 +17,7 @@ from rubrica import __version__
 from rubrica.data.dataset import Examples
 from rubrica.data.stored_texts import hash_of_texts
 from rubrica.errors import FileError, require
-from rubrica.files import check_place, user_path, written_whole
+from rubrica.files import check_html, check_place, user_path, written_whole
 from rubrica.insight.compare import was_trained_on
 from rubrica.insight.findings import SEVERITIES, Finding, ordered
 from rubrica.insight.pages.facts import MATRIX_UP_TO, SHOWN, facts
@@ -147,6 +147,7 @@ def check_page(path: str | Path) -> Path:
     check_libraries()
     if path.is_dir():
         raise FileError(path, "is a folder, expected the name of a file; give one such as report.html")
+    check_html(path)
     if plots_folder(path).is_file():
         raise FileError(plots_folder(path), "is a file, and the plots go into a folder of this name; rename it")
     check_place(path)
