@@ -42,9 +42,7 @@ def export(
     --web takes several, each a MODEL or NAME=MODEL: the page shows two of them side by side.
     """
     if not (onnx or int8 or bf16 or web) or (int8 and bf16):
-        raise click.UsageError(
-            "give --onnx, --web, --int8 or --bf16; one of the first two, one of the last two, or both"
-        )
+        raise click.UsageError("give --onnx, --web, --int8 or --bf16; one of the first two and one of the others")
     storage: Storage | None = "int8" if int8 else "bfloat16" if bf16 else None
     if web is not None:
         if onnx or out or data:
