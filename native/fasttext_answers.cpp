@@ -138,7 +138,8 @@ void descend(const Model& model, Scratch& scratch, Enter enter, Leaf found) {
 }
 
 void best_of_tree(const Model& model, int64_t k, float threshold, Scratch& scratch) {
-  const float least = log_of(threshold);
+  // As fastText has it: a negative threshold has no logarithm, and nothing is below a NaN.
+  const float least = static_cast<float>(std::log(threshold + 1e-5));
   std::vector<Found>& heap = scratch.heap;
   const auto enter = [&](float score) {
     return !(score < least) && !(static_cast<int64_t>(heap.size()) == k && score < heap.front().first);

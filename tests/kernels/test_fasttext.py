@@ -62,7 +62,7 @@ TEXTS = [
 def test_native_is_the_twin(loss, stored, dim):
     rules, tensors = make_model(loss, dim=dim, **stored)
     engine, twin, texts = Engine(rules, tensors), Twin(rules, tensors), pack(TEXTS)
-    for k, threshold in ((3, 0.0), (1, 0.2), (2, 0.9)):
+    for k, threshold in ((3, 0.0), (1, 0.2), (2, 0.9), (3, -1.0)):
         found, expected = engine.best(texts, k, threshold), twin.best(texts, k, threshold)
         np.testing.assert_array_equal(found.labels, expected.labels)
         np.testing.assert_array_equal(found.counts, expected.counts)

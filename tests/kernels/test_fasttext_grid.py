@@ -12,6 +12,7 @@ from rubrica.artifact.fasttext_model import label_names
 from rubrica.kernels import native
 from rubrica.kernels.fasttext import Engine
 from rubrica.kernels.fasttext_rules import pack
+from rubrica.kernels.fasttext_twin import Twin
 from rubrica.text.tokens import pack as pack_texts
 
 fasttext = pytest.importorskip("fasttext", reason="fastText is not installed")
@@ -38,7 +39,7 @@ def check(tmp_path, lines, k, settings):
     engine = Engine(found.rules, tensors)
     texts = pack_texts(lines)
     exact = native.library() is not None
-    for count, threshold in ((k, 0.0), (1, 0.3), (-1, 0.0)):
+    for count, threshold in ((k, 0.0), (1, 0.3), (-1, -1.0), (-1, 0.0)):
         best = engine.best(texts, count, threshold)
         labels, scores = model.f.multilinePredict([line + "\n" for line in lines], count, threshold, "strict")
         for i, (expected, numbers) in enumerate(zip(labels, scores, strict=True)):
@@ -52,6 +53,20 @@ def check(tmp_path, lines, k, settings):
         np.testing.assert_array_equal(row[labels[:size]], numbers[:size])
         assert size or found.loss == "hs" or not row.any()
     return found, tensors, model, engine
+
+
+@pytest.mark.parametrize("threshold", [-1.0, -1e-5, -5e-6, 0.0, 1e-5])
+def test_a_negative_threshold_leaves_no_label_of_a_tree_out(tmp_path, threshold):
+    lines = [f"__label__n{i % 40} w{i % 40}" for i in range(400)]
+    model, path = train(fasttext, tmp_path, lines=lines, loss="hs")
+    model.set_matrices(model.get_input_matrix(), model.get_output_matrix() * 1000)  # surer than any training makes it
+    model.save_model(str(path))
+    found, tensors = read_fasttext(path)
+    expected = model.f.predict("w1 w2\n", -1, threshold, "strict")
+    assert len(expected) == 40 if threshold < -1e-5 else threshold < 0 or len(expected) < 40
+    for engine in (Engine(found.rules, tensors), Twin(found.rules, tensors)):
+        best = engine.best(pack_texts(["w1 w2"]), 40, threshold)
+        np.testing.assert_allclose(best.scores[0, : best.counts[0]], [score for score, _ in expected], atol=1e-6)
 
 
 @pytest.mark.parametrize("settings", QUICK, ids=str)

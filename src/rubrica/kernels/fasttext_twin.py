@@ -176,7 +176,7 @@ class Twin:
 
     def _best_of_tree(self, mean: Floats, k: int, threshold: np.float32) -> list[Found]:
         heap: list[Found] = []
-        least = log_of(threshold)
+        least = np.float32(np.log(float(threshold) + 1e-5))  # NaN of a negative threshold: nothing is below it
 
         def enter(score: np.float32) -> bool:
             return not score < least and not (len(heap) == k and score < heap[0][0])
