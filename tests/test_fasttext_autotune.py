@@ -47,7 +47,8 @@ def test_metrics(text, metric):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "f2", "f1:", "precisionAtRecall", "precisionAtRecall:", "recallAtPrecision:1.2.3"]
+    "text",
+    ["", "f2", "f1:", "precisionAtRecall", "precisionAtRecall:", "recallAtPrecision:1.2.3", "precisionAtRecall:300"],
 )
 def test_unknown_metrics(text):
     with pytest.raises(ValueError, match="autotuneMetric is"):
@@ -114,6 +115,33 @@ def test_what_cannot_be_done_is_said(files):
         ours.train_supervised(**files, autotuneDuration=1, autotuneModelSize="1k")
     with pytest.raises(ValueError, match="cannot be opened"):
         ours.train_supervised(**files | {"autotuneValidationFile": "none"}, autotuneDuration=1)
+
+
+@needs_trainer
+def test_what_can_be_seen_before_a_training_is_said_before_it(files, tmp_path, monkeypatch):
+    monkeypatch.setattr(autotune, "fit", lambda *given: pytest.fail("a training began"))
+    (tmp_path / "empty").write_text("")
+    (tmp_path / "foreign").write_text("__label__foreign a1 a2\nno label\n")
+    (tmp_path / "a").write_text("__label__a a1 a2\n")
+    for changes, message in (
+        ({"autotuneModelSize": "abc"}, "autotuneModelSize is 'abc'"),
+        ({"autotuneMetric": "f1:__label_a"}, "which train does not have; did you mean '__label__a'"),
+        ({"autotuneMetric": "recallAtPrecision:101"}, "autotuneMetric is 'recallAtPrecision:101'"),
+        ({"autotuneValidationFile": str(tmp_path / "empty")}, r"empty: no line has a label that train has"),
+        ({"autotuneValidationFile": str(tmp_path / "foreign")}, r"foreign: no line has a label that train has"),
+        ({"autotuneValidationFile": str(tmp_path / "a"), "autotuneMetric": "f1:__label__b"}, r"a: no line has the lab"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            ours.train_supervised(**files | changes, autotuneDuration=1)
+
+
+@needs_trainer
+@pytest.mark.parametrize("verbose", [0, 1])
+def test_verbose_0_is_silent(files, caplog, capfd, verbose):
+    caplog.set_level("INFO")
+    ours.train_supervised(**files | {"verbose": verbose}, autotuneDuration=1)
+    assert bool(caplog.records) == bool(verbose)
+    assert capfd.readouterr() == ("", "")
 
 
 @needs_trainer

@@ -17,17 +17,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rubrica.errors import ConfigError, FileError, RubricaError
+from rubrica.errors import ConfigError, DataError, FileError, RubricaError, nearest
 from rubrica.fasttext.arguments import Values
 from rubrica.fasttext.faults import value_errors
 from rubrica.fasttext.fitting import Codes, compress, fit
-from rubrica.fasttext.lines import iter_packed, labels_in
+from rubrica.fasttext.lines import encode, iter_packed, labels_in, slices
 from rubrica.fasttext.meter import Meter
 from rubrica.fasttext.metric import Metric, read_metric, read_size
 from rubrica.fasttext.proposals import Changes, change, first_changes
-from rubrica.kernels import native
 from rubrica.kernels.fasttext import Engine
+from rubrica.kernels.fasttext_words import count_words
 from rubrica.learning.deadline import Deadline
+from rubrica.learning.fasttext import map_file
 from rubrica.learning.fasttext_quantize import sizes_of
 from rubrica.models.fasttext import FastText
 from rubrica.models.storage import Tensors
@@ -72,13 +73,13 @@ def tune(values: Values, given: frozenset[str]) -> tuple[FastText, Tensors, Valu
         AutotuneError: If no model was trained in time, or none is small enough.
         RubricaError: If a file cannot be used.
     """
-    if native.library() is None:
-        raise RubricaError("training of fastText models needs the native core; " + native.why_none())
     deadline = Deadline.after(values["autotuneDuration"])
-    judge = Judge(values)
+    read_size(values["autotuneModelSize"])  # a wrong one is said before any training
+    num_texts, labels = _look_into(values)
+    judge = Judge(values, labels)
     generator, tops, count, too_large = np.random.default_rng(values["seed"]), list[Trial](), 0, 0
     seconds = values["autotuneDuration"]
-    queue = first_changes(values, given, *_sizes_of(values["input"], values["label"]))
+    queue = first_changes(values, given, num_texts, len(labels))
     try:
         with _shown(seconds, values["verbose"], deadline) as show:
             while not deadline.passed:
@@ -108,7 +109,8 @@ def tune(values: Values, given: frozenset[str]) -> tuple[FastText, Tensors, Valu
             f"autotune: {'no model is as small; give a larger autotuneModelSize' if too_large else slow}"
         )
     best = tops[0]
-    log.info("autotune: %d trials, %s %.4f with %s", count, values["autotuneMetric"], best.score, best.changes)
+    if values["verbose"] > 0:
+        log.info("autotune: %d trials, %s %.4f with %s", count, values["autotuneMetric"], best.score, best.changes)
     return best.settings, best.tensors, best.values
 
 
@@ -117,31 +119,43 @@ class Judge:
 
     Args:
         values: The arguments.
+        labels: Of the file that is learned from.
 
     Raises:
-        ValueError: If the metric cannot be understood.
-        DataError: If the file cannot be read.
+        ValueError: If the metric cannot be understood, or no label has the name that it asks for.
+        DataError: If the file cannot be read, or nothing in it can be scored.
     """
 
-    def __init__(self, values: Values) -> None:
+    def __init__(self, values: Values, labels: list[bytes]) -> None:
         self.metric: Metric = read_metric(values["autotuneMetric"])
         self.k = values["autotunePredictions"]
+        path, wanted, ids = (
+            values["autotuneValidationFile"],
+            self.metric.label,
+            {name: i for i, name in enumerate(labels)},
+        )
+        if wanted and encode(wanted) not in ids:
+            known = [label.decode(errors="backslashreplace") for label in labels]
+            raise ValueError(
+                f"autotuneMetric names the label {wanted!r}, which train does not have; {nearest(wanted, known)}"
+            )
         with value_errors():
-            self.texts: list[Packed] = list(iter_packed(values["autotuneValidationFile"], 1 << 14))
+            self.texts: list[Packed] = list(iter_packed(path, 1 << 14))
+            found = {label for texts in self.texts for label in labels_in(texts, ids)[1].tolist()}
+            if wanted and ids[encode(wanted)] not in found:
+                raise DataError(path, f"no line has the label {wanted!r}, which autotuneMetric names; add such lines")
+            if not found:
+                raise DataError(
+                    path, "no line has a label that train has, so nothing can be scored; give labelled lines"
+                )
 
     def score(self, settings: FastText, tensors: Tensors) -> float:
-        """The score of a model; -1 where it has no value.
-
-        Raises:
-            ValueError: If no label of train has the name that the metric asks for.
-        """
+        """The score of a model; -1 where it has no value."""
         engine, V = Engine(settings.rules, tensors), settings.num_words
         whole, bounds = tensors["dictionary.bytes"].tobytes(), [0, *tensors["dictionary.ends"].tolist()]
         ids = {whole[bounds[V + i] : bounds[V + i + 1]]: i for i in range(settings.num_labels)}
-        number = ids.get(self.metric.label.encode()) if self.metric.label else None
-        if self.metric.label and number is None:
-            raise ValueError(f"autotuneMetric names the label {self.metric.label!r}, which train does not have")
-        meter = Meter(len(ids), lambda label: ids.get(label.encode(), -1), keeps_scores=self.metric.name != "f1")
+        number = ids[encode(self.metric.label)] if self.metric.label else None
+        meter = Meter(len(ids), lambda label: ids.get(encode(label), -1), keeps_scores=self.metric.name != "f1")
         for texts in self.texts:
             meter.add(labels_in(texts, ids), *engine.best(texts, self.k, 0.0))
         score = self.metric.score(meter, number)
@@ -191,14 +205,17 @@ def _codes_for(settings: FastText, tensors: Tensors, size: int) -> Codes | None:
     return Codes(qout=qout, cutoff=cutoff, retrain=True, qnorm=True) if cutoff > _LEAST_ROWS else None
 
 
-def _sizes_of(path: str, prefix: str) -> tuple[int, int]:
-    """How many texts a file has, and how many labels its first texts."""
-    mark, texts, labels = prefix.encode(), 0, set[bytes]()
-    for block in iter_packed(path):
-        if not texts:
-            labels = {token for token in block.data.tobytes().split() if token.startswith(mark)}
-        texts += len(block.starts)
-    return texts, len(labels)
+def _look_into(values: Values) -> tuple[int, list[bytes]]:
+    """How many texts the file has that is learned from, and its labels."""
+    words, lines = count_words(
+        map_file(values["input"]),
+        prefix=encode(values["label"]),
+        min_count=values["minCount"],
+        min_count_label=values["minCountLabel"],
+        supervised=True,
+    )
+    names = slices(words.names, words.ends[: words.num_words + words.num_labels])
+    return len(lines.starts) - 1, names[words.num_words :]
 
 
 @contextmanager

@@ -5,8 +5,10 @@ from typing import NamedTuple
 
 from rubrica.fasttext.meter import Meter
 
-_CURVE = re.compile(r"(precisionAtRecall|recallAtPrecision):([0-9.]+)(?::(.+))?")
-_EXPECTED = "expected f1, f1:LABEL, precisionAtRecall:30, recallAtPrecision:30, or one of these two with :LABEL"
+_CURVE = re.compile(r"(precisionAtRecall|recallAtPrecision):([0-9]+[.]?[0-9]*|[.][0-9]+)(?::(.+))?")
+_EXPECTED = (
+    "expected f1, f1:LABEL, precisionAtRecall:30, recallAtPrecision:30, or one of these two with :LABEL; 0 to 100"
+)
 
 
 class Metric(NamedTuple):
@@ -41,11 +43,8 @@ def read_metric(text: str) -> Metric:
         return Metric("f1")
     if text.startswith("f1:") and text != "f1:":
         return Metric("f1", label=text[3:])
-    if match := _CURVE.fullmatch(text):
-        try:
-            return Metric(match[1], float(match[2]) / 100, match[3] or "")
-        except ValueError:  # two points
-            pass
+    if (match := _CURVE.fullmatch(text)) and float(match[2]) <= 100:
+        return Metric(match[1], float(match[2]) / 100, match[3] or "")
     raise ValueError(f"autotuneMetric is {text!r}, {_EXPECTED}")
 
 
