@@ -169,10 +169,57 @@ def test_wrong_flags_are_a_wrong_usage(folder, tmp_path):
         assert message in run("supervised", *flags, code=2)
     assert "no flag -autotune-duration" in run("skipgram", "-autotune-duration", "1", code=2)
     assert "give -output NAME" in run("quantize", "-qnorm", code=2)
-    assert "expected one of" in run(
-        "supervised", "-input", folder / "train.txt", "-output", tmp_path / "x", "-loss", "l", code=1
-    )
-    assert "needs to be supervised" in run("predict", folder / "words.bin", folder / "asked.txt", code=1)
+    shown = run("predict", folder / "words.bin", folder / "asked.txt", code=1)
+    assert shown == "error: Model needs to be supervised for prediction; this one holds word vectors\n"
+
+
+@needs_native
+@pytest.mark.parametrize(
+    ("command", "flag", "value", "problem"),
+    [
+        ("supervised", "-loss", "l", "is 'l'; expected one of hs, ns, softmax, ova, one-vs-all"),
+        ("supervised", "-lr", "-1", "is -1.0, expected 0 or more"),
+        ("supervised", "-epoch", "-1", "is -1, expected 0 or more"),
+        ("supervised", "-dim", "0", "is 0, expected 1 to 65536"),
+        ("supervised", "-maxn", "-2", "is -2, expected 0 to 1000"),
+        ("supervised", "-wordNgrams", "2000", "is 2000, expected 0 to 1000"),
+        ("supervised", "-minCount", "-1", "is -1, expected 0 or more"),
+        ("supervised", "-minCountLabel", "-1", "is -1, expected 0 or more"),
+        ("supervised -wordNgrams 2", "-bucket", "0", "is 0; runs of characters or words need 1 or more"),
+        ("supervised -loss ns", "-neg", "-1", "is -1, expected 0 or more"),
+        ("supervised -autotune-validation {}", "-autotune-metric", "foo", "is 'foo', expected f1, "),
+        ("supervised -autotune-validation {}", "-autotune-modelsize", "abc", "is 'abc', expected a size such as 2M"),
+        ("supervised -autotune-validation {}", "-autotune-predictions", "0", "is 0, expected 1 or more, or -1"),
+        ("skipgram", "-ws", "0", "is 0, expected 1 or more"),
+        ("cbow", "-t", "0", "is 0.0, expected more than 0"),
+        ("skipgram", "-loss", "ova", "is 'ova', which classifiers alone have"),
+    ],
+)
+def test_a_wrong_value_is_a_wrong_usage_of_its_flag(folder, tmp_path, command, flag, value, problem):
+    file = folder / "train.txt"
+    command, *more = command.format(file).split()
+    shown = run(command, "-input", file, "-output", tmp_path / "x", *more, flag, value, code=2)
+    assert f"\nError: {flag} {problem}" in shown
+    assert not list(tmp_path.iterdir())
+
+
+@needs_native
+def test_a_wrong_value_of_another_command_is_a_wrong_usage(folder):
+    assert "\nError: k needs to be 1" in run("predict", folder / "labels.bin", folder / "asked.txt", 0, code=2)
+    assert "\nError: k needs to be 1" in run("test-label", folder / "labels.bin", folder / "asked.txt", -2, code=2)
+    assert "\nError: -dsub is 0" in run("quantize", "-output", folder / "labels", "-dsub", 0, code=2)
+    retrain = ["-input", folder / "train.txt", "-output", folder / "labels", "-retrain"]
+    assert "\nError: -epoch is -1" in run("quantize", *retrain, "-epoch", -1, code=2)
+
+
+@needs_native
+@pytest.mark.parametrize("flags", [("-ws", 0), ("-t", 0), ("-neg", -1), ("-seed", -5), ("-epoch", 0)])
+def test_a_classifier_does_not_look_at_what_it_has_no_use_for(folder, tmp_path, flags):
+    run("supervised", "-input", folder / "train.txt", "-output", tmp_path / "m", "-dim", 4, "-verbose", 0, *flags)
+    model = fasttext.load_model(str(tmp_path / "m.bin"))
+    assert model.labels
+    if flags[0] == "-epoch":  # the model as it starts
+        assert not model.get_output_matrix().any()
 
 
 def test_the_help_shows_the_flags_with_their_defaults():
@@ -180,6 +227,9 @@ def test_the_help_shows_the_flags_with_their_defaults():
     assert re.search(r"-wordNgrams +longest run of words \[1\]", shown)
     assert re.search(r"-minCount +a rarer word is left out \[1\]", shown)
     assert "-autotune-validation" in shown
+    shown = re.sub(r"\s+", " ", shown)
+    assert "-autotune-metric what is made large: f1, f1:LABEL, precisionAtRecall:30 (a percentage)," in shown
+    assert "-loss softmax, hs, ns, ova or one-vs-all [softmax]" in shown
     shown = run("skipgram", "--help")
     assert re.search(r"-minCount +a rarer word is left out \[5\]", shown)
     assert "autotune" not in shown

@@ -169,6 +169,17 @@ def test_unknown_words_of_unsupervised_lines_are_left_out_and_long_lines_cut():
     assert np.diff(lines.starts).tolist() == [1025, 975, 1]
 
 
+def test_what_a_prefix_and_a_least_count_leave_is_said(tmp_path):
+    path = tmp_path / "train.txt"
+    path.write_text("__label__a b\n")
+    for settings, training, sentence in (
+        (FastText(), FastTextTraining(min_count_label=9), "no label occurs 9 times"),
+        (FastText(label_prefix=""), FastTextTraining(), "every word is a label, as the label prefix is empty"),
+    ):
+        with pytest.raises(DataError, match=f"train.txt: {sentence}"):
+            train_fasttext(path, settings, training)
+
+
 @pytest.mark.parametrize(
     ("content", "settings", "error", "sentence"),
     [

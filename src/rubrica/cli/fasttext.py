@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -28,13 +28,29 @@ def fasttext() -> None:
     """Run fastText's own commands, with its flags: `rubrica fasttext supervised -input FILE -output NAME`."""
 
 
+class Failure(click.ClickException):
+    """What stops a command that was used well; its sentence begins as that of any other failure."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Say it."""
+        click.echo(f"error: {self.format_message()}", file=file, err=True)
+
+
 @contextmanager
 def _usage() -> Iterator[None]:
-    """Turn a ValueError about arguments into one sentence."""
+    """Turn an argument's wrong value into a wrong usage of its flag, and any other ValueError into a failure."""
     try:
         yield
+    except RubricaError:
+        raise
     except ValueError as error:
-        raise error if isinstance(error, RubricaError) else click.ClickException(str(error)) from None
+        from rubrica.fasttext.arguments import ARGUMENTS
+        from rubrica.fasttext.faults import ArgumentError
+
+        if not isinstance(error, ArgumentError):
+            raise Failure(str(error)) from None
+        flag = {each.name: f"-{each.flag}" for each in ARGUMENTS}.get(error.name, f"-{error.name}")
+        raise click.UsageError(f"{error.name if error.name == 'k' else flag} {error.problem}") from None
 
 
 def _load(path: str) -> "Model":
@@ -58,8 +74,6 @@ def _train(command: str, flags: tuple[str, ...]) -> None:
     if not found.get("input") or not output:
         raise click.UsageError("give -input FILE and -output NAME")
     named = {names[flag]: value for flag, value in found.items()}
-    if named.get("loss") == "one-vs-all":
-        named["loss"] = "ova"
     supervised = command == "supervised"
     with _usage():
         values, given = read_arguments((), named if supervised else named | {"model": command}, supervised=supervised)

@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rubrica.errors import nearest
+from rubrica.fasttext.faults import ArgumentError
+from rubrica.fasttext.limits import check_limits
+from rubrica.fasttext.metric import METRICS
 from rubrica.kernels import native
 from rubrica.models.fasttext import FastText
 
@@ -74,7 +77,7 @@ ARGUMENTS = (
     Argument("maxn", int, 6, 0, "longest run of characters; 0 reads none", "maxn"),
     _same("neg", int, 5, "labels or words drawn against each right one"),
     _same("wordNgrams", int, 1, "longest run of words"),
-    Argument("loss", str, "ns", "softmax", "softmax, hs, ns or ova", "loss"),
+    Argument("loss", str, "ns", "softmax", "softmax, hs, ns, ova or one-vs-all", "loss"),
     _same("bucket", int, 2_000_000, "rows that runs are hashed into"),
     _same("thread", int, 0, "threads; 0 takes all cores"),
     _same("lrUpdateRate", int, 100, "kept in the file; the step size follows every batch"),
@@ -84,7 +87,7 @@ ARGUMENTS = (
     _same("pretrainedVectors", str, "", "file of word vectors to start from"),
     _same("seed", int, 0, "seed of all random draws"),
     _same("autotuneValidationFile", str, "", "file that settings are chosen by", "autotune-validation"),
-    _same("autotuneMetric", str, "f1", "what is made large, see below", "autotune-metric"),
+    _same("autotuneMetric", str, "f1", f"what is made large: {METRICS}", "autotune-metric"),
     _same("autotunePredictions", int, 1, "labels of a text that are looked at", "autotune-predictions"),
     _same("autotuneDuration", int, 300, "seconds to search in", "autotune-duration"),
     _same("autotuneModelSize", str, "", "largest size of the file: 2M, 800k or bytes", "autotune-modelsize"),
@@ -103,6 +106,7 @@ UNSUPERVISED = tuple(each.name for each in ARGUMENTS if not each.name.startswith
 OF_MODEL = tuple(name for name in UNSUPERVISED if name not in ("input", "model", "seed"))
 """What a trained model has as attributes."""
 _KINDS = {each.name: each.kind for each in ARGUMENTS}
+_SAME_LOSS = {"one-vs-all": "ova"}
 _PATHS = ("input", "pretrainedVectors", "autotuneValidationFile")
 _FIELDS = {
     "embedding_dim": "dim", "window": "ws", "file_epochs": "epoch", "min_count": "minCount", "negatives": "neg",
@@ -118,7 +122,7 @@ def read_arguments(
 
     Raises:
         TypeError: If an argument is unknown, given twice, or of another type.
-        ValueError: If the loss or the model is unknown.
+        ArgumentError: If a number is out of its limits, or the loss or the model is unknown.
     """
     names = SUPERVISED if supervised else UNSUPERVISED
     if len(positional) > len(names):
@@ -136,11 +140,20 @@ def read_arguments(
     for name, kinds in (("model", ModelName), ("loss", LossName)):
         known = [kind for kind in kinds.__members__ if supervised or kind != "supervised"]
         if values[name] not in known:
-            raise ValueError(f"{name} is {values[name]!r}; expected one of {', '.join(known)}")
-    if values["wordNgrams"] <= 1 and values["maxn"] == 0 and not values["autotuneValidationFile"]:
-        values["bucket"] = 0  # nothing is hashed
+            others = [other for other, same in _SAME_LOSS.items() if name == "loss" and same in known]
+            raise ArgumentError(name, f"is {values[name]!r}; expected one of {', '.join([*known, *others])}")
+    if values["loss"] == "ova" and not supervised:
+        raise ArgumentError("loss", "is 'ova', which classifiers alone have; give hs, ns or softmax")
     if values["thread"] <= 0:
         values["thread"] = native.num_threads()
+    if values["seed"] < 0:
+        values["seed"] %= 1 << 32  # as C++ reads it
+    check_limits(values)
+    if not values["autotuneValidationFile"]:
+        if values["wordNgrams"] <= 1 and values["maxn"] == 0:
+            values["bucket"] = 0  # nothing is hashed
+        elif not values["bucket"]:
+            raise ArgumentError("bucket", "is 0; runs of characters or words need 1 or more")
     return values, frozenset(given)
 
 
@@ -151,6 +164,8 @@ def _typed(name: str, value: Any) -> Any:
         value = os.fspath(value)
     if name in ("loss", "model") and isinstance(value, IntEnum):
         value = value.name
+    if name == "loss" and isinstance(value, str):
+        value = _SAME_LOSS.get(value, value)
     if name == "autotuneModelSize" and isinstance(value, int):
         value = str(value)
     if kind is float and isinstance(value, int | float | np.floating | np.integer):
@@ -163,11 +178,7 @@ def _typed(name: str, value: Any) -> Any:
 
 
 def to_settings(values: Values) -> FastText:
-    """The settings of the model that these arguments ask for.
-
-    Raises:
-        ConfigError: If a number is out of its bounds.
-    """
+    """The settings of the model that these arguments ask for."""
     fields = {field: values[name] for field, name in _FIELDS.items()}
     return FastText(kind=values["model"], loss=values["loss"], **fields)
 

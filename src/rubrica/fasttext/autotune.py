@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from rubrica.errors import ConfigError, DataError, FileError, RubricaError, nearest
-from rubrica.fasttext.arguments import Values
-from rubrica.fasttext.faults import value_errors
+from rubrica.fasttext.arguments import Values, to_settings
+from rubrica.fasttext.faults import ArgumentError, value_errors
 from rubrica.fasttext.fitting import Codes, compress, fit
 from rubrica.fasttext.lines import encode, iter_packed, labels_in, slices
 from rubrica.fasttext.meter import Meter
@@ -28,7 +28,7 @@ from rubrica.fasttext.proposals import Changes, change, first_changes
 from rubrica.kernels.fasttext import Engine
 from rubrica.kernels.fasttext_words import count_words
 from rubrica.learning.deadline import Deadline
-from rubrica.learning.fasttext import map_file
+from rubrica.learning.fasttext import check_words, map_file
 from rubrica.learning.fasttext_quantize import sizes_of
 from rubrica.models.fasttext import FastText
 from rubrica.models.storage import Tensors
@@ -69,7 +69,7 @@ def tune(values: Values, given: frozenset[str]) -> tuple[FastText, Tensors, Valu
         given: The names of those that were given; they are not changed.
 
     Raises:
-        ValueError: If the metric, its label or the size cannot be understood.
+        ArgumentError: If the metric, its label or the size cannot be understood.
         AutotuneError: If no model was trained in time, or none is small enough.
         RubricaError: If a file cannot be used.
     """
@@ -122,13 +122,15 @@ class Judge:
         labels: Of the file that is learned from.
 
     Raises:
-        ValueError: If the metric cannot be understood, or no label has the name that it asks for.
+        ArgumentError: If the metric cannot be understood, or no label has the name that it asks for.
         DataError: If the file cannot be read, or nothing in it can be scored.
     """
 
     def __init__(self, values: Values, labels: list[bytes]) -> None:
         self.metric: Metric = read_metric(values["autotuneMetric"])
         self.k = values["autotunePredictions"]
+        if self.k < 1 and self.k != -1:
+            raise ArgumentError("autotunePredictions", f"is {self.k}, expected 1 or more, or -1 for all labels")
         path, wanted, ids = (
             values["autotuneValidationFile"],
             self.metric.label,
@@ -136,9 +138,8 @@ class Judge:
         )
         if wanted and encode(wanted) not in ids:
             known = [label.decode(errors="backslashreplace") for label in labels]
-            raise ValueError(
-                f"autotuneMetric names the label {wanted!r}, which train does not have; {nearest(wanted, known)}"
-            )
+            problem = f"names the label {wanted!r}, which train does not have; {nearest(wanted, known)}"
+            raise ArgumentError("autotuneMetric", problem)
         with value_errors():
             self.texts: list[Packed] = list(iter_packed(path, 1 << 14))
             found = {label for texts in self.texts for label in labels_in(texts, ids)[1].tolist()}
@@ -207,13 +208,15 @@ def _codes_for(settings: FastText, tensors: Tensors, size: int) -> Codes | None:
 
 def _look_into(values: Values) -> tuple[int, list[bytes]]:
     """How many texts the file has that is learned from, and its labels."""
+    settings = to_settings(values)
     words, lines = count_words(
         map_file(values["input"]),
-        prefix=encode(values["label"]),
-        min_count=values["minCount"],
+        prefix=settings.rules.label_prefix,
+        min_count=settings.min_count,
         min_count_label=values["minCountLabel"],
         supervised=True,
     )
+    check_words(words, values["input"], settings, values["minCountLabel"])
     names = slices(words.names, words.ends[: words.num_words + words.num_labels])
     return len(lines.starts) - 1, names[words.num_words :]
 

@@ -3,12 +3,11 @@
 import re
 from typing import NamedTuple
 
+from rubrica.fasttext.faults import ArgumentError
 from rubrica.fasttext.meter import Meter
 
 _CURVE = re.compile(r"(precisionAtRecall|recallAtPrecision):([0-9]+[.]?[0-9]*|[.][0-9]+)(?::(.+))?")
-_EXPECTED = (
-    "expected f1, f1:LABEL, precisionAtRecall:30, recallAtPrecision:30, or one of these two with :LABEL; 0 to 100"
-)
+METRICS = "f1, f1:LABEL, precisionAtRecall:30 (a percentage), recallAtPrecision:30, or one of the two with :LABEL"
 
 
 class Metric(NamedTuple):
@@ -37,7 +36,7 @@ def read_metric(text: str) -> Metric:
     """The metric that fastText's argument names; a percentage follows a colon.
 
     Raises:
-        ValueError: If it names none.
+        ArgumentError: If it names none.
     """
     if text == "f1":
         return Metric("f1")
@@ -45,7 +44,7 @@ def read_metric(text: str) -> Metric:
         return Metric("f1", label=text[3:])
     if (match := _CURVE.fullmatch(text)) and float(match[2]) <= 100:
         return Metric(match[1], float(match[2]) / 100, match[3] or "")
-    raise ValueError(f"autotuneMetric is {text!r}, {_EXPECTED}")
+    raise ArgumentError("autotuneMetric", f"is {text!r}, expected {METRICS}")
 
 
 _UNITS = {"k": 10**3, "m": 10**6, "g": 10**9}
@@ -55,11 +54,11 @@ def read_size(text: str) -> int | None:
     """Bytes of fastText's argument: 2M, 800k or 2000000; None of an empty one.
 
     Raises:
-        ValueError: If it is no size.
+        ArgumentError: If it is no size.
     """
     if not text:
         return None
     match = re.fullmatch(r"(\d+)([kKmMgG]?)", text)
     if match is None:
-        raise ValueError(f"autotuneModelSize is {text!r}, expected a size such as 2M, 800k or 2000000")
+        raise ArgumentError("autotuneModelSize", f"is {text!r}, expected a size such as 2M, 800k or 2000000")
     return int(match[1]) * _UNITS.get(match[2].lower(), 1)

@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from rubrica.artifact.fasttext_file import read_fasttext, write_fasttext
 from rubrica.data.arrow_texts import text_column
 from rubrica.fasttext.arguments import OF_MODEL, LossName, Values, from_settings
-from rubrica.fasttext.faults import value_errors
+from rubrica.fasttext.faults import ArgumentError, value_errors
 from rubrica.fasttext.inner import Inner
 from rubrica.fasttext.lexicon import Lexicon, Numbers
+from rubrica.fasttext.limits import check_limits
 from rubrica.fasttext.lines import iter_packed, iter_stretches, labels_in, pack_one
 from rubrica.fasttext.meter import Meter
 from rubrica.kernels.fasttext_rules import fault_of
@@ -119,7 +120,7 @@ class Model(Lexicon):
         if not self._settings.supervised:
             raise ValueError("Model needs to be supervised for prediction; this one holds word vectors")
         if k < 1 and k != -1:
-            raise ValueError(f"k needs to be 1 or higher, or -1 for all labels, and is {k}")
+            raise ArgumentError("k", f"needs to be 1 or higher, or -1 for all labels, and is {k}")
         found = self._engine.best(texts, k, threshold)
         return found.labels, found.scores, found.counts
 
@@ -291,6 +292,8 @@ class Model(Lexicon):
         if retrain and not input:
             raise ValueError("Need input file path if retraining")
         values["input"] = os.fspath(input or "")
+        learned = {name: values[name] for name in ("lr", "epoch", "thread")} if retrain else {}
+        check_limits({"dsub": dsub, "cutoff": cutoff} | learned)
         codes = Codes(qout=qout, cutoff=cutoff, retrain=retrain, dsub=dsub, qnorm=qnorm)
         with value_errors():
             self._become(*compress(self._settings, dict(self._tensors), values, codes), self._args)

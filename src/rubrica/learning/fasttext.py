@@ -40,7 +40,7 @@ class FastTextTraining:
 
     Args:
         lr: The step size at the start; it falls to zero with the last token.
-        epochs: Passes over the texts.
+        epochs: Passes over the texts; with 0 the model stays as it starts.
         seed: What is drawn follows from it.
         min_count_label: Labels that occur less often are left out.
         vectors: A file of word vectors where words start; its words are never left out.
@@ -55,7 +55,7 @@ class FastTextTraining:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("lr", 0), ("epochs", 1), ("seed", 0), ("min_count_label", 0), ("threads", 1)):
+        for name, least in (("lr", 0), ("epochs", 0), ("seed", 0), ("min_count_label", 0), ("threads", 1)):
             value = getattr(self, name)
             if value is not None and not least <= value < float("inf"):
                 raise ValueError(f"{name} is {value}, expected {least} or more")
@@ -104,10 +104,7 @@ def train_fasttext(
         ordered=origin.model is not None,
     )
     where = "texts" if isinstance(source, Packed) else source
-    if not words.num_words:
-        raise DataError(where, f"no word occurs {settings.min_count} times; give texts, or a smaller min_count")
-    if settings.supervised and not words.num_labels:
-        raise DataError(where, f"no label; expected words that begin with {settings.label_prefix!r}")
+    check_words(words, where, settings, training.min_count_label)
     num_tokens = words.num_tokens
     words = count_on(origin, settings, words)
     input_weight, output_weight = make_matrices(origin, settings, words, training.seed, threads)
@@ -115,6 +112,25 @@ def train_fasttext(
     matrices = input_weight, output_weight
     learn_from(trainer, words._replace(num_tokens=num_tokens), lines, settings, training, matrices, progress)
     return finish(settings, training, words, input_weight, output_weight)
+
+
+def check_words(words: Words, where: object, settings: FastText, min_count_label: int) -> None:
+    """Make sure that there is something to learn from.
+
+    Raises:
+        DataError: If no word is kept, or no label of a classifier.
+    """
+    if not words.num_words and not settings.label_prefix:
+        raise DataError(where, "every word is a label, as the label prefix is empty; give one such as __label__")
+    if not words.num_words:
+        problem = f"no word occurs {settings.min_count} times; give more texts, or a smaller minimum count of words"
+        raise DataError(where, problem)
+    if not settings.supervised or words.num_labels:
+        return
+    if len(words.ends) > words.num_words + words.num_rare:
+        problem = f"no label occurs {min_count_label} times; give more texts, or a smaller minimum count of labels"
+        raise DataError(where, problem)
+    raise DataError(where, f"no label; expected words that begin with {settings.label_prefix!r}")
 
 
 def learn_from(
@@ -201,12 +217,13 @@ def reading_of(settings: FastText, pruned: tuple[NDArray[np.int32], NDArray[np.i
 def asking_of(settings: FastText, words: Words) -> Asking:
     """What a model asks about a hidden vector."""
     counts = words.counts[: words.num_words]
+    negatives = settings.negatives if settings.loss == "ns" else 0
     if settings.supervised:
         labels = words.counts[words.num_words :][: words.num_labels].copy()
-        return Asking(settings.kind, settings.loss, labels, settings.negatives)
+        return Asking(settings.kind, settings.loss, labels, negatives)
     share = settings.sampling / np.maximum(counts / max(1, words.num_tokens), 1e-300)
     keep = (np.sqrt(share) + share).astype(np.float32)
-    return Asking(settings.kind, settings.loss, counts.copy(), settings.negatives, settings.window, keep)
+    return Asking(settings.kind, settings.loss, counts.copy(), negatives, settings.window, keep)
 
 
 def finish(
@@ -262,8 +279,9 @@ def _check(settings: FastText) -> None:
         raise ValueError(f'loss is "ova" and kind is "{settings.kind}"; one-vs-all is for supervised models')
     if (settings.max_n > 0 or settings.word_ngrams > 1) and not settings.num_buckets:
         raise ValueError("num_buckets is 0; runs of characters or words need 1 or more")
-    for name in ("window", "negatives", "min_count"):
-        if getattr(settings, name) < (1 if name == "window" else 0):
-            raise ValueError(f"{name} is {getattr(settings, name)}, expected {1 if name == 'window' else 0} or more")
-    if settings.sampling <= 0:
+    used = {"min_count": 0} | ({"negatives": 0} if settings.loss == "ns" else {})
+    for name, least in (used if settings.supervised else used | {"window": 1}).items():
+        if getattr(settings, name) < least:
+            raise ValueError(f"{name} is {getattr(settings, name)}, expected {least} or more")
+    if settings.sampling <= 0 and not settings.supervised:
         raise ValueError(f"sampling is {settings.sampling}, expected more than 0")
