@@ -196,6 +196,49 @@ def test_the_same_conditions_are_errors(pair, words, tmp_path):
             mine.get_input_matrix()
 
 
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda model: model.predict(b"abc"), "a text or word is b'abc', expected a string"),
+        (lambda model: model.predict([b"abc"]), "text 0 is b'abc', expected a string"),
+        (lambda model: model.predict(["a", None]), "text 1 is None, expected a string"),
+        (lambda model: model.predict(3), r"texts is 3 \(int\), expected"),
+        (lambda model: model.predict("a", k="2"), "k is '2', expected int"),
+        (lambda model: model.predict("a", k=2.5), "k is 2.5, expected int"),
+        (lambda model: model.predict("a", threshold="0.5"), "threshold is '0.5', expected float"),
+        (lambda model: model.get_nearest_neighbors("a", "2"), "k is '2', expected int"),
+        (lambda model: model.get_nearest_neighbors(None), "a text or word is None, expected a string"),
+        (lambda model: model.get_word_vector(None), "a text or word is None, expected a string"),
+        (lambda model: model.get_sentence_vector(b"a"), "a text or word is b'a', expected a string"),
+        (lambda model: model.get_line(None), "a text or word is None, expected a string"),
+        (lambda model: model.get_word_id(3), "a text or word is 3, expected a string"),
+        (lambda model: model[3], "a text or word is 3, expected a string"),
+    ],
+)
+def test_a_value_of_another_type_is_a_sentence(folder, call, said):
+    with pytest.raises(TypeError, match=f"^{said}"):
+        call(ours.load_model(folder / "plain.bin"))
+
+
+def test_what_is_no_word_is_in_no_model(folder):
+    for model in (ours.load_model(folder / "plain.bin"), fasttext.load_model(str(folder / "plain.bin"))):
+        assert [word in model for word in (3, None, b"word1", "word1")] == [False, False, False, True]
+
+
+@needs_trainer
+def test_a_path_that_is_missing_is_said(folder, tmp_path):
+    model = ours.load_model(folder / "plain.bin")
+    for call in (ours.load_model, model.save_model, model.test):
+        with pytest.raises(ValueError, match=r"^the path is empty; give the name of a file$"):
+            call("")
+    for train in (ours.train_supervised, ours.train_unsupervised):
+        with pytest.raises(ValueError, match=r"^input is missing; give the file to learn from$"):
+            train()
+    with pytest.raises(ValueError, match=r"x\.bin: there is no folder .*none; make it first"):
+        model.save_model(tmp_path / "none" / "x.bin")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_saved_model_is_the_file_that_was_opened(folder, tmp_path):
     for name in ("plain.bin", "small.ftz", "ova.bin", "words.bin"):
         ours.load_model(folder / name).save_model(tmp_path / name)

@@ -213,6 +213,18 @@ def test_a_wrong_value_of_another_command_is_a_wrong_usage(folder):
 
 
 @needs_native
+def test_no_folder_is_made_for_the_output(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("rubrica.fasttext.training.train", lambda *given: pytest.fail("a training began"))
+    name = tmp_path / "none" / "x"
+    result = CliRunner().invoke(
+        rubrica, ["fasttext", "cbow", "-input", str(folder / "train.txt"), "-output", str(name)]
+    )
+    assert result.exit_code == 1
+    assert str(result.exception).startswith(f"{name}: there is no folder {name.parent}; make it first")
+    assert not list(tmp_path.iterdir())
+
+
+@needs_native
 @pytest.mark.parametrize("flags", [("-ws", 0), ("-t", 0), ("-neg", -1), ("-seed", -5), ("-epoch", 0)])
 def test_a_classifier_does_not_look_at_what_it_has_no_use_for(folder, tmp_path, flags):
     run("supervised", "-input", folder / "train.txt", "-output", tmp_path / "m", "-dim", 4, "-verbose", 0, *flags)

@@ -66,6 +66,7 @@ def _write(*pieces: bytes) -> None:
 
 def _train(command: str, flags: tuple[str, ...]) -> None:
     from rubrica.fasttext.arguments import ARGUMENTS, read_arguments
+    from rubrica.fasttext.faults import check_folder
     from rubrica.fasttext.training import train
 
     found = read_flags(command, flags)
@@ -75,6 +76,7 @@ def _train(command: str, flags: tuple[str, ...]) -> None:
         raise click.UsageError("give -input FILE and -output NAME")
     named = {names[flag]: value for flag, value in found.items()}
     supervised = command == "supervised"
+    check_folder(output)  # before the training
     with _usage():
         values, given = read_arguments((), named if supervised else named | {"model": command}, supervised=supervised)
         model = train(values, given)

@@ -105,7 +105,7 @@ SUPERVISED = tuple(each.name for each in ARGUMENTS if each.name != "model")
 UNSUPERVISED = tuple(each.name for each in ARGUMENTS if not each.name.startswith("autotune"))
 OF_MODEL = tuple(name for name in UNSUPERVISED if name not in ("input", "model", "seed"))
 """What a trained model has as attributes."""
-_KINDS = {each.name: each.kind for each in ARGUMENTS}
+_KINDS = {each.name: each.kind for each in ARGUMENTS} | {"k": int, "threshold": float}
 _SAME_LOSS = {"one-vs-all": "ova"}
 _PATHS = ("input", "pretrainedVectors", "autotuneValidationFile")
 _FIELDS = {
@@ -134,7 +134,7 @@ def read_arguments(
             raise TypeError(f"unexpected keyword argument {name!r}; {nearest(name, names)}")
         if name in given:
             raise TypeError(f"multiple values for argument {name!r}")
-        given[name] = _typed(name, value)
+        given[name] = typed(name, value)
     defaults = {each.name: each.supervised if supervised else each.default for each in ARGUMENTS}
     values = defaults | given
     for name, kinds in (("model", ModelName), ("loss", LossName)):
@@ -157,8 +157,12 @@ def read_arguments(
     return values, frozenset(given)
 
 
-def _typed(name: str, value: Any) -> Any:
-    """The value as its argument's type, as far as nothing is lost."""
+def typed(name: str, value: Any) -> Any:
+    """The value as its argument's type, as far as nothing is lost.
+
+    Raises:
+        TypeError: If it is of another type.
+    """
     kind = _KINDS[name]
     if name in _PATHS and isinstance(value, os.PathLike):
         value = os.fspath(value)

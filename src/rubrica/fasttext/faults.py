@@ -1,9 +1,11 @@
 """Errors as fastText's callers expect them: of arguments by their names, and of files; each is a ValueError."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rubrica.errors import FileError
+from rubrica.files import user_path
 
 
 class ArgumentError(ValueError):
@@ -37,3 +39,27 @@ def value_errors() -> Iterator[None]:
         yield
     except FileError as error:
         raise ModelFileError(error.path, error.problem, line=error.line) from None
+
+
+def given_path(path: str | os.PathLike[str]) -> str:
+    """A path as a string.
+
+    Raises:
+        TypeError: If it is none.
+        ValueError: If it is empty.
+    """
+    if found := os.fsdecode(path):
+        return found
+    raise ValueError("the path is empty; give the name of a file")
+
+
+def check_folder(path: str) -> str:
+    """The path of a file to write, in a folder that is there already: fastText makes none.
+
+    Raises:
+        ModelFileError: If there is no such folder.
+    """
+    folder = user_path(path).parent
+    if not folder.is_dir():
+        raise ModelFileError(path, f"there is no folder {folder}; make it first, or give another name")
+    return path

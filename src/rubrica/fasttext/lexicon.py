@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rubrica.fasttext.arguments import typed
 from rubrica.fasttext.lines import encode, pack_one
 from rubrica.fasttext.names import Names
 from rubrica.fasttext.neighbours import nearest_words, normalise
@@ -92,19 +93,21 @@ class Lexicon:
         r"""The words and labels of a line, or of each line of a list.
 
         Raises:
-            ValueError: If a line holds a "\n".
+            TypeError: If a line is no string.
+            ValueError: If it holds a "\n".
         """
         if isinstance(text, list):
             pairs = [self.get_line(line, on_unicode_error) for line in text]
             return [words for words, _ in pairs], [labels for _, labels in pairs]
-        if "\n" in text:
+        raw = encode(text)
+        if b"\n" in raw:
             raise ValueError("get_line processes one line at a time (remove '\\n')")
-        words, labels = self._engine.words_of(encode(text))
+        words, labels = self._engine.words_of(raw)
         decode = [[token.decode("utf-8", on_unicode_error) for token in tokens] for tokens in (words, labels)]
         return decode[0], decode[1]
 
-    def __contains__(self, word: str) -> bool:
-        return 0 <= self.get_word_id(word) < self._settings.num_words
+    def __contains__(self, word: object) -> bool:
+        return isinstance(word, str) and 0 <= self.get_word_id(word) < self._settings.num_words
 
     def get_word_vector(self, word: str) -> Numbers:
         """The vector (D,) of a word: the mean of its row and of its runs' rows; an unknown word has runs alone."""
@@ -143,6 +146,7 @@ class Lexicon:
         return self._nearest(query, k, [wordA, wordB, wordC], on_unicode_error)
 
     def _nearest(self, query: Numbers, k: int, without: list[str], errors: str) -> list[tuple[float, str]]:
+        k = typed("k", k)
         if self._directions is None:
             starts = np.concatenate([[0], self._words.ends[:-1]]).astype(np.int64)[: len(self._words.ends)]
             packed = Packed(np.ascontiguousarray(self._words.data), starts, np.ascontiguousarray(self._words.ends))

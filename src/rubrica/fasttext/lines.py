@@ -31,12 +31,20 @@ def encode(text: str) -> bytes:
     r"""A text as fastText reads it; bytes that were no UTF-8 and came in as `surrogateescape` come back.
 
     Raises:
+        TypeError: If it is no string.
         UnicodeEncodeError: If it holds another half of a pair.
     """
     try:
         return text.encode()
     except UnicodeEncodeError:
         return text.encode(errors="surrogateescape")
+    except AttributeError:
+        raise no_string(text) from None
+
+
+def no_string(value: object, name: str = "a text or word") -> TypeError:
+    """The error that says what stands where a string belongs."""
+    return TypeError(f"{name} is {value!r:.60}, expected a string (str)")
 
 
 def iter_stretches(texts: Sequence[str]) -> Iterator[Packed]:
@@ -53,12 +61,17 @@ def pack(texts: Sequence[str], first: int = 0) -> Packed:
     r"""Texts of a line each; `first` is the number of the first one.
 
     Raises:
-        TypeError: If one is no string.
+        TypeError: If one is no string, with its number.
         ValueError: If one holds a "\n", with its number.
     """
     if isinstance(texts, PackedTexts):
         return _checked(texts.packed, first)
-    data = np.frombuffer(encode("\n".join(texts)), np.uint8)
+    try:
+        joined = "\n".join(texts)
+    except TypeError:
+        number, text = next((i, text) for i, text in enumerate(texts) if not isinstance(text, str))
+        raise no_string(text, f"text {first + number}") from None
+    data = np.frombuffer(encode(joined), np.uint8)
     breaks = np.flatnonzero(data == ord("\n"))
     if len(breaks) > max(0, len(texts) - 1):
         number = next(i for i, text in enumerate(texts) if "\n" in text)
@@ -86,11 +99,12 @@ def pack_one(text: str, what: str = "predict") -> Packed:
     r"""A text of one line.
 
     Raises:
+        TypeError: If it is no string.
         ValueError: If it holds a "\n".
     """
-    if "\n" in text:
-        raise ValueError(f"{what} processes one line at a time (remove '\\n')")
     raw = bytearray(encode(text))  # the border to C++ takes a third of the time for an array that can be written
+    if b"\n" in raw:
+        raise ValueError(f"{what} processes one line at a time (remove '\\n')")
     return Packed(np.frombuffer(raw, np.uint8), np.zeros(1, np.int64), np.array([len(raw)]))
 
 

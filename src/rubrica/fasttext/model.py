@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 
 from rubrica.artifact.fasttext_file import read_fasttext, write_fasttext
 from rubrica.data.arrow_texts import text_column
-from rubrica.fasttext.arguments import OF_MODEL, LossName, Values, from_settings
-from rubrica.fasttext.faults import ArgumentError, value_errors
+from rubrica.fasttext.arguments import OF_MODEL, LossName, Values, from_settings, typed
+from rubrica.fasttext.faults import ArgumentError, check_folder, given_path, value_errors
 from rubrica.fasttext.inner import Inner
 from rubrica.fasttext.lexicon import Lexicon, Numbers
 from rubrica.fasttext.limits import check_limits
-from rubrica.fasttext.lines import iter_packed, iter_stretches, labels_in, pack_one
+from rubrica.fasttext.lines import iter_packed, iter_stretches, labels_in, no_string, pack_one
 from rubrica.fasttext.meter import Meter
 from rubrica.kernels.fasttext_rules import fault_of
 from rubrica.models.fasttext import CENTROIDS, FastText
@@ -51,7 +51,7 @@ class Model(Lexicon):
         self._args = args or {}
         if model_path is not None:
             with value_errors():
-                self._become(*read_fasttext(os.fspath(model_path)), args)
+                self._become(*read_fasttext(given_path(model_path)), args)
 
     @classmethod
     def of(cls, settings: FastText, tensors: Tensors, args: Values | None = None) -> "Model":
@@ -96,8 +96,11 @@ class Model(Lexicon):
             Of a text a tuple of labels and an array of probabilities; of a list two lists of them.
 
         Raises:
+            TypeError: If a text is no string, or k or the threshold no number.
             ValueError: If the model is not supervised, a text holds a "\n", or k is neither -1 nor above 0.
         """
+        if isinstance(text, bytes):
+            raise no_string(text)
         if not isinstance(text, str):
             lines = text if isinstance(text, list) else text_column(text)
             stretches = [self._named(texts, k, threshold, on_unicode_error) for texts in iter_stretches(lines)]
@@ -119,6 +122,7 @@ class Model(Lexicon):
     def _best(self, texts: Packed, k: int, threshold: float) -> tuple[NDArray[np.int32], Numbers, NDArray[np.int32]]:
         if not self._settings.supervised:
             raise ValueError("Model needs to be supervised for prediction; this one holds word vectors")
+        k, threshold = typed("k", k), typed("threshold", threshold)
         if k < 1 and k != -1:
             raise ArgumentError("k", f"needs to be 1 or higher, or -1 for all labels, and is {k}")
         found = self._engine.best(texts, k, threshold)
@@ -165,7 +169,7 @@ class Model(Lexicon):
         meter = Meter(self._settings.num_labels, self.get_label_id, keeps_scores=keeps_scores)
         label_ids = self.label_ids
         with value_errors():
-            for texts, labels, scores, counts in self.iter_best(os.fspath(path), k, threshold):
+            for texts, labels, scores, counts in self.iter_best(given_path(path), k, threshold):
                 gold = labels_in(texts, label_ids)
                 skip = np.zeros(len(counts), bool)
                 for i in np.intersect1d(np.flatnonzero(counts == 0), gold[0]).tolist():
@@ -244,12 +248,13 @@ class Model(Lexicon):
         """Write a file that fastText reads.
 
         Raises:
-            ValueError: If it cannot be written, or the model was never trained.
+            ValueError: If it cannot be written, there is no such folder, or the model was never trained.
         """
         if "_settings" not in self.__dict__:
             raise ValueError("Model never trained")
+        path = check_folder(given_path(path))
         with value_errors():
-            write_fasttext(structs.replace(self._settings, version=12), self._tensors, os.fspath(path))
+            write_fasttext(structs.replace(self._settings, version=12), self._tensors, path)
 
     def quantize(
         self,

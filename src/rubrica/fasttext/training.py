@@ -3,7 +3,7 @@
 from typing import Any
 
 from rubrica.fasttext.arguments import Values, read_arguments
-from rubrica.fasttext.faults import value_errors
+from rubrica.fasttext.faults import ArgumentError, value_errors
 from rubrica.fasttext.model import Model
 
 
@@ -45,6 +45,8 @@ def train(values: Values, given: frozenset[str]) -> Model:
         ValueError: As the functions above do.
         RubricaError: As they do.
     """
+    if not values["input"]:
+        raise ArgumentError("input", "is missing; give the file to learn from")
     from rubrica.fasttext.fitting import fit  # late: answers need no trainer
 
     with value_errors():
