@@ -351,6 +351,25 @@ def test_arguments():
             getattr(ours, name)("file")
 
 
+def test_the_module_of_the_model_has_the_names_of_fasttext(folder):
+    import fasttext.FastText as theirs  # noqa: N813  # fastText's name
+
+    import rubrica.fasttext.FastText as mine  # noqa: N813
+
+    inner = {"displayed_errors", "eprint", "read_args", "unsupervised_default", "supervised_default"}
+    outside = {"fasttext", "np", "chain", "multiprocessing", "absolute_import", "division", "print_function"}
+    public = {name for name in dir(theirs) if not name.startswith("_")} - inner - outside - {"unicode_literals"}
+    assert public | {"_FastText", "_Meter"} == set(mine.__all__)
+    assert mine is ours.FastText
+    model = mine.load_model(str(folder / "plain.bin"))
+    assert isinstance(model, mine._FastText)
+    assert isinstance(model.get_meter(str(folder / "train.txt")), mine._Meter)
+    for enum in ("loss_name", "model_name"):
+        assert {name: int(kind) for name, kind in getattr(mine, enum).__members__.items()} == {
+            name: int(kind) for name, kind in getattr(theirs, enum).__members__.items()
+        }
+
+
 def test_the_default_arguments_are_those_of_fasttext():
     from fasttext.FastText import unsupervised_default
 

@@ -311,7 +311,3 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         ValueError: If it cannot be read.
     """
     return Model(path)
-
-
-_FastText = Model
-"""fastText's name of the class, for `isinstance`."""
