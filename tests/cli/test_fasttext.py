@@ -1,5 +1,6 @@
 """fastText's own commands: flags, arguments and the form of the output. The answers are tested with the module's."""
 
+import json
 import re
 
 import pytest
@@ -68,6 +69,27 @@ def test_n_lines_in_n_lines_out(folder):
         (b"a " * 10**6, 1),
     ):
         assert run("predict", folder / "labels.bin", "-", stdin=stdin).count("\n") == count
+
+
+def test_info_says_what_a_file_of_fasttext_holds_and_nothing_else(folder):
+    def info(name, *more):
+        result = CliRunner().invoke(rubrica, ["info", str(folder / name), *more])
+        assert result.exit_code == 0, result.exception
+        return result.stdout
+
+    shown = info("labels.bin")
+    assert re.search("classes: (a, b|b, a)\n", shown)
+    assert "embedding_dim 4" in shown
+    assert "training:" not in shown
+    assert "data:" not in shown
+    shown = info("words.bin")
+    assert "classes" not in shown
+    facts = json.loads(info("words.bin", "--json"))
+    words = fasttext.load_model(str(folder / "words.bin"))
+    assert f"words: {len(words.words)} (vectors: skipgram)" in shown
+    assert (facts["words"], facts["config"]["model"]["embedding_dim"]) == (len(words.words), 4)
+    assert facts["parameters"] == words.get_input_matrix().size + words.get_output_matrix().size
+    assert facts.keys() == json.loads(info("labels.bin", "--json")).keys()
 
 
 def test_test(folder, model):

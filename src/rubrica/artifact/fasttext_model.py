@@ -1,6 +1,7 @@
 """fastText's file as a model of ours: its settings, tensors and labels in an `Artifact`."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,19 +23,45 @@ def open_model(path: str | Path) -> Artifact:
     Raises:
         ArtifactError: If a file is missing, changed or not one of ours.
     """
-    if _is_file(user_path(path)):
-        from rubrica.artifact.fasttext_file import is_fasttext_file  # late: most models are folders
-
-        if is_fasttext_file(path):
-            return load_fasttext(path)
-    return load_artifact(path)
+    return load_fasttext(path) if _is_fasttexts(path) else load_artifact(path)
 
 
-def _is_file(path: Path) -> bool:
+def facts_of(path: str | Path) -> tuple[dict[str, Any], str]:
+    """What `rubrica info` shows of a model, ready for JSON, and the remark of its task.
+
+    A file of fastText's may hold word vectors without labels. It says nothing of its training but what its own
+    settings say.
+
+    Raises:
+        ArtifactError: If a file is missing, changed or not one of ours.
+    """
+    if not _is_fasttexts(path):
+        artifact = load_artifact(path)
+        return artifact.facts(), artifact.task.remark
+    from rubrica.artifact.fasttext_file import read_fasttext
+
+    settings, tensors = read_fasttext(path)
+    config = {"config": {"model": settings.to_dict()}}
+    if settings.supervised:
+        artifact = to_artifact(settings, tensors, path)
+        return artifact.facts() | config, artifact.task.remark
+    about: dict[str, Any] = {"model": "fasttext", "problem_type": None, "labels": [], "thresholds": None}
+    about |= {"words": settings.num_words, "features": 0, "vectors": settings.kind, "storage": "float32"}
+    weights = [tensor.size for name, tensor in tensors.items() if name.endswith(".weight")]
+    size = {"parameters": sum(weights), "model_bytes": 4 * sum(weights)}
+    return about | size | {"sure": None, "metrics": {}} | config, ""
+
+
+def _is_fasttexts(path: str | Path) -> bool:
+    """Whether there is a file that begins as fastText's do; most models are folders."""
     try:
-        return path.is_file()
+        if not user_path(path).is_file():
+            return False
     except OSError:  # a name that is too long, say; `load_artifact` finds the words
         return False
+    from rubrica.artifact.fasttext_file import is_fasttext_file
+
+    return is_fasttext_file(path)
 
 
 def load_fasttext(path: str | Path) -> Artifact:

@@ -261,15 +261,14 @@ def info(model: str | None, env: bool, as_json: bool) -> None:
     """Show what MODEL is: classes, settings, size, scores; or, with --env, what it runs on."""
     if env == (model is not None):
         raise click.UsageError("give MODEL or --env, one of the two")
-    from rubrica.artifact.fasttext_model import open_model
+    from rubrica.artifact.fasttext_model import facts_of
     from rubrica.cli.tables import print_environment, print_info
     from rubrica.environment import describe
 
-    artifact = open_model(model) if model else None
-    facts = artifact.facts() if artifact else describe()
+    facts, remark = facts_of(model) if model else (describe(), "")
     if as_json:
         click.echo(json.dumps(facts, ensure_ascii=False))
-    elif artifact:
-        print_info(facts, artifact.task.remark)
+    elif model:
+        print_info(facts, remark)
     else:
         print_environment(facts)

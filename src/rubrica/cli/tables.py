@@ -213,7 +213,8 @@ def print_info(facts: dict[str, Any], remark: str) -> None:
     """What `rubrica info` knows of a model; the remark is the task's."""
     size = f"{facts['parameters']:,} parameters ({facts['storage']}), {facts['model_bytes'] / 1e6:.1f} MB"
     _say("model", f"{facts['model']}, {size}")
-    _say("classes" + remark, ", ".join(facts["labels"]))
+    if facts["labels"]:
+        _say("classes" + remark, ", ".join(facts["labels"]))
     if facts["words"]:
         _say("words", f"{facts['words']:,} (vectors: {facts['vectors'] or 'none'})")
     if facts["features"]:
