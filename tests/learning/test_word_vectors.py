@@ -83,6 +83,8 @@ def test_what_cannot_be_trained_is_an_error():
         train_subword_vectors(TEXTS, min_count=9999)
     with pytest.raises(ValueError, match="min_n is 4 and max_n is 3"):
         train_subword_vectors(TEXTS, min_n=4, max_n=3)
+    with pytest.raises(ValueError, match="epochs is 0, expected 1 or more"):
+        train_subword_vectors(TEXTS, epochs=0)
 
 
 def run(*line):

@@ -64,12 +64,14 @@ def train_subword_vectors(
         progress: Called some 20 to 100 times a second.
 
     Raises:
-        ValueError: If no run is of a length between `min_n` and `max_n`.
+        ValueError: If no run is of a length between `min_n` and `max_n`, or `epochs` is below 1.
         VectorsError: If fewer than two words are frequent enough.
         RubricaError: If there is no native core.
     """
     if not 1 <= min_n <= max_n:
         raise ValueError(f"min_n is {min_n} and max_n is {max_n}, expected 1 <= min_n <= max_n")
+    if epochs < 1:
+        raise ValueError(f"epochs is {epochs}, expected 1 or more")
     return _train(
         texts, dim, min_count, epochs, (min_n, max_n), cbow=cbow, lowercase=lowercase, split_unspaced=split_unspaced,
         seed=seed, progress=progress,
