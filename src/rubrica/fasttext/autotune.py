@@ -131,11 +131,8 @@ class Judge:
         self.k = values["autotunePredictions"]
         if self.k < 1 and self.k != -1:
             raise ArgumentError("autotunePredictions", f"is {self.k}, expected 1 or more, or -1 for all labels")
-        path, wanted, ids = (
-            values["autotuneValidationFile"],
-            self.metric.label,
-            {name: i for i, name in enumerate(labels)},
-        )
+        path, wanted = values["autotuneValidationFile"], self.metric.label
+        ids = {name: i for i, name in enumerate(labels)}
         if wanted and encode(wanted) not in ids:
             known = [label.decode(errors="backslashreplace") for label in labels]
             problem = f"names the label {wanted!r}, which train does not have; {nearest(wanted, known)}"
@@ -146,9 +143,8 @@ class Judge:
             if wanted and ids[encode(wanted)] not in found:
                 raise DataError(path, f"no line has the label {wanted!r}, which autotuneMetric names; add such lines")
             if not found:
-                raise DataError(
-                    path, "no line has a label that train has, so nothing can be scored; give labelled lines"
-                )
+                problem = "no line has a label that train has, so nothing can be scored; give labelled lines"
+                raise DataError(path, problem)
 
     def score(self, settings: FastText, tensors: Tensors) -> float:
         """The score of a model; -1 where it has no value."""

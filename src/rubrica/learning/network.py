@@ -3,7 +3,9 @@
 Letters: V words in use, W words of the vectors, E numbers in a word vector.
 """
 
+import os
 from dataclasses import replace
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -17,6 +19,9 @@ from rubrica.learning.seeds import seeded
 from rubrica.models.family import NetworkFamily
 from rubrica.networks.networks import build_network
 from rubrica.scoring.task import Rows
+
+if hasattr(os, "register_at_fork"):  # torch's threads do not survive a fork, and torch would wait for them forever
+    os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
 
 
 def train_network(job: Job) -> Trained:
