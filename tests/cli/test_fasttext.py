@@ -82,6 +82,9 @@ def test_info_says_what_a_file_of_fasttext_holds_and_nothing_else(folder):
     assert "embedding_dim 4" in shown
     assert "training:" not in shown
     assert "data:" not in shown
+    CliRunner().invoke(rubrica, ["convert", str(folder / "labels.bin"), "--out", str(folder / "converted")])
+    assert info("converted").splitlines()[0] == shown.splitlines()[0]
+    assert "training" not in info("converted")
     shown = info("words.bin")
     assert "classes" not in shown
     facts = json.loads(info("words.bin", "--json"))

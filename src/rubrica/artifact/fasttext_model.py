@@ -41,15 +41,14 @@ def facts_of(path: str | Path) -> tuple[dict[str, Any], str]:
     from rubrica.artifact.fasttext_file import read_fasttext
 
     settings, tensors = read_fasttext(path)
-    config = {"config": {"model": settings.to_dict()}}
     if settings.supervised:
         artifact = to_artifact(settings, tensors, path)
-        return artifact.facts() | config, artifact.task.remark
+        return artifact.facts(), artifact.task.remark
     about: dict[str, Any] = {"model": "fasttext", "problem_type": None, "labels": [], "thresholds": None}
     about |= {"words": settings.num_words, "features": 0, "vectors": settings.kind, "storage": "float32"}
     weights = [tensor.size for name, tensor in tensors.items() if name.endswith(".weight")]
     size = {"parameters": sum(weights), "model_bytes": 4 * sum(weights)}
-    return about | size | {"sure": None, "metrics": {}} | config, ""
+    return about | size | {"sure": None, "metrics": {}, "config": {"model": settings.to_dict()}}, ""
 
 
 def _is_fasttexts(path: str | Path) -> bool:

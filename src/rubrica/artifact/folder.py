@@ -139,6 +139,9 @@ class Artifact:
         """What `rubrica info` shows, ready for JSON."""
         shapes = self.shapes
         layout = stored_layout(shapes, self.storage).values()
+        config = self.config.to_dict()
+        if self.config.model.reads_raw:  # fastText's file says nothing of a training of ours
+            config = {"model": config["model"]}
         return {
             "model": self.config.title,
             "problem_type": self.task.problem_type,
@@ -152,7 +155,7 @@ class Artifact:
             "sure": self.sure,
             "model_bytes": sum(_BYTES[dtype] * math.prod(shape) for dtype, shape in layout),
             "metrics": self.metrics,
-            "config": self.config.to_dict(),
+            "config": config,
         }
 
 
