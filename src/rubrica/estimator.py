@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rubrica.artifact.folder import Artifact
 from rubrica.data.dataset import Dataset, Examples, tell_empty
 from rubrica.data.labels import as_list
-from rubrica.data.objects import GIVEN, column_of, label_columns, ones
+from rubrica.data.objects import GIVEN, column_names, column_of, label_columns, ones
 from rubrica.data.table import Table
 from rubrica.errors import ConfigError, nearest, require
 from rubrica.learning.continuing import settings_after
@@ -220,7 +220,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if self.multilabel_ is None:
             y = _as_held(y) if isinstance(y, list | tuple) else y
         elif len(columns := label_columns(y)) > 1:
-            if set(_column_names(y) or ()) == set(classes):
+            if set(column_names(y) or ()) == set(classes):
                 columns = {name: columns[str(name)] for name in classes}
             y = np.array(list(columns.values())).T
             if self.multilabel_ == "lists":
@@ -287,7 +287,7 @@ class _Targets:
         columns = label_columns(y)
         self.form = "matrix" if len(columns) > 1 else None
         if self.form:
-            named = _column_names(y)
+            named = column_names(y)
             self.classes = np.arange(len(columns)) if named is None else np.array(named)
             self.names = list(map(str, self.classes.tolist()))
             self.labels = [ones(row, self.names) for row in zip(*columns.values(), strict=True)]
@@ -335,12 +335,6 @@ class _Targets:
 def _as_held(labels: Sequence[Any]) -> list[Any]:
     """Labels, the members of an Enum as the strings that they hold; NumPy would take their names."""
     return [str.__str__(label) if isinstance(label, str) else label for label in labels]
-
-
-def _column_names(y: Any) -> list[Any] | None:
-    """The names of a table's columns; None of what is no table."""
-    named = getattr(y, "column_names", getattr(y, "columns", None))
-    return None if named is None else list(named)
 
 
 def _labels_of(value: Any) -> Collection[Any]:

@@ -1,7 +1,6 @@
 """From texts to a saved model."""
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -380,28 +379,3 @@ def test_ids_in_a_file_and_scores_in_stretches_change_nothing(tiny_news, monkeyp
 def test_what_is_none_of_the_arguments_of_train(tiny_news, given, problem):
     with pytest.raises(TypeError, match=problem):
         train(tiny_news, **given)
-
-
-FORK = """
-import multiprocessing
-import rubrica
-
-texts, labels = ["goal and match", "soup in a pan", "late goal", "salt the soup"] * 50, ["sport", "food"] * 100
-config = rubrica.make_config(model={"name": "gru", "hidden_size": 8, "embedding_dim": 8}, training={"epochs": 2})
-
-def run(queue):
-    tensors = rubrica.train(texts, labels, config=config).artifact.tensors
-    queue.put({name: tensor.tobytes() for name, tensor in tensors.items()})
-
-here, there = (multiprocessing.get_context("fork").Queue() for _ in range(2))
-run(here)
-process = multiprocessing.get_context("fork").Process(target=run, args=(there,), daemon=True)
-process.start()
-assert there.get(timeout=100) == here.get(timeout=100)
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
-def test_a_forked_process_trains_what_its_parent_trained():
-    """torch's threads do not survive a fork; the child waited for them forever."""
-    subprocess.run([sys.executable, "-c", FORK], check=True, timeout=200)

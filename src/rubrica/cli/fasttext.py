@@ -29,7 +29,7 @@ def fasttext() -> None:
 
 
 class Failure(click.ClickException):
-    """What stops a command that was used well; its sentence begins as that of any other failure."""
+    """A command was used well, and failed; its sentence begins with `error:`, as every failure's does."""
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Say it."""

@@ -88,15 +88,22 @@ def only_column(values: Any, kind: str = "text") -> Any:
     Raises:
         TypeError: If it is a table of several columns.
     """
-    if hasattr(values, "columns") or hasattr(values, "column_names"):  # a table
-        names = [str(name) for name in getattr(values, "column_names", getattr(values, "columns", ()))]
-        if len(names) != 1:
-            advice = f"pass one column, for example table[{names[0]!r}]" if names else "pass a list"
-            raise TypeError(f"{kind}s is a table of {len(names)} columns ({quote_names(names)}); {advice}")
-        if hasattr(values, "iloc"):
-            return values.iloc[:, 0]
-        return values[names[0]]
-    return values
+    found = column_names(values)
+    if found is None:
+        return values
+    names = list(map(str, found))
+    if len(names) != 1:
+        advice = f"pass one column, for example table[{names[0]!r}]" if names else "pass a list"
+        raise TypeError(f"{kind}s is a table of {len(names)} columns ({quote_names(names)}); {advice}")
+    if hasattr(values, "iloc"):
+        return values.iloc[:, 0]
+    return values[names[0]]
+
+
+def column_names(values: Any) -> list[Any] | None:
+    """The names of a table's columns; None of what is no table."""
+    named = getattr(values, "column_names", getattr(values, "columns", None))
+    return None if named is None else list(named)
 
 
 def list_in(text: str) -> list[Any] | None:

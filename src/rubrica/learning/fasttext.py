@@ -115,7 +115,7 @@ def train_fasttext(
 
 
 def check_words(words: Words, where: object, settings: FastText, min_count_label: int) -> None:
-    """Make sure that there is something to learn from.
+    """Make sure that the texts have words, and a classifier's texts labels.
 
     Raises:
         DataError: If no word is kept, or no label of a classifier.

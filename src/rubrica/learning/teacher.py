@@ -18,7 +18,7 @@ from rubrica.artifact.fasttext_model import open_model
 from rubrica.artifact.folder import is_model_folder
 from rubrica.data.addresses import place_of
 from rubrica.data.dataset import Dataset, form_like
-from rubrica.data.objects import columns_of
+from rubrica.data.objects import column_names, columns_of
 from rubrica.data.scores import Scores, read_scores, score_row
 from rubrica.errors import ConfigError, RubricaError, nearest
 from rubrica.files import user_path
@@ -118,7 +118,7 @@ def _by_function(teacher: Callable[[list[str]], Any], task: Task) -> Callable[[l
 
     def say(texts: list[str]) -> Floats:
         answer = teacher(texts)
-        if hasattr(answer, "columns") or hasattr(answer, "column_names"):  # a table; its columns may be in any order
+        if column_names(answer) is not None:  # a table; its columns may be in any order
             columns = columns_of(answer)
             rows: list[Any] = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         elif getattr(answer, "ndim", 0) == 2 and answer.shape[1] == len(labels):

@@ -64,7 +64,7 @@ def train_subword_vectors(
         progress: Called some 20 to 100 times a second.
 
     Raises:
-        ValueError: If no run is of a length between `min_n` and `max_n`, or `epochs` is below 1.
+        ValueError: If `min_n` is below 1 or above `max_n`, or `epochs` is below 1.
         VectorsError: If fewer than two words are frequent enough.
         RubricaError: If there is no native core.
     """
